@@ -1,0 +1,67 @@
+"""LivePortrait: one class in front of the embedded and the official networks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from liveportrait.motion import Crop, Motion, Performance, Portrait
+
+
+class LivePortrait(nn.Module):
+    """A portrait animator: encode a face once, then render it with any motion.
+
+    Attributes:
+        num_keypoints: K, the number of keypoints that `Motion.expression` moves.
+        crop_size: Side in pixels of the crops that `render` returns.
+        needs_landmarks: Whether `Crop.landmarks` must be given.
+    """
+
+    num_keypoints: int
+    crop_size: int
+    needs_landmarks: bool
+
+    @staticmethod
+    def from_pretrained(name_or_directory: str | Path = "mini") -> LivePortrait:
+        """Load a model ready to render.
+
+        Args:
+            name_or_directory: "mini" (embedded), "base" or "animals" (official, fetched once), or a directory
+                that holds either kind of checkpoint.
+
+        Returns:
+            The model in eval mode on the CPU.
+
+        Raises:
+            WeightsNotFoundError: The name is unknown, or files are missing and cannot be fetched.
+            WeightsError: A file is not what its name says.
+        """
+        from liveportrait.weights import load
+
+        return load(name_or_directory)
+
+    @abstractmethod
+    def encode(self, crop: Crop) -> Portrait:
+        """Encode source faces (F and M), once per picture; T crops give T portraits."""
+
+    @abstractmethod
+    def extract(self, crop: Crop) -> Motion:
+        """Read the motion of driving faces (M); T crops give T frames."""
+
+    @abstractmethod
+    def perform(self, portrait: Portrait, performance: Performance) -> Tensor:
+        """Turn what a voice asks for into this portrait's keypoints x_d, shape (T, K, 3)."""
+
+    @abstractmethod
+    def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:
+        """Render driving keypoints (W and G).
+
+        Args:
+            portrait: One portrait, or T of them.
+            x_d: Driving keypoints, shape (T, K, 3).
+
+        Returns:
+            RGB crops, shape (T, 3, crop_size, crop_size), float32 in [0, 1].
+        """

@@ -1,0 +1,150 @@
+"""The values that flow through the packages: Crop, Motion, Performance and Portrait. The batch axis T counts frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+class _Frames:
+    """Indexing, moving and counting for dataclasses whose tensors share a leading frame axis."""
+
+    def _map(self, function):
+        changes = {
+            field.name: function(value)
+            for field in fields(self)  # type: ignore[arg-type]
+            if isinstance(value := getattr(self, field.name), Tensor | _Frames)
+        }
+        return replace(self, **changes)  # type: ignore[type-var]
+
+    def __getitem__(self, index: int | slice | Tensor):
+        """Select frames; an integer keeps the frame axis with length one."""
+        if isinstance(index, int):
+            index = slice(index, index + 1 or None)
+        return self._map(lambda value: value[index])
+
+    def to(self, *args):
+        """Move every tensor, like `Tensor.to`."""
+        return self._map(lambda value: value.to(*args))
+
+
+@dataclass(frozen=True)
+class Crop(_Frames):
+    """Face crops as a model sees them.
+
+    Attributes:
+        image: RGB pictures, shape (T, 3, H, W), float32 in [0, 1].
+        landmarks: MediaPipe face-mesh points, shape (T, 478, 3), or None when there are none (animals).
+            x right, y down, z into the scene; -1 and +1 are the edges of the crop, z has the scale of x.
+    """
+
+    image: Tensor
+    landmarks: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+
+@dataclass(frozen=True)
+class Motion(_Frames):
+    """How a face is held, frame by frame, in the row-vector convention of `liveportrait.keypoints`.
+
+    Attributes:
+        rotation: R, shape (T, 3, 3).
+        expression: δ, shape (T, K, 3); K belongs to the model.
+        scale: s, shape (T, 1).
+        translation: t, shape (T, 3).
+        eye_ratio: Eye openness (left, right) in the picture, lid distance over eye width, shape (T, 2), or None.
+        lip_ratio: Lip openness, inner lip distance over mouth width, shape (T, 1), or None.
+    """
+
+    rotation: Tensor
+    expression: Tensor
+    scale: Tensor
+    translation: Tensor
+    eye_ratio: Tensor | None = None
+    lip_ratio: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.rotation.shape[0]
+
+    @property
+    def num_keypoints(self) -> int:
+        """K."""
+        return self.expression.shape[1]
+
+    @staticmethod
+    def cat(parts: Sequence[Motion]) -> Motion:
+        """Join motions along the frame axis.
+
+        Raises:
+            ValueError: No parts were given.
+        """
+        if not parts:
+            raise ValueError("Motion.cat needs at least one part")
+        joined = {
+            field.name: None
+            if getattr(parts[0], field.name) is None
+            else torch.cat([getattr(part, field.name) for part in parts])
+            for field in fields(Motion)
+        }
+        return Motion(**joined)
+
+    @staticmethod
+    def still(num_frames: int, num_keypoints: int) -> Motion:
+        """Return the motion that changes nothing: no rotation, no expression, scale one, no translation."""
+        return Motion(
+            rotation=torch.eye(3).repeat(num_frames, 1, 1),
+            expression=torch.zeros(num_frames, num_keypoints, 3),
+            scale=torch.ones(num_frames, 1),
+            translation=torch.zeros(num_frames, 3),
+        )
+
+
+@dataclass(frozen=True)
+class Performance(_Frames):
+    """What a voice asks of any face, relative to that face at rest: lips closed, eyes as they are, head as it is held.
+
+    Attributes:
+        expression: Coefficients in the embedded face model's expression basis, shape (T, C), the mouth's first.
+        lip_ratio: Lip openness to reach, inner lip distance over mouth width, shape (T, 1).
+        eye_openness: Factor on the face's own eye openness (left, right), 1 unchanged, 0 shut, shape (T, 2).
+        gaze_deg: Eye turn in degrees, (right, down) positive in the picture, shape (T, 2).
+        rotation: Head rotation relative to rest, shape (T, 3, 3), applied as `rotation @ R_s`.
+        translation: Head shift in units of half the crop, shape (T, 3).
+    """
+
+    expression: Tensor
+    lip_ratio: Tensor
+    eye_openness: Tensor
+    gaze_deg: Tensor
+    rotation: Tensor
+    translation: Tensor
+
+    def __len__(self) -> int:
+        return self.expression.shape[0]
+
+
+@dataclass(frozen=True)
+class Portrait(_Frames):
+    """A source face, encoded once and rendered many times.
+
+    Attributes:
+        x_c: Canonical keypoints, shape (T, K, 3).
+        motion: The source's own motion, T frames.
+        x_s: Source keypoints, shape (T, K, 3).
+        f_s: The model's source features; shape (T, 32, 16, 64, 64) for the official networks.
+        crop: What was encoded.
+    """
+
+    x_c: Tensor
+    motion: Motion
+    x_s: Tensor
+    f_s: Tensor
+    crop: Crop
+
+    def __len__(self) -> int:
+        return self.x_s.shape[0]
