@@ -1,0 +1,150 @@
+"""Linear face model: landmarks → pose and expression, and how lips and lids move to an asked openness (R_lip, R_eyes)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from liveportrait.mini.regions import (
+    KEYPOINTS,
+    LEFT_EYE_CORNERS,
+    LEFT_LID_PAIRS,
+    LIP_PAIRS,
+    MOUTH_CORNERS,
+    RIGHT_EYE_CORNERS,
+    RIGHT_LID_PAIRS,
+    RIGID,
+    rows,
+)
+
+MIN_SPREAD = 1e-6
+
+
+class Pose(NamedTuple):
+    """Similarity of a head: x = s (y R) + t.
+
+    Attributes:
+        scale: s, shape (T, 1).
+        rotation: R, shape (T, 3, 3).
+        translation: t, shape (T, 3).
+    """
+
+    scale: Tensor
+    rotation: Tensor
+    translation: Tensor
+
+
+def fit_similarity(template: Tensor, points: Tensor) -> Pose:
+    """Find the similarity that carries a template onto points with the least squared distance.
+
+    Args:
+        template: Shape (N, 3) or (T, N, 3).
+        points: Shape (T, N, 3).
+
+    Returns:
+        The pose with points ≈ s (template R) + t.
+
+    Source: Umeyama, "Least-squares estimation of transformation parameters", 1991, Eq. 40-42.
+    """
+    template = template.expand_as(points)
+    from_mean, to_mean = template.mean(1, keepdim=True), points.mean(1, keepdim=True)
+    a, b = template - from_mean, points - to_mean
+    u, singular, vt = torch.linalg.svd(a.transpose(1, 2) @ b)
+    sign = torch.ones_like(singular)
+    sign[:, 2] = torch.linalg.det(u @ vt).sign()
+    rotation = (u * sign[:, None]) @ vt
+    scale = (singular * sign).sum(1) / a.square().sum((1, 2)).clamp_min(MIN_SPREAD)
+    translation = to_mean[:, 0] - scale[:, None] * (from_mean @ rotation)[:, 0]
+    return Pose(scale[:, None], rotation, translation)
+
+
+class FaceModel(nn.Module):
+    """What the training tracks know about faces. Points are in the head frame: upright, frontal, unit scale.
+
+    Attributes:
+        mean: Mean face at rest, shape (K, 3).
+        expression_basis: Displacement per standard deviation, shape (C, K, 3), the mouth's components first.
+        lip_response: Displacement per unit change of each lip pair's gap, shape (pairs, K, 3).
+        lid_response: The same for the lid pairs, left eye first, shape (2 · pairs, K, 3).
+    """
+
+    mean: Tensor
+    expression_basis: Tensor
+    lip_response: Tensor
+    lid_response: Tensor
+
+    def __init__(self, num_mouth: int = 16, num_brows: int = 6) -> None:
+        super().__init__()
+        num_points, num_lids = len(KEYPOINTS), len(LEFT_LID_PAIRS) + len(RIGHT_LID_PAIRS)
+        self.num_mouth = num_mouth
+        self.register_buffer("mean", torch.zeros(num_points, 3))
+        self.register_buffer("expression_basis", torch.zeros(num_mouth + num_brows, num_points, 3))
+        self.register_buffer("lip_response", torch.zeros(len(LIP_PAIRS), num_points, 3))
+        self.register_buffer("lid_response", torch.zeros(num_lids, num_points, 3))
+
+    def pose(self, points: Tensor, keypoints: tuple[int, ...] = KEYPOINTS) -> Pose:
+        """Fit the head pose to the points that hold still on the skull.
+
+        Args:
+            points: Shape (T, N, 3), any unit.
+            keypoints: Which mesh point each of the N is.
+        """
+        return fit_similarity(self.mean[rows(RIGID)], points[:, rows(RIGID, keypoints)])
+
+    @staticmethod
+    def to_head(points: Tensor, pose: Pose) -> Tensor:
+        """Undo a pose: (T, N, 3) points into the head frame."""
+        return ((points - pose.translation[:, None]) / pose.scale[:, None]) @ pose.rotation.transpose(1, 2)
+
+    def express(self, coefficients: Tensor) -> Tensor:
+        """Turn expression coefficients (T, C) into displacements in the head frame, (T, K, 3)."""
+        return torch.einsum("tc,ckd->tkd", coefficients, self.expression_basis)
+
+    def lip_gaps(self, points: Tensor) -> Tensor:
+        """Measure the inner lips' gaps along the head's vertical, shape (T, pairs), from (T, K, 3) in the head frame."""
+        return _gaps(points, LIP_PAIRS)
+
+    def lid_gaps(self, points: Tensor) -> Tensor:
+        """Measure the lids' gaps, shape (T, 2 · pairs), left eye first."""
+        return _gaps(points, LEFT_LID_PAIRS + RIGHT_LID_PAIRS)
+
+    def move_lips(self, points: Tensor, gaps: Tensor) -> Tensor:
+        """Move lips and jaw until the inner lips stand at the asked gaps (R_lip in closed form).
+
+        Args:
+            points: Shape (T, K, 3) in the head frame.
+            gaps: Shape (T, pairs).
+
+        Returns:
+            Displacement, shape (T, K, 3): the most likely face motion that gives exactly these gaps.
+        """
+        return torch.einsum("tp,pkd->tkd", gaps - self.lip_gaps(points), self.lip_response)
+
+    def move_lids(self, points: Tensor, gaps: Tensor) -> Tensor:
+        """Move the lids to the asked gaps (R_eyes in closed form); shapes as in `move_lips`."""
+        return torch.einsum("tp,pkd->tkd", gaps - self.lid_gaps(points), self.lid_response)
+
+
+def lip_ratio(points: Tensor) -> Tensor:
+    """Lip openness: mid inner lip distance over mouth width; (T, K, 3) → (T, 1)."""
+    width = _distance(points, *MOUTH_CORNERS)
+    return (_distance(points, 13, 14) / width.clamp_min(MIN_SPREAD))[:, None]
+
+
+def eye_ratio(points: Tensor) -> Tensor:
+    """Eye openness (left, right): mid lid distance over eye width; (T, K, 3) → (T, 2)."""
+    left = _distance(points, 159, 145) / _distance(points, *LEFT_EYE_CORNERS).clamp_min(MIN_SPREAD)
+    right = _distance(points, 386, 374) / _distance(points, *RIGHT_EYE_CORNERS).clamp_min(MIN_SPREAD)
+    return torch.stack([left, right], 1)
+
+
+def _gaps(points: Tensor, pairs: tuple[tuple[int, int], ...]) -> Tensor:
+    upper, lower = zip(*pairs, strict=True)
+    return points[:, rows(lower), 1] - points[:, rows(upper), 1]
+
+
+def _distance(points: Tensor, first: int, second: int) -> Tensor:
+    a, b = rows((first, second))
+    return (points[:, a, :2] - points[:, b, :2]).norm(dim=-1)
