@@ -1,0 +1,141 @@
+"""Paste rendered crops back into the picture, inside the crop's box only."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.face.crop import CropFrame, Picture
+
+_ONE = 256
+"""Blending weights are integers from 0 to 256, so that a product with a pixel fits 16 bits."""
+
+_BAND = 64
+"""Rows that are blended at a time."""
+
+
+def feathered_mask(size: int = 512, feather: float = 0.06) -> NDArray[np.uint8]:
+    """Draw a mask that is 255 inside and falls smoothly to 0 at the edges.
+
+    Args:
+        size: Side in pixels.
+        feather: Width of the fall, in units of the side.
+
+    Returns:
+        The mask, shape (size, size).
+    """
+    centers = np.arange(size) + 0.5
+    depth = (np.minimum(centers, size - centers) - 1) / max(feather * size, 1.0)
+    ramp = np.clip(depth, 0, 1)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    return np.rint(255 * np.outer(ramp, ramp)).astype(np.uint8)
+
+
+class PasteBack:
+    """Blends crops of one face into one picture; everything that does not depend on the crop is done once.
+
+    Source: LivePortrait, src/utils/crop.py, prepare_paste_back and paste_back: mask and crop are warped with
+        the crop-to-picture matrix, blended, truncated. Here only the crop's box is touched, the mask has one
+        channel, and its weights are integers, which moves a pixel by at most one level.
+    """
+
+    def __init__(
+        self,
+        picture: Picture,
+        frame: CropFrame,
+        *,
+        mask: NDArray[np.uint8] | None = None,
+        crop_size: int | None = None,
+    ):
+        """Prepare the picture.
+
+        Args:
+            picture: RGB, shape (H, W, 3); not changed.
+            frame: Where the crop lies.
+            mask: How much of the crop counts, 0 to 255, shape (S, S), any S; `feathered_mask()` unless given.
+            crop_size: Side of the crops to paste, where it is not the frame's.
+        """
+        self._picture = np.ascontiguousarray(picture)
+        self._size = crop_size or frame.size
+        mask = feathered_mask(self._size) if mask is None else mask
+        self._box = _box_under(frame, picture.shape[:2])
+        self._weight = _weights(mask, frame.resized(len(mask)), self._box)
+        self._matrix, self._shrunk = self._crop_matrix(frame.resized(self._size))
+        self._sampled = np.empty_like(self._picture[self._box], order="C")
+
+    def paste(self, crop: Picture, out: Picture | None = None) -> Picture:
+        """Blend one crop into the picture.
+
+        Args:
+            crop: RGB, shape (crop_size, crop_size, 3).
+            out: An earlier result of this object to write over, which saves copying the picture.
+
+        Returns:
+            The picture with the face, shape (H, W, 3); a new array unless `out` was given.
+
+        Raises:
+            ValueError: The crop has another size.
+        """
+        if crop.shape != (self._size, self._size, 3):
+            raise ValueError(f"expected a crop of shape {(self._size, self._size, 3)}, got {crop.shape}")
+        out = self._picture.copy() if out is None else out
+        if self._sampled.size:
+            face, picture, target = self._sample(crop), self._picture[self._box], out[self._box]
+            for top in range(0, len(face), _BAND):
+                rows = slice(top, top + _BAND)
+                _blend(face[rows], picture[rows], self._weight[rows], target[rows])
+        return out
+
+    def _sample(self, crop: Picture) -> Picture:
+        if self._shrunk != self._size:
+            crop = cv2.resize(crop, (self._shrunk, self._shrunk), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        height, width = self._sampled.shape[:2]
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        cv2.warpAffine(crop, self._matrix, (width, height), self._sampled, flags, cv2.BORDER_REPLICATE)
+        return self._sampled
+
+    def _crop_matrix(self, frame: CropFrame) -> tuple[NDArray[np.float64], int]:
+        """Return box pixels to crop pixels, shape (2, 3), and the size that crops are averaged down to first.
+
+        Where a face is small in the picture, a crop has several pixels for each of the picture's, and taking
+        only some of them would flicker from frame to frame.
+        """
+        size = frame.size if frame.zoom < 2 else round(frame.size / (frame.zoom / 1.5))
+        matrix = frame.resized(size).to_crop.astype(np.float64)
+        rows, columns = self._box
+        matrix[:2, 2] += matrix[:2, :2] @ (columns.start, rows.start)
+        return matrix[:2], size
+
+
+def _blend(face: Picture, picture: Picture, weight: NDArray[np.uint16], out: Picture) -> None:
+    """Write face * weight + picture * (1 - weight), truncated; a band fits the processor's cache."""
+    alpha = cv2.merge([weight, weight, weight])
+    total = np.multiply(face, alpha, dtype=np.uint16)
+    np.subtract(_ONE, alpha, out=alpha)  # type: ignore[call-overload]
+    np.multiply(picture, alpha, out=alpha, dtype=np.uint16)  # type: ignore[call-overload]
+    np.add(total, alpha, out=total)  # type: ignore[call-overload]
+    np.right_shift(total, 8, out=total)
+    np.copyto(out, total, casting="unsafe")
+
+
+def _box_under(frame: CropFrame, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the rows and columns of the picture that the crop can touch."""
+    height, width = shape
+    corners = frame.points_to_image(np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32) * frame.size)
+    left, top = np.clip(np.floor(corners.min(axis=0)), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, (width, height)).astype(int)
+    return slice(int(top), int(bottom)), slice(int(left), int(right))
+
+
+def _weights(mask: NDArray[np.uint8], frame: CropFrame, box: tuple[slice, slice]) -> NDArray[np.uint16]:
+    """Warp the mask into the box and scale it to 0.._ONE, shape (rows, columns)."""
+    rows, columns = box
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    if 0 in size:
+        return np.zeros(size[::-1], np.uint16)
+    matrix = frame.to_crop.astype(np.float64)[:2]
+    matrix[:, 2] += matrix[:, :2] @ (columns.start, rows.start)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(mask, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return np.rint(warped.astype(np.float32) * (_ONE / 255)).astype(np.uint16)

@@ -1,0 +1,183 @@
+"""Crop geometry: golden vectors of the published geometry, worked numbers, and what a crop looks like."""
+
+import numpy as np
+import pytest
+import torch
+from geometry_golden import geometry, golden_picture
+
+from talkinghead.face import mesh
+from talkinghead.face.crop import (
+    DRIVING_CROP,
+    SOURCE_CROP,
+    CropFrame,
+    CropRule,
+    FaceRect,
+    anchor_points,
+    cut,
+    face_rect,
+    frame_face,
+    landmarks_in_crop,
+    make_crop,
+)
+
+SETS = [
+    *(f"pt{count}/rot{turn}" for count in (203, 106, 68) for turn in ("0.4", "25", "-40", "170")),
+    *(f"pt{count}/rot{turn}" for count in (101, 9, 5) for turn in ("0.4", "25")),
+]
+
+
+def upright(size, center=(256, 256), angle=0.0):
+    return FaceRect(np.array(center, np.float32), size, angle)
+
+
+def mesh_points(width=100.0, center=(300.0, 200.0), angle=0.0):
+    """A made-up mesh: every point in the middle of the face except those that decide its crop."""
+    points = np.zeros((478, 3), np.float32)
+    place = {127: (-50, -20), 356: (50, -20), 152: (0, 60), 105: (-25, -40), 334: (25, -40)}
+    place |= dict.fromkeys(mesh.LEFT_EYE, (-22, -20)) | dict.fromkeys(mesh.RIGHT_EYE, (22, -20))
+    place |= {61: (-15, 30), 291: (15, 30), 10: (0, -90)}
+    for index, xy in place.items():
+        points[index, :2] = np.array(xy) * width / 100
+    points[1, 2] = -30
+    c, s = np.cos(angle), np.sin(angle)
+    points[:, :2] = points[:, :2] @ np.array([[c, s], [-s, c]]) + center
+    return points
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_geometry_is_upstreams(name):
+    points = geometry()[f"{name}/points"]
+    for lips in (0, 1):
+        got = anchor_points(points, use_lips=bool(lips))
+        np.testing.assert_allclose(got, geometry()[f"{name}/anchors/lips{lips}"], atol=5e-3)
+    for which, rule in (("source", SOURCE_CROP), ("driving", DRIVING_CROP)):
+        rect = face_rect(points, rule.scale, rule.vy_ratio)
+        golden = {
+            key: geometry()[f"{name}/{which}/{key}"]
+            for key in ("center", "size", "angle", "bbox", "bbox_rot")
+        }
+        np.testing.assert_allclose(rect.center, golden["center"], atol=5e-3)
+        np.testing.assert_allclose([rect.size] * 2, golden["size"], atol=5e-3)
+        np.testing.assert_allclose(rect.angle, golden["angle"], atol=5e-4)
+        np.testing.assert_allclose(rect.corners(rotate=False), golden["bbox"], atol=5e-3)
+        np.testing.assert_allclose(rect.corners(rotate=True), golden["bbox_rot"], atol=5e-3)
+        for rotate in (0, 1):
+            frame = CropFrame.around(rect, 512, rotate=bool(rotate))
+            stem = f"{name}/{which}/rotate{rotate}"
+            np.testing.assert_allclose(frame.to_crop[:2], geometry()[f"{stem}/to_crop"], atol=2e-2)
+            np.testing.assert_allclose(frame.to_image[:2], geometry()[f"{stem}/to_image"], atol=2e-2)
+    inside = frame_face(points).points_to_crop(points)[::7]
+    np.testing.assert_allclose(inside, geometry()[f"{name}/points_in_crop"], atol=2e-2)
+
+
+@pytest.mark.parametrize("name", ["pt203/rot25", "pt106/rot-40"])
+def test_sampling_is_upstreams(name):
+    frame = frame_face(geometry()[f"{name}/points"])
+    crop = cut(golden_picture("picture"), frame, border="black", antialias=False).astype(int)
+    assert np.abs(crop[::8, ::8] - geometry()[f"{name}/cut/every8"]).max() <= 6
+    blocks = crop.reshape(16, 32, 16, 32, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(blocks, geometry()[f"{name}/cut/blocks"], atol=0.5)
+
+
+def test_a_box_is_a_rect():
+    rect = FaceRect.from_box(geometry()["box"], angle=0.3)
+    frame = CropFrame.around(rect, 512)
+    np.testing.assert_allclose(frame.to_crop, geometry()["box/to_crop/turned"], atol=2e-2)
+
+
+def test_more_than_101_points_count_as_101():
+    points = geometry()["pt101/rot25/points"]
+    more = np.concatenate([points, points[:19]])
+    np.testing.assert_array_equal(anchor_points(more), anchor_points(points))
+
+
+def test_unknown_landmark_count_is_an_error():
+    with pytest.raises(ValueError, match="got 70"):
+        anchor_points(np.zeros((70, 2), np.float32))
+
+
+def test_coinciding_anchors_leave_the_face_upright():
+    assert face_rect(np.ones((5, 2), np.float32)).angle == 0
+
+
+def test_a_worked_frame():
+    frame = CropFrame.around(upright(256, center=(200, 100)), 512)
+    np.testing.assert_allclose(frame.points_to_crop(np.array([[200, 100, 10]], np.float32)), [[256, 256, 20]])
+    np.testing.assert_allclose(frame.points_to_crop(np.array([[72, -28]], np.float32)), [[0, 0]])
+    np.testing.assert_allclose(frame.points_to_image(np.array([[512, 256]], np.float32)), [[328, 100]])
+    assert frame.zoom == pytest.approx(2)
+
+
+def test_rotation_turns_the_face_upright():
+    frame = CropFrame.around(upright(512, angle=np.pi / 2), 512)
+    right_of_picture = frame.points_to_crop(np.array([[356, 256]], np.float32))
+    np.testing.assert_allclose(right_of_picture, [[256, 156]], atol=1e-3)
+
+
+def test_there_and_back():
+    frame = CropFrame.around(upright(313.7, center=(211.2, 97.5), angle=0.4), 512)
+    points = np.random.default_rng(0).uniform(-50, 600, (40, 3)).astype(np.float32)
+    np.testing.assert_allclose(frame.points_to_image(frame.points_to_crop(points)), points, atol=1e-2)
+
+
+def test_mesh_is_framed_without_its_forehead():
+    rect = face_rect(mesh_points())
+    assert rect.size == pytest.approx(
+        2.3 * 100
+    )  # brows at -40 to chin at 60; the forehead's -90 does not count
+    np.testing.assert_allclose(rect.center, (300, 200 + 10 - 0.125 * 230), atol=1e-3)
+
+
+def test_a_turned_mesh_has_the_same_place_in_its_crop():
+    straight, turned = mesh_points(), mesh_points(angle=0.5)
+    expected = landmarks_in_crop(straight, frame_face(straight))
+    np.testing.assert_allclose(landmarks_in_crop(turned, frame_face(turned)), expected, atol=2e-3)
+
+
+def test_landmarks_are_in_units_of_half_the_crop():
+    points = np.array([[100, 100, 0], [300, 200, 50]], np.float32)
+    frame = CropFrame.around(upright(200, center=(200, 200)), 512)
+    np.testing.assert_allclose(landmarks_in_crop(points, frame), [[-1, -1, 0], [1, 0, 0.5]], atol=1e-5)
+
+
+def test_make_crop_gives_what_the_models_take():
+    picture = np.zeros((400, 600, 3), np.uint8)
+    picture[..., 0] = 255
+    crop, frame = make_crop(picture, mesh_points(), CropRule(size=128))
+    assert crop.image.shape == (1, 3, 128, 128)
+    assert crop.image.dtype == torch.float32
+    assert crop.image[:, 0].min() == 1
+    assert crop.image[:, 1:].max() == 0
+    assert crop.landmarks is not None
+    assert crop.landmarks.shape == (1, 478, 3)
+    assert frame.size == 128
+
+
+def test_outside_the_picture_its_edge_goes_on():
+    picture = np.full((100, 100, 3), 200, np.uint8)
+    frame = CropFrame.around(upright(200, center=(0, 0)), 64)
+    assert cut(picture, frame).min() == 200
+    assert cut(picture, frame, border="black")[:16].max() == 0
+
+
+def test_a_crop_wholly_outside_the_picture_has_its_edge_colour():
+    picture = np.full((50, 50, 3), 9, np.uint8)
+    assert (cut(picture, CropFrame.around(upright(400, center=(-900, 700)), 64)) == 9).all()
+
+
+def test_coarse_crops_average_instead_of_picking():
+    stripes = np.zeros((1200, 1200, 3), np.uint8)
+    stripes[:, ::3] = 255
+    frame = CropFrame.around(upright(1200, center=(600, 600), angle=0.2), 256)
+    middle, picked = (cut(stripes, frame, antialias=a)[64:192, 64:192].astype(float) for a in (True, False))
+    assert middle.std() < picked.std() / 4
+    assert middle.mean() == pytest.approx(85, abs=2)
+
+
+def test_averaging_does_not_move_the_picture():
+    ys, xs = np.mgrid[0:1000, 0:1000]
+    ramp = np.stack([xs * 0.25, ys * 0.25, xs * 0], axis=-1).astype(np.uint8)
+    frame = CropFrame.around(upright(900, center=(520.3, 480.7), angle=0.1), 256)
+    smooth, picked = cut(ramp, frame), cut(ramp, frame, antialias=False)
+    difference = smooth[20:-20, 20:-20].astype(float) - picked[20:-20, 20:-20]
+    assert np.abs(difference.mean(axis=(0, 1))).max() < 0.2
