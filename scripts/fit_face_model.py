@@ -34,7 +34,11 @@ def load_tracks(data: Path) -> tuple[Tensor, list[str], Tensor]:
     lengths = [int(offsets[n + 1] - offsets[n]) for n in keep]
     scaled = points[frames] / 128.0
     scaled[..., :2] -= 1.0
-    return torch.from_numpy(scaled), [manifest[n]["identity"] for n in keep], torch.tensor([0, *np.cumsum(lengths)])
+    return (
+        torch.from_numpy(scaled),
+        [manifest[n]["identity"] for n in keep],
+        torch.tensor([0, *np.cumsum(lengths)]),
+    )
 
 
 def mirror_order(mean: Tensor) -> list[int]:
@@ -44,7 +48,7 @@ def mirror_order(mean: Tensor) -> list[int]:
 
 
 def fit_mean(points: Tensor, weights: Tensor, rounds: int = 5) -> Tensor:
-    """Average faces in the head frame by generalised Procrustes, made symmetric; unit spread, centred on the rigid points."""
+    """Average faces by generalised Procrustes: symmetric, frontal, unit spread, centred on the rigid points."""
     rigid = regions.rows(regions.RIGID)
     mean = points[0] - points[0, rigid].mean(0)
     for _ in range(rounds):
@@ -61,7 +65,7 @@ def straighten(mean: Tensor) -> Tensor:
     """Turn the mean face so that the line between its halves is vertical and it looks ahead."""
     twin = (mean * torch.tensor([-1.0, 1.0, 1.0]))[mirror_order(mean)]
     half_way = fit_similarity(mean, (0.5 * (mean + twin))[None])
-    return (mean @ half_way.rotation[0])
+    return mean @ half_way.rotation[0]
 
 
 def at_rest(head: Tensor) -> Tensor:
@@ -79,7 +83,9 @@ def principal_directions(shift: Tensor, weights: Tensor, mask: Tensor, count: in
     covariance = 0.5 * sum(part.T @ (part * weights[:, None]) for part in (flat, mirrored))
     values, vectors = torch.linalg.eigh(covariance)
     scaled = vectors[:, -count:].flip(1) * values[-count:].flip(0).sqrt()
-    print(f"explained: {values[-count:].sum() / values.sum():.4f} by {count}; deviations {values[-count:].flip(0).sqrt()}")
+    print(
+        f"explained: {values[-count:].sum() / values.sum():.4f} by {count}; deviations {values[-count:].flip(0).sqrt()}"
+    )
     return scaled.T.reshape(count, -1, 3)
 
 
@@ -102,9 +108,9 @@ def point_mask(points: tuple[int, ...]) -> Tensor:
 
 def frame_weights(identities: list[str], offsets: Tensor) -> Tensor:
     """Weigh frames so that people count by the square root of their time; sums to one."""
-    lengths = offsets.diff().float()
-    total = {who: sum(float(n) for n, w in zip(lengths, identities, strict=True) if w == who) for who in set(identities)}
-    each = torch.cat([torch.full((int(n),), total[who] ** -0.5) for n, who in zip(lengths, identities, strict=True)])
+    spans = list(zip(offsets.diff().tolist(), identities, strict=True))
+    total = {who: sum(length for length, other in spans if other == who) for who in set(identities)}
+    each = torch.cat([torch.full((length,), total[who] ** -0.5) for length, who in spans])
     return each / each.sum()
 
 

@@ -1,0 +1,5 @@
+"""The embedded model: small networks around face-mesh landmarks, shipped with the package."""
+
+from liveportrait.mini.model import MiniLivePortrait, load, save
+
+__all__ = ["MiniLivePortrait", "load", "save"]

@@ -1,4 +1,4 @@
-"""Linear face model: landmarks → pose and expression, and how lips and lids move to an asked openness (R_lip, R_eyes)."""
+"""Linear face model: landmarks → pose and expression; lips and lids that move to an asked openness (R_lip, R_eyes)."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class FaceModel(nn.Module):
         return torch.einsum("tc,ckd->tkd", coefficients, self.expression_basis)
 
     def lip_gaps(self, points: Tensor) -> Tensor:
-        """Measure the inner lips' gaps along the head's vertical, shape (T, pairs), from (T, K, 3) in the head frame."""
+        """Measure the inner lips' gaps along the head's vertical: (T, K, 3) in the head frame → (T, pairs)."""
         return _gaps(points, LIP_PAIRS)
 
     def lid_gaps(self, points: Tensor) -> Tensor:

@@ -1,0 +1,45 @@
+"""W: what the spline cannot know about motion. Hair, ears and neck follow the head; the background does not."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from liveportrait.mini.blocks import ResBlock, conv3
+
+MAX_RESIDUAL = 0.2  # in crop units; a tenth of the crop
+
+
+class ResidualFlow(nn.Module):
+    """A small U-Net over the coarse flow grid."""
+
+    INPUTS = 3 + 3 + 2 + 2  # warped source, source, spline displacement, face masks (source, driving)
+
+    def __init__(self, channels: int = 32) -> None:
+        super().__init__()
+        self.first = conv3(self.INPUTS, channels)
+        self.down_0 = conv3(channels, 2 * channels, stride=2)
+        self.down_1 = conv3(2 * channels, 3 * channels, stride=2)
+        self.middle = nn.Sequential(ResBlock(3 * channels), ResBlock(3 * channels))
+        self.up_1 = conv3(3 * channels, 2 * channels)
+        self.up_0 = conv3(2 * channels, channels)
+        self.last = conv3(channels, 2)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Predict the residual.
+
+        Args:
+            inputs: Shape (T, INPUTS, G, G).
+
+        Returns:
+            Flow to add, shape (T, G, G, 2), within ±MAX_RESIDUAL.
+        """
+        full = F.silu(self.first(inputs))
+        half = F.silu(self.down_0(full))
+        quarter = self.middle(F.silu(self.down_1(half)))
+        half = half + self.up_1(F.interpolate(quarter, scale_factor=2.0))
+        full = full + self.up_0(F.interpolate(F.silu(half), scale_factor=2.0))
+        return MAX_RESIDUAL * torch.tanh(self.last(F.silu(full)).float()).permute(0, 2, 3, 1)

@@ -1,0 +1,137 @@
+"""The embedded model behind the LivePortrait door: face-mesh landmarks take the place of learned keypoints."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from liveportrait.errors import WeightsError
+from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
+from liveportrait.mini.patches import paste_patch, sample
+from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
+from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, resize_flow
+from liveportrait.model import LivePortrait
+from liveportrait.motion import Crop, Motion, Performance, Portrait
+
+EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
+
+
+class MiniLivePortrait(LivePortrait):
+    """K = 162 face-mesh landmarks; canonical keypoints are the mean face, identity is part of the expression."""
+
+    num_keypoints = len(KEYPOINTS)
+    crop_size = 512
+    needs_landmarks = True
+
+    def __init__(self, renderer: MiniRenderer) -> None:
+        super().__init__()
+        self.renderer = renderer
+
+    @torch.no_grad()
+    def extract(self, crop: Crop) -> Motion:
+        """Read pose and expression from the landmarks (M)."""
+        x = self._keypoints(crop)
+        face = self.renderer.face
+        pose = face.pose(x)
+        head = face.to_head(x, pose)
+        return Motion(
+            rotation=pose.rotation,
+            expression=(head - face.mean) @ pose.rotation,
+            scale=pose.scale,
+            translation=pose.translation,
+            eye_ratio=eye_ratio(head),
+            lip_ratio=lip_ratio(head),
+        )
+
+    @torch.no_grad()
+    def encode(self, crop: Crop) -> Portrait:
+        """Encode source faces."""
+        x_s = self._keypoints(crop)
+        features = self.renderer.encode(crop.image, x_s)
+        return Portrait(
+            x_c=self.renderer.face.mean.expand_as(x_s),
+            motion=self.extract(crop),
+            x_s=x_s,
+            f_s=torch.cat([f.float().flatten(1) for f in features], 1),
+            crop=crop,
+        )
+
+    @torch.no_grad()
+    def perform(self, portrait: Portrait, performance: Performance) -> Tensor:
+        """Close the portrait's lips, then add what the voice asks for, in the head frame."""
+        face, motion = self.renderer.face, portrait.motion
+        own = Pose(motion.scale, motion.rotation, motion.translation)
+        head = face.to_head(portrait.x_s, own)
+        closed = head + face.move_lips(head, torch.zeros_like(face.lip_gaps(head)))
+        moved = closed + face.express(performance.expression)
+        moved = moved + face.move_lips(moved, face.lip_gaps(moved).clamp_min(0))
+        openness = performance.eye_openness.repeat_interleave(face.lid_response.shape[0] // 2, 1)
+        moved = moved + face.move_lids(moved, face.lid_gaps(head) * openness)
+        shift = EYEBALL_RADIUS * torch.deg2rad(performance.gaze_deg).sin()
+        irises = rows(LEFT_IRIS + RIGHT_IRIS)
+        moved[:, irises, :2] += shift[:, None]
+        translation = motion.translation + performance.translation
+        return motion.scale[:, None] * (moved @ (performance.rotation @ motion.rotation)) + translation[:, None]
+
+    @torch.no_grad()
+    def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:
+        """Warp the source along the flow and paint mouth and eyes over it."""
+        count, renderer = len(x_d), self.renderer
+        image = portrait.crop.image.expand(count, -1, -1, -1)
+        small = F.interpolate(portrait.crop.image, (FLOW_SIZE, FLOW_SIZE), mode="area").expand(count, -1, -1, -1)
+        flow, _ = renderer.backward_flow(small, portrait.x_s.expand(count, -1, -1), x_d)
+        crops = sample(image, resize_flow(flow, *image.shape[2:]))
+        for frame, painted in renderer.paint(image, self._unpack(portrait.f_s, count), flow, x_d):
+            paste_patch(crops, frame, painted.color, painted.occlusion)
+        return crops.clamp_(0, 1)
+
+    def _keypoints(self, crop: Crop) -> Tensor:
+        if crop.landmarks is None:
+            raise ValueError("the embedded model needs Crop.landmarks, shape (T, 478, 3)")
+        return crop.landmarks[:, list(KEYPOINTS)]
+
+    def _unpack(self, f_s: Tensor, count: int) -> list[Tensor]:
+        """Cut the packed source features into one map per patch."""
+        shapes = [
+            (3 * painter.encoder.channels, kind.size // 4, kind.size // 4) for kind, painter in self.renderer.patches()
+        ]
+        parts = f_s.expand(count, -1).split([c * h * w for c, h, w in shapes], 1)
+        return [
+            part.reshape(count, *shape).contiguous(memory_format=torch.channels_last)
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
+
+
+def save(renderer: MiniRenderer, directory: Path) -> None:
+    """Write config.json and model.safetensors: networks in float16, the face model's small tables in float32."""
+    directory.mkdir(parents=True, exist_ok=True)
+    config = {"model": "mini", **asdict(renderer.config)}
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    tensors = {
+        name: (value if name.startswith("face.") else value.half()).contiguous()
+        for name, value in renderer.state_dict().items()
+    }
+    save_file(tensors, directory / "model.safetensors")
+
+
+def load(directory: Path) -> MiniLivePortrait:
+    """Read what `save` wrote.
+
+    Raises:
+        WeightsError: The tensors do not fit the config.
+    """
+    config = json.loads((directory / "config.json").read_text())
+    config.pop("model")
+    renderer = MiniRenderer(MiniConfig(**config))
+    file = directory / "model.safetensors"
+    try:
+        renderer.load_state_dict({name: value.float() for name, value in load_file(file).items()})
+    except RuntimeError as error:
+        raise WeightsError(f"{file}: {str(error).splitlines()[-1].strip()}; fetch the file again") from error
+    return MiniLivePortrait(renderer.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]

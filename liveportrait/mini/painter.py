@@ -1,0 +1,71 @@
+"""F and G for patches: encode the source's mouth or eye once, then paint what warping cannot show."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from liveportrait.mini.blocks import ResBlock, SpadeBlock, conv3
+
+
+class PatchEncoder(nn.Module):
+    """F: source patch and its masks → features at half (skip) and quarter resolution, packed into one tensor."""
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.first = conv3(inputs, channels // 2, stride=2)
+        self.second = conv3(channels // 2, channels, stride=2)
+        self.deep = nn.Sequential(ResBlock(channels), ResBlock(channels))
+
+    def forward(self, patch: Tensor) -> Tensor:
+        """Encode (T, inputs, S, S).
+
+        Returns:
+            Shape (T, 3 · channels, S/4, S/4): `channels` deep ones, then the half-resolution features of
+            channels/2 folded by 2×2 pixels.
+        """
+        half = F.silu(self.first(patch))
+        deep = self.deep(F.silu(self.second(half)))
+        return torch.cat([deep, F.pixel_unshuffle(half, 2)], 1)
+
+
+class PatchDecoder(nn.Module):
+    """G: a small SPADE decoder. Its full-resolution layer is a pixel shuffle, so it stays thin."""
+
+    def __init__(self, condition: int, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.channels = channels
+        half = channels // 2
+        self.first = conv3(2 * channels, channels)
+        self.coarse = nn.ModuleList(SpadeBlock(channels, 4 * condition) for _ in range(blocks))
+        self.up = conv3(channels, channels)
+        self.merge = conv3(channels // 4 + half, half)
+        self.fine = nn.ModuleList(SpadeBlock(half, 4 * condition) for _ in range(2))
+        self.last = conv3(half, 16)
+        nn.init.constant_(self.last.bias[12:], -2.0)  # type: ignore[index]  # begin with the warped picture
+
+    def forward(self, f_s: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Paint.
+
+        Args:
+            f_s: Source features from `PatchEncoder`, shape (T, 3 · channels, S/4, S/4).
+            condition: Warped patch and driving masks, shape (T, c, S, S).
+
+        Returns:
+            Colour (T, 3, S, S) in [0, 1] and occlusion (T, 1, S, S): how much of it replaces the warped picture.
+        """
+        deep, skip = f_s[:, : self.channels], F.pixel_shuffle(f_s[:, self.channels :], 2)
+        fine = F.pixel_unshuffle(condition, 2)
+        coarse = F.avg_pool2d(fine, 2)
+        overall = deep.mean((2, 3), keepdim=True).expand_as(deep)
+        h = self.first(torch.cat([deep, overall], 1))
+        for block in self.coarse:
+            h = block(h, coarse)
+        h = torch.cat([F.pixel_shuffle(self.up(F.silu(h)), 2), skip], 1)
+        h = self.merge(h)
+        for block in self.fine:
+            h = block(h, fine)
+        painted = F.pixel_shuffle(self.last(F.silu(h)), 2).float()
+        return torch.sigmoid(painted[:, :3]), torch.sigmoid(painted[:, 3:])

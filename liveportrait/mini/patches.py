@@ -1,0 +1,148 @@
+"""Square windows around mouth and eyes that ride on the head, so that the painter always sees them the same way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from liveportrait.mini.face_model import Pose
+from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_mask
+from liveportrait.mini.regions import (
+    FACE_OVAL,
+    LEFT_EYE,
+    LEFT_IRIS,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+    rows,
+)
+
+EDGE = 0.16  # share of a patch's half side over which the paint fades out at the border
+MASK_SOFTNESS = 0.02  # in patch units: about one pixel of a 96-pixel patch
+
+
+@dataclass(frozen=True)
+class PatchKind:
+    """Where a patch sits on the mean face and what is drawn into it.
+
+    Attributes:
+        centre: (x, y, z) in the head frame.
+        half_side: Half its side in the head frame; negative width mirrors the content (right eye).
+        mirrored: Whether x runs to the left, so that both eyes look alike to one network.
+        size: Side in pixels.
+        polygons: Mesh points of the masks, filled soft.
+        iris: Mesh points of an iris, centre first, or empty.
+    """
+
+    centre: tuple[float, float, float]
+    half_side: float
+    mirrored: bool
+    size: int
+    polygons: tuple[tuple[int, ...], ...]
+    iris: tuple[int, ...] = ()
+
+    @property
+    def num_masks(self) -> int:
+        """How many mask channels `draw_masks` gives."""
+        return len(self.polygons) + bool(self.iris)
+
+
+MOUTH = PatchKind((0.0, 1.36, -0.42), 0.8, False, 96, (LIPS_INNER, LIPS_OUTER, FACE_OVAL))
+LEFT_EYE_PATCH = PatchKind((-0.51, 0.13, -0.14), 0.36, False, 48, (LEFT_EYE,), LEFT_IRIS)
+RIGHT_EYE_PATCH = PatchKind((0.51, 0.13, -0.14), 0.36, True, 48, (RIGHT_EYE,), RIGHT_IRIS)
+
+
+def patch_frame(kind: PatchKind, pose: Pose) -> Tensor:
+    """Place a patch in the crop.
+
+    Args:
+        kind: Which patch.
+        pose: T head poses in crop coordinates.
+
+    Returns:
+        A, shape (T, 2, 3): crop = A (x, y, 1) for patch coordinates in [-1, 1].
+    """
+    centre = pose.scale * (pose.rotation.new_tensor(kind.centre) @ pose.rotation) + pose.translation
+    axis = F.normalize(pose.rotation[:, 0, :2], dim=-1) * pose.scale * kind.half_side
+    across = torch.stack([-axis[:, 1], axis[:, 0]], -1)
+    return torch.stack([-axis if kind.mirrored else axis, across, centre[:, :2]], -1)
+
+
+def patch_points(frame: Tensor, size: int) -> Tensor:
+    """Return the crop positions of a patch's pixels, shape (T, size, size, 2)."""
+    return _affine(frame, pixel_grid(size, size).to(frame))
+
+
+def to_patch(frame: Tensor, points: Tensor) -> Tensor:
+    """Map crop positions into a patch: frame (T, 2, 3), points (T, ..., 2)."""
+    matrix = torch.linalg.inv(frame[:, :, :2])
+    shifted = points - frame[:, :, 2].reshape(-1, *[1] * (points.dim() - 2), 2)
+    return torch.einsum("tij,t...j->t...i", matrix, shifted)
+
+
+def draw_masks(kind: PatchKind, frame: Tensor, x: Tensor) -> Tensor:
+    """Draw a patch's polygons and iris.
+
+    Args:
+        kind: Which patch.
+        frame: Its place, shape (T, 2, 3).
+        x: Keypoints in the crop, shape (T, K, 2 or 3).
+
+    Returns:
+        Masks in [0, 1], shape (T, num_masks, size, size).
+    """
+
+    def inside(points: tuple[int, ...]) -> Tensor:
+        return to_patch(frame, x[:, rows(points), :2])
+
+    masks = [polygon_mask(inside(polygon), kind.size, MASK_SOFTNESS) for polygon in kind.polygons]
+    if kind.iris:
+        iris = inside(kind.iris)
+        radius = (iris[:, 1:] - iris[:, :1]).norm(dim=-1).mean(1)
+        masks.append(disc_mask(iris[:, 0], radius, kind.size, MASK_SOFTNESS))
+    return torch.cat(masks, 1)
+
+
+def edge_fade(size: int) -> Tensor:
+    """Return a window that is one inside a patch and falls smoothly to zero at its border, shape (1, 1, size, size)."""
+    side = ((1 - pixel_grid(size, size).abs()) / EDGE).clamp(0, 1)
+    smooth = side * side * (3 - 2 * side)
+    return (smooth[..., 0] * smooth[..., 1])[None, None]
+
+
+def sample(picture: Tensor, positions: Tensor) -> Tensor:
+    """Look up a picture (T, C, H, W) at positions (T, h, w, 2), bilinear, edges repeated."""
+    return F.grid_sample(picture, positions, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _affine(frame: Tensor, grid: Tensor) -> Tensor:
+    return torch.einsum("tij,...j->t...i", frame[:, :, :2], grid) + frame[:, :, 2].reshape(
+        -1, *[1] * (grid.dim() - 1), 2
+    )
+
+
+def paste_patch(crop: Tensor, frame: Tensor, color: Tensor, occlusion: Tensor) -> None:
+    """Blend painted patches into crops, in place and only inside their box.
+
+    Args:
+        crop: Pictures to paint on, shape (T, 3, H, W).
+        frame: The patch's place in each, shape (T, 2, 3).
+        color: Patch colours, shape (T, 3, S, S).
+        occlusion: Share of the patch, shape (T, 1, S, S).
+    """
+    height, width = crop.shape[2:]
+    reach = frame[:, :, :2].abs().sum(-1)
+    low, high = (frame[:, :, 2] - reach).amin(0), (frame[:, :, 2] + reach).amax(0)
+    left, right = (int(((edge + 1) / 2 * width).clamp(0, width)) for edge in (low[0], high[0]))
+    top, bottom = (int(((edge + 1) / 2 * height).clamp(0, height)) for edge in (low[1], high[1]))
+    if right <= left or bottom <= top:
+        return
+    pixels = pixel_grid(height, width)[top:bottom, left:right].to(frame).expand(len(crop), -1, -1, -1)
+    layer = F.grid_sample(torch.cat([color, occlusion], 1), to_patch(frame, pixels), align_corners=False)
+    box = crop[:, :, top:bottom, left:right]
+    # Outside the patch both layers are zero, and inside its fading edge the colour was not multiplied.
+    box.lerp_(layer[:, :3], layer[:, 3:])

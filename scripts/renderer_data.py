@@ -1,0 +1,147 @@
+"""Training pairs for the renderer: two frames of one clip, with their landmarks and a common augmentation."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from liveportrait.mini.face_model import lip_ratio
+from liveportrait.mini.raster import pixel_grid
+
+SIDE = 256
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Decoded clips, one after the other.
+
+    Attributes:
+        frames: RGB, shape (frames, 256, 256, 3), uint8 on disk.
+        points: Keypoints, shape (frames, K, 3), ±1 at the crop's edges.
+        bounds: First and last-plus-one frame of each clip.
+        identities: Who is in each clip.
+    """
+
+    frames: np.ndarray
+    points: Tensor
+    bounds: list[tuple[int, int]]
+    identities: list[str]
+
+
+def load_clips(data: Path, split: str, cache: Path, permissive_only: bool) -> ClipSet:
+    """Decode a split once into a memory-mapped cache and read its landmarks.
+
+    Args:
+        data: Folder with train/, val/ and the landmark files.
+        split: "train" or "val".
+        cache: Folder for the decoded frames.
+        permissive_only: Leave out clips that may not train weights which ship.
+    """
+    with (data / split / "manifest.csv").open() as file:
+        manifest = list(csv.DictReader(file))
+    with np.load(data / f"landmarks_{split}.npz") as tracks:
+        offsets, landmarks = tracks["offsets"], tracks["landmarks"]
+    keep = [n for n, row in enumerate(manifest) if row["permissive"] == "yes" or not permissive_only]
+    lengths = [int(offsets[n + 1] - offsets[n]) for n in keep]
+    ends = np.cumsum([0, *lengths])
+    points = np.concatenate([landmarks[offsets[n] : offsets[n + 1]] for n in keep]).astype(np.float32) / (SIDE / 2)
+    points[..., :2] -= 1.0
+    files = [data / split / manifest[n]["file"] for n in keep]
+    frames = _decode(files, lengths, cache / f"{split}_{'permissive' if permissive_only else 'all'}.npy")
+    bounds = list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+    return ClipSet(frames, torch.from_numpy(points), bounds, [manifest[n]["identity"] for n in keep])
+
+
+def _decode(files: list[Path], lengths: list[int], cache: Path) -> np.ndarray:
+    if not cache.exists():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        partial = cache.with_suffix(".partial.npy")
+        store = np.lib.format.open_memmap(partial, "w+", np.uint8, (sum(lengths), SIDE, SIDE, 3))
+        start = 0
+        for file, length in zip(files, lengths, strict=True):
+            with av.open(str(file)) as container:
+                for n, frame in zip(range(length), container.decode(video=0), strict=False):
+                    store[start + n] = frame.to_ndarray(format="rgb24")
+            start += length
+        store.flush()
+        partial.rename(cache)
+    return np.load(cache, mmap_mode="r")
+
+
+class PairSampler:
+    """Draws source and driving frames: people by the square root of their time, open mouths more often.
+
+    The draw of step n depends on the seed and n alone, so a resumed training sees what it would have seen.
+    """
+
+    def __init__(self, clips: ClipSet, twins: list[int], seed: int) -> None:
+        self.clips, self.twins, self.seed = clips, twins, seed
+        total: dict[str, int] = {}
+        for who, (start, end) in zip(clips.identities, clips.bounds, strict=True):
+            total[who] = total.get(who, 0) + end - start
+        weights = [
+            (end - start) / math.sqrt(total[who])
+            for who, (start, end) in zip(clips.identities, clips.bounds, strict=True)
+        ]
+        self.clip_weights = torch.tensor(weights)
+        self.openness = lip_ratio(clips.points)[:, 0]
+
+    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Draw a batch.
+
+        Returns:
+            Source pictures (B, 3, 256, 256) in [0, 1], source keypoints (B, K, 3), driving pictures and keypoints.
+        """
+        random = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        pairs = [self._pair(int(n), random) for n in torch.multinomial(self.clip_weights, size, True, generator=random)]
+        source, driving = (list(side) for side in zip(*pairs, strict=True))
+        pictures = torch.from_numpy(self.clips.frames[source + driving]).permute(0, 3, 1, 2).float() / 255
+        points = self.clips.points[source + driving]
+        pictures, points = self._augment(pictures, points, size, random)
+        return pictures[:size], points[:size], pictures[size:], points[size:]
+
+    def _pair(self, clip: int, random: torch.Generator) -> tuple[int, int]:
+        start, end = self.clips.bounds[clip]
+        openness = self.openness[start:end]
+        source = torch.rand(len(openness), generator=random)
+        driving = torch.rand(len(openness), generator=random)
+        if torch.rand((), generator=random) < 0.5:
+            source, driving = source - 2 * openness, driving + 2 * openness
+        return start + int(source.argmax()), start + int(driving.argmax())
+
+    def _augment(self, pictures: Tensor, points: Tensor, size: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Flip, turn, zoom and recolour; a pair shares its draw."""
+
+        def draw(low: float, high: float) -> Tensor:
+            return (low + (high - low) * torch.rand(size, generator=random)).repeat(2)
+
+        angle, zoom = torch.deg2rad(draw(-12, 12)), draw(1.0, 1.25)
+        flip = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+        turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).reshape(-1, 2, 2)
+        matrix = turn / zoom[:, None, None]  # output → input
+        matrix = torch.stack([matrix[:, :, 0] * flip[:, None], matrix[:, :, 1]], -1)
+        shift = torch.stack([draw(-0.08, 0.08), draw(-0.08, 0.08)], -1)
+        grid = torch.einsum("tij,hwj->thwi", matrix, pixel_grid(SIDE, SIDE)) + shift[:, None, None]
+        pictures = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+        flat = torch.einsum("tij,tkj->tki", torch.linalg.inv(matrix), points[..., :2] - shift[:, None])
+        points = torch.cat([flat, points[..., 2:] * zoom[:, None, None]], -1)
+        points = torch.where(flip[:, None, None] < 0, points[:, self.twins], points)
+        return _recolour(pictures, draw), points
+
+
+def _recolour(pictures: Tensor, draw) -> Tensor:
+    """Change gain, gamma, tint and saturation, so that the painter takes its palette from the source."""
+    tint = torch.stack([draw(0.85, 1.15) for _ in range(3)], 1)[..., None, None]
+    saturation = torch.where(draw(0, 1) < 0.1, torch.zeros(()), draw(0.6, 1.3))[:, None, None, None]
+    gamma = draw(0.8, 1.25)[:, None, None, None]
+    grey = pictures.mean(1, keepdim=True)
+    mixed = (grey + saturation * (pictures - grey)) * torch.where(saturation > 0, tint, torch.ones(()))
+    return mixed.clamp(0, 1).pow(gamma)

@@ -1,0 +1,86 @@
+"""What the renderer's training minimises."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from liveportrait.mini.renderer import Painted
+
+
+def gradient_l1(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    """Compare horizontal and vertical differences: edges matter more than plain colour."""
+    d = a - b
+    across = (d[..., :, 1:] - d[..., :, :-1]).abs() * weight[..., :, 1:]
+    down = (d[..., 1:, :] - d[..., :-1, :]).abs() * weight[..., 1:, :]
+    return across.mean() + down.mean()
+
+
+def flow_loss(warped: Tensor, target: Tensor, residual: Tensor) -> Tensor:
+    """Photometric error of the warped picture, and a small, smooth residual.
+
+    Args:
+        warped: Warped source, shape (T, 3, H, W).
+        target: Driving picture, same shape.
+        residual: Learned flow, shape (T, G, G, 2).
+    """
+    bend = (residual[:, 1:] - residual[:, :-1]).abs().mean() + (residual[:, :, 1:] - residual[:, :, :-1]).abs().mean()
+    every = torch.ones_like(target[:, :1])
+    return (
+        (warped - target).abs().mean() + gradient_l1(warped, target, every) + 0.5 * bend + 0.02 * residual.abs().mean()
+    )
+
+
+def paint_loss(painted: Painted, target: Tensor, occlusion_weight: float) -> Tensor:
+    """Error of the finished patch, heavier inside mouth or eye, and a price on paint where warping would do.
+
+    Args:
+        painted: Result of the painter.
+        target: The driving picture's patch, shape (T, 3, S, S).
+        occlusion_weight: Price of painting outside mouth or eye.
+    """
+    hole = F.max_pool2d(painted.masks[:, :1], 7, 1, 3)
+    weight = 1 + 3 * hole
+    blended = ((painted.blended - target).abs() * weight).mean() + gradient_l1(painted.blended, target, weight)
+    color = ((painted.color - target).abs() * hole).mean()
+    return blended + 0.5 * color + occlusion_weight * (painted.occlusion * (1 - hole)).mean()
+
+
+class PatchDiscriminator(nn.Module):
+    """Tells painted from real patches, given the driving masks; local verdicts and the features behind them."""
+
+    def __init__(self, inputs: int, channels: int = 32) -> None:
+        super().__init__()
+        widths = [inputs, channels, 2 * channels, 4 * channels]
+        self.layers = nn.ModuleList(
+            spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise(widths)
+        )
+        self.verdict = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
+
+    def forward(self, patch: Tensor, masks: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Judge patches (T, 3, S, S) with masks (T, m, S, S); positive means real."""
+        h, features = torch.cat([patch, masks], 1), []
+        for layer in self.layers:
+            h = F.leaky_relu(layer(h), 0.2)
+            features.append(h)
+        return self.verdict(h), features
+
+
+def discriminator_loss(judge: PatchDiscriminator, painted: Painted, target: Tensor) -> Tensor:
+    """Hinge loss of the judge."""
+    real, _ = judge(target, painted.masks)
+    fake, _ = judge(painted.blended.detach(), painted.masks)
+    return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
+
+
+def adversarial_loss(judge: PatchDiscriminator, painted: Painted, target: Tensor, matching: float) -> Tensor:
+    """Hinge loss of the painter plus `matching` times the distance of the judge's features."""
+    verdict, fake = judge(painted.blended, painted.masks)
+    with torch.no_grad():
+        _, real = judge(target, painted.masks)
+    distance = sum((a.float() - b.float()).abs().mean() for a, b in zip(fake, real, strict=True))
+    return matching * distance - verdict.float().mean()

@@ -1,0 +1,242 @@
+"""Train the embedded renderer.
+
+    python scripts/train_renderer.py --data ../shared/data --run runs/renderer    # two CPU cores, under two hours
+    python scripts/train_renderer.py --data ../shared/data --run runs/renderer --setting gpu
+
+Stops and resumes at any time: the run folder holds the last checkpoint, the resolved config and the log. Every step's
+data depend on the seed and the step alone. `--export DIR` writes the averaged weights as they ship.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+import typer
+from renderer_data import ClipSet, PairSampler, load_clips
+from renderer_losses import (
+    PatchDiscriminator,
+    adversarial_loss,
+    discriminator_loss,
+    flow_loss,
+    paint_loss,
+)
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from liveportrait.mini.model import save
+from liveportrait.mini.patches import patch_points, sample
+from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, Painted, resize_flow
+from liveportrait.mini.validation import mirror_order, self_reenactment
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Every number of a training run; `--set name=value` changes one.
+
+    Attributes:
+        steps: Length of the schedule.
+        batch: Pairs per step.
+        learning_rate: Peak, for painter and flow; the judge's is the same.
+        warmup: Steps of linear rise.
+        adversarial_start: First step with a discriminator.
+        adversarial_weight: Weight of its verdict.
+        matching: Weight of its features against its verdict.
+        occlusion_weight: Price of paint where warping would do.
+        average: Decay of the weight average that ships.
+        flow_picture: Side of the pictures that judge the flow.
+        validate_every: Steps between validations and checkpoints.
+        bfloat16: Run the networks in bfloat16.
+        seed: Of everything.
+        device: Where to train.
+    """
+
+    steps: int = 9000
+    batch: int = 12
+    learning_rate: float = 3e-4
+    warmup: int = 100
+    adversarial_start: int = 4500
+    adversarial_weight: float = 0.02
+    matching: float = 10.0
+    occlusion_weight: float = 0.05
+    average: float = 0.998
+    flow_picture: int = 128
+    validate_every: int = 500
+    bfloat16: bool = True
+    seed: int = 0
+    device: str = "cpu"
+
+
+SETTINGS = {
+    "cpu": TrainConfig(),
+    "gpu": TrainConfig(
+        steps=60_000, batch=64, adversarial_start=20_000, average=0.9995, validate_every=1000, device="cuda"
+    ),
+}
+
+
+class Trainer:
+    """Networks, optimisers and the loop's state."""
+
+    def __init__(self, config: TrainConfig, face: Path, train: ClipSet, validation: ClipSet) -> None:
+        torch.manual_seed(config.seed)
+        self.config, self.validation, self.step = config, validation, 0
+        self.renderer = MiniRenderer(MiniConfig())
+        self.renderer.face.load_state_dict(load_file(face))
+        self.renderer.precision = torch.bfloat16 if config.bfloat16 else torch.float32
+        self.judges = nn.ModuleList(PatchDiscriminator(3 + kind.num_masks) for kind, _ in self.renderer.patches()[:2])
+        self.sampler = PairSampler(train, mirror_order(self.renderer.face.mean), config.seed)
+        for module in (self.renderer, self.judges):
+            module.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = {name: value.clone() for name, value in self.renderer.state_dict().items()}
+        rate = config.learning_rate
+        self.painter_steps = torch.optim.Adam(self.renderer.parameters(), rate, betas=(0.9, 0.99))
+        self.judge_steps = torch.optim.Adam(self.judges.parameters(), rate, betas=(0.5, 0.99))
+
+    def rate(self) -> float:
+        """Learning rate of this step: linear rise, then a cosine fall to 2 %."""
+        rise = min(1.0, (self.step + 1) / self.config.warmup)
+        fall = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * self.step / self.config.steps)).item())
+        return self.config.learning_rate * rise * (0.02 + 0.98 * fall)
+
+    def forward(
+        self, source: Tensor, x_s: Tensor, driving: Tensor, x_d: Tensor
+    ) -> tuple[Tensor, list[Painted], list[Tensor]]:
+        """Run the renderer on a batch: the flow's loss, the painted patches and the real ones."""
+        renderer = self.renderer
+        small = F.interpolate(source, (FLOW_SIZE, FLOW_SIZE), mode="area")
+        flow, prior = renderer.backward_flow(small, x_s, x_d)
+        side = self.config.flow_picture
+        resize = (
+            F.interpolate(source, (side, side), mode="area"),
+            F.interpolate(driving, (side, side), mode="area"),
+        )
+        loss = flow_loss(sample(resize[0], resize_flow(flow, side, side)), resize[1], flow - prior)
+        features = renderer.encode(source, x_s)
+        results = renderer.paint(source, features, flow.detach(), x_d)
+        kinds = [kind for kind, _ in renderer.patches()]
+        real = [
+            sample(driving, patch_points(place, kind.size)) for kind, (place, _) in zip(kinds, results, strict=True)
+        ]
+        return loss, [painted for _, painted in results], real
+
+    def train_step(self) -> dict[str, float]:
+        """Draw a batch and update everything once."""
+        config = self.config
+        for group in self.painter_steps.param_groups + self.judge_steps.param_groups:
+            group["lr"] = self.rate()
+        batch = [part.to(config.device) for part in self.sampler.batch(self.step, config.batch)]
+        flow, painted, real = self.forward(*batch)
+        losses = {"flow": flow}
+        for name, patch, target in zip(("mouth", "left", "right"), painted, real, strict=True):
+            losses[name] = paint_loss(patch, target, config.occlusion_weight)
+        total = sum(losses.values())
+        if self.step >= config.adversarial_start:
+            with torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16):
+                losses["judge"] = self.judge_step(painted, real)
+                for judge, patch, target in self.judged(painted, real):
+                    total = total + config.adversarial_weight * adversarial_loss(judge, patch, target, config.matching)
+        self.painter_steps.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(self.renderer.parameters(), 1.0)
+        self.painter_steps.step()
+        for name, value in self.renderer.state_dict().items():
+            self.average[name].lerp_(value, 1 - min(config.average, (1 + self.step) / (10 + self.step)))
+        self.step += 1
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def judged(self, painted: list[Painted], real: list[Tensor]) -> list[tuple[PatchDiscriminator, Painted, Tensor]]:
+        """Pair patches with their judges; both eyes share one."""
+        return list(zip([self.judges[0], self.judges[1], self.judges[1]], painted, real, strict=True))  # type: ignore
+
+    def judge_step(self, painted: list[Painted], real: list[Tensor]) -> Tensor:
+        """Update the judges."""
+        loss = sum(discriminator_loss(*judged) for judged in self.judged(painted, real))
+        self.judge_steps.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[union-attr]
+        self.judge_steps.step()
+        self.judge_steps.zero_grad(set_to_none=True)
+        return loss.detach()  # type: ignore[union-attr]
+
+    def averaged(self) -> MiniRenderer:
+        """Return the renderer with the averaged weights, for validation and export."""
+        renderer = MiniRenderer(self.renderer.config)
+        renderer.load_state_dict({name: value.cpu() for name, value in self.average.items()})
+        return renderer.eval()
+
+    def state(self) -> dict:
+        """Everything that a resumed run needs."""
+        return {
+            "step": self.step,
+            "renderer": self.renderer.state_dict(),
+            "average": self.average,
+            "judges": self.judges.state_dict(),
+            "painter_steps": self.painter_steps.state_dict(),
+            "judge_steps": self.judge_steps.state_dict(),
+        }
+
+    def load(self, state: dict) -> None:
+        """Go on from `state`."""
+        self.step, self.average = state["step"], state["average"]
+        for name in ("renderer", "judges", "painter_steps", "judge_steps"):
+            getattr(self, name).load_state_dict(state[name])
+
+    def validate(self) -> dict[str, float]:
+        """Self-reenactment figures of the averaged weights."""
+        clips = self.validation
+        return self_reenactment(self.averaged(), clips.frames, clips.points, clips.bounds)
+
+
+def override(config: TrainConfig, changes: list[str]) -> TrainConfig:
+    """Apply name=value pairs; unknown names are errors."""
+    types = {field.name: type(getattr(config, field.name)) for field in fields(config)}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in types:
+            raise typer.BadParameter(f"unknown setting {name!r}; one of {', '.join(types)}")
+        value = text.lower() in ("1", "true", "yes") if types[name] is bool else types[name](text)
+        config = replace(config, **{name: value})
+    return config
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with train/, val/ and the landmark files.")],
+    run: Annotated[Path, typer.Option(help="Folder for checkpoints, cache and log; resumed if it exists.")],
+    face: Annotated[Path, typer.Option(help="Face model of fit_face_model.py.")] = Path("runs/face_model.safetensors"),
+    setting: Annotated[str, typer.Option(help="cpu or gpu.")] = "cpu",
+    change: Annotated[list[str], typer.Option("--set", help="name=value, over the setting.")] = [],  # noqa: B006
+    minutes: Annotated[float, typer.Option(help="Stop after this long; run again to go on.")] = 1e9,
+    export: Annotated[Path | None, typer.Option(help="Write the averaged weights here and stop.")] = None,
+) -> None:
+    """Train, resume or export."""
+    config, begin = override(SETTINGS[setting], change), time.monotonic()
+    run.mkdir(parents=True, exist_ok=True)
+    train = load_clips(data, "train", run.parent / "cache", permissive_only=True)
+    validation = load_clips(data, "val", run.parent / "cache", permissive_only=False)
+    trainer = Trainer(config, face, train, validation)
+    checkpoint = run / "last.pt"
+    if checkpoint.exists():
+        trainer.load(torch.load(checkpoint, map_location=config.device, weights_only=True))
+    if export is not None:
+        save(trainer.averaged(), export)
+        return
+    (run / "config.json").write_text(json.dumps(asdict(config), indent=2))
+    with (run / "log.jsonl").open("a") as log:
+        while trainer.step < config.steps and time.monotonic() - begin < 60 * minutes:
+            entry = {"step": trainer.step, **trainer.train_step()}
+            if trainer.step % 50 == 0:
+                entry["minutes"] = (time.monotonic() - begin) / 60
+                print(json.dumps({k: round(v, 4) for k, v in entry.items()}), file=log, flush=True)
+            if trainer.step % config.validate_every == 0 or trainer.step == config.steps:
+                print(json.dumps({"step": trainer.step, **trainer.validate()}), file=log, flush=True)
+                torch.save(trainer.state(), checkpoint.with_suffix(".partial"))
+                checkpoint.with_suffix(".partial").rename(checkpoint)
+
+
+if __name__ == "__main__":
+    typer.run(main)
