@@ -1,8 +1,15 @@
 """Portrait animation, tensors in and tensors out."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from liveportrait.errors import PortraitError, TemplateError, WeightsError, WeightsNotFoundError
-from liveportrait.model import LivePortrait
-from liveportrait.motion import Crop, Motion, Performance, Portrait
+
+if TYPE_CHECKING:
+    from liveportrait.model import LivePortrait
+    from liveportrait.motion import Crop, Motion, Performance, Portrait
 
 __all__ = [
     "Crop",
@@ -15,3 +22,12 @@ __all__ = [
     "WeightsError",
     "WeightsNotFoundError",
 ]
+
+_LAZY = {"LivePortrait": "model", "Crop": "motion", "Motion": "motion", "Performance": "motion", "Portrait": "motion"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs torch when it is first asked for, so that errors and `--help` come at once."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
