@@ -1,0 +1,180 @@
+"""Training batches: windows of speech with their mouth coefficients, balanced by speaker and augmented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from audio2motion.config import FEATURE_SAMPLES, FRAME_SAMPLES
+from audio2motion.loudness import gain, voice_level
+
+SEAM = 3  # frames on either side of a cut between clips that are not learned
+SPEEDS = (0.86, 1.18)
+SILENT_SHARE = 0.04
+STATES_PER_FRAME = FRAME_SAMPLES // FEATURE_SAMPLES
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees.
+
+    Attributes:
+        waveform: Shape (B, 640 T), float32, at the common level.
+        mouth: Mouth coefficients, shape (B, T, C).
+        known: Whether a frame's coefficients may be learned, shape (B, T).
+        speaker: Number of the speaker, shape (B,).
+        phonemes: Probabilities of phonemes for every 320 samples, blank first, shape (B, 2 T, P); zero where unknown.
+    """
+
+    waveform: Tensor
+    mouth: Tensor
+    known: Tensor
+    speaker: Tensor
+    phonemes: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Move to a device."""
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class SpeechClips:
+    """Clips to draw windows from.
+
+    Attributes:
+        waveform: int16, shape (640 · frames,).
+        mouth: Mouth coefficients, shape (frames, C).
+        bounds: First and one-past-last frame of each clip.
+        speakers: Number of each clip's speaker, counted from zero.
+        delays: Frames by which each clip's lips come later than its sound.
+        phonemes: Probabilities of phonemes for every 320 samples, blank first, shape (2 · frames, P); P may be zero.
+    """
+
+    waveform: Tensor
+    mouth: Tensor
+    bounds: list[tuple[int, int]]
+    speakers: list[int]
+    delays: list[int]
+    phonemes: Tensor
+
+    @property
+    def num_speakers(self) -> int:
+        """Count the speakers."""
+        return max(self.speakers) + 1
+
+    def clips_of(self) -> list[list[int]]:
+        """List every speaker's clips."""
+        clips: list[list[int]] = [[] for _ in range(self.num_speakers)]
+        for clip, speaker in enumerate(self.speakers):
+            clips[speaker].append(clip)
+        return clips
+
+    def speaker_weights(self, power: float) -> Tensor:
+        """Return how often to draw each speaker: the time spoken to a power."""
+        frames = torch.zeros(self.num_speakers)
+        for (start, end), speaker in zip(self.bounds, self.speakers, strict=True):
+            frames[speaker] += end - start
+        return frames**power
+
+
+class BatchSampler:
+    """Draws batches; the same seed and step give the same batch.
+
+    Args:
+        clips: What to draw from.
+        num_frames: T, length of a window.
+        batch_size: B.
+        seed: Start of all randomness.
+        balance: Power of a speaker's time that decides how often it is drawn; 0 draws all alike.
+    """
+
+    def __init__(self, clips: SpeechClips, num_frames: int, batch_size: int, seed: int, balance: float = 0.5) -> None:
+        self.clips, self.num_frames, self.batch_size, self.seed = clips, num_frames, batch_size, seed
+        self.clips_of = clips.clips_of()
+        self.weights = clips.speaker_weights(balance)
+
+    def batch(self, step: int) -> Batch:
+        """Draw the batch of a training step."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        speakers = torch.multinomial(self.weights, self.batch_size, replacement=True, generator=generator)
+        windows = [self._window(int(speaker), generator) for speaker in speakers]
+        sound, mouth, known, phonemes = (torch.stack(part) for part in zip(*windows, strict=True))
+        return Batch(sound, mouth, known, speakers, phonemes)
+
+    def _window(self, speaker: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        num_frames = self.num_frames
+        sound, mouth, known, phonemes = self.read(
+            speaker, int(num_frames * _uniform(generator, *SPEEDS)) + 1, generator
+        )
+        sound = _stretch(sound[:, None], num_frames * FRAME_SAMPLES)[:, 0]
+        mouth, phonemes = _stretch(mouth, num_frames), _stretch(phonemes, num_frames * STATES_PER_FRAME)
+        known = _stretch(known[:, None], num_frames)[:, 0] > 0.999
+        sound = disturb(sound * gain(voice_level(sound)), generator)
+        if _uniform(generator) < SILENT_SHARE:
+            noise = hiss(len(sound), _uniform(generator, -80, -45), generator)
+            return noise, torch.zeros_like(mouth), torch.ones_like(known), torch.zeros_like(phonemes)
+        return sound, mouth, known, phonemes
+
+    def read(self, speaker: int, num_frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Read frames of one speaker, from several clips where one is too short: sound, mouth, known, phonemes."""
+        parts: list[tuple[Tensor, ...]] = []
+        missing = num_frames
+        while missing > 0:
+            choice = self.clips_of[speaker][_integer(generator, len(self.clips_of[speaker]))]
+            (start, end), delay = self.clips.bounds[choice], self.clips.delays[choice]
+            end -= delay
+            first = start + _integer(generator, max(end - start - missing, 0) + 1)
+            last = min(end, first + missing)
+            missing -= last - first
+            parts.append(self._cut(first, last, delay))
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+    def _cut(self, first: int, last: int, delay: int) -> tuple[Tensor, ...]:
+        known = torch.ones(last - first)
+        known[:SEAM] = 0
+        known[-SEAM:] = 0
+        sound = self.clips.waveform[first * FRAME_SAMPLES : last * FRAME_SAMPLES].float() / 32768
+        phonemes = self.clips.phonemes[first * STATES_PER_FRAME : last * STATES_PER_FRAME].float()
+        return sound, self.clips.mouth[first + delay : last + delay], known, phonemes
+
+
+def disturb(sound: Tensor, generator: torch.Generator) -> Tensor:
+    """Change a recording (N,) in ways that do not move the lips: level, colour, noise, short losses."""
+    tilt = _uniform(generator, -0.6, 0.6)
+    colored = sound + tilt * F.pad(sound, (1, 0))[:-1]
+    sound = colored * (sound.norm() / colored.norm().clamp_min(1e-6)) * 10 ** (_uniform(generator, -8, 6) / 20)
+    if _uniform(generator) < 0.5:
+        sound = sound + hiss(len(sound), _uniform(generator, -75, -35), generator)
+    if _uniform(generator) < 0.5:
+        length = _integer(generator, 6 * FEATURE_SAMPLES) + FEATURE_SAMPLES
+        start = _integer(generator, len(sound) - length)
+        sound = sound.clone()
+        sound[start : start + length] *= 0.05
+    return sound
+
+
+def hiss(num_samples: int, level_db: float, generator: torch.Generator) -> Tensor:
+    """Make noise of a random colour at an RMS level."""
+    noise = torch.randn(num_samples, generator=generator)
+    color = _uniform(generator, 0, 0.95)
+    kernel = color ** torch.arange(63, -1, -1.0)
+    noise = F.conv1d(F.pad(noise[None, None], (63, 0)), kernel[None, None])[0, 0]
+    return noise / noise.square().mean().sqrt() * 10 ** (level_db / 20)
+
+
+def _stretch(signal: Tensor, length: int) -> Tensor:
+    """Play a signal (N, C) faster or slower, so that it lasts `length` steps."""
+    if signal.shape[1] == 0:
+        return signal.new_zeros(length, 0)
+    return F.interpolate(signal.T[None], size=length, mode="linear", align_corners=False)[0].T
+
+
+def _uniform(generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _integer(generator: torch.Generator, bound: int) -> int:
+    return int(torch.randint(bound, (), generator=generator))

@@ -1,0 +1,124 @@
+"""Speech encoder: waveform → one state for every 320 samples, exactly aligned."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from audio2motion.config import FEATURE_SAMPLES, SAMPLE_RATE, EncoderConfig
+from liveportrait.errors import WeightsNotFoundError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LOWEST_HZ, HIGHEST_HZ = 60.0, 7600.0
+NUM_PHASES = 4
+
+
+class Encoder(nn.Module):
+    """A Wav2Vec2 or HuBERT network whose state k is centred on samples 320 k … 320 k + 319.
+
+    Attributes:
+        size: Width of the states.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.network: PreTrainedModel = _published(config.checkpoint) if config.checkpoint else _own(config)
+        numbers = self.network.config
+        self.size = int(numbers.hidden_size)
+        field, stride = 1, 1
+        for kernel, step in zip(numbers.conv_kernel, numbers.conv_stride, strict=True):
+            field, stride = field + (kernel - 1) * stride, stride * step
+        if stride != FEATURE_SAMPLES:
+            raise ValueError(f"the encoder's strides multiply to {stride}, not {FEATURE_SAMPLES}")
+        self.margin = field - FEATURE_SAMPLES
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Encode speech.
+
+        Args:
+            waveform: 16 kHz mono, shape (B, N), N a multiple of 320.
+
+        Returns:
+            States, shape (B, N / 320, size).
+        """
+        left = self.margin // 2
+        padded = nn.functional.pad(waveform, (left, self.margin - left))
+        return self.network(padded).last_hidden_state
+
+
+def _published(checkpoint: str) -> PreTrainedModel:
+    """Load a published encoder; a directory with nothing but its config.json gives it with random weights."""
+    from transformers import AutoConfig, AutoModel
+
+    directory = Path(checkpoint)
+    if directory.is_dir() and not any(directory.glob("*.safetensors")) and not any(directory.glob("*.bin")):
+        return AutoModel.from_config(AutoConfig.from_pretrained(directory))
+    try:
+        return AutoModel.from_pretrained(checkpoint)
+    except OSError as error:
+        raise WeightsNotFoundError(
+            f"{checkpoint}: no speech encoder of this name or in this folder; give a Wav2Vec2 or HuBERT checkpoint"
+        ) from error
+
+
+def _own(config: EncoderConfig) -> PreTrainedModel:
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    network = Wav2Vec2Model(
+        Wav2Vec2Config(
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.num_layers,
+            num_attention_heads=config.num_heads,
+            intermediate_size=config.feed_forward_size,
+            conv_dim=config.conv_dim,
+            conv_kernel=config.conv_kernel,
+            conv_stride=config.conv_stride,
+            conv_bias=True,
+            feat_extract_norm="layer",
+            do_stable_layer_norm=True,
+            num_conv_pos_embeddings=config.position_kernel,
+            num_conv_pos_embedding_groups=16,
+            hidden_dropout=config.dropout,
+            attention_dropout=config.dropout,
+            activation_dropout=config.dropout,
+            feat_proj_dropout=config.dropout,
+            layerdrop=0.0,
+            mask_time_prob=0.0,
+            mask_feature_prob=0.0,
+        )
+    )
+    first: nn.Conv1d = network.feature_extractor.conv_layers[0].conv  # pyright: ignore
+    with torch.no_grad():
+        first.weight.copy_(mel_filters(first.out_channels, first.kernel_size[0])[:, None])
+        first.bias.zero_()  # pyright: ignore
+    return network
+
+
+def mel_filters(num_channels: int, kernel: int) -> Tensor:
+    """Build windowed tones on the mel scale in four phases, a start from which speech is learned fast.
+
+    Args:
+        num_channels: Number of filters, four for each tone.
+        kernel: Length in samples at 16 kHz.
+
+    Returns:
+        Filters, shape (num_channels, kernel); louder towards high tones, as voices are quieter there.
+    """
+    num_tones = math.ceil(num_channels / NUM_PHASES)
+    low, high = (2595 * math.log10(1 + hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
+    tones = 700 * (10 ** (torch.linspace(low, high, num_tones) / 2595) - 1)
+    width = torch.cat([tones.diff(), tones.diff()[-1:]]) * 2
+    seconds = (torch.arange(kernel) - (kernel - 1) / 2) / SAMPLE_RATE
+    # A tone cannot be narrower than the window allows; high tones are shortened to the width of their mel band.
+    sigma = (0.6 / width).clamp(max=kernel / SAMPLE_RATE / 5)
+    window = torch.exp(-0.5 * (seconds / sigma[:, None]).square())
+    phases = torch.arange(NUM_PHASES) * (2 * math.pi / NUM_PHASES)
+    wave = torch.cos(2 * math.pi * tones[:, None, None] * seconds + phases[None, :, None]) * window[:, None]
+    wave = wave / wave.norm(dim=-1, keepdim=True) * (tones[:, None, None] / 1000) ** 0.7
+    return wave.flatten(0, 1)[:num_channels] * 10.0

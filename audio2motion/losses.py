@@ -1,0 +1,76 @@
+"""How far predicted mouths are from real ones, in what is seen: lip and jaw points, gaps, width, their speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from audio2motion.network import MIDDLE, SpeechToMouth
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term."""
+
+    points: float = 1.0
+    lips: float = 1.0
+    speed: float = 0.5
+    agreement: float = 1.0
+    phonemes: float = 0.5
+
+
+def mouth_loss(
+    predicted: Tensor, real: Tensor, known: Tensor, shapes: Tensor, network: SpeechToMouth, weights: LossWeights
+) -> Tensor:
+    """Compare mouths.
+
+    Args:
+        predicted: Coefficients, shape (B, T, C).
+        real: The same of the real face.
+        known: Frames that count, shape (B, T).
+        shapes: Square root of the coefficients' weights as displacement, shape (C, C): error @ shapes has the
+            size of the displacement of all lip and jaw points.
+        network: Gives the lip readout.
+        weights: Weight of each term.
+    """
+    count = known.float()
+    error = predicted - real
+    points = _mean((error @ shapes).square().sum(-1).add(1e-4).sqrt(), count)
+    scale = network.readout.norm(dim=0) * 0.5
+    measures = (error @ network.readout) / scale
+    lips = _mean(F.smooth_l1_loss(measures, torch.zeros_like(measures), beta=0.5, reduction="none").mean(-1), count)
+    pairs = count[:, 1:] * count[:, :-1]
+    speed = _mean(measures.diff(dim=1).abs().mean(-1), pairs)
+    middle = network.readout[:, MIDDLE]
+    agreement = 1 - correlation(predicted @ middle, real @ middle, count).mean()
+    return weights.points * points + weights.lips * lips + weights.speed * speed + weights.agreement * agreement
+
+
+def _mean(values: Tensor, count: Tensor) -> Tensor:
+    return (values * count).sum() / count.sum().clamp_min(1)
+
+
+def correlation(first: Tensor, second: Tensor, count: Tensor) -> Tensor:
+    """Correlate over time, ignoring frames whose count is zero: (B, T) → (B,); flat curves correlate little."""
+    total = count.sum(1, keepdim=True).clamp_min(1)
+    a = (first - (first * count).sum(1, keepdim=True) / total) * count
+    b = (second - (second * count).sum(1, keepdim=True) / total) * count
+    power = (a.square().sum(1) + 1e-4 * total[:, 0]) * (b.square().sum(1) + 1e-4 * total[:, 0])
+    return (a * b).sum(1) / power.sqrt()
+
+
+def phoneme_loss(scores: Tensor, heard: Tensor) -> Tensor:
+    """Learn a recogniser's phonemes by cross-entropy; its many blanks count little.
+
+    Args:
+        scores: Unnormalised, shape (B, N, P), blank first.
+        heard: Probabilities, same shape; rows of zeros are unknown.
+    """
+    if scores.shape[-1] == 0:
+        return scores.sum()
+    weight = heard.sum(-1) - 0.85 * heard[..., 0]
+    entropy = -(heard * scores.log_softmax(-1)).sum(-1)
+    return (weight * entropy).sum() / weight.sum().clamp_min(1)

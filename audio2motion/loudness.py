@@ -1,0 +1,36 @@
+"""Loudness: how loud each moment is, and one gain that brings voices to a common level."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from audio2motion.config import FEATURE_SAMPLES
+
+FLOOR_DB = -80.0
+TARGET_DB = -20.0  # level that a voice is brought to: its loud moments, RMS against full scale
+QUIETEST_DB = -48.0  # quieter than this is no voice and is not raised further
+RELEASE_DB_PER_SECOND = 1.5  # how fast a level that is not reached again is forgotten
+
+
+def loudness_db(waveform: Tensor) -> Tensor:
+    """Measure RMS levels.
+
+    Args:
+        waveform: Shape (..., N), N a multiple of 320.
+
+    Returns:
+        Decibels against full scale for every 320 samples, shape (..., N / 320), at least -80.
+    """
+    power = waveform.unfold(-1, FEATURE_SAMPLES, FEATURE_SAMPLES).square().mean(-1)
+    return 10 * torch.log10(power + 10 ** (FLOOR_DB / 10))
+
+
+def voice_level(waveform: Tensor) -> Tensor:
+    """Return the level in decibels that the loudest twentieth of a recording (..., N) reaches, shape (...)."""
+    return loudness_db(waveform).quantile(0.95, dim=-1)
+
+
+def gain(level: Tensor | float) -> Tensor:
+    """Return the factor that brings a voice of this level in decibels to the common one."""
+    return 10 ** ((TARGET_DB - torch.as_tensor(level).clamp(min=QUIETEST_DB)) / 20)

@@ -1,0 +1,83 @@
+"""The trained network: waveform → mouth coefficients, and what they mean for the lips."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from audio2motion.config import AudioToMotionConfig
+from audio2motion.encoder import Encoder
+from audio2motion.head import MotionHead
+from audio2motion.loudness import loudness_db
+from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.regions import LIP_PAIRS, MOUTH_CORNERS, rows
+
+MIDDLE = LIP_PAIRS.index((13, 14))
+
+
+class SpeechToMouth(nn.Module):
+    """Regress mouth coefficients and read lip measures off them.
+
+    Attributes:
+        rest: Inner lip gaps and mouth width of the mean face at rest, shape (pairs + 1,), head-frame units.
+        readout: What one unit of each coefficient adds to them, shape (C, pairs + 1).
+        center: Mean coefficients of speech, shape (C,); contrast is taken about them.
+        contrast: Factor that gives predictions the spread of real speech, shape (1,).
+    """
+
+    rest: Tensor
+    readout: Tensor
+    center: Tensor
+    contrast: Tensor
+
+    def __init__(self, config: AudioToMotionConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(config.encoder)
+        self.head = MotionHead(
+            self.encoder.size, config.head_size, config.head_dilations, config.num_mouth, config.encoder.dropout
+        )
+        self.register_buffer("rest", torch.zeros(len(LIP_PAIRS) + 1))
+        self.register_buffer("readout", torch.zeros(config.num_mouth, len(LIP_PAIRS) + 1))
+        self.register_buffer("center", torch.zeros(config.num_mouth))
+        self.register_buffer("contrast", torch.ones(1))
+
+    def read_face(self, face: FaceModel) -> None:
+        """Take from the face model how its mouth coefficients move the lips."""
+        self.rest.copy_(lip_measures(face.mean[None], face)[0])
+        shapes = face.mean + face.expression_basis[: self.readout.shape[0]]
+        self.readout.copy_(lip_measures(shapes, face) - self.rest)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Predict mouth coefficients.
+
+        Args:
+            waveform: 16 kHz mono at the common level, shape (B, 640 T).
+
+        Returns:
+            Coefficients before calibration, shape (B, T, C).
+        """
+        return self.head(self.encoder(waveform), loudness_db(waveform))
+
+    def hear_and_move(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the encoder's states, (B, 2 T, size), beside the coefficients."""
+        states = self.encoder(waveform)
+        return states, self.head(states, loudness_db(waveform))
+
+    def calibrate(self, coefficients: Tensor) -> Tensor:
+        """Give predictions (..., C) the spread of real speech; lips may meet but not pass through each other."""
+        spread = self.center + self.contrast * (coefficients - self.center)
+        opening = self.readout[:, MIDDLE]
+        overlap = (-(spread @ opening)).clamp_min(0)
+        return spread + overlap[..., None] * opening / opening.square().sum().clamp_min(1e-12)
+
+    def lip_ratio(self, coefficients: Tensor) -> Tensor:
+        """Turn coefficients (..., C) into lip openness above rest, inner gap over mouth width, (..., 1)."""
+        measures = coefficients @ self.readout
+        width = (self.rest[-1] + measures[..., -1]).clamp_min(1e-3)
+        return (measures[..., MIDDLE] / width).clamp_min(0)[..., None]
+
+
+def lip_measures(points: Tensor, face: FaceModel) -> Tensor:
+    """Measure the inner lips' gaps and the mouth's width, shape (T, pairs + 1), from (T, K, 3) in the head frame."""
+    left, right = rows(MOUTH_CORNERS)
+    return torch.cat([face.lip_gaps(points), points[:, right, :1] - points[:, left, :1]], 1)

@@ -1,0 +1,231 @@
+"""Train the embedded audio-to-motion model.
+
+    python scripts/train_audio2motion.py train --data ../shared/data --face runs/face_model.safetensors \
+        --phonemes runs/phonemes.safetensors --run runs/a2m
+    python scripts/train_audio2motion.py ship --data ../shared/data --face runs/face_model.safetensors --run runs/a2m
+    python scripts/train_audio2motion.py measure --data ../shared/data --face runs/face_model.safetensors
+
+Learns from the clips that may train weights which ship; the others, people it never meets, choose the checkpoint;
+the clips of val/ only measure. A run that is started again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import typer
+from life_tracks import brow_lift, life_tracks, mirror_signs
+from safetensors.torch import load_file, save_file
+from speech_tracks import SpeechTracks, read_training, read_validation
+from torch import Tensor
+
+from audio2motion.config import FRAME_SAMPLES
+from audio2motion.data import BatchSampler, SpeechClips
+from audio2motion.measures import LipScore, score_lips, summarise
+from audio2motion.model import AudioToMotion
+from audio2motion.network import MIDDLE, SpeechToMouth
+from audio2motion.stream import through_windows
+from audio2motion.train import TrainConfig, Trainer, displacement_shapes
+from audio2motion.weights import parse_config, save
+from liveportrait.mini.face_model import FaceModel
+
+SETTINGS = {
+    "cpu": TrainConfig(),  # two cores, about 35 minutes
+    "gpu": TrainConfig(num_steps=12_000, batch_size=64, num_frames=75, device="cuda"),
+}
+LONG_ENOUGH = 50  # frames a clip must have to be scored
+PER_PERSON = 1  # clips of one person that are scored
+
+WEIGHTS = Path(__file__).parents[1] / "audio2motion" / "weights" / "mini"
+
+app = typer.Typer(add_completion=False)
+Data = Annotated[Path, typer.Option(help="Folder with speech_motion.npz, landmarks_val.npz and val/.")]
+Face = Annotated[Path, typer.Option(help="Face model written by fit_face_model.py.")]
+Output = Annotated[Path, typer.Option(help="Folder to write the model to.")]
+Weights = Annotated[Path, typer.Option(help="Folder of a finished model.")]
+Run = Annotated[Path, typer.Option(help="Folder of the run: checkpoints and log.")]
+
+
+def read_face(path: Path) -> FaceModel:
+    """Load the face model."""
+    face = FaceModel()
+    face.load_state_dict(load_file(path))
+    return face
+
+
+def permissive_clips(tracks: SpeechTracks, phonemes: Tensor) -> SpeechClips:
+    """Pick what may train weights that ship. GRID's lips come a frame late."""
+    kept = [n for n in range(len(tracks)) if tracks.permissive[n]]
+    people = sorted({tracks.identities[n] for n in kept})
+    return SpeechClips(
+        waveform=tracks.waveform,
+        mouth=tracks.mouth,
+        bounds=[(tracks.offsets[n], tracks.offsets[n + 1]) for n in kept],
+        speakers=[people.index(tracks.identities[n]) for n in kept],
+        delays=[int(tracks.identities[n].startswith("grid")) for n in kept],
+        phonemes=phonemes,
+    )
+
+
+def strangers(tracks: SpeechTracks) -> list[int]:
+    """Pick clips of people who are in no training clip."""
+    known = {who for who, free in zip(tracks.identities, tracks.permissive, strict=True) if free}
+    picked: dict[str, list[int]] = {}
+    for n, who in enumerate(tracks.identities):
+        if who not in known and tracks.offsets[n + 1] - tracks.offsets[n] >= LONG_ENOUGH:
+            picked.setdefault(who, []).append(n)
+    return [n for clips in picked.values() for n in clips[:PER_PERSON]]
+
+
+def sound_of(tracks: SpeechTracks, clip: int) -> Tensor:
+    """Return a clip's samples, float32."""
+    start, end = tracks.offsets[clip] * FRAME_SAMPLES, tracks.offsets[clip + 1] * FRAME_SAMPLES
+    return tracks.waveform[start:end].float() / 32768
+
+
+@torch.inference_mode()
+def predict(network: SpeechToMouth, tracks: SpeechTracks, clip: int) -> Tensor:
+    """Predict one clip's coefficients, before calibration."""
+    sound = sound_of(tracks, clip)
+    return torch.cat(list(through_windows([sound], lambda part: network(part[None])[0])))
+
+
+def score(
+    network: SpeechToMouth, tracks: SpeechTracks, clips: list[int], mouth_of: Callable[[int], Tensor] | None = None
+) -> list[LipScore]:
+    """Score clips with a network in eval mode, or with the mouths that a function gives."""
+    scores = []
+    for clip in clips:
+        measures = (mouth_of(clip) if mouth_of else predict(network, tracks, clip)) @ network.readout
+        frames = slice(tracks.offsets[clip], tracks.offsets[clip + 1])
+        scores.append(score_lips(measures[:, MIDDLE], tracks.opening[frames], measures[:, -1], tracks.width[frames]))
+    return scores
+
+
+def fit_contrast(network: SpeechToMouth, tracks: SpeechTracks, clips: list[int]) -> None:
+    """Set centre and contrast so that openings spread as the real ones do: regression shrinks them."""
+    predicted = [predict(network, tracks, n) for n in clips]
+    network.center.copy_(torch.cat(predicted).mean(0))
+    real = [tracks.opening[tracks.offsets[n] : tracks.offsets[n + 1]] for n in clips]
+    ratios = [r.std() / (p @ network.readout[:, MIDDLE]).std() for p, r in zip(predicted, real, strict=True)]
+    network.contrast.fill_(float(torch.stack(ratios).quantile(0.5).clamp(1.0, 2.0)))
+
+
+def averaged(trainer: Trainer) -> SpeechToMouth:
+    """Build the network of the averaged weights."""
+    network = SpeechToMouth(replace(trainer.config.model))
+    network.load_state_dict({name: value.cpu() for name, value in trainer.average.items()})
+    return network.eval()
+
+
+def log(run: Path, entry: dict) -> None:
+    """Append a line to the run's log and show it."""
+    line = json.dumps({name: round(v, 4) if isinstance(v, float) else v for name, v in entry.items()})
+    with (run / "log.jsonl").open("a") as file:
+        file.write(line + "\n")
+    print(line, flush=True)
+
+
+def check(trainer: Trainer, held_out: SpeechTracks, clips: list[int], val: SpeechTracks) -> tuple[float, dict]:
+    """Score the averaged weights: the figure that chooses the checkpoint, and all figures."""
+    network = averaged(trainer)
+    unseen, shown = summarise(score(network, held_out, clips)), summarise(score(network, val, list(range(len(val)))))
+    figures = {f"unseen_{k}": v for k, v in vars(unseen).items()} | {f"val_{k}": v for k, v in vars(shown).items()}
+    return unseen.correlation, figures
+
+
+@app.command()
+def train(
+    data: Data,
+    face: Face,
+    run: Run,
+    phonemes: Annotated[Path, typer.Option(help="Labels written by phoneme_labels.py.")],
+    setting: Annotated[Literal["cpu", "gpu"], typer.Option(help="Machine to train on.")] = "cpu",
+    steps: Annotated[int | None, typer.Option(help="Length of the run, if not the setting's.")] = None,
+    every: Annotated[int, typer.Option(help="Steps between checks and checkpoints.")] = 250,
+    minutes: Annotated[float, typer.Option(help="Stop (resumably) after this long.")] = 1e9,
+) -> None:
+    """Train, or go on training."""
+    config = SETTINGS[setting] if steps is None else replace(SETTINGS[setting], num_steps=steps)
+    run.mkdir(parents=True, exist_ok=True)
+    shape = read_face(face)
+    tracks, val = read_training(data, shape), read_validation(data, shape)
+    clips, held_out = permissive_clips(tracks, load_file(phonemes)["phonemes"]), strangers(tracks)
+    torch.manual_seed(config.seed)
+    network = SpeechToMouth(config.model)
+    network.read_face(shape)
+    sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed, config.balance)
+    shapes = displacement_shapes(shape.expression_basis[: config.model.num_mouth])
+    trainer = Trainer(network, sampler, shapes, config)
+    if (run / "training.json").exists():
+        trainer.resume(run)
+    best = max((json.loads(line)["unseen_correlation"] for line in _lines(run / "log.jsonl")), default=-1.0)
+    begun, losses = time.monotonic(), []
+    while trainer.step < config.num_steps and time.monotonic() - begun < 60 * minutes:
+        losses.append(trainer.train_step())
+        if trainer.step % every == 0 or trainer.step == config.num_steps:
+            figure, figures = check(trainer, tracks, held_out, val)
+            log(run, {"step": trainer.step, "loss": sum(losses) / len(losses), **figures,
+                      "minutes": (time.monotonic() - begun) / 60})  # fmt: skip
+            losses = []
+            trainer.save(run)
+            if figure > best:
+                best = figure
+                save_file(trainer.average, run / "best.safetensors")
+
+
+@app.command()
+def ship(data: Data, face: Face, run: Run, output: Output = WEIGHTS) -> None:
+    """Calibrate a run's best weights, add liveliness and write the embedded model."""
+    shape = read_face(face)
+    tracks = read_training(data, shape)
+    life, bounds = life_tracks(tracks)
+    record = json.loads((run / "training.json").read_text())["config"]["model"]
+    config = replace(parse_config(record), num_life_clips=len(bounds) - 1, num_life_frames=len(life))
+    model = AudioToMotion(config)
+    model.mouth.load_state_dict(load_file(run / "best.safetensors"))
+    fit_contrast(model.eval().mouth, tracks, strangers(tracks))
+    model.life_tracks.copy_(life)
+    model.life_bounds.copy_(bounds)
+    model.life_mirror.copy_(mirror_signs(shape))
+    model.brow_lift.copy_(brow_lift(shape))
+    save(model, output)
+    print(
+        f"{output}: contrast {float(model.mouth.contrast):.3f}, {sum(p.numel() for p in model.parameters()):,} weights"
+    )
+
+
+@app.command()
+def measure(data: Data, face: Face, weights: Weights = WEIGHTS) -> None:
+    """Measure a finished model on people it never met, and print a table."""
+    model, shape = AudioToMotion.from_pretrained(weights), read_face(face)
+    tracks, val = read_training(data, shape), read_validation(data, shape)
+    for title, source, clips in (("unseen", tracks, strangers(tracks)), ("val", val, list(range(len(val))))):
+        scores = score(model.mouth, source, clips, partial(_performed, model, source))
+        for clip, one in zip(clips, scores, strict=True):
+            _row(f"{source.names[clip]} {source.identities[clip]}", one)
+        _row(f"median of {len(clips)} {title}", summarise(scores))
+
+
+def _performed(model: AudioToMotion, tracks: SpeechTracks, clip: int) -> Tensor:
+    return model.perform(sound_of(tracks, clip)).expression[:, : model.config.num_mouth]
+
+
+def _row(name: str, one: LipScore) -> None:
+    figures = f"r {one.correlation:5.2f}  best {one.best:5.2f} at {one.lag:+d}  amplitude {one.amplitude:4.2f}"
+    print(f"{name:38} {figures}  width r {one.width:5.2f}")
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    app()
