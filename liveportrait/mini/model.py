@@ -14,8 +14,10 @@ from torch import Tensor
 from liveportrait.errors import WeightsError
 from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
 from liveportrait.mini.patches import paste_patch, sample
+from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
 from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, resize_flow
+from liveportrait.mini.thin_plate import backward_flow
 from liveportrait.model import LivePortrait
 from liveportrait.motion import Crop, Motion, Performance, Portrait
 
@@ -90,6 +92,14 @@ class MiniLivePortrait(LivePortrait):
         for frame, painted in renderer.paint(image, self._unpack(portrait.f_s, count), flow, x_d):
             paste_patch(crops, frame, painted.color, painted.occlusion)
         return crops.clamp_(0, 1)
+
+    @torch.no_grad()
+    def warp(self, portrait: Portrait, x_d: Tensor) -> Tensor:
+        """Warp the source along the spline alone: what `render` has to beat; shapes as in `render`."""
+        image = portrait.crop.image.expand(len(x_d), -1, -1, -1)
+        grid = pixel_grid(FLOW_SIZE, FLOW_SIZE).to(x_d)
+        flow = backward_flow(portrait.x_s.expand(len(x_d), -1, -1), x_d, grid)
+        return sample(image, resize_flow(flow, *image.shape[2:]))
 
     def _keypoints(self, crop: Crop) -> Tensor:
         if crop.landmarks is None:

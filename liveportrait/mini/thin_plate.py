@@ -57,5 +57,6 @@ def _solve(centres: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
     """r² ln r² between two point sets, (T, P, 2) and (T, N, 2) → (T, P, N)."""
-    squared = (a[:, :, None, 0] - b[:, None, :, 0]).square() + (a[:, :, None, 1] - b[:, None, :, 1]).square()
-    return torch.xlogy(squared, squared)
+    lengths = a.square().sum(-1, keepdim=True) + b.square().sum(-1)[:, None]
+    squared = torch.baddbmm(lengths, a, b.transpose(1, 2), alpha=-2).clamp_min_(1e-12)
+    return squared.mul_(squared.log())

@@ -1,0 +1,118 @@
+"""Figures of merit: pictures against pictures, curves against curves."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+Curve = NDArray[np.float32]
+
+MAX_LAG = 6
+MIN_FRAMES = 10
+# Face-mesh points: inner lips, mouth corners, eye corners (inner and outer of both), lids.
+UPPER_LIP, LOWER_LIP, LIP_CORNERS = 13, 14, (78, 308)
+LEFT_CORNERS, RIGHT_CORNERS = (33, 133), (362, 263)
+LEFT_LIDS, RIGHT_LIDS = (159, 145), (386, 374)
+LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+MOUTH_MARGIN = 1.6
+
+
+def psnr(a: Picture, b: Picture) -> float:
+    """Peak signal-to-noise ratio in dB of two uint8 pictures."""
+    error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
+    return float(10 * np.log10(255**2 / max(error, 1e-6)))
+
+
+def l1(a: Picture, b: Picture) -> float:
+    """Mean absolute difference in units of the full range."""
+    return float(np.abs(a.astype(np.float32) - b.astype(np.float32)).mean() / 255)
+
+
+def ssim(a: Picture, b: Picture) -> float:
+    """Structural similarity of two uint8 RGB pictures, on luma, 11-pixel Gaussian window.
+
+    Source: Wang et al., "Image quality assessment", 2004, Eq. 13.
+    """
+    x, y = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.float64) for p in (a, b))
+
+    def blur(p: NDArray[np.float64]) -> NDArray[np.float64]:
+        return cv2.GaussianBlur(p, (11, 11), 1.5)
+
+    mx, my = blur(x), blur(y)
+    vx, vy, cov = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    return float(np.mean((2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))))
+
+
+def sharpness(picture: Picture) -> float:
+    """Laplacian energy of the luma: how much fine detail a picture has."""
+    return float(np.var(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_64F)))
+
+
+def mouth_box(points: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return rows and columns of the square around the outer lips, 1.6 times as wide as the mouth.
+
+    Args:
+        points: Face-mesh landmarks in pixels, shape (478, 2 or 3).
+        shape: Of the picture.
+    """
+    lips = points[list(LIPS), :2]
+    centre, half = (lips.min(0) + lips.max(0)) / 2, MOUTH_MARGIN / 2 * np.ptp(lips, 0).max()
+    left, top = np.clip(np.round(centre - half).astype(int), 0, None)
+    right, bottom = np.round(centre + half).astype(int)
+    return slice(top, min(bottom, shape[0])), slice(left, min(right, shape[1]))
+
+
+def inter_ocular(points: NDArray[np.float32]) -> Curve:
+    """Distance between the eyes' centres, (..., 478, 2 or 3) → (...)."""
+    left, right = (points[..., list(c), :2].mean(-2) for c in (LEFT_CORNERS, RIGHT_CORNERS))
+    return np.linalg.norm(left - right, axis=-1)
+
+
+def lip_opening(points: NDArray[np.float32]) -> Curve:
+    """Inner lip distance over the inter-ocular distance, (T, 478, 2 or 3) → (T,)."""
+    return _apart(points, UPPER_LIP, LOWER_LIP) / inter_ocular(points)
+
+
+def lip_width(points: NDArray[np.float32]) -> Curve:
+    """Mouth width over the inter-ocular distance."""
+    return _apart(points, *LIP_CORNERS) / inter_ocular(points)
+
+
+def eye_openness(points: NDArray[np.float32]) -> Curve:
+    """Lid distance over eye width, mean of both eyes."""
+    left = _apart(points, *LEFT_LIDS) / _apart(points, *LEFT_CORNERS)
+    return (left + _apart(points, *RIGHT_LIDS) / _apart(points, *RIGHT_CORNERS)) / 2
+
+
+def lip_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> Curve:
+    """Mean distance of the outer lips' points over the inter-ocular distance of b, (T, 478, 2 or 3) → (T,)."""
+    lips = list(LIPS)
+    return np.linalg.norm(a[..., lips, :2] - b[..., lips, :2], axis=-1).mean(-1) / inter_ocular(b)
+
+
+def correlation(a: Curve, b: Curve, lag: int = 0) -> float:
+    """Pearson correlation of a, `lag` frames later, with b; zero where either never moves."""
+    if lag > 0:
+        a, b = a[lag:], b[:-lag]
+    elif lag < 0:
+        a, b = a[:lag], b[-lag:]
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-9))
+
+
+def best_lag(a: Curve, b: Curve) -> int:
+    """How many frames a comes after b, by the highest correlation within ±MAX_LAG."""
+    return max(range(-MAX_LAG, MAX_LAG + 1), key=lambda lag: correlation(a, b, lag))
+
+
+def blinks_per_minute(openness: Curve, fps: float) -> float:
+    """Count falls of the eye openness below 60 % of its median."""
+    shut = openness < 0.6 * np.median(openness)
+    return float((shut[1:] & ~shut[:-1]).sum() / (len(openness) / fps / 60))
+
+
+def _apart(points: NDArray[np.float32], first: int, second: int) -> Curve:
+    return np.linalg.norm(points[..., first, :2] - points[..., second, :2], axis=-1)

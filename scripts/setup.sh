@@ -1,0 +1,13 @@
+# Make .venv and install the project with the extras in $1 (comma-separated, may be empty). Sourced by the other scripts.
+# A second call with unchanged pyproject.toml does nothing.
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python=$(command -v python3.11 || command -v python3.12 || command -v python3) || {
+    echo "Python 3.11 or 3.12 is needed" >&2
+    exit 1
+}
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+stamp=".venv/installed-${1:-plain}-$(cksum < pyproject.toml | tr ' ' '-')"
+if [ ! -e "$stamp" ]; then
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}"
+    touch "$stamp"
+fi

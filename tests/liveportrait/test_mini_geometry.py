@@ -1,0 +1,92 @@
+"""Spline, masks and patches of the embedded model: worked numbers and round trips."""
+
+import pytest
+import torch
+
+from liveportrait.mini.face_model import Pose
+from liveportrait.mini.patches import MOUTH, RIGHT_EYE_PATCH, patch_frame, patch_points, paste_patch, sample, to_patch
+from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_mask, signed_distance
+from liveportrait.mini.regions import KEYPOINTS
+from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow
+
+SQUARE = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])
+
+
+@pytest.fixture
+def x_s():
+    return torch.empty(1, len(KEYPOINTS), 3).uniform_(-0.5, 0.5, generator=torch.Generator().manual_seed(0))
+
+
+def test_same_keypoints_leave_the_picture_alone(x_s):
+    grid = pixel_grid(16, 16)
+    assert torch.equal(backward_flow(x_s, x_s, grid)[0], grid)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_spline_sends_driving_keypoints_to_source_keypoints(x_s, count):
+    x_d = x_s.repeat(count, 1, 1) * 1.1 + 0.02
+    flow = backward_flow(x_s, x_d, x_d[0, CONTROL_ROWS, :2])
+    assert flow.shape == (count, len(CONTROL_ROWS), 2)
+    assert (flow[0] - x_s[0, CONTROL_ROWS, :2]).abs().max() < 5e-3
+
+
+def test_the_border_stays(x_s):
+    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [0.0, 1.0]])
+    assert (backward_flow(x_s, x_s + 0.1, corners)[0] - corners).abs().max() < 5e-3
+
+
+def test_signed_distance_inside_and_outside_a_square():
+    points = torch.tensor([[[[0.0, 0.0], [0.4, 0.0], [0.0, 0.7], [0.8, 0.9]]]])
+    assert signed_distance(SQUARE, points).flatten().tolist() == pytest.approx([0.5, 0.1, -0.2, -0.5], abs=1e-5)
+
+
+def test_polygon_mask_is_soft_at_the_outline_only():
+    mask = polygon_mask(SQUARE, 32, 0.02)[0, 0]
+    assert mask[16, 16] > 0.99
+    assert mask[2, 2] < 0.01
+    assert mask.mean() == pytest.approx(0.25, abs=0.02)
+
+
+def test_disc_mask_has_the_discs_area():
+    mask = disc_mask(torch.zeros(1, 2), torch.tensor([0.5]), 64, 0.01)
+    assert mask.mean() == pytest.approx(torch.pi * 0.25 / 4, abs=0.01)
+
+
+def upright(scale: float = 0.4) -> Pose:
+    return Pose(torch.tensor([[scale]]), torch.eye(3)[None], torch.tensor([[0.1, -0.2, 0.0]]))
+
+
+def test_patch_frame_sits_where_the_pose_puts_it():
+    frame = patch_frame(MOUTH, upright())
+    assert frame[0, :, 2].tolist() == pytest.approx([0.1, -0.2 + 0.4 * 1.36], abs=1e-6)
+    assert frame[0, :, :2].flatten().tolist() == pytest.approx([0.32, 0, 0, 0.32], abs=1e-6)
+
+
+def test_the_right_eye_is_seen_mirrored():
+    frame = patch_frame(RIGHT_EYE_PATCH, upright())
+    assert frame[0, 0, 0] < 0 < frame[0, 1, 1]
+
+
+def test_to_patch_undoes_patch_points():
+    frame = patch_frame(MOUTH, upright())
+    assert torch.allclose(to_patch(frame, patch_points(frame, 8))[0], pixel_grid(8, 8), atol=1e-5)
+
+
+def test_pasting_a_patch_cut_from_a_picture_changes_little_and_only_its_box():
+    torch.manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), (128, 128), mode="bicubic").clamp(0, 1)
+    frame = patch_frame(MOUTH, upright())
+    patch = sample(smooth, patch_points(frame, 96))
+    pasted = smooth.clone()
+    paste_patch(pasted, frame, patch, torch.ones(1, 1, 96, 96))
+    inner = (to_patch(frame, pixel_grid(128, 128)[None]).abs() < 0.95).all(-1)[0]
+    outer = (to_patch(frame, pixel_grid(128, 128)[None]).abs() > 1.05).any(-1)[0]
+    assert (pasted - smooth)[0, :, inner].abs().max() < 0.02
+    assert torch.equal(pasted[0, :, outer], smooth[0, :, outer])
+
+
+def test_a_patch_outside_the_crop_is_ignored():
+    crop = torch.zeros(1, 3, 32, 32)
+    far = torch.tensor([[[0.1, 0.0, 5.0], [0.0, 0.1, 5.0]]])
+    paste_patch(crop, far, torch.ones(1, 3, 8, 8), torch.ones(1, 1, 8, 8))
+    assert crop.abs().max() == 0

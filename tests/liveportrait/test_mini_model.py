@@ -1,0 +1,147 @@
+"""The embedded model as a whole: tiny random networks first, then the weights that ship."""
+
+import pytest
+import torch
+
+from liveportrait import Crop, LivePortrait, Performance
+from liveportrait.errors import WeightsError
+from liveportrait.keypoints import rotation_matrix, transform_keypoints
+from liveportrait.mini import load, save
+from liveportrait.mini.face_model import eye_ratio, lip_ratio
+from liveportrait.mini.regions import KEYPOINTS, LIPS, rows
+from liveportrait.mini.renderer import MiniConfig, MiniRenderer
+
+
+@pytest.fixture(scope="module")
+def model() -> LivePortrait:
+    return LivePortrait.from_pretrained("mini")
+
+
+@pytest.fixture(scope="module")
+def crop(model) -> Crop:
+    """The mean face, a little open-mouthed, over a smooth random picture."""
+    picture = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    image = torch.nn.functional.interpolate(picture, (256, 256), mode="bicubic").clamp(0, 1)
+    landmarks = torch.zeros(1, 478, 3)
+    landmarks[:, list(KEYPOINTS)] = 0.4 * model.renderer.face.mean + torch.tensor([0.0, -0.2, 0.0])
+    return Crop(image, landmarks)
+
+
+def at_rest(model, frames: int = 1) -> Performance:
+    return Performance(
+        expression=torch.zeros(frames, model.renderer.face.expression_basis.shape[0]),
+        lip_ratio=torch.zeros(frames, 1),
+        eye_openness=torch.ones(frames, 2),
+        gaze_deg=torch.zeros(frames, 2),
+        rotation=torch.eye(3).repeat(frames, 1, 1),
+        translation=torch.zeros(frames, 3),
+    )
+
+
+def replaced(performance: Performance, **changes) -> Performance:
+    from dataclasses import replace
+
+    return replace(performance, **changes)
+
+
+def test_source_keypoints_are_the_posed_canonical_ones(model, crop):
+    portrait = model.encode(crop)
+    x = transform_keypoints(portrait.x_c, portrait.motion)
+    assert torch.allclose(x[..., :2], portrait.x_s[..., :2], atol=1e-5)
+
+
+def test_rest_closes_the_lips_and_keeps_the_eyes(model, crop):
+    portrait = model.encode(crop)
+    x_d = model.perform(portrait, at_rest(model))
+    assert lip_ratio(portrait.x_s).item() > 0.02
+    assert lip_ratio(x_d).item() < 0.01
+    assert torch.allclose(eye_ratio(x_d), eye_ratio(portrait.x_s), atol=0.02)
+
+
+def test_a_blink_shuts_the_asked_eye_only(model, crop):
+    portrait = model.encode(crop)
+    x_d = model.perform(portrait, replaced(at_rest(model), eye_openness=torch.tensor([[0.0, 1.0]])))
+    left, right = eye_ratio(x_d)[0].tolist()
+    assert left < 0.05
+    assert right == pytest.approx(eye_ratio(portrait.x_s)[0, 1].item(), abs=0.02)
+
+
+def test_the_first_mouth_component_opens_or_closes_without_crossing_lips(model, crop):
+    portrait = model.encode(crop)
+    for sign in (-1.0, 1.0):
+        wide = at_rest(model).expression.index_fill(1, torch.tensor([0]), 2 * sign)
+        moved = model.perform(portrait, replaced(at_rest(model), expression=wide))
+        head = model.renderer.face.to_head(moved, model.renderer.face.pose(moved))
+        assert model.renderer.face.lip_gaps(head).min() > -0.02
+
+
+def test_turning_the_head_to_the_right_moves_the_nose_to_the_right(model, crop):
+    portrait, nose = model.encode(crop), rows((1,))
+    still = model.perform(portrait, at_rest(model))
+    turn = rotation_matrix(torch.zeros(1), torch.tensor([10.0]), torch.zeros(1))
+    moved = model.perform(portrait, replaced(at_rest(model), rotation=turn))
+    away = rotation_matrix(torch.zeros(1), torch.tensor([-10.0]), torch.zeros(1))
+    back = model.perform(portrait, replaced(at_rest(model), rotation=away))
+    assert ((moved - still)[0, nose, 0] * (back - still)[0, nose, 0]).item() < 0
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_render_gives_pictures_in_range(model, crop, frames):
+    portrait = model.encode(crop)
+    result = model.render(portrait, model.perform(portrait, at_rest(model, frames)))
+    assert result.shape == (frames, 3, 256, 256)
+    assert 0 <= result.min() and result.max() <= 1
+
+
+def test_frames_do_not_depend_on_their_batch(model, crop):
+    portrait = model.encode(crop)
+    coefficients = torch.randn(3, model.renderer.face.expression_basis.shape[0], generator=torch.Generator().manual_seed(1))
+    x_d = model.perform(portrait, replaced(at_rest(model, 3), expression=coefficients))
+    together = model.render(portrait, x_d)
+    alone = torch.cat([model.render(portrait, x) for x in x_d.split(1)])
+    assert torch.allclose(together, alone, atol=2e-3)
+
+
+def test_rendering_the_source_keypoints_keeps_the_picture_outside_mouth_and_eyes(model, crop):
+    portrait = model.encode(crop)
+    result = model.render(portrait, portrait.x_s)
+    assert (result - crop.image)[:, :, :40].abs().max() < 0.1
+
+
+def test_landmarks_are_required(model):
+    with pytest.raises(ValueError, match="landmarks"):
+        model.encode(Crop(torch.rand(1, 3, 64, 64)))
+
+
+def test_save_and_load_round_trip(tmp_path):
+    torch.manual_seed(0)
+    renderer = MiniRenderer(MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, mouth_blocks=1, eye_blocks=1))
+    save(renderer, tmp_path)
+    again = load(tmp_path).renderer
+    for name, value in renderer.state_dict().items():
+        assert torch.allclose(again.state_dict()[name], value, atol=1e-2), name
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    save(MiniRenderer(MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8)), tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors.pop("flow.last.weight")
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match=r"flow\.last\.weight"):
+        load(tmp_path)
+
+
+def test_shipped_weights_open_a_dark_mouth(model, crop):
+    """An open mouth is painted darker than the same lips closed: warping alone cannot do that."""
+    portrait = model.encode(Crop(torch.full_like(crop.image, 0.6), crop.landmarks))
+    face = model.renderer.face
+    head = face.to_head(portrait.x_s, face.pose(portrait.x_s))
+    wide = head + face.move_lips(head, torch.full((1, 9), 0.5))
+    motion = portrait.motion
+    x_d = motion.scale[:, None] * (wide @ motion.rotation) + motion.translation[:, None]
+    left, top = ((x_d[0, rows(LIPS), :2].amin(0) + 1) * 128).int().tolist()
+    right, bottom = ((x_d[0, rows(LIPS), :2].amax(0) + 1) * 128).int().tolist()
+    centre = model.render(portrait, x_d)[:, :, (top + bottom) // 2, (left + right) // 2]
+    assert centre.mean() < 0.45
