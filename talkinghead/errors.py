@@ -1,0 +1,33 @@
+"""What can be wrong with what a user gives, apart from faces (`talkinghead.face.errors`)."""
+
+from __future__ import annotations
+
+from liveportrait.errors import PortraitError
+
+
+class OptionError(PortraitError, ValueError):
+    """An option's value is out of range, or two options contradict each other."""
+
+
+class ImageError(PortraitError, ValueError):
+    """A picture cannot be read."""
+
+
+class AudioError(PortraitError, ValueError):
+    """A file holds no sound that can be used."""
+
+
+class VideoError(PortraitError, ValueError):
+    """A file holds no pictures that can be decoded."""
+
+
+class InputNotFoundError(PortraitError, FileNotFoundError):
+    """There is no such input file."""
+
+
+class OutputError(PortraitError, OSError):
+    """The output cannot be written where it was asked for."""
+
+
+class OutputExistsError(OutputError, FileExistsError):
+    """The output exists and may not be replaced."""

@@ -1,0 +1,121 @@
+"""Every option a user has, with its meaning, its range and its default: nothing else writes a default."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field, fields
+from fractions import Fraction
+from typing import Any
+
+from talkinghead.errors import OptionError
+
+MAX_SIDE = 8192
+"""Longest side of a video in pixels: the largest that H.264 players are made for."""
+
+
+def setting(default: Any, meaning: str, low: float | None = None, high: float | None = None) -> Any:
+    """Declare a field of an options class.
+
+    Args:
+        default: Its value unless the user gives one; None stands for a choice made later, described in `meaning`.
+        meaning: One line for `--help`.
+        low: Least value allowed.
+        high: Greatest value allowed.
+    """
+    return field(default=default, metadata={"meaning": meaning, "low": low, "high": high})
+
+
+class _Checked:
+    """Checks the declared ranges when an instance is made."""
+
+    def __post_init__(self) -> None:
+        for option in fields(self):  # type: ignore[arg-type]
+            _check(option, getattr(self, option.name))
+
+
+@dataclass(frozen=True)
+class CropOptions(_Checked):
+    """Which face, and how much of the picture becomes the video."""
+
+    face: int | None = setting(
+        None, "Which face to animate, counted from 1 at the left; the largest unless given.", 1
+    )
+    crop: bool = setting(False, "Make a square video of the face instead of the whole picture.")
+    size: int | None = setting(
+        None,
+        "Longer side of the video in pixels: shrinks the whole picture (never enlarges it), resizes the crop.",
+        64,
+        MAX_SIDE,
+    )
+
+
+@dataclass(frozen=True)
+class MotionOptions(_Checked):
+    """How the portrait moves."""
+
+    seed: int = setting(0, "Decides head, brows, blinks and gaze: the same seed gives the same video.", 0)
+    lip_strength: float = setting(1.0, "How far the mouth moves.", 0.0, 2.0)
+    head_strength: float = setting(1.0, "How far the head moves.", 0.0, 2.0)
+    expression_strength: float = setting(1.0, "How far the rest of the face moves.", 0.0, 2.0)
+    blink: bool = setting(True, "Whether the eyes blink.")
+    still: bool = setting(False, "Hold the head still; only the face moves.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.still and self.head_strength not in {0.0, MotionOptions.head_strength}:
+            raise OptionError(
+                f"still holds the head, head_strength={self.head_strength:g} moves it: leave one of them out"
+            )
+
+
+@dataclass(frozen=True)
+class RenderOptions(_Checked):
+    """How the video is computed and coded; `fps` may be given as whatever `parse_fps` reads."""
+
+    fps: Fraction = setting(25, "Frames per second: 25, 29.97, 30000/1001 ...", 1, 120)  # noqa: RUF009
+    crf: int = setting(18, "Picture quality of the video: 0 loses nothing, 51 is worst.", 0, 51)
+    device: str = setting("auto", "Where the networks run: auto, cpu, cuda, cuda:1, mps ...")
+    batch_size: int = setting(8, "Frames rendered at a time.", 1, 64)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fps", parse_fps(str(self.fps)))
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Options:
+    """All options together."""
+
+    crop: CropOptions = field(default_factory=CropOptions)
+    motion: MotionOptions = field(default_factory=MotionOptions)
+    render: RenderOptions = field(default_factory=RenderOptions)
+
+
+def parse_fps(text: str) -> Fraction:
+    """Read a frame rate: "25", "30000/1001", or a rounded broadcast rate such as "29.97" or "23.976".
+
+    Raises:
+        OptionError: This is not a number above zero.
+    """
+    try:
+        fps = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError):
+        fps = Fraction(0)
+    if fps <= 0:
+        raise OptionError(f"fps {text!r} is no frame rate: give a number such as 25, 29.97 or 30000/1001")
+    for whole in (24, 30, 48, 60, 120):
+        broadcast = Fraction(whole * 1000, 1001)
+        if abs(fps / broadcast - 1) < Fraction(1, 5000):
+            return broadcast
+    return fps.limit_denominator(1001)
+
+
+def _check(option: Field[Any], value: Any) -> None:
+    """Raise OptionError unless a value lies in its option's range; not-a-number lies in none."""
+    low, high = option.metadata["low"], option.metadata["high"]
+    if value is None or (low is None and high is None):
+        return
+    if (low is None or value >= low) and (high is None or value <= high):
+        return
+    allowed = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
+    shown = value if isinstance(value, Fraction) else format(value, "g")
+    raise OptionError(f"{option.name} is {shown}, it must be {allowed}")
