@@ -1,0 +1,210 @@
+"""Fetch pinned files from a model hub: resumed after an interruption, checked by SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from liveportrait.errors import WeightsError, WeightsNotFoundError
+
+Progress = Callable[[str, int, int], None]
+_CHUNK = 1 << 20
+_TIMEOUT_SECONDS = 30.0
+_TRIES = 5
+_TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file of a repository.
+
+    Attributes:
+        path: Where it lies in the repository.
+        sha256: What it must hash to.
+        size: Its bytes, or None where they are not known.
+    """
+
+    path: str
+    sha256: str
+    size: int | None
+
+
+def home() -> Path:
+    """Return the hub's cache: HF_HOME, or `huggingface` in the user's cache folder."""
+    if value := os.environ.get("HF_HOME"):
+        return Path(value).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
+
+
+def endpoint() -> str:
+    """Return the hub's address: HF_ENDPOINT, or the public one."""
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids the network."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def folder(repository: str, revision: str) -> Path:
+    """Return where a repository's files are kept, in the repository's own layout."""
+    return home() / "talkinghead" / repository.replace("/", "--") / revision
+
+
+def is_present(root: Path, file: HubFile, repository: str, revision: str) -> bool:
+    """Whether a file is on this machine, whole; one that the hub's own client fetched is taken over.
+
+    Args:
+        root: Result of `folder`.
+        file: Which file.
+        repository: "owner/name".
+        revision: Commit.
+
+    Raises:
+        WeightsError: The file is there and is not the pinned one.
+    """
+    path = root / file.path
+    if not path.is_file():
+        cache = Path(os.environ.get("HF_HUB_CACHE") or home() / "hub").expanduser()
+        theirs = cache / f"models--{repository.replace('/', '--')}" / "snapshots" / revision / file.path
+        if not theirs.is_file() or sha256(theirs) != file.sha256:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(theirs.resolve())
+        return True
+    check(path, file)
+    return True
+
+
+def check(path: Path, file: HubFile) -> None:
+    """Compare a file's hash with the pinned one.
+
+    Raises:
+        WeightsError: They differ.
+    """
+    found = sha256(path)
+    if found != file.sha256:
+        raise WeightsError(
+            f"{path}: SHA-256 is {found}, expected {file.sha256}; the file is damaged or not the official one. "
+            "Delete it and run `talkinghead download` again"
+        )
+
+
+def sha256(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def require_online(file: HubFile) -> None:
+    """Stop where the network is forbidden.
+
+    Raises:
+        WeightsNotFoundError: HF_HUB_OFFLINE is set.
+    """
+    if is_offline():
+        raise WeightsNotFoundError(
+            f"{file.path} is not on this machine and HF_HUB_OFFLINE forbids fetching it; unset HF_HUB_OFFLINE, "
+            "or pass a directory that holds the files"
+        )
+
+
+def fetch(root: Path, file: HubFile, repository: str, revision: str, progress: Progress | None) -> Path:
+    """Fetch one file, going on where an earlier attempt stopped.
+
+    Args:
+        root: Result of `folder`.
+        file: Which file.
+        repository: "owner/name".
+        revision: Commit.
+        progress: Called with the file's name, bytes so far and size.
+
+    Returns:
+        Its path, once its hash is right.
+
+    Raises:
+        WeightsNotFoundError: The hub cannot be reached, has no such file, or keeps breaking off.
+        WeightsError: What arrived is not the pinned file; it is thrown away.
+    """
+    path = root / file.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    url = f"{endpoint()}/{repository}/resolve/{revision}/{file.path}"
+    with FileLock(part.with_name(part.name + ".lock")):
+        if not path.is_file():
+            _receive(url, part, file, progress)
+            try:
+                check(part, file)
+            except WeightsError as error:
+                part.unlink()
+                raise WeightsError(f"{url} sent another file than the pinned one: {error}") from error
+            part.replace(path)
+    return path
+
+
+def _receive(url: str, part: Path, file: HubFile, progress: Progress | None) -> None:
+    """Append to `part` until it is as long as the hub says; failures without any progress are counted."""
+    failures = 0
+    while True:
+        have = part.stat().st_size if part.exists() else 0
+        try:
+            if _append(url, part, have, file, progress):
+                return
+            reason = "the connection was closed too early"
+        except urllib.error.HTTPError as error:
+            if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return  # Nothing is left to fetch; the hash tells whether what is there is right.
+            if error.code not in _TRANSIENT_STATUS:
+                raise _unavailable(url, f"the hub answered {error.code} {error.reason}") from error
+            reason = f"the hub answered {error.code} {error.reason}"
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(getattr(error, "reason", "") or error or type(error).__name__)
+        now = part.stat().st_size if part.exists() else 0
+        failures = 0 if now > have else failures + 1
+        if failures >= _TRIES:
+            kept = f"; {now / 1e6:.1f} MB are kept, run it again to go on" if now else ""
+            raise _unavailable(url, reason + kept)
+        time.sleep(retry_seconds(failures))
+
+
+def retry_seconds(failures: int) -> float:
+    """Return how long to wait after so many failures in a row."""
+    return 0.0 if failures == 0 else min(8.0, 0.5 * 2**failures)
+
+
+def _append(url: str, part: Path, have: int, file: HubFile, progress: Progress | None) -> bool:
+    """Ask for what is missing and write what comes; say whether the file is complete."""
+    request = urllib.request.Request(url, headers={"User-Agent": "talkinghead"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+        # A server that ignores the range sends the file from its beginning.
+        done = have if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
+        length = response.headers.get("Content-Length")
+        total = None if length is None else done + int(length)
+        if None not in (total, file.size) and total != file.size:
+            raise WeightsError(f"{url} has {total} bytes, expected {file.size}; this is not the pinned file")
+        with part.open("ab" if done else "wb") as stream:
+            # read1 hands over what has arrived, so an interruption loses nothing.
+            while chunk := response.read1(_CHUNK):
+                stream.write(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress(file.path, done, total or file.size or done)
+    return total is None or done >= total
+
+
+def _unavailable(url: str, reason: str) -> WeightsNotFoundError:
+    return WeightsNotFoundError(
+        f"cannot fetch {url}: {reason}. Check the network, set HF_ENDPOINT to a mirror, or pass a directory that "
+        "holds the files"
+    )

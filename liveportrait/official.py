@@ -1,0 +1,183 @@
+"""The official LivePortrait model: F, M, W, G, S, R_eyes and R_lip behind the common door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from liveportrait.config import PRECISIONS, OfficialConfig, Precision
+from liveportrait.keypoints import transform_keypoints
+from liveportrait.model import LivePortrait
+from liveportrait.modules.appearance import AppearanceExtractor
+from liveportrait.modules.generator import SpadeGenerator
+from liveportrait.modules.motion_extractor import MotionExtractor, face_pose
+from liveportrait.modules.stitching import EyeRetargeting, LipRetargeting, Stitching
+from liveportrait.modules.warping import SourceVolume, WarpingNetwork
+from liveportrait.motion import Crop, Motion, Performance, Portrait
+from liveportrait.regions import FACE_MESH
+from liveportrait.retarget import eye_ratio, lip_ratio
+from liveportrait.sliders import Sliders, expression_offset
+
+INPUT_SIZE = 256
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Gaze sliders per degree: inferred from their ranges (30 across, 63 up and down), not calibrated.
+_GAZE_X_PER_DEGREE, _GAZE_Y_PER_DEGREE = 1.0, -2.0
+
+
+class OfficialPortrait(LivePortrait):
+    """`base` and `animals`.
+
+    Attributes:
+        appearance_extractor: F.
+        motion_extractor: M.
+        warping: W.
+        generator: G.
+        stitching: S.
+        retarget_eyes: R_eyes.
+        retarget_lip: R_lip.
+        precision: In what F, M, W and G compute; S, R_eyes, R_lip and all geometry stay in float32.
+        config: Sizes of the networks.
+    """
+
+    crop_size = 2 * INPUT_SIZE
+
+    def __init__(self, config: OfficialConfig, needs_landmarks: bool, precision: Precision = "fp32"):
+        super().__init__()
+        self.config, self.needs_landmarks = config, needs_landmarks
+        self.num_keypoints = config.motion.num_keypoints
+        self.appearance_extractor = AppearanceExtractor(config.appearance)
+        self.motion_extractor = MotionExtractor(config.motion)
+        self.warping = WarpingNetwork(config.warping)
+        self.generator = SpadeGenerator(config.generator)
+        self.stitching = Stitching(config.retargeting)
+        self.retarget_eyes = EyeRetargeting(config.retargeting)
+        self.retarget_lip = LipRetargeting(config.retargeting)
+        self.set_precision(precision)
+        self._prepared: tuple[Tensor, SourceVolume] | None = None
+
+    def set_precision(self, precision: Precision) -> None:
+        """Choose the precision of F, M, W and G. What was rounded once stays rounded.
+
+        Raises:
+            ValueError: It is none of fp32, bf16 and fp16.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self.precision: Precision = precision
+        self._prepared = None
+        for network in (self.appearance_extractor, self.motion_extractor, self.warping, self.generator):
+            for module in network.modules():
+                # Norms keep float32; autocast runs the rest in the precision of these weights.
+                if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
+                    module.to(dtype=_DTYPES[precision])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Enter what the networks run under: no gradients, and the one precision."""
+        device = self.device.type
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            if self.precision != "fp32":
+                stack.enter_context(torch.autocast(device, dtype=_DTYPES[self.precision]))
+            elif device == "cuda":
+                # TF32 convolutions, on by default, would miss the parity limits a hundredfold.
+                cudnn = torch.backends.cudnn
+                flags = cudnn.flags(cudnn.enabled, cudnn.benchmark, cudnn.deterministic, allow_tf32=False)
+                stack.enter_context(flags)
+            yield
+
+    def encode(self, crop: Crop) -> Portrait:
+        """Encode source faces (F and M), once per picture; T crops give T portraits."""
+        with self._running():
+            # Upstream shrinks source crops by area, driving ones bilinearly.
+            image = F.interpolate(crop.image.to(self.device), (INPUT_SIZE, INPUT_SIZE), mode="area")
+            f_s = self.appearance_extractor(image).float()
+            pose = face_pose(self.motion_extractor(image))
+            motion = self._measured(pose.motion, crop)
+            return Portrait(pose.x_c, motion, transform_keypoints(pose.x_c, motion), f_s, crop)
+
+    def extract(self, crop: Crop) -> Motion:
+        """Read the motion of driving faces (M); T crops give T frames."""
+        with self._running():
+            size = (INPUT_SIZE, INPUT_SIZE)
+            image = F.interpolate(crop.image.to(self.device), size, mode="bilinear", align_corners=False)
+            return self._measured(face_pose(self.motion_extractor(image)).motion, crop)
+
+    def _measured(self, motion: Motion, crop: Crop) -> Motion:
+        """Add the openness ratios that the crop's landmarks show."""
+        if crop.landmarks is None:
+            return motion
+        points = crop.landmarks.to(motion.rotation)
+        eyes, lips = eye_ratio(points, FACE_MESH), lip_ratio(points, FACE_MESH)
+        return Motion(motion.rotation, motion.expression, motion.scale, motion.translation, eyes, lips)
+
+    def perform(self, portrait: Portrait, performance: Performance) -> Tensor:
+        """Turn what a voice asks for into this portrait's keypoints x_d, shape (T, K, 3).
+
+        The head turns and shifts from the source's own pose; R_lip opens the lips to the ratio asked for; R_eyes
+        moves the lids by what it would do more than for eyes left as they are; gaze goes through the eyeball
+        sliders; S keeps the border still. The expression coefficients are the embedded model's and unused.
+        """
+        with torch.inference_mode():
+            source, x_s = portrait.motion, portrait.x_s
+            frames = len(performance)
+            posed = Motion(
+                rotation=performance.rotation @ source.rotation,
+                expression=source.expression + self._gaze(performance.gaze_deg),
+                scale=source.scale.expand(frames, -1),
+                translation=source.translation + performance.translation,
+            )
+            x = transform_keypoints(portrait.x_c, posed)
+            # Without landmarks (animals) the lips count as closed, as a source at rest is expected to be.
+            lips = x.new_zeros(1, 1) if source.lip_ratio is None else source.lip_ratio
+            x = x + self.retarget_lip(x_s, lips, performance.lip_ratio)
+            if source.eye_ratio is not None:
+                own = source.eye_ratio.mean(1, keepdim=True)
+                wanted = (performance.eye_openness * source.eye_ratio).mean(1, keepdim=True)
+                x = x + self.retarget_eyes(x_s, source.eye_ratio, wanted)
+                x = x - self.retarget_eyes(x_s, source.eye_ratio, own)
+            return self.stitching(x_s, x)
+
+    def _gaze(self, gaze_deg: Tensor) -> Tensor:
+        if self.num_keypoints != 21:
+            return gaze_deg.new_zeros(len(gaze_deg), self.num_keypoints, 3)
+        like = gaze_deg.new_zeros(1, 21, 3)
+        right, left, up = (
+            expression_offset(Sliders(**unit), like) for unit in ({"gaze_x": 1.0}, {"gaze_x": -1.0}, {"gaze_y": 1.0})
+        )
+        x, y = (gaze_deg * gaze_deg.new_tensor([_GAZE_X_PER_DEGREE, _GAZE_Y_PER_DEGREE]))[..., None, None].unbind(1)
+        return x.clamp(min=0) * right - x.clamp(max=0) * left + y * up
+
+    def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:
+        """Render driving keypoints (W and G).
+
+        Args:
+            portrait: One portrait, or T of them.
+            x_d: Driving keypoints, shape (T, K, 3).
+
+        Returns:
+            RGB crops, shape (T, 3, crop_size, crop_size), float32 in [0, 1].
+
+        Raises:
+            ValueError: The keypoints have another shape than the portrait's.
+        """
+        if x_d.ndim != 3 or x_d.shape[1:] != portrait.x_s.shape[1:] or len(portrait) not in (1, len(x_d)):
+            raise ValueError(f"x_d {tuple(x_d.shape)} does not fit x_s {tuple(portrait.x_s.shape)}")
+        with self._running():
+            warped = self.warping(self._source_volume(portrait.f_s), portrait.x_s.expand_as(x_d), x_d)
+            return self.generator(warped.feature).float()
+
+    def _source_volume(self, f_s: Tensor) -> SourceVolume:
+        """Prepare a source for W, once per portrait: the last one is remembered."""
+        if self._prepared is None or self._prepared[0] is not f_s:
+            self._prepared = (f_s, self.warping.prepare(f_s))
+        return self._prepared[1]

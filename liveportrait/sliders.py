@@ -1,0 +1,218 @@
+"""Edit one face by hand: named sliders become keypoint offsets; lips of a video follow one ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from liveportrait.keypoints import euler_degrees, rotation_matrix, transform_keypoints
+from liveportrait.motion import Motion
+from liveportrait.regions import Regions
+from liveportrait.retarget import Retargeter
+from liveportrait.smoothing import smooth
+
+# Useful range of every slider, as upstream's page offers it.
+RANGES: dict[str, tuple[float, float]] = {
+    "gaze_x": (-30, 30),
+    "gaze_y": (-63, 63),
+    "smile": (-0.3, 1.3),
+    "wink": (0, 39),
+    "eyebrow": (-30, 30),
+    "pout": (-0.09, 0.09),
+    "purse": (-20, 15),
+    "grin": (0, 15),
+    "mouth": (-90, 120),
+    "move_x": (-0.19, 0.19),
+    "move_y": (-0.19, 0.19),
+    "zoom": (0.9, 1.2),
+    "pitch_deg": (-15, 15),
+    "yaw_deg": (-25, 25),
+    "roll_deg": (-15, 15),
+    "eye_ratio": (0, 0.8),
+    "lip_ratio": (0, 0.8),
+}
+
+
+@dataclass(frozen=True)
+class Sliders:
+    """One edit; as constructed it changes nothing.
+
+    Attributes:
+        gaze_x: Eyes to the right of the picture (upstream eyeball_direction_x).
+        gaze_y: Eyes up (eyeball_direction_y).
+        smile: Smile.
+        wink: Shut the left eye.
+        eyebrow: Brows up, or drawn together below zero.
+        pout: Lower lip to one side (lip_variation_zero).
+        purse: Purse the lips (lip_variation_one).
+        grin: Grin (lip_variation_two).
+        mouth: Close or open the mouth (lip_variation_three).
+        move_x: Shift to the left of the picture, in half crops.
+        move_y: Shift down.
+        zoom: Factor on the scale.
+        pitch_deg: Added to the head's pitch.
+        yaw_deg: Added to its yaw.
+        roll_deg: Added to its roll.
+        eye_ratio: Eye openness to reach, or None to leave the eyes.
+        lip_ratio: Lip openness to reach, or None to leave the lips.
+    """
+
+    gaze_x: float = 0.0
+    gaze_y: float = 0.0
+    smile: float = 0.0
+    wink: float = 0.0
+    eyebrow: float = 0.0
+    pout: float = 0.0
+    purse: float = 0.0
+    grin: float = 0.0
+    mouth: float = 0.0
+    move_x: float = 0.0
+    move_y: float = 0.0
+    zoom: float = 1.0
+    pitch_deg: float = 0.0
+    yaw_deg: float = 0.0
+    roll_deg: float = 0.0
+    eye_ratio: float | None = None
+    lip_ratio: float | None = None
+
+
+# Expression change per unit of a slider: (keypoint row, axis, coefficient), for the official checkpoints.
+Effect = tuple[tuple[int, str, float], ...]
+_EFFECTS: dict[str, Effect] = {
+    "gaze_y": ((11, "y", -0.0005), (15, "y", -0.0005), (13, "y", -0.00015), (16, "y", -0.00015)),
+    "smile": (
+        (20, "y", -0.01),
+        (14, "y", -0.02),
+        (17, "y", 0.0065),
+        (17, "z", 0.003),
+        (13, "y", -0.00275),
+        (16, "y", -0.00275),
+        (3, "y", -0.0035),
+        (7, "y", -0.0035),
+    ),
+    "wink": ((11, "y", 0.001), (13, "y", -0.0003), (17, "x", 0.0003), (17, "y", 0.0003), (3, "y", -0.0003)),
+    "pout": ((19, "x", 1.0),),
+    "purse": ((14, "y", 0.001), (3, "y", -0.0005), (7, "y", -0.0005), (17, "z", -0.0005)),
+    "grin": ((20, "z", -0.001), (20, "y", -0.001), (14, "y", -0.001)),
+    "mouth": ((19, "y", 0.001), (19, "z", 0.0001), (17, "y", -0.0001)),
+    "move_x": ((5, "x", -1.0),),
+    "move_y": ((5, "y", 1.0),),
+}
+# These two work differently on either side of zero: (positive, zero or negative).
+_TWO_SIDED: dict[str, tuple[Effect, Effect]] = {
+    "gaze_x": (((11, "x", 0.0007), (15, "x", 0.001)), ((11, "x", 0.001), (15, "x", 0.0007))),
+    "eyebrow": (
+        ((1, "y", 0.001), (2, "y", -0.001)),
+        ((1, "x", -0.001), (2, "x", 0.001), (1, "y", 0.0003), (2, "y", -0.0003)),
+    ),
+}
+
+
+def expression_offset(sliders: Sliders, like: Tensor) -> Tensor:
+    """Sum what the sliders add to the expression.
+
+    Args:
+        sliders: The edit.
+        like: An expression of the official model, shape (1, 21, 3), for type and device.
+
+    Returns:
+        δ, shape (1, 21, 3).
+
+    Source: upstream `src/gradio_pipeline.py`, the update_delta_new functions.
+    """
+    offset = torch.zeros_like(like[:1])
+    effects = dict(_EFFECTS)
+    for name, (positive, negative) in _TWO_SIDED.items():
+        effects[name] = positive if getattr(sliders, name) > 0 else negative
+    for name, effect in effects.items():
+        for row, axis, coefficient in effect:
+            offset[0, row, "xyz".index(axis)] += coefficient * getattr(sliders, name)
+    return offset
+
+
+def edit(model: Retargeter, x_c: Tensor, source: Motion, sliders: Sliders, stitching: bool) -> Tensor:
+    """Pose one face as the sliders say.
+
+    Args:
+        model: S, R_eyes and R_lip.
+        x_c: Canonical keypoints, shape (1, 21, 3).
+        source: The face's own motion, one frame.
+        sliders: The edit.
+        stitching: Whether S keeps the crop's border still.
+
+    Returns:
+        x_d, shape (1, 21, 3).
+
+    Raises:
+        ValueError: An openness is asked for and the source has no ratios.
+
+    Source: upstream `src/gradio_pipeline.py`, execute_image_retargeting.
+    """
+    added = (sliders.pitch_deg, sliders.yaw_deg, sliders.roll_deg)
+    angles = [own + more for own, more in zip(euler_degrees(source.rotation), added, strict=True)]
+    expression = source.expression + expression_offset(sliders, source.expression)
+    # Here upstream adds the whole translation, depth included, but not to the source keypoints.
+    shift = source.translation[:, None]
+    x_s = transform_keypoints(x_c, source)
+    x = sliders.zoom * source.scale[:, None] * (x_c @ rotation_matrix(*angles) + expression) + shift
+    if sliders.eye_ratio is not None:
+        own = _needed(source.eye_ratio)
+        if sliders.eye_ratio != shown_ratio(own):
+            x = x + model.retarget_eyes(x_s, own, x.new_full((1, 1), sliders.eye_ratio))
+    if sliders.lip_ratio is not None:
+        own = _needed(source.lip_ratio)
+        if sliders.lip_ratio != shown_ratio(own):
+            x = x + model.retarget_lip(x_s, own, x.new_full((1, 1), sliders.lip_ratio))
+    return model.stitching(x_s, x) if stitching else x
+
+
+def shown_ratio(ratio: Tensor) -> float:
+    """Round openness to what a slider shows: the mean over eyes, two decimals; asking for it changes nothing."""
+    return round(float(ratio.mean()), 2)
+
+
+def edit_lips(model: Retargeter, x_s: Tensor, source: Motion, lip_ratio: float, observation_variance: float) -> Tensor:
+    """Hold the lips of a video at one openness.
+
+    Args:
+        model: S and R_lip.
+        x_s: Source keypoints, shape (T, K, 3).
+        source: The video's own motion with lip ratios, T frames.
+        lip_ratio: Openness to reach.
+        observation_variance: Smoothing of the lips' way over time.
+
+    Returns:
+        x_d, shape (T, K, 3).
+
+    Source: upstream `src/gradio_pipeline.py`, execute_video_retargeting.
+    """
+    offsets = model.retarget_lip(x_s, _needed(source.lip_ratio), x_s.new_full((1, 1), lip_ratio))
+    return model.stitching(x_s, x_s + smooth(offsets, observation_variance))
+
+
+def silence(model: Retargeter, x_c: Tensor, source: Motion, regions: Regions) -> Tensor:
+    """Close the lips of a video and rest its face; head and eyes keep moving.
+
+    Args:
+        model: S.
+        x_c: Canonical keypoints, shape (1 or T, K, 3).
+        source: The video's own motion, T frames.
+        regions: Keypoint sets of the model.
+
+    Returns:
+        x_d, shape (T, K, 3).
+
+    Source: upstream `src/gradio_pipeline.py`, execute_video_lip_silence.
+    """
+    rest = regions.closed_lips(source.expression)
+    expression = regions.pick("eyes", source.expression, rest)
+    x = source.scale[:, None] * (x_c @ source.rotation + expression) + source.translation[:, None]
+    return model.stitching(transform_keypoints(x_c, source), x)
+
+
+def _needed(ratio: Tensor | None) -> Tensor:
+    if ratio is None:
+        raise ValueError("openness was asked for, but this source was read without landmarks")
+    return ratio
