@@ -1,0 +1,146 @@
+"""Read sound from any file that FFmpeg knows, as a stream: an hour needs no more memory than a second."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+
+from talkinghead.errors import AudioError
+from talkinghead.media.files import require_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MODEL_RATE = 16_000
+"""Samples a second that the networks hear."""
+
+_WANTED = "give a wav, mp3, flac, ogg or m4a file, or a video with sound"
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A file's first sound track, read through once and found good.
+
+    Attributes:
+        file: Where it lies.
+        rate: Samples a second.
+        channels: How many.
+        num_samples: Length in samples of one channel.
+    """
+
+    file: Path
+    rate: int
+    channels: int
+    num_samples: int
+
+    @property
+    def seconds(self) -> Fraction:
+        """Exact length."""
+        return Fraction(self.num_samples, self.rate)
+
+
+def probe_sound(path: str | os.PathLike[str]) -> Sound:
+    """Read a sound through once: the lengths that files state are guesses, and its samples may be no numbers.
+
+    Raises:
+        InputNotFoundError: There is no such file.
+        AudioError: It is a folder, no sound, of zero length, or has NaN or infinite samples.
+    """
+    file = require_file(path, AudioError)
+    rate, channels, num_seconds = 0, 0, Fraction(0)
+    for frame in _decode(file):
+        rate, channels = rate or frame.sample_rate, channels or frame.layout.nb_channels
+        if "fl" in frame.format.name or "db" in frame.format.name:
+            _check_finite(file, frame, num_seconds)
+        num_seconds += Fraction(frame.samples, frame.sample_rate)
+    if not num_seconds:
+        raise AudioError(f"{file}: the sound has zero length; {_WANTED}")
+    return Sound(file, rate, channels, round(num_seconds * rate))
+
+
+def stream_mono16k(file: Path) -> Iterator[Tensor]:
+    """Yield a file's sound as the networks hear it: float32 in [-1, 1] at 16 kHz, mono, in parts of shape (N,)."""
+    import torch
+
+    for frame in stream_frames(file, MODEL_RATE, "mono"):
+        yield torch.from_numpy(frame.to_ndarray()[0].copy())
+
+
+def stream_frames(file: Path, rate: int, layout: str, frame_size: int | None = None) -> Iterator[av.AudioFrame]:
+    """Yield a file's sound in planar float32 at another rate.
+
+    Args:
+        file: The file.
+        rate: Samples a second.
+        layout: FFmpeg's name of the channels: "mono", "stereo", "5.1" ...
+        frame_size: Samples of every frame but the last; whatever comes unless given.
+    """
+    resampler, known = None, None
+    for frame in _decode(file):
+        frame.pts = None  # gaps are closed: picture and sound both count samples
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if resampler is None or kind != known:  # a broadcast may change its format on the way
+            if resampler is not None:
+                yield from resampler.resample(None)
+            resampler, known = av.AudioResampler("fltp", layout, rate, frame_size), kind
+        yield from resampler.resample(frame)
+    if resampler is not None:
+        yield from resampler.resample(None)
+
+
+def _decode(file: Path) -> Iterator[av.AudioFrame]:
+    """Yield the first sound track as it is coded; a packet that is damaged is left out, as players do."""
+    with _open(file) as container:
+        for packet in _packets(file, container):
+            try:
+                yield from packet.decode()  # type: ignore[misc]
+            except FFmpegError:
+                continue
+
+
+def _packets(file: Path, container: InputContainer) -> Iterator[av.Packet]:
+    try:
+        yield from container.demux(audio=0)
+    except FFmpegError as error:
+        raise AudioError(f"{file}: the sound is damaged ({error.strerror}); export it again") from error
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[InputContainer]:
+    if file.stat().st_size == 0:
+        raise AudioError(f"{file}: the file is empty; {_WANTED}")
+    try:
+        container = av.open(f"file:{file}")
+    except PermissionError:
+        raise AudioError(f"{file}: may not be read; check its permissions") from None
+    except FFmpegError as error:
+        raise AudioError(f"{file}: not a sound that can be read; {_WANTED}") from error
+    with container:
+        if not container.streams.audio:
+            found = "a video without sound" if _is_video(container) else "not a sound that can be read"
+            raise AudioError(f"{file}: {found}; {_WANTED}")
+        yield container
+
+
+def _is_video(container: InputContainer) -> bool:
+    """Tell a video from the texts ("tty") and still pictures that FFmpeg opens as if they were videos."""
+    name = container.format.name
+    return bool(container.streams.video) and name not in {"tty", "image2"} and not name.endswith("_pipe")
+
+
+def _check_finite(file: Path, frame: av.AudioFrame, start: Fraction) -> None:
+    finite = np.isfinite(frame.to_ndarray())
+    if not finite.all():
+        raise AudioError(
+            f"{file}: has samples that are no numbers (NaN or infinite) at {float(start):.2f} s; export it again"
+        )
