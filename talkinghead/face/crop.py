@@ -1,6 +1,7 @@
 """Where a face's crop lies in its picture, and the way there and back.
 
-Points are (x, y) in pixels, y down; matrices act on column vectors (x, y, 1). All in float32, as upstream.
+Points are (x, y) in pixels, y down, pixel centres at whole numbers; matrices act on column vectors (x, y, 1). The maths
+is float32, as upstream.
 """
 
 from __future__ import annotations
@@ -156,9 +157,7 @@ def anchor_points(points: Array, *, use_lips: bool = True) -> Array:
     return np.stack([left, left + np.array([-dy, dx], np.float32)])
 
 
-def face_rect(
-    points: Array, scale: float = 2.3, vy_ratio: float = -0.125, *, use_lips: bool = True
-) -> FaceRect:
+def face_rect(points: Array, scale: float = 2.3, vy_ratio: float = -0.125, *, use_lips: bool = True) -> FaceRect:
     """Lay a square around a face, turned with it.
 
     Args:
@@ -240,9 +239,9 @@ def make_crop(picture: Picture, landmarks: Array, rule: CropRule = SOURCE_CROP) 
 
 def landmarks_in_crop(landmarks: Array, frame: CropFrame) -> Array:
     """Map picture landmarks, shape (N, 3), to units where the crop's edges are -1 and 1; z scales like x."""
-    points = frame.points_to_crop(landmarks) * np.float32(2 / frame.size)
-    points[:, :2] -= 1
-    return points
+    points = frame.points_to_crop(landmarks)
+    points[:, :2] += 0.5 - frame.size / 2  # the centre of the first pixel is at 0, its edge at -0.5
+    return points * np.float32(2 / frame.size)
 
 
 def _turn(angle: float) -> Array:

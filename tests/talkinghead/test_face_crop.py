@@ -52,10 +52,7 @@ def test_geometry_is_upstreams(name):
         np.testing.assert_allclose(got, geometry()[f"{name}/anchors/lips{lips}"], atol=5e-3)
     for which, rule in (("source", SOURCE_CROP), ("driving", DRIVING_CROP)):
         rect = face_rect(points, rule.scale, rule.vy_ratio)
-        golden = {
-            key: geometry()[f"{name}/{which}/{key}"]
-            for key in ("center", "size", "angle", "bbox", "bbox_rot")
-        }
+        golden = {key: geometry()[f"{name}/{which}/{key}"] for key in ("center", "size", "angle", "bbox", "bbox_rot")}
         np.testing.assert_allclose(rect.center, golden["center"], atol=5e-3)
         np.testing.assert_allclose([rect.size] * 2, golden["size"], atol=5e-3)
         np.testing.assert_allclose(rect.angle, golden["angle"], atol=5e-4)
@@ -122,9 +119,7 @@ def test_there_and_back():
 
 def test_mesh_is_framed_without_its_forehead():
     rect = face_rect(mesh_points())
-    assert rect.size == pytest.approx(
-        2.3 * 100
-    )  # brows at -40 to chin at 60; the forehead's -90 does not count
+    assert rect.size == pytest.approx(2.3 * 100)  # brows at -40 to chin at 60; the forehead's -90 does not count
     np.testing.assert_allclose(rect.center, (300, 200 + 10 - 0.125 * 230), atol=1e-3)
 
 
@@ -135,9 +130,10 @@ def test_a_turned_mesh_has_the_same_place_in_its_crop():
 
 
 def test_landmarks_are_in_units_of_half_the_crop():
-    points = np.array([[100, 100, 0], [300, 200, 50]], np.float32)
-    frame = CropFrame.around(upright(200, center=(200, 200)), 512)
-    np.testing.assert_allclose(landmarks_in_crop(points, frame), [[-1, -1, 0], [1, 0, 0.5]], atol=1e-5)
+    frame = CropFrame.around(upright(200, center=(200, 200)), 400)
+    crop_pixels = np.array([[-0.5, -0.5, 0], [399.5, 199.5, 50]], np.float32)  # corner and middle of the right edge
+    points = frame.points_to_image(crop_pixels)
+    np.testing.assert_allclose(landmarks_in_crop(points, frame), [[-1, -1, 0], [1, 0, 0.25]], atol=1e-5)
 
 
 def test_make_crop_gives_what_the_models_take():

@@ -55,11 +55,7 @@ def test_only_the_box_changes(scene):
 
 def test_the_mask_fades_without_a_step(scene):
     white = np.full((300, 400, 3), 255, np.uint8)
-    row = (
-        PasteBack(white, frame_at((200, 150), 200))
-        .paste(np.zeros((512, 512, 3), np.uint8))[150, :, 0]
-        .astype(int)
-    )
+    row = PasteBack(white, frame_at((200, 150), 200)).paste(np.zeros((512, 512, 3), np.uint8))[150, :, 0].astype(int)
     assert row[100] >= 250
     assert row[115] == 0
     assert np.abs(np.diff(row)).max() < 60
@@ -98,9 +94,7 @@ def test_small_faces_do_not_flicker(scene):
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::4] = 255
     paste = PasteBack(scene, frame_at((200, 150), 100))
-    frames = [
-        paste.paste(np.roll(stripes, shift, axis=1))[120:180, 170:230].astype(int) for shift in (0, 1, 2)
-    ]
+    frames = [paste.paste(np.roll(stripes, shift, axis=1))[120:180, 170:230].astype(int) for shift in (0, 1, 2)]
     assert max(np.abs(a - frames[0]).max() for a in frames) < 64
 
 

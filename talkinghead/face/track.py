@@ -1,0 +1,83 @@
+"""Follow one face through the frames of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from talkinghead.face.crop import Array, CropFrame, FaceRect, Picture, cut, face_rect
+from talkinghead.face.detect import FaceDetector
+from talkinghead.face.landmarks import FaceMesh
+
+_WINDOW_SIZE = 384
+_WINDOW_SCALE = 3.0
+"""The mesh looks through a window of three times the face, which stays where it is until the face leaves its middle."""
+
+_QUICK = 0.03
+"""Movement between frames, in units of the face, after which one fit is not enough."""
+
+
+class FaceTracker:
+    """Fits the mesh frame by frame, each time from where it was before; finds the face anew when it is lost."""
+
+    def __init__(self, detector: FaceDetector | None = None):
+        self._detector = detector or FaceDetector()
+        self._mesh = FaceMesh()
+        self._window: CropFrame | None = None
+        self._last: Array | None = None  # the points in the window
+
+    def follow(self, pictures: Iterable[Picture]) -> Iterator[Array | None]:
+        """Yield `track` of every picture."""
+        return map(self.track, pictures)
+
+    def track(self, picture: Picture) -> Array | None:
+        """Fit the mesh to the next frame.
+
+        Args:
+            picture: RGB, shape (H, W, 3), uint8.
+
+        Returns:
+            Face-mesh points in pixels of the picture, shape (478, 3), z in the scale of x; None where no face is seen.
+        """
+        points = self._look(picture)
+        if points is None:
+            points = self._find(picture)
+        elif not self._in_middle(points):
+            moved = self._open_window(picture, points)
+            points = points if moved is None else moved
+        return points
+
+    def _look(self, picture: Picture) -> Array | None:
+        """Fit the mesh through the window; once more after a quick move, where the first fit lags behind."""
+        if self._window is None:
+            return None
+        view = cut(picture, self._window)
+        points = self._mesh.track(view)
+        if points is not None and self._last is not None and _moved(points, self._last) > _QUICK:
+            points = self._mesh.track(view)
+        self._last = points
+        return None if points is None else self._window.points_to_image(points)
+
+    def _find(self, picture: Picture) -> Array | None:
+        self._window = None
+        faces = self._detector.detect(picture, thorough=False)
+        if not faces:
+            return None
+        return self._open_window(picture, max(faces, key=lambda face: face.size).landmarks)
+
+    def _open_window(self, picture: Picture, points: Array) -> Array | None:
+        rect = face_rect(points, 1.0, 0.0)
+        self._window = CropFrame.around(FaceRect(rect.center, rect.size * _WINDOW_SCALE, 0.0), _WINDOW_SIZE)
+        self._last = settled = self._mesh.settle(cut(picture, self._window))
+        return None if settled is None else self._window.points_to_image(settled)
+
+    def _in_middle(self, points: Array) -> bool:
+        assert self._window is not None
+        rect = face_rect(self._window.points_to_crop(points), 1.0, 0.0)
+        near = np.abs(rect.center - _WINDOW_SIZE / 2).max() < 0.2 * _WINDOW_SIZE
+        return bool(near and 0.7 < rect.size * _WINDOW_SCALE / _WINDOW_SIZE < 1.5)
+
+
+def _moved(points: Array, before: Array) -> float:
+    return float(np.abs(points - before)[:, :2].mean()) / face_rect(points, 1.0).size
