@@ -8,7 +8,7 @@ import pytest
 import torch
 from official_reference import Golden, checkpoint, golden, official_model
 
-from liveportrait.keypoints import transform_keypoints
+from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.modules.dense_motion import blend_motions, motion_heatmaps
 from liveportrait.modules.motion_extractor import degrees_from_bins, face_pose
 from liveportrait.modules.sampling import identity_grid, shift_volume
@@ -236,3 +236,8 @@ def test_the_filled_weights_are_the_ones_the_reference_used():
     for name in sorted(state):
         digest.update(name.encode() + state[name].numpy().tobytes())
     assert digest.hexdigest() == "acdbf269eb2dce35b909561a365e2cae290e30793f77694a9e6cb778fe5e740f"
+
+
+def test_rotation_matrices():
+    rotation = rotation_matrix(*golden().input("camera/euler").unbind(1))
+    assert golden().difference("camera/rotation", rotation) < S_LIMIT
