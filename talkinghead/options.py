@@ -36,9 +36,7 @@ class _Checked:
 class CropOptions(_Checked):
     """Which face, and how much of the picture becomes the video."""
 
-    face: int | None = setting(
-        None, "Which face to animate, counted from 1 at the left; the largest unless given.", 1
-    )
+    face: int | None = setting(None, "Which face to animate, counted from 1 at the left; the largest unless given.", 1)
     crop: bool = setting(False, "Make a square video of the face instead of the whole picture.")
     size: int | None = setting(
         None,

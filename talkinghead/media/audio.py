@@ -72,17 +72,20 @@ def stream_mono16k(file: Path) -> Iterator[Tensor]:
     """Yield a file's sound as the networks hear it: float32 in [-1, 1] at 16 kHz, mono, in parts of shape (N,)."""
     import torch
 
-    for frame in stream_frames(file, MODEL_RATE, "mono"):
-        yield torch.from_numpy(frame.to_ndarray()[0].copy())
+    for frame in stream_frames(file, MODEL_RATE):
+        # FFmpeg's own mix of two floating-point channels is 3 dB louder than either and leaves [-1, 1].
+        yield torch.from_numpy(frame.to_ndarray().mean(axis=0))
 
 
-def stream_frames(file: Path, rate: int, layout: str, frame_size: int | None = None) -> Iterator[av.AudioFrame]:
+def stream_frames(
+    file: Path, rate: int, layout: str | None = None, frame_size: int | None = None
+) -> Iterator[av.AudioFrame]:
     """Yield a file's sound in planar float32 at another rate.
 
     Args:
         file: The file.
         rate: Samples a second.
-        layout: FFmpeg's name of the channels: "mono", "stereo", "5.1" ...
+        layout: FFmpeg's name of the channels: "mono", "stereo", "5.1" ...; the file's own unless given.
         frame_size: Samples of every frame but the last; whatever comes unless given.
     """
     resampler, known = None, None

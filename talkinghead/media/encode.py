@@ -59,9 +59,7 @@ class Encoder:
             OSError: It cannot be written.
         """
         frame = av.VideoFrame.from_ndarray(_make_even(picture), format="rgb24")
-        frame = frame.reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-        )
+        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
         frame.pts, frame.time_base = self._count, 1 / self._fps
         self._count += 1
         self._container.mux(self._video.encode(frame))

@@ -21,15 +21,15 @@ Picture = NDArray[np.uint8]
 MAX_PIXELS = 200_000_000
 """A picture with more is refused before it is decoded."""
 
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "GIF")
-"""What Pillow may try. MPO is how some phones write JPEG; formats that start other programs stay out."""
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+"""What Pillow may try: formats that start other programs stay out."""
 
 
 def read_image(path: str | os.PathLike[str]) -> Picture:
     """Read a picture.
 
     Args:
-        path: PNG, JPEG, WebP, BMP, TIFF or GIF (its first frame).
+        path: PNG, JPEG, WebP, BMP, TIFF, AVIF or GIF (its first frame).
 
     Returns:
         RGB, shape (H, W, 3): turned as its EXIF says, brought to sRGB if it has a colour profile, transparent

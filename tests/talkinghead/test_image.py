@@ -1,0 +1,162 @@
+"""Pictures of every kind come out as RGB, upright and in eight bits; what is no picture is one clear line."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from talkinghead.errors import ImageError, InputNotFoundError
+from talkinghead.media.image import check_picture, limit_size, read_image
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def corners(width=64, height=48):
+    """Draw red, green, blue and white quarters."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    top, left = slice(0, height // 2), slice(0, width // 2)
+    bottom, right = slice(height // 2, None), slice(width // 2, None)
+    picture[top, left], picture[top, right] = RED, GREEN
+    picture[bottom, left], picture[bottom, right] = BLUE, WHITE
+    return picture
+
+
+def corner_colors(picture):
+    return [tuple(int(v) for v in picture[y, x]) for y in (4, -4) for x in (4, -4)]
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "webp", "jpg"])
+def test_formats(tmp_path, suffix):
+    file = tmp_path / f"a.{suffix}"
+    Image.fromarray(corners()).save(file, **({"lossless": True} if suffix == "webp" else {}))
+    picture = read_image(file)
+    assert picture.shape == (48, 64, 3) and picture.dtype == np.uint8
+    assert np.abs(picture[4, 4].astype(int) - RED).max() < 6
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (3, [WHITE, BLUE, GREEN, RED]),
+        (6, [BLUE, RED, WHITE, GREEN]),
+        (8, [GREEN, WHITE, RED, BLUE]),
+        (2, [GREEN, RED, WHITE, BLUE]),
+    ],
+)
+def test_exif_orientation_is_obeyed(tmp_path, orientation, upright):
+    image, exif = Image.fromarray(corners()), Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    picture = read_image(tmp_path / "a.png")
+    assert picture.shape == ((64, 48, 3) if orientation > 4 else (48, 64, 3))
+    assert corner_colors(picture) == upright
+
+
+def test_transparent_parts_lie_on_white(tmp_path):
+    rgba = np.dstack([corners(), np.full((48, 64), 255, np.uint8)])
+    rgba[:24, :32, 3], rgba[:24, 32:, 3] = 0, 51
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    assert corner_colors(read_image(tmp_path / "a.png")) == [WHITE, (204, 255, 204), BLUE, WHITE]
+
+
+def test_palette_with_transparency(tmp_path):
+    image = Image.fromarray(corners()).quantize(8)
+    image.info["transparency"] = image.getpixel((2, 2))
+    image.save(tmp_path / "a.png")
+    assert corner_colors(read_image(tmp_path / "a.png"))[:2] == [WHITE, GREEN]
+
+
+def test_grayscale_and_bilevel(tmp_path):
+    ramp = np.tile(np.arange(64, dtype=np.uint8) * 4, (8, 1))
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png") == ramp[..., None]).all()
+    Image.fromarray(ramp > 128).save(tmp_path / "b.png")
+    assert set(np.unique(read_image(tmp_path / "b.png"))) == {0, 255}
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_sixteen_bits_keep_their_brightness(tmp_path, suffix):
+    values = np.array([[0, 257, 128 * 257, 65535]], np.uint16).repeat(4, 0)
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    assert read_image(tmp_path / f"a.{suffix}")[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_sixteen_bit_color(tmp_path):
+    """A hand-made PNG: Pillow cannot write 16-bit RGB."""
+    rows = b"".join(b"\0" + struct.pack(">6H", 65535, 32896, 0, 0, 257, 65535) for _ in range(2))
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(data)
+    assert read_image(tmp_path / "a.png")[0].tolist() == [[255, 128, 0], [0, 1, 255]]
+
+
+def test_cmyk(tmp_path):
+    Image.fromarray(corners()).convert("CMYK").save(tmp_path / "a.jpg", quality=100)
+    picture = read_image(tmp_path / "a.jpg").astype(int)
+    assert np.abs(np.subtract(corner_colors(picture), [RED, GREEN, BLUE, WHITE])).max() < 12
+
+
+def test_color_profiles_are_applied_and_broken_ones_passed_over(tmp_path):
+    profile_of_srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (profile_of_srgb, b"not a profile"):
+        Image.fromarray(corners()).save(tmp_path / "a.png", icc_profile=profile)
+        assert corner_colors(read_image(tmp_path / "a.png")) == [RED, GREEN, BLUE, WHITE]
+
+
+def png_header(width, height):
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    crc = zlib.crc32(b"IHDR" + header)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", crc)
+
+
+def wrong(tmp_path, what):
+    """Make one of the files that are no pictures."""
+    file = tmp_path / f"{what}.png"
+    whole = tmp_path / "whole.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(whole)
+    content = {
+        "empty": b"",
+        "text": b"This is not a picture.\n" * 20,
+        "truncated": whole.read_bytes()[:3000],
+        "corrupt": whole.read_bytes()[:200] + b"\0" * 9000,
+        "bomb": png_header(20_000, 20_000) + b"\0\0\0\0IEND\xaeB`\x82",
+    }
+    if what == "folder":
+        file.mkdir()
+    elif what in content:
+        file.write_bytes(content[what])
+    return file
+
+
+@pytest.mark.parametrize("what", ["empty", "text", "truncated", "corrupt", "bomb", "folder", "missing"])
+def test_what_is_no_picture_is_one_line(tmp_path, what):
+    file = wrong(tmp_path, what)
+    with pytest.raises(InputNotFoundError if what == "missing" else ImageError) as caught:
+        read_image(file)
+    message = str(caught.value)
+    assert "\n" not in message and str(file) in message
+    assert what != "bomb" or "200 megapixels" in message
+
+
+def test_below_our_limit_pillow_does_not_object(tmp_path, recwarn, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    Image.fromarray(corners()).save(tmp_path / "large.png")
+    assert read_image(tmp_path / "large.png").shape == (48, 64, 3)
+    assert not recwarn.list and Image.MAX_IMAGE_PIXELS == 1000
+
+
+@pytest.mark.parametrize("bad", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), "a"])
+def test_arrays_are_checked(bad):
+    with pytest.raises(ImageError, match="uint8 RGB array"):
+        check_picture(bad)
+
+
+def test_limit_size_shrinks_and_never_enlarges():
+    assert limit_size(corners(), 32).shape == (24, 32, 3)
+    assert limit_size(corners(), 64).shape == limit_size(corners(), 1000).shape == (48, 64, 3)
