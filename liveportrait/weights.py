@@ -136,7 +136,7 @@ def load(name_or_directory: str | Path, precision: Precision = "fp32") -> LivePo
         return _load_mini(Path(__file__).parent / "mini" / "weights")
     if isinstance(name_or_directory, str) and name_or_directory in RELEASES:
         root = download(name_or_directory, logger.warning)
-        files = OfficialFiles(*(root / file.path for file in RELEASES[name_or_directory]))
+        files = OfficialFiles._make(root / file.path for file in RELEASES[name_or_directory])
         return load_official(files, OfficialConfig(), name_or_directory != "animals", precision)
     return _load_directory(Path(name_or_directory), precision)
 
@@ -213,7 +213,7 @@ def _find_official(directory: Path) -> tuple[OfficialFiles, bool]:
                 # The animal model uses the human stitching file, which upstream keeps next door.
                 stitching = home.parent / "liveportrait" / "retargeting_models" / stitching.name
             networks = [base / f"{name}.pth" for name in _BASE_NAMES]
-            return OfficialFiles(*networks, stitching), is_animal
+            return OfficialFiles._make([*networks, stitching]), is_animal
     raise WeightsNotFoundError(
         f"{directory} holds no model: expected config.json of the embedded kind, or base_models/*.pth and "
         "retargeting_models/*.pth as upstream lays them out"
