@@ -198,6 +198,7 @@ def cut(
     frame: CropFrame,
     *,
     border: Literal["replicate", "black"] = "replicate",
+    smooth: bool = True,
     antialias: bool = True,
 ) -> Picture:
     """Sample a crop from a picture.
@@ -206,19 +207,20 @@ def cut(
         picture: RGB, shape (H, W, 3).
         frame: Where the crop lies.
         border: What stands outside the picture: its edge pixels, or black as upstream has it.
+        smooth: Sample bicubically, which keeps twice as much detail as bilinearly and takes four times as long.
         antialias: Average over the pixels that a crop pixel covers when the crop is coarser than the picture.
 
     Returns:
         The crop, shape (size, size, 3).
 
-    Source: with a black border and without antialiasing, LivePortrait's _transform_img (OpenCV bilinear).
+    Source: neither smooth nor antialiased, with a black border: LivePortrait's _transform_img (OpenCV bilinear).
     """
     matrix = frame.to_crop[:2].astype(np.float64)
     if antialias and frame.zoom < 0.7:
         picture, matrix = _shrink(picture, frame)
-    return cv2.warpAffine(
-        picture, matrix, (frame.size, frame.size), flags=cv2.INTER_LINEAR, borderMode=_BORDERS[border]
-    )  # type: ignore[return-value]
+    flags = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
+    size = (frame.size, frame.size)
+    return cv2.warpAffine(picture, matrix, size, flags=flags, borderMode=_BORDERS[border])  # type: ignore[return-value]
 
 
 def make_crop(picture: Picture, landmarks: Array, rule: CropRule = SOURCE_CROP) -> tuple[Crop, CropFrame]:
@@ -260,7 +262,7 @@ def _move(points: Array, matrix: Array) -> Array:
 def _shrink(picture: Picture, frame: CropFrame) -> tuple[Picture, NDArray[np.float64]]:
     """Average what lies under the crop down, nearly to the crop's scale; return it and its matrix.
 
-    What is left is a factor of 0.75, which bilinear sampling does without aliasing and without blur.
+    What is left is a factor of 0.75, which plain sampling does without aliasing and without blur.
     """
     zoom = frame.zoom / 0.75
     height, width = picture.shape[:2]

@@ -18,7 +18,7 @@ MIN_FACE_SIZE = 32
 _SURE, _DOUBTFUL, _MAX_SHAKE = 0.75, 0.7, 0.01
 """A face is believed when the detectors score it high in several crops, or fairly high while the mesh holds still.
 
-Seen on some 250 pictures: photographs, paintings, statues and drawings score 0.78 to 0.96 and their meshes shake by
+Seen on some 200 pictures: photographs, paintings, statues and drawings score 0.78 to 0.96 and their meshes shake by
 0.007 at most, but for two drawings. A cat scores 0.44, a headlight 0.65 (shaking by 0.04), a wheel hub 0.60 (0.06), the
 pattern on a coin 0.54 (0.05). The mesh's own opinion tells nothing: it is sure of the cat, the hub and the coin.
 """
@@ -84,7 +84,7 @@ class FaceDetector:
     def _sightings(self, picture: Picture, view: CropFrame) -> list[Sighting]:
         return [
             seen._replace(rect=_rect_in_picture(seen.rect, view))
-            for seen in self._boxes.find(cut(picture, view, border="black"))
+            for seen in self._boxes.find(cut(picture, view, border="black", smooth=False))
         ]
 
     def _fit(self, picture: Picture, rect: FaceRect) -> Face | None:
@@ -105,12 +105,14 @@ class FaceDetector:
 
     def _settle(self, picture: Picture, rect: FaceRect) -> Array | None:
         frame = CropFrame.around(rect, _MESH_SIZE)
-        points = self._mesh.settle(cut(picture, frame))
+        points = self._mesh.settle(cut(picture, frame, smooth=False))
         return None if points is None else frame.points_to_image(points)
 
     def _score(self, picture: Picture, points: Array) -> float:
         """Average the better detector's score over crops of several sizes and turns."""
-        views = (cut(picture, CropFrame.around(look, _VIEW_SIZE)) for look in _looks(points, _DETECTOR_LOOKS))
+        views = (
+            cut(picture, CropFrame.around(look, _VIEW_SIZE), smooth=False) for look in _looks(points, _DETECTOR_LOOKS)
+        )
         scores = [[seen.score for seen in self._boxes.find(view) if _central(seen)] for view in views]
         return float(np.mean([max(found, default=0.0) for found in scores]))
 

@@ -101,7 +101,7 @@ class PasteBack:
         Where a face is small in the picture, a crop has several pixels for each of the picture's, and taking
         only some of them would flicker from frame to frame.
         """
-        size = frame.size if frame.zoom < 2 else round(frame.size / (frame.zoom / 1.5))
+        size = frame.size if frame.zoom < 3 else round(frame.size / (frame.zoom / 2))
         matrix = frame.resized(size).to_crop.astype(np.float64)
         rows, columns = self._box
         matrix[:2, 2] += matrix[:2, :2] @ (columns.start, rows.start)

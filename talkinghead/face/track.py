@@ -52,7 +52,7 @@ class FaceTracker:
         """Fit the mesh through the window; once more after a quick move, where the first fit lags behind."""
         if self._window is None:
             return None
-        view = cut(picture, self._window)
+        view = cut(picture, self._window, smooth=False)
         points = self._mesh.track(view)
         if points is not None and self._last is not None and _moved(points, self._last) > _QUICK:
             points = self._mesh.track(view)
@@ -69,7 +69,7 @@ class FaceTracker:
     def _open_window(self, picture: Picture, points: Array) -> Array | None:
         rect = face_rect(points, 1.0, 0.0)
         self._window = CropFrame.around(FaceRect(rect.center, rect.size * _WINDOW_SCALE, 0.0), _WINDOW_SIZE)
-        self._last = settled = self._mesh.settle(cut(picture, self._window))
+        self._last = settled = self._mesh.settle(cut(picture, self._window, smooth=False))
         return None if settled is None else self._window.points_to_image(settled)
 
     def _in_middle(self, points: Array) -> bool:
