@@ -11,6 +11,9 @@ from talkinghead.errors import OptionError
 MAX_SIDE = 8192
 """Longest side of a video in pixels: the largest that H.264 players are made for."""
 
+MODEL = "mini"
+"""The renderer unless the user names another: it ships with the package."""
+
 
 def setting(default: Any, meaning: str, low: float | None = None, high: float | None = None) -> Any:
     """Declare a field of an options class.
@@ -73,6 +76,7 @@ class RenderOptions(_Checked):
     crf: int = setting(18, "Picture quality of the video: 0 loses nothing, 51 is worst.", 0, 51)
     device: str = setting("auto", "Where the networks run: auto, cpu, cuda, cuda:1, mps ...")
     batch_size: int = setting(8, "Frames rendered at a time.", 1, 64)
+    overwrite: bool = setting(False, "Replace the output if it exists.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fps", parse_fps(str(self.fps)))

@@ -68,7 +68,7 @@ def probe_sound(path: str | os.PathLike[str]) -> Sound:
     return Sound(file, rate, channels, round(num_seconds * rate))
 
 
-def stream_mono16k(file: Path) -> Iterator[Tensor]:
+def stream_mono_16k(file: Path) -> Iterator[Tensor]:
     """Yield a file's sound as the networks hear it: float32 in [-1, 1] at 16 kHz, mono, in parts of shape (N,)."""
     import torch
 

@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from talkinghead.errors import AudioError, InputNotFoundError
-from talkinghead.media.audio import probe_sound, stream_frames, stream_mono16k
+from talkinghead.media.audio import probe_sound, stream_frames, stream_mono_16k
 
 
 def tone(seconds, rate, hz=440.0, channels=1):
@@ -18,7 +18,7 @@ def tone(seconds, rate, hz=440.0, channels=1):
 
 
 def heard(file):
-    return torch.cat(list(stream_mono16k(file)))
+    return torch.cat(list(stream_mono_16k(file)))
 
 
 def loudest_hz(samples, rate=16_000):

@@ -1,0 +1,36 @@
+"""Talkinghead: give it a portrait and a voice, and the portrait speaks."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from liveportrait.errors import PortraitError
+from talkinghead.options import CropOptions, MotionOptions, Options, RenderOptions
+
+if TYPE_CHECKING:
+    from talkinghead.api import Summary, speak
+    from talkinghead.models import Models, load_models
+    from talkinghead.pipeline import Video
+
+__all__ = [
+    "CropOptions",
+    "Models",
+    "MotionOptions",
+    "Options",
+    "PortraitError",
+    "RenderOptions",
+    "Summary",
+    "Video",
+    "load_models",
+    "speak",
+]
+
+_LAZY = {"Summary": "api", "speak": "api", "Models": "models", "load_models": "models", "Video": "pipeline"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs the networks when it is first asked for, so that `talkinghead --help` comes at once."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -1,0 +1,106 @@
+"""What drives a portrait, frame by frame: a performance directed by the user and brought to the video's frame rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from audio2motion import FRAME_RATE
+from liveportrait import Performance
+from liveportrait.keypoints import euler_degrees, rotation_matrix
+from talkinghead.options import MotionOptions
+
+
+def direct(performance: Iterable[Performance], options: MotionOptions, num_mouth: int) -> Iterator[Performance]:
+    """Make a performance stronger or weaker.
+
+    Args:
+        performance: Its parts.
+        options: How strong.
+        num_mouth: How many of the expression coefficients move the mouth; they come first.
+    """
+    head = 0.0 if options.still else options.head_strength
+    for part in performance:
+        mouth, rest = part.expression[:, :num_mouth], part.expression[:, num_mouth:]
+        yield replace(
+            part,
+            expression=torch.cat([mouth * options.lip_strength, rest * options.expression_strength], 1),
+            lip_ratio=part.lip_ratio * options.lip_strength,
+            eye_openness=part.eye_openness if options.blink else torch.ones_like(part.eye_openness),
+            rotation=rotation_matrix(*(angle * head for angle in euler_degrees(part.rotation))),
+            translation=part.translation * head,
+        )
+
+
+def retime(performance: Iterable[Performance], fps: Fraction, num_frames: int) -> Iterator[Performance]:
+    """Bring a performance to another frame rate: every frame shows what holds in its middle.
+
+    Args:
+        performance: Its parts, at 25 frames a second.
+        fps: Frames a second to come out.
+        num_frames: How many frames to come out; beyond its end the performance stays as it ended.
+
+    Yields:
+        Consecutive parts of the performance, `num_frames` frames together.
+    """
+    step = FRAME_RATE / fps
+    kept: Performance | None = None
+    first, done = 0, 0  # number of the first frame that is kept, and of the first that is still to come out
+    for part in performance:
+        kept = part if kept is None else _join([kept, part])
+        last = first + len(kept) - 1
+        ready = min(math.floor((last + Fraction(1, 2)) / step - Fraction(1, 2)) + 1, num_frames)
+        if ready > done:
+            yield _at(kept, [_position(n, step) - first for n in range(done, ready)])
+            done = ready
+        passed = min(math.floor(_position(done, step)) - first, len(kept) - 1)
+        kept, first = kept[passed:], first + passed
+    while kept is not None and done < num_frames:  # less than a frame, unless the voice was cut short
+        yield _at(kept, [_position(done, step) - first])
+        done += 1
+
+
+def in_batches(performance: Iterable[Performance], size: int) -> Iterator[Performance]:
+    """Cut a performance anew, into parts of `size` frames, the last shorter."""
+    kept: Performance | None = None
+    for part in performance:
+        kept = part if kept is None else _join([kept, part])
+        whole = len(kept) // size * size
+        yield from (kept[start : start + size] for start in range(0, whole, size))
+        kept = kept[whole:]
+    if kept is not None and len(kept):
+        yield kept
+
+
+def _position(frame: int, step: Fraction) -> Fraction:
+    """Return where the middle of a frame lies among frames that are `step` times as short."""
+    return max(Fraction(0), (frame + Fraction(1, 2)) * step - Fraction(1, 2))
+
+
+def _at(performance: Performance, positions: list[Fraction]) -> Performance:
+    """Interpolate a performance at frame numbers; beyond the last frame it stays."""
+    end = len(performance) - 1
+    before = torch.tensor([min(math.floor(position), end) for position in positions])
+    after = (before + 1).clamp(max=end)
+    share = torch.tensor([float(position % 1) for position in positions])
+    a, b = performance[before], performance[after]
+    if not share.any():
+        return a
+
+    def between(x: Tensor, y: Tensor) -> Tensor:
+        return torch.lerp(x, y, share.view(-1, *[1] * (x.ndim - 1)))
+
+    mixed = {field.name: between(getattr(a, field.name), getattr(b, field.name)) for field in fields(a)}
+    angles = zip(euler_degrees(a.rotation), euler_degrees(b.rotation), strict=True)
+    mixed["rotation"] = rotation_matrix(*(between(x, y) for x, y in angles))
+    return Performance(**mixed)
+
+
+def _join(parts: list[Performance]) -> Performance:
+    names = [field.name for field in fields(Performance)]
+    return Performance(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})

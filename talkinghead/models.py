@@ -1,0 +1,65 @@
+"""The networks that a video needs, loaded together and moved to one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from audio2motion import AudioToMotion
+from liveportrait import LivePortrait
+from talkinghead.errors import OptionError
+from talkinghead.face import FaceDetector
+
+
+@dataclass(frozen=True)
+class Models:
+    """What finds a face, what hears a voice and what renders; load it once and use it for many videos.
+
+    Attributes:
+        portrait: Renders.
+        voice: Hears.
+        faces: Finds.
+        device: Where `portrait` and `voice` run.
+    """
+
+    portrait: LivePortrait
+    voice: AudioToMotion
+    faces: FaceDetector
+    device: torch.device
+
+
+def load_models(name_or_directory: str | Path, device: str) -> Models:
+    """Load the networks.
+
+    Args:
+        name_or_directory: The renderer: "mini", "base", "animals" or a directory.
+        device: Where they run: "auto", or a name that torch knows.
+
+    Raises:
+        OptionError: There is no such device.
+        WeightsNotFoundError: There is no such renderer.
+        WeightsError: A file is not what its name says.
+    """
+    place = choose_device(device)
+    portrait = LivePortrait.from_pretrained(name_or_directory).to(place)
+    return Models(portrait, AudioToMotion.from_pretrained().to(place), FaceDetector(), place)
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn the device option into a device that is there; "auto" is the GPU if there is one.
+
+    Raises:
+        OptionError: There is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise OptionError(f"there is no device {name!r}: give auto, cpu, cuda, cuda:1 or mps") from None
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= counts.get(device.type, 0):
+        raise OptionError(f"device {name!r} is not to be had on this machine: give auto or cpu")
+    return device
