@@ -10,7 +10,7 @@ from audio2motion.config import FRAME_RATE
 BLINKS = ((0.4, 0.0, 0.45), (0.45, 0.0, 0.15, 0.7), (0.5, 0.0, 0.0, 0.4, 0.85), (0.6, 0.1, 0.0, 0.25, 0.65, 0.92))
 BLINK_SHARES = (1, 4, 4, 2)
 SHORTEST_GAP_SECONDS = 0.9
-MEAN_GAP_SECONDS = 3.4
+MEAN_GAP_SECONDS = 3.8
 DOUBLE_SHARE = 0.12
 FURTHEST_GLANCE_DEG = 6.0
 
@@ -39,7 +39,7 @@ class Blinks:
             pause: How much the voice rests, 0 to 1; people blink sooner then.
             glanced: Whether the eyes jumped; a blink often comes with it.
         """
-        self._wait -= 0.85 + 0.5 * pause
+        self._wait -= 0.9 + 0.25 * pause
         if glanced and not self._lids and self._wait < FRAME_RATE:
             self._wait = 0.0
         if self._wait <= 0 and not self._lids:

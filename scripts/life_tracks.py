@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from fit_face_model import mirror_order
 from speech_tracks import BROWS, SpeechTracks
 from torch import Tensor
 from torch.nn import functional as F
 
+from audio2motion.config import FRAME_RATE
+from audio2motion.model import AudioToMotion
 from liveportrait.keypoints import euler_degrees
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.regions import rows
@@ -70,3 +74,39 @@ def brow_lift(face: FaceModel) -> Tensor:
     brows = face.expression_basis[face.num_mouth :]
     lift = -brows[:, rows(BROWS), 1].mean(1)
     return lift / lift.norm()
+
+
+def describe_life(model: AudioToMotion, sound: Tensor) -> list[str]:
+    """Compare drawn life with the real tracks, a line each: head spread and tempo, blinks, gaze."""
+    performance = model.perform(sound)
+    minutes = len(performance) / FRAME_RATE / 60
+    drawn = torch.stack(euler_degrees(performance.rotation), 1)
+    bounds = model.life_bounds.tolist()
+    real = [model.life_tracks[a:b, :3] for a, b in pairwise(bounds)]
+    shut = performance.eye_openness[:, 0] < 0.5
+    blinks = int((shut[1:] & ~shut[:-1]).sum())
+    spreads = [part.std(0) for part in real]
+    return [
+        f"head deviation (pitch, yaw, roll): {_numbers(drawn.std(0))} degrees; real {_numbers(torch.cat(real).std(0))}",
+        f"  single recordings: {_numbers(torch.stack(spreads).amin(0))} to {_numbers(torch.stack(spreads).amax(0))}",
+        f"head speed: {_numbers(_speed(drawn))} degrees per second; real {_numbers(_speed(*real))}",
+        f"share of movement faster than 1 Hz: {_fast_share(drawn):.2f}; real {_fast_share(*real):.2f}",
+        f"head shift (right, down): {_numbers(performance.translation[:, :2].std(0), 3)} half crops",
+        f"blinks: {blinks / minutes:.1f} per minute; gaze deviation {_numbers(performance.gaze_deg.std(0))} degrees",
+    ]
+
+
+def _numbers(values: Tensor, digits: int = 2) -> str:
+    return " ".join(f"{value:.{digits}f}" for value in values.tolist())
+
+
+def _speed(*tracks: Tensor) -> Tensor:
+    return torch.cat([track.diff(dim=0).abs() for track in tracks]).mean(0) * FRAME_RATE
+
+
+def _fast_share(*tracks: Tensor, window: int = 120) -> float:
+    """Return the share of the movement's power above 1 Hz, in windows of about five seconds."""
+    pieces = torch.cat([track.unfold(0, window, window // 2) for track in tracks if len(track) >= window])
+    pieces = (pieces - pieces.mean(-1, keepdim=True)) * torch.hann_window(window)
+    power = torch.fft.rfft(pieces).abs().square().sum((0, 1))
+    return float(power[torch.fft.rfftfreq(window, 1 / FRAME_RATE) > 1.0].sum() / power.sum())

@@ -21,13 +21,13 @@ from typing import Annotated, Literal
 
 import torch
 import typer
-from life_tracks import brow_lift, life_tracks, mirror_signs
+from life_tracks import brow_lift, describe_life, life_tracks, mirror_signs
 from safetensors.torch import load_file, save_file
 from speech_tracks import SpeechTracks, read_training, read_validation
 from torch import Tensor
 
-from audio2motion.config import FRAME_SAMPLES
-from audio2motion.data import BatchSampler, SpeechClips
+from audio2motion.config import FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
+from audio2motion.data import BatchSampler, SpeechClips, hiss
 from audio2motion.measures import LipScore, score_lips, summarise
 from audio2motion.model import AudioToMotion
 from audio2motion.network import MIDDLE, SpeechToMouth
@@ -38,8 +38,12 @@ from liveportrait.mini.face_model import FaceModel
 
 SETTINGS = {
     "cpu": TrainConfig(),  # two cores, about 35 minutes
+    "polish": TrainConfig(num_steps=700, learning_rate=7e-4, warmup_steps=50, seed=1),  # after cpu, about 8 minutes
     "gpu": TrainConfig(num_steps=12_000, batch_size=64, num_frames=75, device="cuda"),
 }
+ROOM_DB = -65.0  # noise of a quiet room
+SETTLED = 4  # frames after the voice stops, and before it starts, in which the lips may still move
+CLOSED_RATIO = 0.02
 LONG_ENOUGH = 50  # frames a clip must have to be scored
 PER_PERSON = 1  # clips of one person that are scored
 
@@ -147,8 +151,9 @@ def train(
     face: Face,
     run: Run,
     phonemes: Annotated[Path, typer.Option(help="Labels written by phoneme_labels.py.")],
-    setting: Annotated[Literal["cpu", "gpu"], typer.Option(help="Machine to train on.")] = "cpu",
+    setting: Annotated[Literal["cpu", "polish", "gpu"], typer.Option(help="Machine to train on.")] = "cpu",
     steps: Annotated[int | None, typer.Option(help="Length of the run, if not the setting's.")] = None,
+    start: Annotated[Path | None, typer.Option(help="best.safetensors of an earlier run, to start from.")] = None,
     every: Annotated[int, typer.Option(help="Steps between checks and checkpoints.")] = 250,
     minutes: Annotated[float, typer.Option(help="Stop (resumably) after this long.")] = 1e9,
 ) -> None:
@@ -161,6 +166,8 @@ def train(
     torch.manual_seed(config.seed)
     network = SpeechToMouth(config.model)
     network.read_face(shape)
+    if start is not None:
+        network.load_state_dict(load_file(start))
     sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed, config.balance)
     shapes = displacement_shapes(shape.expression_basis[: config.model.num_mouth])
     trainer = Trainer(network, sampler, shapes, config)
@@ -176,21 +183,28 @@ def train(
                       "minutes": (time.monotonic() - begun) / 60})  # fmt: skip
             losses = []
             trainer.save(run)
+            save_file(trainer.average, run / "last.safetensors")
             if figure > best:
                 best = figure
                 save_file(trainer.average, run / "best.safetensors")
 
 
 @app.command()
-def ship(data: Data, face: Face, run: Run, output: Output = WEIGHTS) -> None:
-    """Calibrate a run's best weights, add liveliness and write the embedded model."""
+def ship(
+    data: Data,
+    face: Face,
+    run: Annotated[list[Path], typer.Option(help="Folder of a run; weights of several runs are averaged.")],
+    output: Output = WEIGHTS,
+) -> None:
+    """Calibrate a run's weights, add liveliness and write the embedded model."""
     shape = read_face(face)
     tracks = read_training(data, shape)
     life, bounds = life_tracks(tracks)
-    record = json.loads((run / "training.json").read_text())["config"]["model"]
+    record = json.loads((run[0] / "training.json").read_text())["config"]["model"]
     config = replace(parse_config(record), num_life_clips=len(bounds) - 1, num_life_frames=len(life))
     model = AudioToMotion(config)
-    model.mouth.load_state_dict(load_file(run / "best.safetensors"))
+    runs = [load_file(folder / "last.safetensors") for folder in run]
+    model.mouth.load_state_dict({name: sum(one[name] for one in runs) / len(runs) for name in runs[0]})
     fit_contrast(model.eval().mouth, tracks, strangers(tracks))
     model.life_tracks.copy_(life)
     model.life_bounds.copy_(bounds)
@@ -212,6 +226,20 @@ def measure(data: Data, face: Face, weights: Weights = WEIGHTS) -> None:
         for clip, one in zip(clips, scores, strict=True):
             _row(f"{source.names[clip]} {source.identities[clip]}", one)
         _row(f"median of {len(clips)} {title}", summarise(scores))
+    print(f"closed in silence: {closed_in_silence(model, val):.1%} of frames")
+    print("\n".join(describe_life(model, torch.cat([sound_of(val, clip) for clip in range(len(val))]))))
+
+
+def closed_in_silence(model: AudioToMotion, tracks: SpeechTracks) -> float:
+    """Put a quiet second between every two clips and return the share of its frames whose lips are closed."""
+    pause = hiss(SAMPLE_RATE, ROOM_DB, torch.Generator().manual_seed(0))
+    closed = []
+    for clip in range(len(tracks)):
+        sound = sound_of(tracks, clip)
+        ratio = model.perform(torch.cat([sound, pause, sound])).lip_ratio[:, 0]
+        first = len(sound) // FRAME_SAMPLES
+        closed.append(ratio[first + SETTLED : first + FRAME_RATE - SETTLED] < CLOSED_RATIO)
+    return float(torch.cat(closed).float().mean())
 
 
 def _performed(model: AudioToMotion, tracks: SpeechTracks, clip: int) -> Tensor:
