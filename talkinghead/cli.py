@@ -1,0 +1,160 @@
+"""The command line. It holds no defaults and does no arithmetic: options come from `talkinghead.options`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from liveportrait.errors import PortraitError
+from talkinghead.options import MODEL, CropOptions, MotionOptions, Options, RenderOptions
+
+if TYPE_CHECKING:
+    from talkinghead.api import Summary
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Give it a portrait and a voice; it gives back a video of that portrait speaking.",
+)
+
+
+def _option(options: type, name: str, *names: str) -> Any:
+    """Describe a command-line option by the field that holds its meaning."""
+    meaning = next(field.metadata["meaning"] for field in fields(options) if field.name == name)
+    return typer.Option(*names, help=meaning)
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print what was made as one JSON object.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
+Overwrite = Annotated[bool, _option(RenderOptions, "overwrite", "--overwrite")]
+
+
+@app.command()
+def speak(
+    image: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
+    audio: Annotated[Path, typer.Argument(help="Voice: wav, mp3, flac, ogg, m4a or a video with sound.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")],
+    face: Annotated[int | None, _option(CropOptions, "face")] = CropOptions.face,
+    crop: Annotated[bool, _option(CropOptions, "crop", "--crop")] = CropOptions.crop,
+    fps: Annotated[str, _option(RenderOptions, "fps")] = str(RenderOptions.fps),
+    size: Annotated[int | None, _option(CropOptions, "size")] = CropOptions.size,
+    seed: Annotated[int, _option(MotionOptions, "seed")] = MotionOptions.seed,
+    lip_strength: Annotated[float, _option(MotionOptions, "lip_strength")] = MotionOptions.lip_strength,
+    head_strength: Annotated[float, _option(MotionOptions, "head_strength")] = MotionOptions.head_strength,
+    expression_strength: Annotated[
+        float, _option(MotionOptions, "expression_strength")
+    ] = MotionOptions.expression_strength,
+    blink: Annotated[bool, _option(MotionOptions, "blink")] = MotionOptions.blink,
+    still: Annotated[bool, _option(MotionOptions, "still", "--still")] = MotionOptions.still,
+    model: Annotated[str, typer.Option(help="mini (embedded), base or animals (fetched once), or a folder.")] = MODEL,
+    crf: Annotated[int, _option(RenderOptions, "crf")] = RenderOptions.crf,
+    device: Annotated[str, _option(RenderOptions, "device")] = RenderOptions.device,
+    overwrite: Overwrite = RenderOptions.overwrite,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Let a portrait speak."""
+    options = Options(
+        crop=CropOptions(face=face, crop=crop, size=size),
+        motion=MotionOptions(
+            seed=seed,
+            lip_strength=lip_strength,
+            head_strength=head_strength,
+            expression_strength=expression_strength,
+            blink=blink,
+            still=still,
+        ),
+        render=RenderOptions(fps=fps, crf=crf, device=device, overwrite=overwrite),  # type: ignore[arg-type]
+    )
+    _speak(image, audio, output, options, model, as_json)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")] = Path("demo.mp4"),
+    overwrite: Overwrite = RenderOptions.overwrite,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Let the portrait that ships with the program say what the program is."""
+    from talkinghead.demo import demo_inputs
+
+    options = Options(render=RenderOptions(overwrite=overwrite))
+    _speak(*demo_inputs(), output, options, MODEL, as_json)
+
+
+@app.callback(invoke_without_command=True)
+def _talkinghead(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"talkinghead {version_of('talkinghead')}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program: exit code 0, 1 after a mistake of the user's, 130 after Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _interrupt)  # leave as tidily as after Ctrl-C
+    try:
+        app(args=list(arguments), standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; nothing was written", INTERRUPTED)
+    except PortraitError as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        _fail(str(error))
+    except Exception as error:
+        # Usage errors are typer's, whose class depends on its version: those that can say it in one line.
+        said = getattr(error, "format_message", None)
+        if said is None:
+            raise
+        _fail(f"{said().rstrip('.')}; see talkinghead --help")
+
+
+def _speak(image: Path, audio: Path, output: Path, options: Options, model: str, as_json: bool) -> None:
+    from talkinghead.progress import FrameBar
+
+    with FrameBar() as bar:
+        from talkinghead.api import speak
+
+        summary = speak(image, audio, output, options=options, model=model, watch=bar.watch)
+    typer.echo(_as_json(summary) if as_json else _as_line(summary))
+
+
+def _as_line(made: Summary) -> str:
+    return (
+        f"{made.file}: {made.frames} frames, {made.seconds:.2f} s at {float(made.fps):g} fps, "
+        f"{made.width}×{made.height}, made in {made.elapsed_seconds:.1f} s "
+        f"({made.frames_per_second:.1f} frames per second)"
+    )
+
+
+def _as_json(made: Summary) -> str:
+    values = {**asdict(made), "file": str(made.file), "fps": str(made.fps), "frames_per_second": made.frames_per_second}
+    return json.dumps(values)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, code: int = 1) -> None:
+    """Say what is wrong in one line and leave."""
+    typer.echo(f"talkinghead: {' '.join(message.split())}", err=True)
+    sys.stdout.flush()
+    raise SystemExit(code)

@@ -1,0 +1,52 @@
+"""A progress bar on stderr: frames, frames per second, time left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.text import Text
+
+from talkinghead.media.image import Picture
+
+
+class FrameBar:
+    """A context manager that shows that something is going on, and how far pictures have come."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Speed(),
+            TimeLeft(),
+        )
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+    def __enter__(self) -> FrameBar:
+        self._progress.start()
+        self._task = self._progress.add_task("Looking and listening", total=None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def watch(self, pictures: Iterable[Picture], count: int) -> Iterator[Picture]:
+        """Hand pictures on and count them."""
+        self._progress.reset(self._task, total=count, description="Speaking")
+        for picture in pictures:
+            yield picture
+            self._progress.advance(self._task)
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Show frames per second."""
+        return Text(f"{task.speed:.1f} frames/s" if task.speed else "")
