@@ -73,7 +73,8 @@ class FaceDetector:
         tried: list[FaceRect] = []
         sightings = [seen for view in views for seen in self._sightings(picture, view)]
         for seen in sorted(sightings, key=lambda seen: -seen.score):
-            if any(_alike(seen.rect, rect) for rect in tried):
+            known = any(_near(seen.rect, _rect_of(face)) for face in faces)
+            if known or any(_alike(seen.rect, rect) for rect in tried):
                 continue
             tried.append(seen.rect)
             face = self._fit(picture, seen.rect)
