@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from liveportrait.config import PRECISIONS, OfficialConfig, Precision
+from liveportrait.errors import PortraitError
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.model import LivePortrait
 from liveportrait.modules.appearance import AppearanceExtractor
@@ -82,8 +83,15 @@ class OfficialPortrait(LivePortrait):
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Enter what the networks run under: no gradients, and the one precision."""
+        """Enter what the networks run under: no gradients, and the one precision.
+
+        Raises:
+            PortraitError: fp16 was chosen on a CPU.
+        """
         device = self.device.type
+        if device == "cpu" and self.precision == "fp16":
+            # Without native kernels one frame takes minutes.
+            raise PortraitError("fp16 needs a GPU; on a CPU choose bf16 or fp32")
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
             if self.precision != "fp32":

@@ -1,0 +1,301 @@
+"""The official model behind the common door, at toy size: shapes, batches, precision, and what a voice asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from official_tiny import TINY, picture, tiny_official
+
+from liveportrait.errors import PortraitError
+from liveportrait.keypoints import rotation_matrix, transform_keypoints
+from liveportrait.modules.exact_conv import DepthSplitConv3d, SingleOutputConv2d, conv_of_upsampled
+from liveportrait.modules.sampling import identity_grid, sample_volume, shift_volume
+from liveportrait.motion import Crop, Performance, Portrait
+from liveportrait.official import OfficialPortrait
+
+
+@pytest.fixture(scope="module")
+def model() -> OfficialPortrait:
+    return tiny_official()
+
+
+@pytest.fixture(scope="module")
+def portrait(model: OfficialPortrait) -> Portrait:
+    return model.encode(picture())
+
+
+def rest(portrait: Portrait, frames: int) -> Performance:
+    """A voice that asks for nothing: the lips as they are, everything else unchanged."""
+    return Performance(
+        expression=torch.zeros(frames, 5),
+        lip_ratio=portrait.motion.lip_ratio.expand(frames, 1),
+        eye_openness=torch.ones(frames, 2),
+        gaze_deg=torch.zeros(frames, 2),
+        rotation=torch.eye(3).repeat(frames, 1, 1),
+        translation=torch.zeros(frames, 3),
+    )
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_encode(model: OfficialPortrait, frames: int):
+    portrait = model.encode(picture(frames))
+    assert len(portrait) == frames
+    assert portrait.f_s.shape == (frames, 2, 4, 64, 64)
+    assert portrait.x_c.shape == portrait.x_s.shape == (frames, 21, 3)
+    assert portrait.motion.eye_ratio.shape == (frames, 2)
+    torch.testing.assert_close(portrait.x_s, transform_keypoints(portrait.x_c, portrait.motion))
+
+
+def test_crops_of_any_size_are_brought_to_256(model: OfficialPortrait):
+    small = torch.rand(1, 3, 256, 256)
+    large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    for read in (lambda crop: model.encode(crop).motion, model.extract):
+        torch.testing.assert_close(read(Crop(small)).expression, read(Crop(large)).expression)
+
+
+def test_a_batch_is_read_like_its_pictures(model: OfficialPortrait):
+    crop = picture(3)
+    together = model.extract(crop)
+    for i in range(3):
+        alone = model.extract(crop[i])
+        torch.testing.assert_close(together[i].expression, alone.expression, atol=1e-6, rtol=1e-4)
+        assert torch.equal(together[i].lip_ratio, alone.lip_ratio)
+
+
+def test_without_landmarks_there_are_no_ratios(model: OfficialPortrait):
+    assert model.extract(picture(landmarks=False)).lip_ratio is None
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_render(model: OfficialPortrait, portrait: Portrait, frames: int):
+    x_d = portrait.x_s + 0.1 * torch.randn(frames, 21, 3)
+    crops = model.render(portrait, x_d)
+    assert crops.shape == (frames, 3, 512, 512)
+    assert crops.dtype == torch.float32
+    assert crops.min() >= 0
+    assert crops.max() <= 1
+
+
+def test_frames_do_not_depend_on_their_batch(model: OfficialPortrait, portrait: Portrait):
+    x_d = portrait.x_s + 0.1 * torch.randn(3, 21, 3)
+    together = model.render(portrait, x_d)
+    for i in range(3):
+        torch.testing.assert_close(model.render(portrait, x_d[i : i + 1])[0], together[i], atol=1e-4, rtol=0)
+
+
+def test_a_source_video_renders_each_frame_from_its_own_portrait(model: OfficialPortrait):
+    portraits = model.encode(picture(2))
+    x_d = portraits.x_s + 0.05
+    together = model.render(portraits, x_d)
+    for i in range(2):
+        alone = model.render(portraits[i], x_d[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i], atol=1e-4, rtol=0)
+
+
+def test_another_portrait_is_not_mistaken_for_the_last(model: OfficialPortrait):
+    first, second = model.encode(picture(seed=1)), model.encode(picture(seed=2))
+    one = model.render(first, first.x_s)
+    two = model.render(second, second.x_s)
+    assert not torch.equal(one, two)
+    assert torch.equal(model.render(first, first.x_s), one)
+
+
+def test_the_source_is_prepared_once(monkeypatch: pytest.MonkeyPatch):
+    model = tiny_official()
+    portrait = model.encode(picture())
+    prepare, calls = model.warping.prepare, []
+    monkeypatch.setattr(model.warping, "prepare", lambda volume: calls.append(1) or prepare(volume))
+    for _ in range(3):
+        model.render(portrait, portrait.x_s)
+    assert len(calls) == 1
+
+
+def test_misshapen_keypoints_are_named(model: OfficialPortrait, portrait: Portrait):
+    with pytest.raises(ValueError, match=r"\(2, 20, 3\).*\(1, 21, 3\)"):
+        model.render(portrait, torch.zeros(2, 20, 3))
+    with pytest.raises(ValueError, match=r"\(3, 21, 3\).*\(2, 21, 3\)"):
+        model.render(model.encode(picture(2)), torch.zeros(3, 21, 3))
+
+
+def check_half_precision(portrait: Portrait, precision: str, device: str) -> None:
+    exact, half = tiny_official(), tiny_official().to(device)
+    half.set_precision(precision)
+    x_d = portrait.x_s + 0.1 * torch.randn(2, 21, 3)
+    image = half.render(portrait.to(device), x_d.to(device))
+    assert image.dtype == torch.float32
+    assert (image.cpu() - exact.render(portrait, x_d)).abs().mean() < 0.01
+    encoded = half.encode(picture())
+    assert encoded.f_s.dtype == encoded.x_s.dtype == torch.float32
+    assert half.stitching.mlp[0].weight.dtype == torch.float32
+    torch.testing.assert_close(encoded.x_s.cpu(), portrait.x_s, atol=0.05, rtol=0)
+
+
+def test_half_precision_is_close_and_keeps_geometry_exact(portrait: Portrait):
+    check_half_precision(portrait, "bf16", "cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_on_a_gpu(portrait: Portrait, precision: str):
+    check_half_precision(portrait, precision, "cuda")
+
+
+def test_fp16_on_a_cpu_is_refused(portrait: Portrait):
+    model = tiny_official()
+    model.set_precision("fp16")
+    with pytest.raises(PortraitError, match="choose bf16 or fp32"):
+        model.render(portrait, portrait.x_s)
+
+
+def test_unknown_precision_is_refused(model: OfficialPortrait):
+    with pytest.raises(ValueError, match="fp32, bf16, fp16"):
+        model.set_precision("fp8")
+
+
+def test_rendering_both_ways_of_sampling(portrait: Portrait):
+    model = tiny_official()
+    x_d = portrait.x_s + 0.1
+    images = []
+    for sampler in ("native", "planar"):
+        model.warping.sampler = sampler
+        images.append(model.render(portrait, x_d))
+    torch.testing.assert_close(images[0], images[1], atol=1e-4, rtol=0)
+
+
+def plain(model: OfficialPortrait, portrait: Portrait, x: torch.Tensor) -> torch.Tensor:
+    """Lips left as they are and S, on keypoints x."""
+    lips = portrait.motion.lip_ratio
+    return model.stitching(portrait.x_s, x + model.retarget_lip(portrait.x_s, lips, lips))
+
+
+def test_a_voice_that_asks_for_nothing(model: OfficialPortrait, portrait: Portrait):
+    x_d = model.perform(portrait, rest(portrait, 4))
+    torch.testing.assert_close(x_d, plain(model, portrait, portrait.x_s).expand(4, -1, -1), atol=1e-5, rtol=0)
+
+
+def test_a_voice_opens_the_lips_through_r_lip(model: OfficialPortrait, portrait: Portrait):
+    wanted = torch.tensor([[0.0], [0.2], [0.4]])
+    x_d = model.perform(portrait, replace(rest(portrait, 3), lip_ratio=wanted))
+    moved = model.retarget_lip(portrait.x_s, portrait.motion.lip_ratio, wanted)
+    torch.testing.assert_close(x_d, model.stitching(portrait.x_s, portrait.x_s + moved), atol=1e-5, rtol=0)
+    assert (x_d[0] - x_d[2]).abs().max() > 1e-3
+
+
+def test_a_voice_turns_and_shifts_the_head(model: OfficialPortrait, portrait: Portrait):
+    turn = rotation_matrix(torch.tensor([5.0]), torch.tensor([-8.0]), torch.tensor([3.0]))
+    asked = replace(rest(portrait, 1), rotation=turn, translation=torch.tensor([[0.1, -0.05, 0.7]]))
+    posed = replace(
+        portrait.motion,
+        rotation=turn @ portrait.motion.rotation,
+        translation=portrait.motion.translation + asked.translation,
+    )
+    expected = plain(model, portrait, transform_keypoints(portrait.x_c, posed))
+    torch.testing.assert_close(model.perform(portrait, asked), expected, atol=1e-5, rtol=0)
+
+
+def test_a_voice_shuts_the_eyes_through_r_eyes(model: OfficialPortrait, portrait: Portrait):
+    asked = replace(rest(portrait, 2), eye_openness=torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    x_d = model.perform(portrait, asked)
+    eyes = portrait.motion.eye_ratio
+    shut = model.retarget_eyes(portrait.x_s, eyes, torch.zeros(1, 1))
+    as_is = model.retarget_eyes(portrait.x_s, eyes, eyes.mean(1, keepdim=True))
+    torch.testing.assert_close(x_d[:1], plain(model, portrait, portrait.x_s), atol=1e-5, rtol=0)
+    torch.testing.assert_close(x_d[1:], plain(model, portrait, portrait.x_s + shut - as_is), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("gaze", "moves"),
+    [
+        ((10.0, 0.0), {(11, 0): 0.007, (15, 0): 0.01}),
+        ((-10.0, 0.0), {(11, 0): -0.01, (15, 0): -0.007}),
+        ((0.0, 10.0), {(11, 1): 0.01, (15, 1): 0.01, (13, 1): 0.003, (16, 1): 0.003}),
+    ],
+)
+def test_a_voice_turns_the_gaze(model: OfficialPortrait, portrait: Portrait, gaze, moves):
+    expression = portrait.motion.expression.clone()
+    for (row, axis), amount in moves.items():
+        expression[0, row, axis] += amount
+    x = transform_keypoints(portrait.x_c, replace(portrait.motion, expression=expression))
+    x_d = model.perform(portrait, replace(rest(portrait, 1), gaze_deg=torch.tensor([gaze])))
+    torch.testing.assert_close(x_d, plain(model, portrait, x), atol=1e-5, rtol=0)
+
+
+def test_an_animal_without_landmarks_speaks_from_closed_lips():
+    model = tiny_official(needs_landmarks=False)
+    portrait = model.encode(picture(landmarks=False))
+    frames = replace(rest(tiny_official().encode(picture()), 2), lip_ratio=torch.tensor([[0.0], [0.3]]))
+    x_d = model.perform(portrait, frames)
+    moved = model.retarget_lip(portrait.x_s, torch.zeros(1, 1), frames.lip_ratio)
+    torch.testing.assert_close(x_d, model.stitching(portrait.x_s, portrait.x_s + moved), atol=1e-5, rtol=0)
+
+
+def test_both_ways_of_sampling_agree_everywhere():
+    torch.manual_seed(0)
+    volume, grid = torch.randn(2, 3, 5, 7, 6), torch.rand(2, 4, 9, 8, 3) * 3 - 1.5
+    native, planar = (sample_volume(volume, grid, sampler) for sampler in ("native", "planar"))
+    torch.testing.assert_close(native, planar, atol=1e-4, rtol=0)
+
+
+def test_sampling_by_hand():
+    volume = torch.arange(8.0).reshape(1, 1, 2, 2, 2)
+    grid = torch.tensor([[-0.5, -0.5, -0.5], [0.0, -0.5, -0.5], [0.5, 0.5, 0.0], [0.5, 0.5, 1.5], [9.0, 9.0, 9.0]])
+    for sampler in ("native", "planar"):
+        values = sample_volume(volume, grid.view(1, 1, 1, 5, 3), sampler).flatten()
+        torch.testing.assert_close(values, torch.tensor([0.0, 0.5, 5.0, 0.0, 0.0]), msg=sampler)
+
+
+def test_shifting_a_volume_is_sampling_it_at_a_moved_grid():
+    torch.manual_seed(0)
+    volume = torch.randn(1, 3, 6, 8, 10)
+    shifts = torch.tensor([[[0.0, 0, 0], [0.3, -0.2, 0.1], [1.5, 0, -3], [-0.77, 0.5, 0.9]]]).repeat(2, 1, 1)
+    shifts[1] *= 0.5
+    moved = shift_volume(volume, shifts)
+    for b in range(2):
+        for m in range(4):
+            sampled = sample_volume(volume, (identity_grid(volume) + shifts[b, m])[None], "native")
+            torch.testing.assert_close(moved[b, m], sampled[0], atol=1e-5, rtol=0)
+
+
+def test_one_volume_serves_many_grids():
+    volume, grid = torch.randn(1, 2, 3, 4, 4), torch.rand(3, 3, 4, 4, 3) * 2 - 1
+    for sampler in ("native", "planar"):
+        assert sample_volume(volume, grid, sampler).shape == (3, 2, 3, 4, 4)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [(9, 8), (12, 10), (3, 4)])
+def test_convolving_without_enlarging(factor: int, size: tuple[int, int]):
+    torch.manual_seed(0)
+    x, conv = torch.randn(2, 3, *size), torch.nn.Conv2d(3, 4, 3, padding=1)
+    expected = conv(torch.nn.functional.interpolate(x, scale_factor=factor, mode="nearest"))
+    torch.testing.assert_close(conv_of_upsampled(x, conv.weight, conv.bias, factor), expected, atol=1e-5, rtol=0)
+
+
+def test_convolving_a_volume_without_enlarging():
+    torch.manual_seed(0)
+    x, conv = torch.randn(1, 3, 4, 8, 9), torch.nn.Conv3d(3, 2, 3, padding=1)
+    expected = conv(torch.nn.functional.interpolate(x, scale_factor=(1, 2, 2), mode="nearest"))
+    torch.testing.assert_close(conv_of_upsampled(x, conv.weight, conv.bias, 2), expected, atol=1e-5, rtol=0)
+
+
+def test_rearranged_convolutions_are_the_plain_ones():
+    torch.manual_seed(0)
+    deep, x = DepthSplitConv3d(3, 2, 7, padding=3), torch.randn(2, 3, 5, 9, 8)
+    torch.testing.assert_close(deep(x), torch.nn.Conv3d.forward(deep, x), atol=1e-5, rtol=0)
+    single, y = SingleOutputConv2d(6, 1, 7, padding=3), torch.randn(2, 6, 9, 8)
+    torch.testing.assert_close(single(y), torch.nn.Conv2d.forward(single, y), atol=1e-5, rtol=0)
+
+
+def test_sizes_are_upstreams_by_default():
+    with torch.device("meta"):
+        model = OfficialPortrait(type(TINY)(), needs_landmarks=True)
+    count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    assert count["appearance_extractor"] == pytest.approx(0.836e6, rel=0.01)
+    assert count["motion_extractor"] == 28_118_728
+    assert count["warping"] == pytest.approx(45.53e6, rel=1e-3)
+    assert count["generator"] == pytest.approx(55.37e6, rel=1e-3)
+    assert count["stitching"] + count["retarget_eyes"] + count["retarget_lip"] == 227_263
+    assert (model.num_keypoints, model.crop_size) == (21, 512)
