@@ -83,11 +83,18 @@ SETTINGS = {
 class Trainer:
     """Networks, optimisers and the loop's state."""
 
-    def __init__(self, config: TrainConfig, face: Path, train: ClipSet, validation: ClipSet) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        face: dict[str, Tensor],
+        train: ClipSet,
+        validation: ClipSet,
+        networks: MiniConfig = MiniConfig(),  # noqa: B008 — frozen
+    ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.validation, self.step = config, validation, 0
-        self.renderer = MiniRenderer(MiniConfig())
-        self.renderer.face.load_state_dict(load_file(face))
+        self.renderer = MiniRenderer(networks)
+        self.renderer.face.load_state_dict(face)
         self.renderer.precision = torch.bfloat16 if config.bfloat16 else torch.float32
         self.judges = nn.ModuleList(PatchDiscriminator(3 + kind.num_masks) for kind, _ in self.renderer.patches()[:2])
         self.sampler = PairSampler(train, mirror_order(self.renderer.face.mean), config.seed)
@@ -218,7 +225,7 @@ def main(
     run.mkdir(parents=True, exist_ok=True)
     train = load_clips(data, "train", run.parent / "cache", permissive_only=True)
     validation = load_clips(data, "val", run.parent / "cache", permissive_only=False)
-    trainer = Trainer(config, face, train, validation)
+    trainer = Trainer(config, load_file(face), train, validation)
     checkpoint = run / "last.pt"
     if checkpoint.exists():
         trainer.load(torch.load(checkpoint, map_location=config.device, weights_only=True))

@@ -95,7 +95,9 @@ def test_render_gives_pictures_in_range(model, crop, frames):
 
 def test_frames_do_not_depend_on_their_batch(model, crop):
     portrait = model.encode(crop)
-    coefficients = torch.randn(3, model.renderer.face.expression_basis.shape[0], generator=torch.Generator().manual_seed(1))
+    coefficients = torch.randn(
+        3, model.renderer.face.expression_basis.shape[0], generator=torch.Generator().manual_seed(1)
+    )
     x_d = model.perform(portrait, replaced(at_rest(model, 3), expression=coefficients))
     together = model.render(portrait, x_d)
     alone = torch.cat([model.render(portrait, x) for x in x_d.split(1)])
