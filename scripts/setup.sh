@@ -9,5 +9,10 @@ python=$(command -v python3.11 || command -v python3.12 || command -v python3) |
 stamp=".venv/installed-${1:-plain}-$(cksum < pyproject.toml | tr ' ' '-')"
 if [ ! -e "$stamp" ]; then
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}"
+    # MediaPipe brings the OpenCV build with windows, which needs libGL; a server without it gets the one without windows.
+    if ! .venv/bin/python -c "import cv2" 2> /dev/null; then
+        .venv/bin/python -m pip uninstall --quiet --yes opencv-contrib-python
+        .venv/bin/python -m pip install --quiet --no-deps "opencv-contrib-python-headless==4.11.*"
+    fi
     touch "$stamp"
 fi
