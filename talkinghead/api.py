@@ -99,8 +99,8 @@ def speak(
     """
     inputs = [Path(given) for given in (image, audio) if isinstance(given, str | os.PathLike)]
     file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
-    sound = probe_sound(audio)
     picture, name = _read(image)
+    sound = probe_sound(audio)
     models = model if isinstance(model, Models) else load_models(model, options.render.device)
     video = Video(open_source(picture, name, models, options.crop), sound, models, options)
     return video if file is None else save(video, file, watch)

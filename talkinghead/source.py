@@ -9,7 +9,6 @@ import torch
 
 from liveportrait import Portrait
 from talkinghead.face import CropFrame, CropRule, PasteBack, choose_face, make_crop
-from talkinghead.face.errors import FaceTooSmallError
 from talkinghead.media.image import Picture, limit_size, resize
 from talkinghead.models import Models
 from talkinghead.options import MAX_SIDE, CropOptions
@@ -49,10 +48,7 @@ def open_source(picture: Picture, name: str, models: Models, options: CropOption
         FaceTooSmallError: The face has too few pixels.
     """
     picture = limit_size(picture, MAX_SIDE if options.crop else options.size or MAX_SIDE)
-    try:
-        face = choose_face(models.faces.detect(picture), options.face, name)
-    except FaceTooSmallError as error:
-        raise FaceTooSmallError(f"{name}: {error}") from None
+    face = choose_face(models.faces.detect(picture), options.face, name)
     side = models.portrait.crop_size
     crop, frame = make_crop(picture, face.landmarks, CropRule(size=side))
     with torch.inference_mode():

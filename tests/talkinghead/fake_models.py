@@ -1,0 +1,96 @@
+"""Stand-ins for the networks that show what they were asked for: a pipeline's work can be read off its pictures."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from liveportrait import LivePortrait, Motion, Performance, Portrait
+from talkinghead.face import Face
+from talkinghead.face.mesh import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE
+from talkinghead.models import Models
+
+SIDE = 64
+
+
+class GrayPortrait(LivePortrait):
+    """Renders the lip ratio as a gray level (0.5 → 128) and counts what it did."""
+
+    num_keypoints, crop_size, needs_landmarks = 1, SIDE, True
+
+    def __init__(self):
+        super().__init__()
+        self.encoded, self.batches = [], []
+
+    def encode(self, crop):
+        self.encoded.append(crop)
+        point = torch.zeros(1, 1, 3)
+        return Portrait(point, Motion.still(1, 1), point, torch.zeros(1, 1), crop)
+
+    def extract(self, crop):
+        return Motion.still(len(crop), 1)
+
+    def perform(self, portrait, performance):
+        self.batches.append(len(performance))
+        return performance.lip_ratio[:, None].expand(-1, 1, 3)
+
+    def render(self, portrait, x_d):
+        return x_d[:, :1, :1, None].expand(-1, 3, SIDE, SIDE)
+
+
+def performance(num_frames, *, start=0, num_mouth=2):
+    """Frame n has the lip ratio n / 100, all mouth coefficients n, brows -n."""
+    n = torch.arange(start, start + num_frames, dtype=torch.float32)[:, None]
+    return Performance(
+        expression=torch.cat([n.expand(-1, num_mouth), -n], 1),
+        lip_ratio=n / 100,
+        eye_openness=torch.zeros(num_frames, 2),
+        gaze_deg=n.expand(-1, 2),
+        rotation=torch.eye(3).repeat(num_frames, 1, 1),
+        translation=n.expand(-1, 3) / 100,
+    )
+
+
+class CountingVoice:
+    """Performs `performance` in parts of seven frames and forgets the sound."""
+
+    config = SimpleNamespace(num_mouth=2)
+
+    def __init__(self):
+        self.seeds, self.samples = [], 0
+
+    def stream(self, chunks, *, seed=0):
+        self.seeds.append(seed)
+        done, heard = 0, 0
+        for chunk in chunks:
+            heard += len(chunk)
+            while heard >= 640 * (done + 7):
+                yield performance(7, start=done)
+                done += 7
+        self.samples = heard
+        rest = -(-heard // 640) - done
+        if rest:
+            yield performance(rest, start=done)
+
+
+def mesh_at(x, y, size):
+    """Lay mesh points in a square around a centre, eyes above mouth."""
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (478, 3)).astype(np.float32)
+    for index, (px, py) in ((LEFT_EYE, (-0.2, -0.2)), (RIGHT_EYE, (0.2, -0.2)), (MOUTH_CORNERS, (0.0, 0.3))):
+        points[list(index), :2] = px, py
+    return points * size + np.array([x, y, 0], np.float32)
+
+
+class TwoFaces:
+    """Finds a small face at the left and a large one at the right of any picture."""
+
+    def detect(self, picture):
+        height, width = picture.shape[:2]
+        return [
+            Face(mesh_at(width * 0.25, height / 2, height * 0.15), height * 0.15, 0.9),
+            Face(mesh_at(width * 0.75, height / 2, height * 0.2), height * 0.2, 0.9),
+        ]
+
+
+def fake_models():
+    return Models(GrayPortrait(), CountingVoice(), TwoFaces(), torch.device("cpu"))

@@ -1,0 +1,162 @@
+"""From a picture and a sound to a video, with stand-ins for the networks."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from fake_models import SIDE, fake_models
+from PIL import Image
+
+import talkinghead
+from talkinghead import CropOptions, MotionOptions, Options, RenderOptions
+from talkinghead.errors import ImageError, OutputError, OutputExistsError
+from talkinghead.face import FaceIndexError, NoFaceError
+from talkinghead.media.video import read_frames
+
+
+@pytest.fixture
+def voice(tmp_path):
+    """A voice of 1.01 seconds: 26 frames, the last one hardly begun."""
+    file = tmp_path / "voice.wav"
+    soundfile.write(file, np.random.default_rng(0).uniform(-0.3, 0.3, 44_541), 44_100)
+    return file
+
+
+@pytest.fixture
+def picture():
+    return np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
+
+
+def shown(frame):
+    """Read the lip ratio off the middle of a crop."""
+    return frame[len(frame) // 2, frame.shape[1] // 2].mean() / 255 * 100
+
+
+def test_crops_show_the_performance_frame_by_frame(picture, voice):
+    models = fake_models()
+    video = talkinghead.speak(picture, voice, options=Options(crop=CropOptions(crop=True)), model=models)
+    frames = list(video)
+    assert len(frames) == len(video) == 26
+    assert {frame.shape for frame in frames} == {(SIDE, SIDE, 3)} and frames[0].dtype == np.uint8
+    assert [shown(frame) for frame in frames] == pytest.approx(range(26), abs=0.3)
+    assert len(models.portrait.encoded) == 1
+    assert max(models.portrait.batches) == RenderOptions.batch_size
+
+
+def test_a_video_can_be_watched_again(picture, voice):
+    video = talkinghead.speak(picture, voice, model=fake_models())
+    first, second = ([frame.copy() for frame in video] for _ in range(2))
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_batches_do_not_matter(picture, voice, batch_size):
+    options = Options(crop=CropOptions(crop=True), render=RenderOptions(batch_size=batch_size))
+    frames = talkinghead.speak(picture, voice, options=options, model=fake_models())
+    assert [shown(frame) for frame in frames] == pytest.approx(range(26), abs=0.3)
+
+
+def test_the_face_is_pasted_into_the_whole_picture(picture, voice):
+    frames = list(talkinghead.speak(picture, voice, model=fake_models()))
+    assert all(frame.shape == picture.shape for frame in frames)
+    changed = np.abs(frames[20].astype(int) - picture).max(axis=(0, 2)) > 0
+    assert not changed[:200].any() and changed[400:560].all()  # the large face is at the right
+    assert frames[0] is not frames[1] and (frames[0] != frames[20]).any()
+
+
+def test_faces_are_counted_from_the_left(picture, voice):
+    models = fake_models()
+    left = next(iter(talkinghead.speak(picture, voice, options=Options(crop=CropOptions(face=1)), model=models)))
+    changed = np.abs(left.astype(int) - picture).max(axis=(0, 2)) > 0
+    assert changed[140:180].any() and not changed[340:].any()
+    with pytest.raises(FaceIndexError, match="2 faces"):
+        talkinghead.speak(picture, voice, options=Options(crop=CropOptions(face=7)), model=models)
+
+
+def test_no_face_names_the_file(tmp_path, picture, voice):
+    models = fake_models()
+    object.__setattr__(models, "faces", type("Blind", (), {"detect": lambda *_: []})())
+    Image.fromarray(picture).save(tmp_path / "wall.png")
+    with pytest.raises(NoFaceError, match=r"wall\.png"):
+        talkinghead.speak(tmp_path / "wall.png", voice, model=models)
+
+
+@pytest.mark.parametrize(
+    ("crop", "shape"),
+    [
+        (CropOptions(), (480, 640)),
+        (CropOptions(size=320), (240, 320)),
+        (CropOptions(size=1000), (480, 640)),
+        (CropOptions(crop=True), (SIDE, SIDE)),
+        (CropOptions(crop=True, size=100), (100, 100)),
+    ],
+)
+def test_sizes(picture, voice, crop, shape):
+    video = talkinghead.speak(picture, voice, options=Options(crop=crop), model=fake_models())
+    assert video.source.size == shape and next(iter(video)).shape == (*shape, 3)
+
+
+def test_seed_and_strength_arrive(picture, voice):
+    models = fake_models()
+    options = Options(crop=CropOptions(crop=True), motion=MotionOptions(seed=5, lip_strength=2.0))
+    frames = list(talkinghead.speak(picture, voice, options=options, model=models))
+    assert models.voice.seeds == [5]
+    assert shown(frames[10]) == pytest.approx(20, abs=0.3)
+    assert models.voice.samples == pytest.approx(1.01 * 16_000, abs=2)
+
+
+@pytest.mark.parametrize("fps", ["25", "30000/1001", "12.5", "50"])
+def test_the_file_has_the_frames_the_sound_and_the_rate(tmp_path, picture, voice, fps):
+    options = Options(render=RenderOptions(fps=fps), crop=CropOptions(crop=True))
+    watched = []
+
+    def watch(pictures, count):
+        watched.append(count)
+        yield from pictures
+
+    made = talkinghead.speak(picture, voice, tmp_path / "out.mp4", options=options, model=fake_models(), watch=watch)
+    rate = options.render.fps
+    assert made.frames == watched[0] == -(-Fraction(44_541, 44_100) * rate // 1)
+    assert (made.fps, made.width, made.height) == (rate, SIDE, SIDE)
+    frames = list(read_frames(made.file))
+    assert len(frames) == made.frames
+    for n in (3, made.frames // 2):  # where the middle of frame n lies among 25 a second
+        assert shown(frames[n].picture) == pytest.approx(float((n + 0.5) * 25 / rate - 0.5), abs=1)
+    with av.open(str(made.file)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert audio.rate == 44_100
+        assert abs(video.duration * video.time_base - audio.duration * audio.time_base) < 1 / rate
+
+
+def test_files_are_read(tmp_path, picture, voice):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    video = talkinghead.speak(str(tmp_path / "a.png"), str(voice), model=fake_models())
+    assert (video.source.picture == picture).all()
+
+
+def test_outputs_are_checked_before_anything_is_read(tmp_path, picture, voice):
+    taken = tmp_path / "taken.mp4"
+    taken.write_text("x")
+    with pytest.raises(OutputExistsError):
+        talkinghead.speak("missing.png", "missing.wav", taken)
+    with pytest.raises(OutputError, match="one of the inputs"):
+        overwrite = Options(render=RenderOptions(overwrite=True))
+        talkinghead.speak(picture, taken, taken, options=overwrite, model=fake_models())
+    with pytest.raises(ImageError, match="uint8 RGB"):
+        talkinghead.speak(picture[..., 0], voice, model=fake_models())
+
+
+def test_an_error_on_the_way_leaves_nothing(tmp_path, picture, voice):
+    def watch(pictures, count):
+        for n, frame in enumerate(pictures):
+            if n == 5:
+                raise KeyboardInterrupt
+            yield frame
+
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        talkinghead.speak(picture, voice, folder / "a.mp4", model=fake_models(), watch=watch)
+    assert not list(folder.iterdir())
