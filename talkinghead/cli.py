@@ -111,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _interrupt)  # leave as tidily as after Ctrl-C
     try:
-        app(args=list(arguments), standalone_mode=False)
+        if app(args=list(arguments), standalone_mode=False) == INTERRUPTED:  # how some versions of typer say it
+            raise KeyboardInterrupt
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted; nothing was written", INTERRUPTED)
     except PortraitError as error:
