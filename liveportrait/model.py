@@ -7,6 +7,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from liveportrait.errors import PortraitError
+from liveportrait.following import FollowRules
 from liveportrait.motion import Crop, Motion, Performance, Portrait
 
 
@@ -17,11 +19,13 @@ class LivePortrait(nn.Module):
         num_keypoints: K, the number of keypoints that `Motion.expression` moves.
         crop_size: Side in pixels of the crops that `render` returns.
         needs_landmarks: Whether `Crop.landmarks` must be given.
+        extracts_from_landmarks: Whether `extract` looks at the landmarks only, so that pictures may have no pixels.
     """
 
     num_keypoints: int
     crop_size: int
     needs_landmarks: bool
+    extracts_from_landmarks: bool = False
 
     @staticmethod
     def from_pretrained(name_or_directory: str | Path = "mini") -> LivePortrait:
@@ -53,6 +57,23 @@ class LivePortrait(nn.Module):
     @abstractmethod
     def perform(self, portrait: Portrait, performance: Performance) -> Tensor:
         """Turn what a voice asks for into this portrait's keypoints x_d, shape (T, K, 3)."""
+
+    def follow(self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: FollowRules) -> Tensor:
+        """Turn a driver's motion into this portrait's keypoints x_d.
+
+        Args:
+            portrait: One portrait, or T of them.
+            driving: The driver's motion, T frames.
+            anchor: The driver's motion where it is neutral, one frame; None where the driver is a single picture.
+            rules: What follows, and how.
+
+        Returns:
+            Driving keypoints, shape (T, K, 3).
+
+        Raises:
+            PortraitError: This model has no rules for following.
+        """
+        raise PortraitError(f"{type(self).__name__} cannot follow a driver; leave --model out, or give mini")
 
     @abstractmethod
     def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:

@@ -1,9 +1,13 @@
-"""Kalman smoothing of motion over time."""
+"""Smooth motion over time: both ways for what is complete, forwards only for what is still to come."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
+
+from liveportrait.motion import Motion
 
 PROCESS_VARIANCE = 1e-5
 
@@ -41,3 +45,82 @@ def smooth(sequence: Tensor, observation_variance: float, process_variance: floa
         gain = variances[frame] / predicted[frame + 1]
         smoothed.append(means[frame] + gain * (smoothed[-1] - means[frame]))
     return torch.stack(smoothed[::-1]).to(sequence.dtype)
+
+
+class OneEuro:
+    """Smooths values as they come: slow changes strongly, quick ones hardly, none of them late.
+
+    Source: Casiez, Roussel and Vogel, "1 € filter", 2012.
+    """
+
+    def __init__(self, cutoff: float, speed: float, fps: float, derivative_cutoff: float = 3.0) -> None:
+        """Start a filter that has seen nothing.
+
+        Args:
+            cutoff: Frequency in Hz above which what stands still is smoothed.
+            speed: By how many Hz that frequency rises per unit a second of change.
+            fps: Frames a second.
+            derivative_cutoff: The same for the speed that is measured, in Hz.
+        """
+        self._cutoff, self._speed, self._fps = cutoff, speed, fps
+        self._derivative_share = _share(torch.tensor(derivative_cutoff), fps)
+        self._last: Tensor | None = None
+        self._derivative: Tensor | None = None
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Smooth the next T frames, shape (T, ...); parts may have any length."""
+        return torch.stack([self._step(value) for value in values])
+
+    def _step(self, value: Tensor) -> Tensor:
+        if self._last is None or self._derivative is None:
+            self._last, self._derivative = value, torch.zeros_like(value)
+            return value
+        change = (value - self._last) * self._fps
+        self._derivative = self._derivative + self._derivative_share.to(value) * (change - self._derivative)
+        share = _share(self._cutoff + self._speed * self._derivative.abs(), self._fps)
+        self._last = self._last + share * (value - self._last)
+        return self._last
+
+
+def _share(cutoff: Tensor, fps: float) -> Tensor:
+    """Return the share of a new value that an exponential filter of this cutoff takes over."""
+    step = 2 * torch.pi * cutoff / fps
+    return step / (step + 1)
+
+
+class MotionSmoother:
+    """Smooths motion as it comes, in the head frame, so that a turning head is not late in its own face."""
+
+    def __init__(self, amount: float, fps: float) -> None:
+        """Start with nothing seen.
+
+        Args:
+            amount: From 0, which changes nothing, to 1.
+            fps: Frames a second.
+        """
+        cutoff = fps / 2 * (1 / fps) ** amount  # from half the frame rate down to half a hertz
+        self._amount = amount
+        self._filters = [OneEuro(cutoff, 12.0, fps) for _ in range(4)]
+
+    def __call__(self, motion: Motion) -> Motion:
+        """Smooth the next T frames; parts may have any length. Openness ratios stay."""
+        if not self._amount:
+            return motion
+        turn, face, size, place = self._filters
+        rotation = _nearest_rotation(turn(motion.rotation))
+        expression = face(motion.expression @ motion.rotation.transpose(1, 2)) @ rotation
+        return replace(
+            motion,
+            rotation=rotation,
+            expression=expression,
+            scale=size(motion.scale),
+            translation=place(motion.translation),
+        )
+
+
+def _nearest_rotation(matrices: Tensor) -> Tensor:
+    """Return the rotations nearest to (T, 3, 3) matrices."""
+    u, _, vt = torch.linalg.svd(matrices)
+    sign = torch.ones_like(matrices[:, 0])
+    sign[:, 2] = torch.linalg.det(u @ vt).sign()
+    return (u * sign[:, None]) @ vt

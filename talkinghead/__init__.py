@@ -6,15 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from liveportrait.errors import PortraitError
-from talkinghead.options import CropOptions, MotionOptions, Options, RenderOptions
+from talkinghead.options import CropOptions, DriveOptions, MotionOptions, Options, RenderOptions
 
 if TYPE_CHECKING:
-    from talkinghead.api import Summary, speak
+    from talkinghead.api import Summary, reenact, speak
     from talkinghead.models import Models, load_models
     from talkinghead.pipeline import Video
 
 __all__ = [
     "CropOptions",
+    "DriveOptions",
     "Models",
     "MotionOptions",
     "Options",
@@ -23,10 +24,18 @@ __all__ = [
     "Summary",
     "Video",
     "load_models",
+    "reenact",
     "speak",
 ]
 
-_LAZY = {"Summary": "api", "speak": "api", "Models": "models", "load_models": "models", "Video": "pipeline"}
+_LAZY = {
+    "Summary": "api",
+    "reenact": "api",
+    "speak": "api",
+    "Models": "models",
+    "load_models": "models",
+    "Video": "pipeline",
+}
 
 
 def __getattr__(name: str) -> object:

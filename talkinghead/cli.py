@@ -7,14 +7,15 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from liveportrait.errors import PortraitError
-from talkinghead.options import MODEL, CropOptions, MotionOptions, Options, RenderOptions
+from talkinghead.command_options import takes
+from talkinghead.options import MODEL, CropOptions, DriveOptions, MotionOptions, Options, RenderOptions
 
 if TYPE_CHECKING:
     from talkinghead.api import Summary
@@ -29,68 +30,57 @@ app = typer.Typer(
 )
 
 
-def _option(options: type, name: str, *names: str) -> Any:
-    """Describe a command-line option by the field that holds its meaning."""
-    meaning = next(field.metadata["meaning"] for field in fields(options) if field.name == name)
-    return typer.Option(*names, help=meaning)
-
-
 Json = Annotated[bool, typer.Option("--json", help="Print what was made as one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
-Overwrite = Annotated[bool, _option(RenderOptions, "overwrite", "--overwrite")]
 
 
 @app.command()
+@takes(CropOptions, MotionOptions, RenderOptions)
 def speak(
     image: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
     audio: Annotated[Path, typer.Argument(help="Voice: wav, mp3, flac, ogg, m4a or a video with sound.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")],
-    face: Annotated[int | None, _option(CropOptions, "face")] = CropOptions.face,
-    crop: Annotated[bool, _option(CropOptions, "crop", "--crop")] = CropOptions.crop,
-    fps: Annotated[str, _option(RenderOptions, "fps")] = str(RenderOptions.fps),
-    size: Annotated[int | None, _option(CropOptions, "size")] = CropOptions.size,
-    seed: Annotated[int, _option(MotionOptions, "seed")] = MotionOptions.seed,
-    lip_strength: Annotated[float, _option(MotionOptions, "lip_strength")] = MotionOptions.lip_strength,
-    head_strength: Annotated[float, _option(MotionOptions, "head_strength")] = MotionOptions.head_strength,
-    expression_strength: Annotated[
-        float, _option(MotionOptions, "expression_strength")
-    ] = MotionOptions.expression_strength,
-    blink: Annotated[bool, _option(MotionOptions, "blink")] = MotionOptions.blink,
-    still: Annotated[bool, _option(MotionOptions, "still", "--still")] = MotionOptions.still,
+    options: Options,
     model: Annotated[str, typer.Option(help="mini (embedded), base or animals (fetched once), or a folder.")] = MODEL,
-    crf: Annotated[int, _option(RenderOptions, "crf")] = RenderOptions.crf,
-    device: Annotated[str, _option(RenderOptions, "device")] = RenderOptions.device,
-    overwrite: Overwrite = RenderOptions.overwrite,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Let a portrait speak."""
-    options = Options(
-        crop=CropOptions(face=face, crop=crop, size=size),
-        motion=MotionOptions(
-            seed=seed,
-            lip_strength=lip_strength,
-            head_strength=head_strength,
-            expression_strength=expression_strength,
-            blink=blink,
-            still=still,
-        ),
-        render=RenderOptions(fps=fps, crf=crf, device=device, overwrite=overwrite),  # type: ignore[arg-type]
-    )
     _speak(image, audio, output, options, model, as_json)
 
 
 @app.command()
+@takes(CropOptions, DriveOptions, RenderOptions)
+def reenact(
+    source: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
+    driver: Annotated[Path, typer.Argument(help="Video of the face to follow.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")],
+    options: Options,
+    model: Annotated[str, typer.Option(help="mini (embedded), or a folder that holds such a model.")] = MODEL,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Let a portrait follow the face of a video."""
+    from talkinghead.progress import FrameBar
+
+    with FrameBar() as bar:
+        from talkinghead.api import reenact
+
+        summary = reenact(source, driver, output, options=options, model=model, watch=bar.watch, study=bar.study)
+    _report(summary, as_json)
+
+
+@app.command()
+@takes(RenderOptions)
 def demo(
+    options: Options,
     output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")] = Path("demo.mp4"),
-    overwrite: Overwrite = RenderOptions.overwrite,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Let the portrait that ships with the program say what the program is."""
     from talkinghead.demo import demo_inputs
 
-    options = Options(render=RenderOptions(overwrite=overwrite))
     _speak(*demo_inputs(), output, options, MODEL, as_json)
 
 
@@ -134,7 +124,13 @@ def _speak(image: Path, audio: Path, output: Path, options: Options, model: str,
         from talkinghead.api import speak
 
         summary = speak(image, audio, output, options=options, model=model, watch=bar.watch)
-    typer.echo(_as_json(summary) if as_json else _as_line(summary))
+    _report(summary, as_json)
+
+
+def _report(made: Summary, as_json: bool) -> None:
+    typer.echo(_as_json(made) if as_json else _as_line(made))
+    for note in made.notes:
+        typer.echo(f"talkinghead: {note}", err=True)
 
 
 def _as_line(made: Summary) -> str:

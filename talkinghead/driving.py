@@ -1,4 +1,4 @@
-"""What drives a portrait, frame by frame: a performance directed by the user and brought to the video's frame rate."""
+"""What drives a portrait, frame by frame: directed by the user, brought to the video's frame rate, cut into batches."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from fractions import Fraction
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
-from liveportrait import Performance
+from liveportrait import Motion, Performance
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from talkinghead.options import MotionOptions
+
+Frames = TypeVar("Frames", Performance, Motion)
 
 
 def direct(performance: Iterable[Performance], options: MotionOptions, num_mouth: int) -> Iterator[Performance]:
@@ -56,19 +59,19 @@ def retime(performance: Iterable[Performance], fps: Fraction, num_frames: int) -
         last = first + len(kept) - 1
         ready = min(math.floor((last + Fraction(1, 2)) / step - Fraction(1, 2)) + 1, num_frames)
         if ready > done:
-            yield _at(kept, [_position(n, step) - first for n in range(done, ready)])
+            yield interpolate(kept, [_position(n, step) - first for n in range(done, ready)])
             done = ready
         passed = min(math.floor(_position(done, step)) - first, len(kept) - 1)
         kept, first = kept[passed:], first + passed
     while kept is not None and done < num_frames:  # less than a frame, unless the voice was cut short
-        yield _at(kept, [_position(done, step) - first])
+        yield interpolate(kept, [_position(done, step) - first])
         done += 1
 
 
-def in_batches(performance: Iterable[Performance], size: int) -> Iterator[Performance]:
-    """Cut a performance anew, into parts of `size` frames, the last shorter."""
-    kept: Performance | None = None
-    for part in performance:
+def in_batches(parts: Iterable[Frames], size: int) -> Iterator[Frames]:
+    """Cut a motion or performance anew, into parts of `size` frames, the last shorter."""
+    kept: Frames | None = None
+    for part in parts:
         kept = part if kept is None else _join([kept, part])
         whole = len(kept) // size * size
         yield from (kept[start : start + size] for start in range(0, whole, size))
@@ -82,25 +85,25 @@ def _position(frame: int, step: Fraction) -> Fraction:
     return max(Fraction(0), (frame + Fraction(1, 2)) * step - Fraction(1, 2))
 
 
-def _at(performance: Performance, positions: list[Fraction]) -> Performance:
-    """Interpolate a performance at frame numbers; beyond the last frame it stays."""
-    end = len(performance) - 1
+def interpolate(frames: Frames, positions: list[Fraction]) -> Frames:
+    """Interpolate a motion or performance at frame numbers; beyond the last frame it stays."""
+    end = len(frames) - 1
     before = torch.tensor([min(math.floor(position), end) for position in positions])
     after = (before + 1).clamp(max=end)
     share = torch.tensor([float(position % 1) for position in positions])
-    a, b = performance[before], performance[after]
+    a, b = frames[before], frames[after]
     if not share.any():
         return a
 
-    def between(x: Tensor, y: Tensor) -> Tensor:
-        return torch.lerp(x, y, share.view(-1, *[1] * (x.ndim - 1)))
+    def between(x: Tensor | None, y: Tensor | None) -> Tensor | None:
+        return None if x is None or y is None else torch.lerp(x, y, share.view(-1, *[1] * (x.ndim - 1)))
 
     mixed = {field.name: between(getattr(a, field.name), getattr(b, field.name)) for field in fields(a)}
     angles = zip(euler_degrees(a.rotation), euler_degrees(b.rotation), strict=True)
-    mixed["rotation"] = rotation_matrix(*(between(x, y) for x, y in angles))
-    return Performance(**mixed)
+    mixed["rotation"] = rotation_matrix(*(torch.lerp(x, y, share) for x, y in angles))
+    return replace(a, **mixed)
 
 
-def _join(parts: list[Performance]) -> Performance:
-    names = [field.name for field in fields(Performance)]
-    return Performance(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+def _join(parts: list[Frames]) -> Frames:
+    values = {field.name: [getattr(part, field.name) for part in parts] for field in fields(parts[0])}
+    return replace(parts[0], **{name: torch.cat(each) for name, each in values.items() if each[0] is not None})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import Field, dataclass, field, fields
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from talkinghead.errors import OptionError
 
@@ -33,6 +34,31 @@ class _Checked:
     def __post_init__(self) -> None:
         for option in fields(self):  # type: ignore[arg-type]
             _check(option, getattr(self, option.name))
+
+
+class Trim(NamedTuple):
+    """A part of a video.
+
+    Attributes:
+        start: Seconds from its beginning.
+        end: Seconds from its beginning, or None for its end.
+    """
+
+    start: Fraction
+    end: Fraction | None
+
+
+Part = Literal["head", "lips", "eyes", "brows", "face"]
+_FACE: tuple[Part, ...] = ("lips", "eyes", "brows", "face")
+REGIONS: dict[str, tuple[Part, ...]] = {
+    "all": ("head", *_FACE),
+    "exp": _FACE,
+    "pose": ("head",),
+    "lip": ("lips",),
+    "eyes": ("eyes",),
+    "brows": ("brows",),
+}
+"""What each region's name stands for."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +95,55 @@ class MotionOptions(_Checked):
 
 
 @dataclass(frozen=True)
+class DriveOptions(_Checked):
+    """How a portrait follows a driver; `anchor` may be given as a number or "auto", `trim` as "START:END"."""
+
+    region: str = setting(
+        "all", "What follows: all, exp, pose, lip, eyes or brows, added and taken away: lip+eyes, all-lip ..."
+    )
+    relative: bool = setting(True, "Follow the driver's changes; otherwise its pose and openness themselves.")
+    strength: float = setting(1.0, "How far everything moves.", 0.0, 2.0)
+    head_strength: float = setting(1.0, "How far the head moves.", 0.0, 2.0)
+    lip_strength: float = setting(1.0, "How far the mouth moves.", 0.0, 2.0)
+    eye_strength: float = setting(1.0, "How far lids and gaze move.", 0.0, 2.0)
+    brow_strength: float = setting(1.0, "How far the brows move.", 0.0, 2.0)
+    expression_strength: float = setting(1.0, "How far the rest of the face moves.", 0.0, 2.0)
+    retarget_eyes: bool = setting(False, "Open the eyes as far as the driver's are, whatever their shape.")
+    retarget_lips: bool = setting(False, "Open the lips as far as the driver's are.")
+    replace: bool = setting(False, "Let retargeting discard all other motion instead of adding to it.")
+    normalize_lips: bool = setting(True, "Close a portrait's open lips before it follows the driver's changes.")
+    anchor: int | None = setting(
+        None, 'Driving frame, counted from 1, that changes are measured against; the most neutral one if "auto".', 1
+    )
+    smooth: float = setting(0.3, "How much the driver's motion is smoothed over time, from 0 to 1.", 0.0, 1.0)
+    trim: Trim = setting("", "Part of the driver to use, START:END in seconds; either may be left out.")  # noqa: RUF009
+    loop: bool = setting(False, "Play a driver back and forth while the sound or a source video lasts longer.")
+    audio: str = setting("driver", "The sound: driver, source, none, or a file.")
+
+    def __post_init__(self) -> None:
+        anchor = None if self.anchor in {None, "auto"} else _whole("anchor", self.anchor)
+        object.__setattr__(self, "anchor", anchor)
+        if not isinstance(self.trim, Trim):
+            object.__setattr__(self, "trim", parse_trim(self.trim))
+        parse_region(self.region)
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
 class RenderOptions(_Checked):
     """How the video is computed and coded; `fps` may be given as whatever `parse_fps` reads."""
 
-    fps: Fraction = setting(25, "Frames per second: 25, 29.97, 30000/1001 ...", 1, 120)  # noqa: RUF009
+    fps: Fraction | None = setting(  # noqa: RUF009
+        None, "Frames per second: 25, 29.97, 30000/1001 ...; those of a driving video, else 25, unless given.", 1, 120
+    )
     crf: int = setting(18, "Picture quality of the video: 0 loses nothing, 51 is worst.", 0, 51)
     device: str = setting("auto", "Where the networks run: auto, cpu, cuda, cuda:1, mps ...")
     batch_size: int = setting(8, "Frames rendered at a time.", 1, 64)
     overwrite: bool = setting(False, "Replace the output if it exists.")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fps", parse_fps(str(self.fps)))
+        if self.fps is not None:
+            object.__setattr__(self, "fps", parse_fps(str(self.fps)))
         super().__post_init__()
 
 
@@ -89,6 +153,7 @@ class Options:
 
     crop: CropOptions = field(default_factory=CropOptions)
     motion: MotionOptions = field(default_factory=MotionOptions)
+    drive: DriveOptions = field(default_factory=DriveOptions)
     render: RenderOptions = field(default_factory=RenderOptions)
 
 
@@ -109,6 +174,47 @@ def parse_fps(text: str) -> Fraction:
         if abs(fps / broadcast - 1) < Fraction(1, 5000):
             return broadcast
     return fps.limit_denominator(1001)
+
+
+def parse_region(text: str) -> frozenset[Part]:
+    """Read a region: names of `REGIONS` joined by + and -.
+
+    Raises:
+        OptionError: A name is unknown, or nothing is left.
+    """
+    parts: set[Part] = set()
+    for sign, name in re.findall(r"([+-]?)([^+-]*)", "".join(text.split())):
+        if not sign and not name:
+            continue
+        if name not in REGIONS:
+            raise OptionError(f"region {text!r}: {name!r} is none of {', '.join(REGIONS)}; join them by + and -")
+        (parts.difference_update if sign == "-" else parts.update)(REGIONS[name])
+    if not parts:
+        raise OptionError(f"region {text!r} leaves nothing that could move: give all, lip+eyes, all-lip ...")
+    return frozenset(parts)
+
+
+def parse_trim(text: str) -> Trim:
+    """Read a part of a video: "START:END" in seconds, either left out for the beginning or the end.
+
+    Raises:
+        OptionError: These are not two times, or not in this order.
+    """
+    first, colon, last = (text or ":").partition(":")
+    try:
+        start, end = Fraction(first or 0), Fraction(last) if last else None
+    except (ValueError, ZeroDivisionError):
+        start, end = Fraction(-1), None
+    if not colon or start < 0 or (end is not None and end <= start):
+        raise OptionError(f"trim {text!r} is no part of a video: give START:END in seconds, such as 2:5.5, 2: or :5.5")
+    return Trim(start, end)
+
+
+def _whole(name: str, value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise OptionError(f"{name} {value!r} is no whole number") from None
 
 
 def _check(option: Field[Any], value: Any) -> None:

@@ -1,38 +1,96 @@
-"""How a portrait comes to speak: the whole story on one screen. Start here."""
+"""How a portrait comes to life: the whole story on one screen. Start here."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from talkinghead.driving import direct, in_batches, retime
+from torch import Tensor
+
+from audio2motion import FRAME_RATE
+from liveportrait import Motion, Performance, Portrait
+from liveportrait.smoothing import MotionSmoother
+from talkinghead.driver import Driver, follow_rules, repeated
+from talkinghead.driving import Frames, direct, in_batches, retime
 from talkinghead.media.audio import Sound, stream_mono_16k
 from talkinghead.media.image import Picture
 from talkinghead.models import Models
 from talkinghead.options import Options
-from talkinghead.render import render
+from talkinghead.render import Pose, render
 from talkinghead.source import Source
 
 
-def speak(source: Source, sound: Sound, models: Models, options: Options) -> Iterator[Picture]:
-    """Let a portrait speak, in constant memory.
+def animate(
+    source: Source, driving: Iterable[Frames], pose: Pose[Frames], models: Models, options: Options
+) -> Iterator[Picture]:
+    """Let a portrait move, in constant memory.
+
+    Args:
+        source: The picture and its face.
+        driving: Parts of what it does, of any length.
+        pose: How the model's keypoints do it.
+        models: What renders.
+        options: What the user wants.
+
+    Yields:
+        The video's pictures, RGB, uint8, each an array of its own.
+    """
+    batches = in_batches(driving, options.render.batch_size)
+    crops = render(models.portrait, source.portrait, batches, pose)
+    return map(source.place, crops)
+
+
+def speak(source: Source, sound: Sound, models: Models, options: Options) -> Video:
+    """Let a portrait speak.
 
     Args:
         source: The picture and its face.
         sound: The voice.
         models: What hears and what renders.
         options: What the user wants.
-
-    Yields:
-        The video's pictures, RGB, uint8, as many as `count_frames` says, each an array of its own.
     """
-    performance = models.voice.stream(stream_mono_16k(sound.file), seed=options.motion.seed)
-    performance = direct(performance, options.motion, models.voice.config.num_mouth)
-    performance = retime(performance, options.render.fps, count_frames(sound, options.render.fps))
-    crops = render(models.portrait, source.portrait, in_batches(performance, options.render.batch_size))
-    return map(source.place, crops)
+    fps = options.render.fps or Fraction(FRAME_RATE)
+    count = count_frames(sound, fps)
+
+    def pictures() -> Iterator[Picture]:
+        performance: Iterable[Performance] = models.voice.stream(stream_mono_16k(sound.file), seed=options.motion.seed)
+        performance = direct(performance, options.motion, models.voice.config.num_mouth)
+        performance = retime(performance, fps, count)
+        return animate(source, performance, models.portrait.perform, models, options)
+
+    return Video(source, fps, count, sound, pictures)
+
+
+def reenact(source: Source, driver: Driver, sound: Sound | None, models: Models, options: Options) -> Video:
+    """Let a portrait follow a driver.
+
+    Args:
+        source: The picture and its face.
+        driver: What it follows.
+        sound: What is heard.
+        models: What renders.
+        options: What the user wants.
+
+    Raises:
+        OptionError: The anchor lies beyond the driver's end.
+    """
+    rules, anchor = follow_rules(options.drive), driver.anchor(options.drive.anchor)
+    count = len(driver.motion)
+    if options.drive.loop and sound is not None:
+        count = max(count, count_frames(sound, driver.fps))
+
+    def pictures() -> Iterator[Picture]:
+        smooth = MotionSmoother(options.drive.smooth, float(driver.fps))
+        motion = map(smooth, repeated(driver.motion, count))
+        return animate(source, motion, follow, models, options)
+
+    def follow(portrait: Portrait, motion: Motion) -> Tensor:
+        return models.portrait.follow(portrait, motion, anchor and anchor.to(models.device), rules)
+
+    shown = sound and sound.part(Fraction(0), count / driver.fps)
+    return Video(source, driver.fps, count, shown, pictures, driver.notes)
 
 
 def count_frames(sound: Sound, fps: Fraction) -> int:
@@ -46,18 +104,22 @@ class Video:
 
     Attributes:
         source: The picture and its face.
-        sound: The voice.
-        models: What hears and what renders.
-        options: What the user wants.
+        fps: Pictures a second.
+        num_frames: How many there are.
+        sound: What is heard, or None.
+        pictures: Makes the pictures, from the first one.
+        notes: What a user should know about the inputs.
     """
 
     source: Source
-    sound: Sound
-    models: Models
-    options: Options
+    fps: Fraction
+    num_frames: int
+    sound: Sound | None
+    pictures: Callable[[], Iterator[Picture]]
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Picture]:
-        return speak(self.source, self.sound, self.models, self.options)
+        return self.pictures()
 
     def __len__(self) -> int:
-        return count_frames(self.sound, self.options.render.fps)
+        return self.num_frames

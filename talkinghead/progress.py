@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
-from talkinghead.media.image import Picture
+Item = TypeVar("Item")
 
 
 class FrameBar:
@@ -38,11 +39,18 @@ class FrameBar:
     ) -> None:
         self._progress.stop()
 
-    def watch(self, pictures: Iterable[Picture], count: int) -> Iterator[Picture]:
+    def watch(self, pictures: Iterable[Item], count: int) -> Iterator[Item]:
         """Hand pictures on and count them."""
-        self._progress.reset(self._task, total=count, description="Speaking")
-        for picture in pictures:
-            yield picture
+        return self._count("Rendering", pictures, count)
+
+    def study(self, frames: Iterable[Item], count: int) -> Iterator[Item]:
+        """Hand the frames of a driver on and count them."""
+        return self._count("Watching", frames, count)
+
+    def _count(self, description: str, items: Iterable[Item], count: int) -> Iterator[Item]:
+        self._progress.reset(self._task, total=count, description=description)
+        for item in items:
+            yield item
             self._progress.advance(self._task)
 
 

@@ -1,30 +1,36 @@
-"""A portrait and what it performs → pictures, batch by batch. Here tensors become pictures."""
+"""A portrait and what drives it → pictures, batch by batch. Here tensors become pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from liveportrait import LivePortrait, Performance, Portrait
+from liveportrait import LivePortrait, Portrait
+from talkinghead.driving import Frames
 from talkinghead.media.image import Picture
 
+Pose: TypeAlias = Callable[[Portrait, Frames], Tensor]
+"""Turns a part of what drives a portrait into its keypoints x_d, shape (T, K, 3)."""
 
-def render(model: LivePortrait, portrait: Portrait, performance: Iterable[Performance]) -> Iterator[Picture]:
-    """Render a performance.
+
+def render(model: LivePortrait, portrait: Portrait, driving: Iterable[Frames], pose: Pose[Frames]) -> Iterator[Picture]:
+    """Render what drives a portrait.
 
     Args:
         model: What encoded the portrait.
         portrait: One portrait.
-        performance: Its parts; each is rendered at once.
+        driving: The parts; each is rendered at once.
+        pose: What a part means for the portrait.
 
     Yields:
         RGB crops, shape (crop_size, crop_size, 3), uint8, one per frame.
     """
-    for part in performance:
+    for part in driving:
         with torch.inference_mode():
-            x_d = model.perform(portrait, part.to(portrait.x_s.device))
+            x_d = pose(portrait, part.to(portrait.x_s.device))
             crops = to_pictures(model.render(portrait, x_d))
         yield from crops
 

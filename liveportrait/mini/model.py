@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from liveportrait.errors import WeightsError
+from liveportrait.following import FollowRules
 from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
+from liveportrait.mini.follow import follow, rest_of_picture
 from liveportrait.mini.patches import paste_patch, sample
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
@@ -30,6 +32,7 @@ class MiniLivePortrait(LivePortrait):
     num_keypoints = len(KEYPOINTS)
     crop_size = 512
     needs_landmarks = True
+    extracts_from_landmarks = True
 
     def __init__(self, renderer: MiniRenderer) -> None:
         super().__init__()
@@ -80,6 +83,13 @@ class MiniLivePortrait(LivePortrait):
         moved[:, irises, :2] += shift[:, None]
         translation = motion.translation + performance.translation
         return motion.scale[:, None] * (moved @ (performance.rotation @ motion.rotation)) + translation[:, None]
+
+    @torch.no_grad()
+    def follow(self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: FollowRules) -> Tensor:
+        """Follow a driver in the head frame; a single picture is measured against its own face at rest."""
+        face = self.renderer.face
+        rest = rest_of_picture(face, driving[0]) if anchor is None else anchor
+        return follow(face, portrait.motion, driving, rest, rules)
 
     @torch.no_grad()
     def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:

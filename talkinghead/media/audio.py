@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,24 +29,33 @@ _WANTED = "give a wav, mp3, flac, ogg or m4a file, or a video with sound"
 
 @dataclass(frozen=True)
 class Sound:
-    """A file's first sound track, read through once and found good.
+    """A file's first sound track, or a part of it, read through once and found good.
 
     Attributes:
         file: Where it lies.
         rate: Samples a second.
         channels: How many.
         num_samples: Length in samples of one channel.
+        start: Seconds of the file before the part; None stands for the whole file.
     """
 
     file: Path
     rate: int
     channels: int
     num_samples: int
+    start: Fraction | None = None
 
     @property
     def seconds(self) -> Fraction:
         """Exact length."""
         return Fraction(self.num_samples, self.rate)
+
+    def part(self, start: Fraction, seconds: Fraction) -> Sound:
+        """Return at most so many seconds of the sound, from a time on; the same object where that is all of it."""
+        if start == 0 and seconds >= self.seconds:
+            return self
+        left = min(seconds, self.seconds - start)
+        return replace(self, start=(self.start or 0) + start, num_samples=max(round(left * self.rate), 0))
 
 
 def probe_sound(path: str | os.PathLike[str]) -> Sound:
@@ -99,6 +108,26 @@ def stream_frames(
         yield from resampler.resample(frame)
     if resampler is not None:
         yield from resampler.resample(None)
+
+
+def stream_part(sound: Sound, rate: int, layout: str, frame_size: int) -> Iterator[av.AudioFrame]:
+    """Yield a sound, or the part of a file that it is; arguments as in `stream_frames`."""
+    if sound.start is None:
+        yield from stream_frames(sound.file, rate, layout, frame_size)
+        return
+    again = av.AudioResampler("fltp", layout, rate, frame_size)
+    skip, left = round(sound.start * rate), round(sound.seconds * rate)
+    for frame in stream_frames(sound.file, rate, layout):
+        samples = frame.to_ndarray()[:, skip : skip + left]
+        skip = max(skip - frame.samples, 0)
+        left -= samples.shape[1]
+        if samples.size:
+            cut = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32), "fltp", layout)
+            cut.sample_rate = rate
+            yield from again.resample(cut)
+        if not left:
+            break
+    yield from again.resample(None)
 
 
 def _decode(file: Path) -> Iterator[av.AudioFrame]:

@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from talkinghead.media.audio import Sound, stream_frames
+from talkinghead.media.audio import Sound, stream_part
 from talkinghead.media.image import Picture
 
 PROVENANCE = {
@@ -105,7 +105,7 @@ class Encoder:
 
     def _sound_frames(self, sound: Sound, stream: AudioStream) -> Iterator[av.AudioFrame]:
         context = stream.codec_context
-        return stream_frames(sound.file, context.sample_rate, context.layout.name, _AAC_FRAME)
+        return stream_part(sound, context.sample_rate, context.layout.name, _AAC_FRAME)
 
     def _encode_sound(self, until: Fraction | None) -> None:
         """Code sound up to a time in seconds, or all that is left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import secrets
@@ -15,6 +16,7 @@ from types import TracebackType
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.error import FFmpegError
 
 from talkinghead.errors import VideoError
@@ -134,21 +136,77 @@ class VideoFrame:
     seconds: Fraction
 
 
-def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
-    """Decode a video frame by frame.
+@dataclass(frozen=True)
+class VideoFile:
+    """What a video file says about itself; its own count of frames is a guess until all are decoded.
+
+    Attributes:
+        file: Where it lies.
+        fps: Frames a second; the usual ones, where they vary.
+        size: (height, width) of the frames as they are shown.
+        num_frames: How many there may be.
+        has_sound: Whether there is a sound track.
+    """
+
+    file: Path
+    fps: Fraction
+    size: tuple[int, int]
+    num_frames: int
+    has_sound: bool
+
+
+def probe_video(path: str | os.PathLike[str]) -> VideoFile:
+    """Look at a video's headers and its first frame.
 
     Raises:
         InputNotFoundError: There is no such file.
-        VideoError: It is a folder, no video, or damaged.
+        VideoError: It is a folder, no video, or has no frame.
     """
     file = require_file(path, VideoError)
+    first = next(read_frames(file)).picture
+    with av.open(f"file:{file}") as container:
+        stream = container.streams.video[0]
+        seconds = Fraction(container.duration or 0, av.time_base)
+        if stream.duration and stream.time_base:
+            seconds = stream.duration * stream.time_base
+        # Where frames are shown for unequal times, the guessed rate is the grid that they lie on.
+        rates = (stream.guessed_rate, stream.average_rate, Fraction(25))
+        fps = next(rate for rate in rates if rate and 1 <= rate <= 120)
+        has_sound = bool(container.streams.audio)
+        count = stream.frames or math.ceil(seconds * fps)
+    height, width = first.shape[:2]
+    return VideoFile(file, Fraction(fps), (height, width), count, has_sound)
+
+
+def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
+    """Decode a video frame by frame; what is damaged is left out, as players do.
+
+    Raises:
+        InputNotFoundError: There is no such file.
+        VideoError: It is a folder, no video, or without a frame that can be decoded.
+    """
+    file = require_file(path, VideoError)
+    count = 0
     try:
         with av.open(f"file:{file}") as container:
             if not container.streams.video:
                 raise VideoError(f"{file}: has no picture; give a video")
-            for frame in container.decode(video=0):
+            container.streams.video[0].thread_type = "AUTO"
+            for frame in _decode(container):
+                count += 1
                 picture = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
                 seconds = (frame.pts or 0) * (frame.time_base or Fraction(0))
                 yield VideoFrame(np.ascontiguousarray(picture, np.uint8), seconds)
     except FFmpegError as error:
-        raise VideoError(f"{file}: not a video that can be read ({error.strerror}); convert it to mp4") from error
+        if not count:
+            raise VideoError(f"{file}: not a video that can be read ({error.strerror}); convert it to mp4") from error
+    if not count:
+        raise VideoError(f"{file}: has no frame that can be decoded; export it again")
+
+
+def _decode(container: InputContainer) -> Iterator[av.VideoFrame]:
+    for packet in container.demux(video=0):
+        try:
+            yield from packet.decode()  # type: ignore[misc]
+        except FFmpegError:
+            continue

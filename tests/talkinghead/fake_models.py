@@ -1,5 +1,6 @@
 """Stand-ins for the networks that show what they were asked for: a pipeline's work can be read off its pictures."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,11 +17,11 @@ SIDE = 64
 class GrayPortrait(LivePortrait):
     """Renders the lip ratio as a gray level (0.5 → 128) and counts what it did."""
 
-    num_keypoints, crop_size, needs_landmarks = 1, SIDE, True
+    num_keypoints, crop_size, needs_landmarks, extracts_from_landmarks = 1, SIDE, True, True
 
     def __init__(self):
         super().__init__()
-        self.encoded, self.batches = [], []
+        self.encoded, self.batches, self.anchors = [], [], []
 
     def encode(self, crop):
         self.encoded.append(crop)
@@ -28,7 +29,14 @@ class GrayPortrait(LivePortrait):
         return Portrait(point, Motion.still(1, 1), point, torch.zeros(1, 1), crop)
 
     def extract(self, crop):
-        return Motion.still(len(crop), 1)
+        """Read the lip ratio that `BrightnessTracker` wrote."""
+        lips = crop.landmarks[:, 0, 2] / crop.landmarks[:, 1, 2]
+        return replace(Motion.still(len(crop), 1), lip_ratio=lips[:, None])
+
+    def follow(self, portrait, driving, anchor, rules):
+        self.batches.append(len(driving))
+        self.anchors.append(anchor)
+        return (driving.lip_ratio * rules.lips)[:, None].expand(-1, 1, 3)
 
     def perform(self, portrait, performance):
         self.batches.append(len(performance))
@@ -79,6 +87,18 @@ def mesh_at(x, y, size):
     for index, (px, py) in ((LEFT_EYE, (-0.2, -0.2)), (RIGHT_EYE, (0.2, -0.2)), (MOUTH_CORNERS, (0.0, 0.3))):
         points[list(index), :2] = px, py
     return points * size + np.array([x, y, 0], np.float32)
+
+
+class BrightnessTracker:
+    """Sees a face in every picture that is not dark, with lips as open as the picture is bright."""
+
+    def track(self, picture):
+        level = float(picture.mean())
+        if level < 20:
+            return None
+        points = mesh_at(32, 24, 20)
+        points[:2, 2] = level, 255
+        return points
 
 
 class TwoFaces:

@@ -1,0 +1,55 @@
+"""Turn option classes into command-line options, so that no command repeats them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import Field, fields
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from talkinghead.options import Options
+
+_PLAIN = (bool, int, float, str, int | None)
+"""Types that typer reads itself; anything else arrives as text, which the option classes read."""
+
+
+def takes(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command every option of some option classes, and the options made of them as `options`.
+
+    Args:
+        classes: Parts of `Options`; the others keep their defaults.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = signature(command, eval_str=True).parameters
+        added = {cls: {option.name: _parameter(cls, option) for option in fields(cls)} for cls in classes}
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            parts = {cls: cls(**{name: given.pop(name) for name in names}) for cls, names in added.items()}
+            names = {field.name: get_type_hints(Options)[field.name] for field in fields(Options)}
+            options = Options(**{name: parts[cls] for name, cls in names.items() if cls in parts})
+            command(options=options, **given)
+
+        parameters = [value for name, value in own.items() if name != "options"]
+        parameters += [parameter for each in added.values() for parameter in each.values()]
+        ordered = [value.replace(kind=Parameter.KEYWORD_ONLY) for value in parameters]
+        run.__signature__ = signature(command).replace(parameters=ordered)  # type: ignore[attr-defined]
+        run.__annotations__ = {value.name: value.annotation for value in ordered}
+        return run
+
+    return decorate
+
+
+def _parameter(options: type, option: Field[Any]) -> Parameter:
+    """Describe one command-line option by the field that holds its meaning."""
+    kind = get_type_hints(options)[option.name]
+    if option.name in {"fps", "anchor"}:
+        kind = str | None
+    elif kind not in _PLAIN:
+        kind = str
+    described = Annotated[kind, typer.Option(help=option.metadata["meaning"])]
+    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=option.default, annotation=described)

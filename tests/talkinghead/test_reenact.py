@@ -1,0 +1,216 @@
+"""A portrait follows a driver: frames, times, sound and what is reported, with stand-ins for the networks."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from fake_models import SIDE, BrightnessTracker, fake_models
+
+import talkinghead
+from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions
+from talkinghead import driver as driver_module
+from talkinghead.errors import OptionError, VideoError
+from talkinghead.face import NoFaceError
+from talkinghead.media.audio import probe_sound, stream_frames
+from talkinghead.media.video import VideoWriter, read_frames
+
+
+@pytest.fixture(autouse=True)
+def tracker(monkeypatch):
+    monkeypatch.setattr(driver_module, "FaceTracker", BrightnessTracker)
+
+
+@pytest.fixture
+def picture():
+    return np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
+
+
+def film(file, levels, fps=Fraction(25), sound=None):
+    """Write a video whose frames are gray; level 0 shows no face."""
+    with VideoWriter(file, fps, (48, 64), sound, crf=1) as writer:
+        for level in levels:
+            writer.write(np.full((48, 64, 3), level, np.uint8))
+    return file
+
+
+def tone(file, seconds, rate=16_000):
+    soundfile.write(file, 0.3 * np.sin(np.arange(int(seconds * rate)) * 0.2), rate)
+    return probe_sound(file)
+
+
+def shown(frames):
+    return [round(float(frame[len(frame) // 2, frame.shape[1] // 2].mean())) for frame in frames]
+
+
+def reenact(picture, file, models=None, fps=None, **drive):
+    options = Options(CropOptions(crop=True), drive=DriveOptions(**drive), render=RenderOptions(fps=fps))
+    return talkinghead.reenact(picture, file, options=options, model=models or fake_models())
+
+
+def test_every_driving_frame_is_followed(tmp_path, picture):
+    levels = [40 + 5 * n for n in range(30)]
+    models = fake_models()
+    video = reenact(picture, film(tmp_path / "d.mp4", levels), models)
+    frames = list(video)
+    assert len(video) == len(frames) == 30 and frames[0].shape == (SIDE, SIDE, 3)
+    assert shown(frames) == pytest.approx(levels, abs=2)
+    assert max(models.portrait.batches) == RenderOptions.batch_size and len(models.portrait.encoded) == 1
+
+
+@pytest.mark.parametrize("fps", ["30000/1001", "24000/1001", "50"])
+def test_the_rate_is_the_drivers(tmp_path, picture, fps):
+    file = film(tmp_path / "d.mp4", [60] * 40, Fraction(fps))
+    made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", model=fake_models())
+    assert made.fps == Fraction(fps) and made.frames == 40
+    with av.open(str(made.file)) as container:
+        assert container.streams.video[0].average_rate == Fraction(fps)
+
+
+def test_another_rate_keeps_the_time(tmp_path, picture):
+    video = reenact(picture, film(tmp_path / "d.mp4", [40 + 4 * n for n in range(25)]), fps="50")
+    assert len(video) == 50 and video.fps == 50
+    assert shown(video)[:48] == pytest.approx([40 + 2 * n for n in range(48)], abs=2)
+
+
+def test_a_variable_rate_is_followed_by_its_times(tmp_path, picture):
+    """The second half is filmed at half the rate: it lasts twice as long and comes out as smoothly."""
+    file = tmp_path / "v.mp4"
+    times = [*range(20), *range(20, 60, 2)]
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 + 3 * time, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    video = reenact(picture, file, fps="25")
+    assert len(video) == pytest.approx(60, abs=1)
+    assert shown(video)[:58] == pytest.approx([40 + 3 * n for n in range(58)], abs=3)
+
+
+def test_ten_minutes_do_not_drift():
+    fps, count = Fraction(30000, 1001), 17982
+    times = [Fraction(round(n * 1000 / fps), 1000) for n in range(count)]  # rounded to milliseconds, as matroska has it
+    positions = driver_module._positions(times, list(range(count)), fps)
+    assert len(positions) == count and positions[-1] == count - 1
+    slower = driver_module._positions(times, list(range(count)), Fraction(25))
+    assert abs(len(slower) - 15000) <= 1
+    assert abs(float(slower[-1]) - float((len(slower) - 1) / Fraction(25) * fps)) < 1
+
+
+def test_short_losses_are_bridged_and_long_ones_reported(tmp_path, picture):
+    levels = [0] * 3 + [100] * 5 + [0] + [110] * 5 + [0] * 30 + [200] * 6
+    video = reenact(picture, film(tmp_path / "d.mp4", levels))
+    frames = shown(video)
+    assert len(frames) == len(levels)
+    assert frames[0] == pytest.approx(100, abs=2) and frames[8] == pytest.approx(105, abs=2)
+    assert 110 < frames[25] < 200
+    (note,) = video.notes
+    assert "d.mp4" in note and "30 of 50 frames" in note
+
+
+def test_the_sound_is_the_drivers_and_as_long(tmp_path, picture):
+    file = film(tmp_path / "d.mp4", [80] * 50, sound=tone(tmp_path / "a.wav", 3.0))
+    made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", model=fake_models())
+    with av.open(str(made.file)) as container:
+        audio = container.streams.audio[0]
+        assert abs(float(audio.duration * audio.time_base) - 2.0) < 0.04
+    silent = reenact(picture, file, audio="none")
+    assert silent.sound is None
+    other = reenact(picture, file, audio=str(tmp_path / "a.wav"))
+    assert other.sound.seconds == 2
+
+
+def test_a_part_of_the_driver_takes_its_part_of_the_sound(tmp_path, picture):
+    wave = np.zeros(16_000 * 3)
+    wave[16_000:32_000] = 0.5 * np.sin(np.arange(16_000) * 0.3)
+    soundfile.write(tmp_path / "a.wav", wave, 16_000)
+    file = film(tmp_path / "d.mp4", [40 + 2 * n for n in range(75)], sound=probe_sound(tmp_path / "a.wav"))
+    options = Options(CropOptions(crop=True), drive=DriveOptions(trim="1:2"))
+    made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", options=options, model=fake_models())
+    assert made.frames == 25
+    levels = shown(frame.picture for frame in read_frames(made.file))
+    assert levels == pytest.approx([90 + 2 * n for n in range(25)], abs=4)
+    heard = np.concatenate([frame.to_ndarray()[0] for frame in stream_frames(made.file, 16_000, "mono")])
+    assert len(heard) == pytest.approx(16_000, abs=1100)
+    assert np.abs(heard[800:15_000]).reshape(-1, 100).max(1).min() > 0.3
+
+
+def test_a_driver_goes_back_and_forth_while_the_sound_lasts(tmp_path, picture):
+    tone(tmp_path / "a.wav", 0.4)
+    file = film(tmp_path / "d.mp4", [60, 100, 140, 180])
+    assert len(reenact(picture, file, audio=str(tmp_path / "a.wav"))) == 4
+    video = reenact(picture, file, audio=str(tmp_path / "a.wav"), loop=True)
+    assert shown(video) == pytest.approx([60, 100, 140, 180, 140, 100, 60, 100, 140, 180], abs=2)
+
+
+def test_regions_and_strengths_reach_the_model(tmp_path, picture):
+    file = film(tmp_path / "d.mp4", [100] * 3)
+    assert shown(reenact(picture, file, lip_strength=2.0, strength=0.5)) == pytest.approx([100] * 3, abs=2)
+    assert shown(reenact(picture, file, region="all-lip")) == [0] * 3
+    rules = driver_module.follow_rules(DriveOptions(region="pose+eyes", eye_strength=0.5, strength=2.0))
+    assert (rules.head, rules.eyes, rules.lips, rules.brows, rules.face) == (2.0, 1.0, 0, 0, 0)
+
+
+def test_the_anchor_is_neutral_or_the_one_asked_for(tmp_path, picture):
+    file = film(tmp_path / "d.mp4", [200, 160, 40, 120])
+    for asked, level in (("auto", 40), (1, 200), ("4", 120)):
+        models = fake_models()
+        list(reenact(picture, file, models, anchor=asked))
+        assert float(models.portrait.anchors[0].lip_ratio) * 255 == pytest.approx(level, abs=2)
+    with pytest.raises(OptionError, match=r"anchor is frame 5.*4 frames"):
+        reenact(picture, file, anchor=5)
+
+
+def test_what_cannot_drive(tmp_path, picture):
+    with pytest.raises(NoFaceError, match=r"d\.mp4.*10 frames"):
+        reenact(picture, film(tmp_path / "d.mp4", [0] * 10))
+    with pytest.raises(VideoError, match="trim"):
+        reenact(picture, film(tmp_path / "e.mp4", [90] * 10), trim="5:6")
+    (tmp_path / "f.mp4").write_bytes(b"")
+    with pytest.raises(VideoError, match=r"f\.mp4"):
+        reenact(picture, tmp_path / "f.mp4")
+    with pytest.raises(PortraitError, match=r"missing\.mp4"):
+        reenact(picture, tmp_path / "missing.mp4")
+
+
+def test_corrupt_last_frames_are_left_out(tmp_path, picture):
+    file = tmp_path / "d.ts"
+    film(tmp_path / "d.mp4", [100] * 50)
+    with av.open(str(tmp_path / "d.mp4")) as given, av.open(str(file), "w", format="mpegts") as taken:
+        stream = taken.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                taken.mux(packet)
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle:] = np.random.default_rng(0).integers(0, 255, len(content) - middle, np.uint8).tobytes()
+    file.write_bytes(content)
+    frames = list(reenact(picture, file))
+    assert 0 < len(frames) <= 50
+
+
+def test_memory_does_not_grow_with_pictures(tmp_path, picture):
+    """Frames are handed on one by one: while the driver is watched, no more than a few are alive."""
+    import weakref
+
+    file, alive, most = film(tmp_path / "d.mp4", [100] * 60), weakref.WeakSet(), 0
+
+    class Kept:
+        def __init__(self, frame):
+            self.picture, self.seconds = frame.picture, frame.seconds
+
+    def study(frames, _):
+        nonlocal most
+        for frame in frames:
+            kept = Kept(frame)
+            alive.add(kept)
+            most = max(most, len(alive))
+            yield kept
+
+    talkinghead.reenact(picture, file, model=fake_models(), study=study)
+    assert most <= 3
