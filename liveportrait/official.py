@@ -137,7 +137,7 @@ class OfficialPortrait(LivePortrait):
         """
         with torch.inference_mode():
             source, x_s = portrait.motion, portrait.x_s
-            frames = len(performance)
+            performance, frames = performance.to(x_s.device), len(performance)
             posed = Motion(
                 rotation=performance.rotation @ source.rotation,
                 expression=source.expression + self._gaze(performance.gaze_deg),

@@ -164,5 +164,5 @@ def blend_motions(mask: Tensor, shifts: Tensor) -> Tensor:
         Sampling grid, shape (B, D, H, W, 3), float32.
     """
     with torch.autocast(mask.device.type, enabled=False):
-        moved = torch.einsum("bmdhw,bmc->bdhwc", mask.float(), shifts.float())
-        return identity_grid(mask) + moved
+        moved = shifts.float().transpose(1, 2) @ mask.float().flatten(2)
+        return identity_grid(mask) + moved.unflatten(2, mask.shape[2:]).permute(0, 2, 3, 4, 1)

@@ -58,17 +58,19 @@ def conv_of_upsampled(x: Tensor, weight: Tensor, bias: Tensor | None, factor: in
     """
     depth_pad = (1, 1) if x.ndim == 5 else ()
     conv = F.conv3d if x.ndim == 5 else F.conv2d
-    height, width = x.shape[-2:]
+    # Plain numbers, so that an exported graph has them as constants.
+    height, width = (int(n) for n in x.shape[-2:])
     if factor == 1:
         return conv(x, weight, bias, padding=1)
     if min(height, width) < _SMALLEST:
-        return conv(x.repeat_interleave(factor, -1).repeat_interleave(factor, -2), weight, bias, padding=1)
+        scale = (1.0, float(factor), float(factor))[5 - x.ndim :]
+        return conv(F.interpolate(x, scale_factor=scale, mode="nearest"), weight, bias, padding=1)
     x = F.pad(x, (1, 1, 1, 1, *depth_pad))
     rows = []
     for row_kernel, top, repeat_rows in _phases(weight, -2, factor):
         columns = []
         for kernel, left, repeat_columns in _phases(row_kernel, -1, factor):
-            bottom, right = top + height + kernel.shape[-2] - 1, left + width + kernel.shape[-1] - 1
+            bottom, right = top + height + int(kernel.shape[-2]) - 1, left + width + int(kernel.shape[-1]) - 1
             columns += [conv(x[..., top:bottom, left:right], kernel, bias)] * repeat_columns
         rows += [torch.stack(columns, -1).flatten(-2)] * repeat_rows
     return torch.stack(rows, -2).flatten(-3, -2)

@@ -62,7 +62,8 @@ class _Retargeting(nn.Module):
         Returns:
             Offsets to add to keypoints, shape (T, K, 3).
         """
-        frames = max(x_s.shape[0], source_ratio.shape[0], target_ratio.shape[0])
+        # The number of frames stays symbolic, so that an exported network takes any.
+        frames = torch.broadcast_tensors(x_s[:, :1, 0], source_ratio[:, :1], target_ratio)[0].shape[0]
         parts = [part.expand(frames, -1) for part in (x_s.flatten(1), source_ratio, target_ratio)]
         return self.mlp(torch.cat(parts, 1)).unflatten(1, (-1, 3))
 
