@@ -10,22 +10,23 @@ from fractions import Fraction
 from pathlib import Path
 from typing import overload
 
+import numpy as np
+
+from liveportrait.templates import Template
 from talkinghead import pipeline
-from talkinghead.driver import choose_sound, trimmed, watch_video
+from talkinghead.driver import Driver, Given, Study, choose_sound, open_driver, watch_driver, write_template
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
-from talkinghead.media.image import Picture, check_picture, read_image
-from talkinghead.media.video import VideoFrame, VideoWriter, probe_video
+from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image, write_image
+from talkinghead.media.video import VideoWriter
 from talkinghead.models import Models, load_models
-from talkinghead.options import MODEL, Options
+from talkinghead.options import MODEL, Options, RenderOptions
 from talkinghead.pipeline import Video
 from talkinghead.source import open_source
 
 StrPath = str | os.PathLike[str]
 Watch = Callable[[Iterable[Picture], int], Iterable[Picture]]
 """Takes pictures and their number and hands them on: a shell's progress bar."""
-Study = Callable[[Iterable[VideoFrame], int], Iterable[VideoFrame]]
-"""The same for the frames of a driver, whose number is a guess."""
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,12 @@ def reenact(
     watch: Watch = lambda pictures, _: pictures,
     study: Study = lambda frames, _: frames,
 ) -> Video | Summary:
-    """Let a portrait follow the face of a video.
+    """Let a portrait follow a face.
 
     Args:
         source: A picture file, or RGB of shape (H, W, 3), uint8.
-        driver: A video of one face.
-        output: The mp4 to write.
+        driver: A video or a picture of one face, or a motion template.
+        output: The mp4 to write; a picture drives a picture too: then PNG, JPEG or WebP.
         options: Everything else a user can choose.
         model: "mini" or a directory; or models loaded before, for the next of many videos.
         watch: Handed the pictures on their way into the file, and how many they are.
@@ -162,22 +163,58 @@ def reenact(
         PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
     """
     inputs = [Path(given) for given in (source, driver) if isinstance(given, str | os.PathLike)]
-    file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
+    given = open_driver(driver)
+    kept = options.drive.save_template and _check_template(options.drive.save_template, inputs, options.render)
+    file = None if output is None else _check_reenactment(output, inputs, given, options)
     picture, name = _read(source)
-    recording = probe_video(driver)
-    sound = choose_sound(recording, options.drive)
+    sound = choose_sound(given, options.drive)
     models = model if isinstance(model, Models) else load_models(model, options.render.device)
     opened = open_source(picture, name, models, options.crop)
-    frames = study(trimmed(recording.file, options.drive.trim), recording.num_frames)
-    watched = watch_video(recording, frames, models, options.render.fps)
+    watched = watch_driver(given, str(driver), models, options, study)
+    if kept:
+        write_template(watched, kept)
     video = pipeline.reenact(opened, watched, sound, models, options)
     return video if file is None else save(video, file, options.render.crf, watch)
 
 
+def template(
+    driver: StrPath,
+    output: StrPath,
+    *,
+    options: Options = Options(),  # noqa: B008 — frozen
+    model: str | Path | Models = MODEL,
+    study: Study = lambda frames, _: frames,
+) -> Driver:
+    """Write the motion of a driver into a file that drives as well.
+
+    Args:
+        driver: A video or a picture of one face, or a template to be cut or brought to another frame rate.
+        output: The .safetensors to write.
+        options: Which part of the driver, at which rate.
+        model: The model that shall follow it.
+        study: As in `reenact`.
+
+    Returns:
+        What was written.
+
+    Raises:
+        PortraitError: Something is wrong with what was given.
+    """
+    file = _check_template(output, [Path(driver)], options.render)
+    given = open_driver(driver)
+    models = model if isinstance(model, Models) else load_models(model, options.render.device)
+    watched = watch_driver(given, str(driver), models, options, study)
+    write_template(watched, file)
+    return watched
+
+
 def save(video: Video, file: Path, crf: int, watch: Watch) -> Summary:
-    """Make a video and write it with its sound."""
+    """Make a video and write it with its sound; a name that is a picture's takes its first frame."""
     height, width = video.source.size
     begun = time.perf_counter()
+    if file.suffix.lower() in PICTURE_SUFFIXES:
+        write_image(next(iter(video)), file)
+        return Summary(file, 1, 0.0, video.fps, width, height, time.perf_counter() - begun, video.notes)
     with VideoWriter(file, video.fps, (height, width), video.sound, crf) as writer:
         for picture in watch(video, len(video)):
             writer.write(picture)
@@ -190,3 +227,15 @@ def _read(image: StrPath | Picture) -> tuple[Picture, str]:
     if isinstance(image, str | os.PathLike):
         return read_image(image), str(image)
     return check_picture(image), "the picture"
+
+
+def _check_reenactment(output: StrPath, inputs: list[Path], given: Given, options: Options) -> Path:
+    """Check the output of a driver: a single picture may make a picture."""
+    still = isinstance(given, np.ndarray) or (isinstance(given, Template) and len(given.motion) == 1)
+    suffixes = (".mp4", *PICTURE_SUFFIXES) if still else (".mp4",)
+    return check_output(output, inputs, overwrite=options.render.overwrite, suffixes=suffixes)
+
+
+def _check_template(output: StrPath, inputs: list[Path], options: RenderOptions) -> Path:
+    suffixes = (".safetensors",)
+    return check_output(output, inputs, overwrite=options.overwrite, what="templates", suffixes=suffixes)

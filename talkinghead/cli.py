@@ -53,14 +53,14 @@ def speak(
 @takes(CropOptions, DriveOptions, RenderOptions)
 def reenact(
     source: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
-    driver: Annotated[Path, typer.Argument(help="Video of the face to follow.")],
+    driver: Annotated[Path, typer.Argument(help="Video or picture of a face, or a .safetensors template.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")],
     options: Options,
     model: Annotated[str, typer.Option(help="mini (embedded), or a folder that holds such a model.")] = MODEL,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Let a portrait follow the face of a video."""
+    """Let a portrait follow the face of a video or a picture, or a motion template."""
     from talkinghead.progress import FrameBar
 
     with FrameBar() as bar:
@@ -68,6 +68,27 @@ def reenact(
 
         summary = reenact(source, driver, output, options=options, model=model, watch=bar.watch, study=bar.study)
     _report(summary, as_json)
+
+
+@app.command()
+@takes(DriveOptions, RenderOptions, only=("trim", "fps", "device", "overwrite"))
+def template(
+    driver: Annotated[Path, typer.Argument(help="Video or picture of a face.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors to write.")],
+    options: Options,
+    model: Annotated[str, typer.Option(help="The model that shall follow the template.")] = MODEL,
+    debug: Debug = False,
+) -> None:
+    """Write a driver's motion into a file that drives as well, and at once."""
+    from talkinghead.progress import FrameBar
+
+    with FrameBar() as bar:
+        from talkinghead.api import template
+
+        made = template(driver, output, options=options, model=model, study=bar.study)
+    typer.echo(f"{output}: {len(made.motion)} frames at {float(made.fps):g} fps")
+    for note in made.notes:
+        typer.echo(f"talkinghead: {note}", err=True)
 
 
 @app.command()

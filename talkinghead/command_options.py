@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from functools import wraps
 from inspect import Parameter, signature
@@ -16,16 +16,20 @@ _PLAIN = (bool, int, float, str, int | None)
 """Types that typer reads itself; anything else arrives as text, which the option classes read."""
 
 
-def takes(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes(*classes: type, only: Collection[str] | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command every option of some option classes, and the options made of them as `options`.
 
     Args:
         classes: Parts of `Options`; the others keep their defaults.
+        only: Names of the options to give; all of them unless given.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = signature(command, eval_str=True).parameters
-        added = {cls: {option.name: _parameter(cls, option) for option in fields(cls)} for cls in classes}
+        added = {
+            cls: {each.name: _parameter(cls, each) for each in fields(cls) if only is None or each.name in only}
+            for cls in classes
+        }
 
         @wraps(command)
         def run(**given: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -11,17 +12,22 @@ from pathlib import Path
 
 import torch
 
-from liveportrait import Crop, Motion
+from liveportrait import Crop, Motion, TemplateError
 from liveportrait.following import FollowRules, neutral_frame
+from liveportrait.templates import Template, load_template, save_template
 from talkinghead.driving import interpolate
 from talkinghead.errors import OptionError, VideoError
 from talkinghead.face import CropFrame, FaceTracker, NoFaceError, choose_face, cut, frame_face, landmarks_in_crop
 from talkinghead.face.crop import DRIVING_CROP, Array
 from talkinghead.media.audio import Sound, probe_sound
-from talkinghead.media.image import Picture
-from talkinghead.media.video import VideoFile, VideoFrame, read_frames
+from talkinghead.media.files import output_error
+from talkinghead.media.image import Picture, is_still, read_image
+from talkinghead.media.video import VideoFile, VideoFrame, probe_video, read_frames
 from talkinghead.models import Models
-from talkinghead.options import DriveOptions, Trim, parse_region
+from talkinghead.options import DriveOptions, Options, Trim, parse_region
+
+Study = Callable[[Iterable[VideoFrame], int], Iterable[VideoFrame]]
+"""Takes the frames of a driver and their likely number and hands them on: a shell's progress bar."""
 
 _BATCH = 16
 """Driving faces that are read at a time."""
@@ -64,6 +70,65 @@ class Driver:
         return self.motion[neutral_frame(self.motion) if number is None else number - 1]
 
 
+Given = VideoFile | Template | Picture
+"""What may drive, before anything has been read from it."""
+
+
+def open_driver(path: str | os.PathLike[str]) -> Given:
+    """Tell what a file is, and make sure that it can be read.
+
+    Args:
+        path: A video, a picture, or a motion template.
+
+    Raises:
+        PortraitError: It is missing, or none of these.
+    """
+    file = Path(path)
+    if file.suffix.lower() in {".safetensors", ".pkl"}:
+        return load_template(file)
+    return read_image(file) if is_still(file) else probe_video(file)
+
+
+def watch_driver(given: Given, name: str, models: Models, options: Options, study: Study) -> Driver:
+    """Read the motion of whatever drives.
+
+    Args:
+        given: What `open_driver` returned.
+        name: What to call it in messages.
+        models: What reads motion.
+        options: Which part of it, and how many frames a second.
+        study: Handed the frames of a video on their way.
+
+    Raises:
+        TemplateError: A template was made for another model.
+        NoFaceError: There is no face.
+        VideoError: No frames are left.
+    """
+    fps, trim = options.render.fps, options.drive.trim
+    if isinstance(given, Template):
+        found, own = given.motion.num_keypoints, models.portrait.num_keypoints
+        if found != own:
+            raise TemplateError(f"{name}: made for a model with {found} keypoints, this one has {own}: make it anew")
+        return _play(given, name, trim, fps)
+    if isinstance(given, VideoFile):
+        return watch_video(given, study(trimmed(given.file, trim), given.num_frames), models, fps)
+    landmarks = choose_face(models.faces.detect(given), None, name).landmarks
+    (motion,) = _motions(models, [(given, landmarks)])
+    return Driver(name, motion, fps or Fraction(25), is_video=False)
+
+
+def _play(template: Template, name: str, trim: Trim, fps: Fraction | None) -> Driver:
+    """Take the part of a template that the user chose, at the rate asked for."""
+    times = [n / template.fps for n in range(len(template.motion))]
+    kept = [n for n, time in enumerate(times) if time >= trim.start and (trim.end is None or time < trim.end)]
+    if not kept:
+        raise TemplateError(f"{name}: lasts {float(len(times) / template.fps):.2f} s, --trim leaves nothing of it")
+    rate = fps or template.fps
+    positions = _positions([times[n] for n in kept], list(range(len(kept))), rate)
+    motion = interpolate(template.motion[kept[0] : kept[-1] + 1], positions)
+    return Driver(name, motion, rate, is_video=len(template.motion) > 1)
+
+
 def watch_video(video: VideoFile, frames: Iterable[VideoFrame], models: Models, fps: Fraction | None) -> Driver:
     """Read the motion of a driving video, in constant memory but for the motion itself.
 
@@ -85,20 +150,24 @@ def watch_video(video: VideoFile, frames: Iterable[VideoFrame], models: Models, 
     if not parts:
         raise NoFaceError(f"{video.file}: no face in any of its {len(times)} frames; give a video of one face")
     rate = fps or video.fps
-    positions = _positions(times, seen, rate)
-    motion = interpolate(Motion.cat(parts), positions)
-    return Driver(str(video.file), motion, rate, is_video=True, notes=_notes(video.file, times, seen))
+    motion = interpolate(Motion.cat(parts), _positions(times, seen, rate))
+    return Driver(str(video.file), motion, rate, len(times) > 1, _notes(video.file, times, seen))
 
 
-def watch_picture(picture: Picture, name: str, models: Models, face: int | None = None) -> Driver:
-    """Read the expression of a driving picture.
+def write_template(driver: Driver, file: Path) -> None:
+    """Write a driver's motion, complete or not at all.
 
     Raises:
-        NoFaceError: There is no face.
+        OutputError: It cannot be written there.
     """
-    landmarks = choose_face(models.faces.detect(picture), face, name).landmarks
-    (motion,) = _motions(models, [(picture, landmarks)])
-    return Driver(name, motion, Fraction(25), is_video=False)
+    partial = file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part.safetensors")
+    try:
+        save_template(Template(driver.motion, driver.fps), partial)
+        partial.replace(file)
+    except OSError as error:
+        raise output_error(file, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def trimmed(path: str | os.PathLike[str], trim: Trim) -> Iterator[VideoFrame]:
@@ -122,7 +191,7 @@ def repeated(motion: Motion, count: int) -> Iterator[Motion]:
         yield motion[min(at, around - at)]
 
 
-def choose_sound(video: VideoFile, options: DriveOptions) -> Sound | None:
+def choose_sound(given: Given, options: DriveOptions) -> Sound | None:
     """Find the sound that the user asked for; the driver's is cut like its pictures.
 
     Raises:
@@ -132,9 +201,9 @@ def choose_sound(video: VideoFile, options: DriveOptions) -> Sound | None:
         return None
     if options.audio != "driver":
         return probe_sound(options.audio)
-    if not video.has_sound:
+    if not isinstance(given, VideoFile) or not given.has_sound:
         return None
-    sound, (start, end) = probe_sound(video.file), options.trim
+    sound, (start, end) = probe_sound(given.file), options.trim
     return sound.part(start, (sound.seconds if end is None else end) - start)
 
 

@@ -119,6 +119,7 @@ class DriveOptions(_Checked):
     trim: Trim = setting("", "Part of the driver to use, START:END in seconds; either may be left out.")  # noqa: RUF009
     loop: bool = setting(False, "Play a driver back and forth while the sound or a source video lasts longer.")
     audio: str = setting("driver", "The sound: driver, source, none, or a file.")
+    save_template: str = setting("", "Also write the driver's motion here, as a .safetensors template.")
 
     def __post_init__(self) -> None:
         anchor = None if self.anchor in {None, "auto"} else _whole("anchor", self.anchor)

@@ -78,7 +78,7 @@ def reenact(source: Source, driver: Driver, sound: Sound | None, models: Models,
     """
     rules, anchor = follow_rules(options.drive), driver.anchor(options.drive.anchor)
     count = len(driver.motion)
-    if options.drive.loop and sound is not None:
+    if sound is not None and (options.drive.loop or not driver.is_video):
         count = max(count, count_frames(sound, driver.fps))
 
     def pictures() -> Iterator[Picture]:

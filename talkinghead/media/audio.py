@@ -159,12 +159,12 @@ def _open(file: Path) -> Iterator[InputContainer]:
         raise AudioError(f"{file}: not a sound that can be read; {_WANTED}") from error
     with container:
         if not container.streams.audio:
-            found = "a video without sound" if _is_video(container) else "not a sound that can be read"
+            found = "a video without sound" if is_video(container) else "not a sound that can be read"
             raise AudioError(f"{file}: {found}; {_WANTED}")
         yield container
 
 
-def _is_video(container: InputContainer) -> bool:
+def is_video(container: InputContainer) -> bool:
     """Tell a video from the texts ("tty") and still pictures that FFmpeg opens as if they were videos."""
     name = container.format.name
     return bool(container.streams.video) and name not in {"tty", "image2"} and not name.endswith("_pipe")

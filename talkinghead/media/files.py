@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from liveportrait.errors import PortraitError
@@ -29,24 +29,35 @@ def require_file(path: str | os.PathLike[str], wrong: type[PortraitError]) -> Pa
     return file
 
 
-def check_output(path: str | os.PathLike[str], inputs: Iterable[Path] = (), *, overwrite: bool) -> Path:
+def check_output(
+    path: str | os.PathLike[str],
+    inputs: Iterable[Path] = (),
+    *,
+    overwrite: bool,
+    what: str = "videos",
+    suffixes: Collection[str] = (".mp4",),
+) -> Path:
     """Refuse at once what could not be written in the end.
 
     Args:
-        path: Where a video shall be written.
+        path: Where something shall be written.
         inputs: Files that it must not replace.
+        what: What shall be written, in the plural.
+        suffixes: Endings that its name may have, the usual one first.
         overwrite: Whether another file there may be replaced.
 
     Raises:
         OutputExistsError: A file is there and may not be replaced.
         OutputError: The name or the folder does not do, or it is one of the inputs.
     """
-    file = Path(path)
+    file, usual = Path(path), next(iter(suffixes))
     folder = file.parent
     if file.is_dir():
-        raise OutputError(f"{file}: this is a folder, give a file name such as {file / 'video.mp4'}")
-    if file.suffix.lower() != ".mp4":
-        raise OutputError(f"{file}: videos are written as mp4, give a name that ends in .mp4")
+        raise OutputError(f"{file}: this is a folder, give a file name such as {file / f'out{usual}'}")
+    if file.suffix.lower() not in suffixes:
+        raise OutputError(
+            f"{file}: {what} are written as {usual[1:]}, give a name that ends in {' or '.join(suffixes)}"
+        )
     if not folder.is_dir():
         raise OutputError(f"{folder}: no such folder; make it or choose another")
     if not os.access(folder, os.W_OK | os.X_OK):

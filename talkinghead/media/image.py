@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from talkinghead.errors import ImageError
-from talkinghead.media.files import require_file
+from talkinghead.media.files import output_error, require_file
 
 Picture = NDArray[np.uint8]
 
@@ -23,6 +24,10 @@ MAX_PIXELS = 200_000_000
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 """What Pillow may try: formats that start other programs stay out."""
+
+
+PICTURE_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""How pictures may be written."""
 
 
 def read_image(path: str | os.PathLike[str]) -> Picture:
@@ -54,6 +59,37 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
             raise ImageError(f"{file}: {width} × {height} pixels do not fit into memory") from None
         except Exception as error:  # whatever a broken file makes a decoder raise
             raise ImageError(f"{file}: the picture is damaged ({error}); export it again") from error
+
+
+def is_still(path: str | os.PathLike[str]) -> bool:
+    """Tell a picture from everything else; animations are no pictures.
+
+    Raises:
+        InputNotFoundError: There is no such file.
+        ImageError: It is a folder.
+    """
+    file = require_file(path, ImageError)
+    try:
+        with _bombs_defused(), Image.open(file, formats=_FORMATS) as image:
+            return getattr(image, "n_frames", 1) == 1
+    except Exception:  # headers of broken files raise all sorts of errors
+        return False
+
+
+def write_image(picture: Picture, file: Path) -> None:
+    """Write a picture, complete or not at all; its name says how it is coded.
+
+    Raises:
+        OutputError: It cannot be written there.
+    """
+    partial = file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part")
+    try:
+        Image.fromarray(picture).save(partial, format=PICTURE_SUFFIXES[file.suffix.lower()], quality=95)
+        partial.replace(file)
+    except OSError as error:
+        raise output_error(file, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def check_picture(picture: object) -> Picture:

@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from talkinghead.errors import VideoError
-from talkinghead.media.audio import Sound
+from talkinghead.media.audio import Sound, is_video
 from talkinghead.media.encode import Encoder
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.image import Picture
@@ -191,6 +191,8 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
         with av.open(f"file:{file}") as container:
             if not container.streams.video:
                 raise VideoError(f"{file}: has no picture; give a video")
+            if not is_video(container):
+                raise VideoError(f"{file}: not a video that can be read; give an mp4, mov, webm or mkv")
             container.streams.video[0].thread_type = "AUTO"
             for frame in _decode(container):
                 count += 1

@@ -30,7 +30,7 @@ class GrayPortrait(LivePortrait):
 
     def extract(self, crop):
         """Read the lip ratio that `BrightnessTracker` wrote."""
-        lips = crop.landmarks[:, 0, 2] / crop.landmarks[:, 1, 2]
+        lips = (crop.landmarks[:, 0, 2] / crop.landmarks[:, 1, 2]).clamp(0, 1)
         return replace(Motion.still(len(crop), 1), lip_ratio=lips[:, None])
 
     def follow(self, portrait, driving, anchor, rules):

@@ -5,16 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from fake_models import fake_models
+from fake_models import BrightnessTracker, fake_models
 from PIL import Image
 
-from talkinghead import api, cli
-from talkinghead.media.video import read_frames
+from talkinghead import api, cli, driver
+from talkinghead.media.video import VideoWriter, read_frames
 
 
 @pytest.fixture
@@ -97,6 +98,43 @@ def test_a_mistake_is_one_line_and_leaves_nothing(files, capsys, arguments, said
     assert not os.listdir("out")
 
 
+def test_reenact_says_what_it_made(files, monkeypatch, capsys):
+    monkeypatch.setattr(driver, "FaceTracker", BrightnessTracker)
+    with VideoWriter(Path("d.mp4"), Fraction(30000, 1001), (48, 64)) as writer:
+        for level in [90] * 6 + [0] * 40 + [120] * 4:
+            writer.write(np.full((48, 64, 3), level, np.uint8))
+    command = ("reenact", "a.png", "d.mp4", "-o", "out/a.mp4", "--region", "all-lip", "--anchor", "auto", "--crop")
+    assert run(*command, "--save-template", "out/m.safetensors") == 0
+    out, err = capsys.readouterr()
+    assert "50 frames, 1.67 s at 29.97 fps, 64×64" in out and len(out.splitlines()) == 1
+    assert "no face in 40 of 50 frames" in err and len(err.splitlines()) == 1
+    assert run("template", "d.mp4", "-o", "out/n.safetensors", "--trim", ":0.2") == 0
+    assert "out/n.safetensors: 6 frames" in capsys.readouterr().out
+    assert run("reenact", "a.png", "out/n.safetensors", "-o", "out/b.mp4") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("a.png", "missing.mp4", "-o", "out/b.mp4"), "missing.mp4: no such file"),
+        (("a.png", "notes.txt", "-o", "out/b.mp4"), "notes.txt: not a video"),
+        (("a.png", "a.wav", "-o", "out/b.mp4"), "a.wav: has no picture"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--region", "nose"), "nose"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--region", "lip-all"), "nothing"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--trim", "5:2"), "START:END"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--anchor", "first"), "anchor"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--anchor", "0"), "anchor"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--smooth", "2"), "smooth"),
+        (("a.png", "a.png", "-o", "out/b.avi"), "mp4"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--audio", "missing.wav"), "missing.wav"),
+    ],
+)
+def test_a_mistake_in_reenacting_is_one_line(files, capsys, arguments, said):
+    assert run("reenact", *arguments) == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and said in err and not os.listdir("out")
+
+
 def test_unknown_commands_and_devices(files, capsys):
     assert run("sing") == 1
     assert "sing" in capsys.readouterr().err
@@ -145,7 +183,7 @@ SLOW = f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import fake_models
-from talkinghead import api, cli
+from talkinghead import api, cli, driver
 def load(*_):
     models = fake_models.fake_models()
     render = models.portrait.render

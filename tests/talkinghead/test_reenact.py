@@ -6,12 +6,16 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import torch
 from fake_models import SIDE, BrightnessTracker, fake_models
+from PIL import Image
 
 import talkinghead
-from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions
+from liveportrait import Motion, TemplateError
+from liveportrait.templates import Template, save_template
+from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions, api
 from talkinghead import driver as driver_module
-from talkinghead.errors import OptionError, VideoError
+from talkinghead.errors import OptionError, OutputError, VideoError
 from talkinghead.face import NoFaceError
 from talkinghead.media.audio import probe_sound, stream_frames
 from talkinghead.media.video import VideoWriter, read_frames
@@ -214,3 +218,54 @@ def test_memory_does_not_grow_with_pictures(tmp_path, picture):
 
     talkinghead.reenact(picture, file, model=fake_models(), study=study)
     assert most <= 3
+
+
+def test_a_template_drives_as_its_video_does(tmp_path, picture):
+    levels = [200, 160, 0, 40, 120] + [90] * 12
+    file = film(tmp_path / "d.mp4", levels, Fraction(30000, 1001))
+    made = api.template(file, tmp_path / "m.safetensors", model=fake_models())
+    assert len(made.motion) == 17
+    models = fake_models()
+    from_video, from_template = (reenact(picture, given, models) for given in (file, tmp_path / "m.safetensors"))
+    assert from_template.fps == Fraction(30000, 1001) and from_template.sound is None
+    assert all((a == b).all() for a, b in zip(from_video, from_template, strict=True))
+    assert torch.equal(models.portrait.anchors[0].lip_ratio, models.portrait.anchors[-1].lip_ratio)
+    cut = reenact(picture, tmp_path / "m.safetensors", trim="0.1:0.2")
+    assert shown(cut) == pytest.approx([40, 120, 90], abs=2)
+
+
+def test_a_template_is_saved_on_the_way(tmp_path, picture):
+    file = film(tmp_path / "d.mp4", [60, 100, 140])
+    reenact(picture, file, save_template=str(tmp_path / "m.safetensors"))
+    assert shown(reenact(picture, tmp_path / "m.safetensors")) == pytest.approx([60, 100, 140], abs=2)
+    with pytest.raises(OutputError, match="exists already"):
+        reenact(picture, file, save_template=str(tmp_path / "m.safetensors"))
+    with pytest.raises(OutputError, match="safetensors"):
+        reenact(picture, file, save_template=str(tmp_path / "m.pkl"))
+
+
+def test_templates_that_do_not_fit(tmp_path, picture):
+    other = Template(Motion.still(3, 21), Fraction(25))
+    save_template(other, tmp_path / "m.safetensors")
+    with pytest.raises(TemplateError, match=r"m\.safetensors: made for a model with 21 keypoints, this one has 1"):
+        reenact(picture, tmp_path / "m.safetensors")
+    (tmp_path / "n.safetensors").write_bytes(b"no template")
+    with pytest.raises(TemplateError, match=r"n\.safetensors"):
+        reenact(picture, tmp_path / "n.safetensors")
+    api.template(film(tmp_path / "d.mp4", [60] * 3), tmp_path / "o.safetensors", model=fake_models())
+    with pytest.raises(TemplateError, match="trim"):
+        reenact(picture, tmp_path / "o.safetensors", trim="5:")
+
+
+def test_a_picture_drives_a_picture(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "face.png")
+    models = fake_models()
+    made = talkinghead.reenact(picture, tmp_path / "face.png", tmp_path / "o.png", model=models)
+    assert models.portrait.anchors == [None] and made.frames == 1
+    assert np.array(Image.open(tmp_path / "o.png")).shape == picture.shape
+    talkinghead.reenact(picture, tmp_path / "face.png", tmp_path / "o.mp4", model=models)
+    tone(tmp_path / "a.wav", 0.4)
+    assert len(reenact(picture, tmp_path / "face.png", audio=str(tmp_path / "a.wav"))) == 10
+    with pytest.raises(OutputError, match="mp4"):
+        talkinghead.reenact(picture, film(tmp_path / "d.mp4", [60] * 3), tmp_path / "p.png", model=models)
+    assert not [file for file in tmp_path.iterdir() if file.name.endswith(".part")]
