@@ -1,0 +1,86 @@
+"""Speech encoder of the motion generator: a window of sound → features at 25 frames a second."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from audio2motion.config import FEATURE_SAMPLES
+from audio2motion.joyvasa.config import HubertSizes
+
+if TYPE_CHECKING:
+    from transformers import HubertModel
+
+_FIELD = 400  # samples that one encoder state sees
+_STRIDES = (5, 2, 2, 2, 2, 2, 2)
+
+
+def build_hubert(sizes: HubertSizes) -> HubertModel:
+    """Build the speech encoder with random weights."""
+    from transformers import HubertConfig, HubertModel
+
+    return HubertModel(
+        HubertConfig(
+            conv_dim=sizes.conv_dim,
+            conv_kernel=sizes.conv_kernel,
+            conv_stride=_STRIDES,
+            hidden_size=sizes.hidden_size,
+            num_hidden_layers=sizes.num_layers,
+            num_attention_heads=sizes.hidden_size // 64,
+            intermediate_size=sizes.feed_forward_size,
+            num_conv_pos_embeddings=sizes.position_kernel,
+            num_conv_pos_embedding_groups=sizes.position_groups,
+            # Nothing is masked when motion is generated, so the mask's learned state is not needed.
+            mask_time_prob=0.0,
+            mask_feature_prob=0.0,
+        )
+    )
+
+
+def pad_window(window: Tensor) -> Tensor:
+    """Give the encoder the samples around a window that make its states one per 320 samples.
+
+    Args:
+        window: 16 kHz mono, shape (B, N).
+
+    Returns:
+        The window, mirrored at both ends (twice over, as the published code does), shape (B, N'); 64000 → 64080.
+    """
+    samples = window.shape[1]
+    missing = math.ceil((samples // FEATURE_SAMPLES * FEATURE_SAMPLES + _FIELD - FEATURE_SAMPLES - samples) / 2)
+    if missing < 0:
+        return window
+    once = (missing // 2, missing // 2)
+    padded = F.pad(F.pad(window[:, None], once, mode="reflect"), once, mode="reflect")
+    if missing % 2:
+        padded = F.pad(padded, (1, 1), mode="replicate")
+    return padded[:, 0]
+
+
+def hear(hubert: HubertModel, window: Tensor, num_frames: int) -> Tensor:
+    """Encode windows of sound.
+
+    Args:
+        hubert: The speech encoder.
+        window: 16 kHz mono, shape (B, N).
+        num_frames: T, motion frames of the window.
+
+    Returns:
+        States at the rate of the motion, shape (B, T, hidden_size).
+
+    Source: upstream `src/modules/hubert.py`.
+    """
+    sound = hubert.feature_extractor(pad_window(window))
+    sound = _resample(sound, 2 * num_frames)
+    states = hubert.encoder(hubert.feature_projection(sound.transpose(1, 2))).last_hidden_state
+    return _resample(states.transpose(1, 2), num_frames).transpose(1, 2)
+
+
+def _resample(features: Tensor, length: int) -> Tensor:
+    """Interpolate features (B, C, L) linearly to another length."""
+    if features.shape[-1] == length:
+        return features
+    return F.interpolate(features, size=length, mode="linear", align_corners=False)

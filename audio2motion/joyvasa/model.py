@@ -1,0 +1,156 @@
+"""The motion generator: a voice in, motion of the official networks out, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from audio2motion.joyvasa.config import GenerationRules, JoyVASAConfig
+from audio2motion.joyvasa.denoiser import Denoiser
+from audio2motion.joyvasa.hearing import build_hubert, hear
+from audio2motion.joyvasa.sampler import Noise, Predictor, clamp_to_quantile, cosine_schedule, fast_steps, full_steps
+from audio2motion.joyvasa.template import MotionTemplate
+from audio2motion.joyvasa.windows import cut_windows, fade, plan_windows
+from liveportrait.motion import Motion
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a window's motion depends on.
+
+    Attributes:
+        audio: Features of the window, shape (1, T, feature_size).
+        previous_motion: Normalised motion before it, shape (1, P, D).
+        previous_audio: Features before it, shape (1, P, feature_size).
+    """
+
+    audio: Tensor
+    previous_motion: Tensor
+    previous_audio: Tensor
+
+
+class JoyVASA(nn.Module):
+    """Diffusion over windows of motion, each continuing the one before. Attribute names are the checkpoint's.
+
+    Attributes:
+        config: Sizes.
+        template: Statistics of the motion.
+        schedule: Noise per diffusion step.
+
+    Source: JoyVASA §3; upstream `src/modules/dit_talking_head.py`, DitTalkingHead.
+    """
+
+    def __init__(self, config: JoyVASAConfig, template: MotionTemplate) -> None:
+        super().__init__()
+        self.config, self.template = config, template
+        self.schedule = cosine_schedule(config.num_steps)
+        self.audio_encoder = build_hubert(config.hubert)
+        self.audio_feature_map = nn.Linear(config.hubert.hidden_size, config.feature_size)
+        self.denoising_net = Denoiser(config)
+        self.start_audio_feat = nn.Parameter(torch.randn(1, config.num_previous, config.feature_size))
+        self.start_motion_feat = nn.Parameter(torch.randn(1, config.num_previous, config.motion_size))
+        self.null_audio_feat = nn.Parameter(torch.randn(1, 1, config.feature_size))
+
+    @classmethod
+    def from_pretrained(cls, directory: str | Path) -> JoyVASA:
+        """Load the published files from a directory; see `audio2motion.joyvasa.weights.load`."""
+        from audio2motion.joyvasa.weights import load
+
+        return load(Path(directory))
+
+    @torch.inference_mode()
+    def forward(self, waveform: Tensor, *, seed: int = 0, rules: GenerationRules | None = None) -> Motion:
+        """Generate motion for a recording.
+
+        Args:
+            waveform: 16 kHz mono in [-1, 1], shape (N,), N ≥ 1.
+            seed: Decides all noise, on every device alike.
+            rules: How to generate.
+
+        Returns:
+            Motion at 25 fps for `liveportrait.compose.compose_audio`, on the CPU; K = 21.
+
+        Raises:
+            ValueError: The recording is empty or not one row, or the windows overlap too much.
+        """
+        rules = rules or GenerationRules()
+        if waveform.ndim != 1 or not waveform.is_floating_point():
+            raise ValueError(f"expected samples of shape (N,) in float32, got {tuple(waveform.shape)}")
+        plan = plan_windows(len(waveform), self.config.num_frames, self._checked(rules.overlap), rules.trim_lead)
+        generator = torch.Generator().manual_seed(seed)
+        windows = cut_windows(waveform.float(), plan, self.config.num_frames)
+        features = (self.hear(window.to(self.null_audio_feat.device)) for window in windows)
+        numbers = self.move(features, lambda shape: torch.randn(shape, generator=generator), rules)
+        pose = self.template.denormalize(numbers[0, : plan.end_frame].cpu())
+        return (pose.smoothed() if rules.smooth else pose).motion()[plan.first_frame :]
+
+    def hear(self, window: Tensor) -> Tensor:
+        """Encode windows of sound (B, 640 T) as features (B, T, feature_size)."""
+        return self.features(hear(self.audio_encoder, window, self.config.num_frames))
+
+    def features(self, states: Tensor) -> Tensor:
+        """Map the encoder's states (B, T, hidden_size) to what the denoiser hears, (B, T, feature_size)."""
+        return self.audio_feature_map(states)
+
+    def move(self, features: Iterable[Tensor], noise: Noise, rules: GenerationRules) -> Tensor:
+        """Generate normalised motion for consecutive windows.
+
+        Args:
+            features: Of each window, shape (1, T, feature_size); neighbours share `rules.overlap` frames.
+            noise: Asked once for the noise that every window starts from, then as the sampler goes.
+            rules: How to generate.
+
+        Returns:
+            Shape (1, (windows - 1) (T - overlap) + T, D).
+        """
+        stride = self.config.num_frames - self._checked(rules.overlap)
+        start = noise((1, self.config.num_frames, self.config.motion_size)).to(self.null_audio_feat)
+        before, moved = self.start_audio_feat, self.start_motion_feat
+        for audio in features:
+            done = moved.shape[1] - (rules.overlap if moved is not self.start_motion_feat else 0)
+            context = Context(audio, moved[:, done - self.config.num_previous : done], before)
+            window = list(self.sample(context, start, noise, rules))[-1]
+            shared = moved[:, done:]
+            window = torch.cat([fade(shared, window[:, : shared.shape[1]]), window[:, shared.shape[1] :]], 1)
+            moved = torch.cat([moved[:, :done], window], 1)
+            before = audio[:, stride - self.config.num_previous : stride]
+        return moved[:, self.config.num_previous :]
+
+    def sample(self, context: Context, start: Tensor, noise: Noise, rules: GenerationRules) -> Iterator[Tensor]:
+        """Sample one window; yields the state (1, T, D) after each step, the last one being the sample."""
+        predict = self._predictor(context, rules)
+        if rules.num_steps is not None:
+            return fast_steps(predict, self.schedule, start, rules.num_steps)
+        return full_steps(predict, self.schedule, start, noise, rules.flexibility)
+
+    def _predictor(self, context: Context, rules: GenerationRules) -> Predictor:
+        """Predict with guidance: without the voice and with it in one batch."""
+        audio = context.audio
+        guided = rules.guidance != 1
+        if guided:
+            audio = torch.cat([self.null_audio_feat.expand_as(audio), audio])
+        batch = len(audio)
+        previous = [part.expand(batch, -1, -1) for part in (context.previous_motion, context.previous_audio)]
+
+        def predict(x: Tensor, step: int) -> Tensor:
+            steps = torch.full((batch,), step, device=x.device)
+            clean = self.denoising_net(x.expand(batch, -1, -1), audio, *previous, steps)[:, -x.shape[1] :]
+            if rules.dynamic_threshold is not None:
+                clean = clamp_to_quantile(clean, *rules.dynamic_threshold)
+            if not guided:
+                return clean
+            deaf, hearing = clean.chunk(2)
+            return deaf + rules.guidance * (hearing - deaf)
+
+        return predict
+
+    def _checked(self, overlap: int) -> int:
+        # The frames that a window continues must be finished, and no frame may lie in three windows.
+        most = min(self.config.num_frames - self.config.num_previous, self.config.num_frames // 2)
+        if overlap > most:
+            raise ValueError(f"windows of {self.config.num_frames} frames overlap by {most} at most, not {overlap}")
+        return overlap

@@ -1,0 +1,219 @@
+"""Read the published motion generator: a checkpoint with its training arguments, and a template of statistics."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from audio2motion.config import FRAME_RATE
+from audio2motion.joyvasa.config import MOTION_SIZE, HubertSizes, JoyVASAConfig
+from audio2motion.joyvasa.denoiser import sinusoids
+from audio2motion.joyvasa.model import JoyVASA
+from audio2motion.joyvasa.sampler import cosine_schedule
+from audio2motion.joyvasa.template import load_motion_template
+from liveportrait import hub
+from liveportrait.errors import WeightsError, WeightsNotFoundError
+
+REPOSITORY = "jdh-algo/JoyVASA"
+_GENERATOR = "motion_generator/motion_generator_hubert_chinese.pt"
+_TEMPLATE = "motion_template/motion_template.pkl"
+Release = Literal["v1", "v2"]
+# The template that belongs to v2 was replaced together with its generator, and no hash of it is known.
+RELEASES: dict[Release, tuple[hub.HubFile, ...]] = {
+    "v1": (
+        hub.HubFile(_GENERATOR, "d7401b53a095eed55f4ed63470ba65a85b6f5c0fb3a1a4f936acb14a6628849c", 414_086_265),
+        hub.HubFile(_TEMPLATE, "3afc81dbb69b1cf30008ce0b457a2fdecd85dcc8bc0cd251dae73cda073e08c1", 3_141),
+    ),
+    "v2": (hub.HubFile(_GENERATOR, "9dd869329725caedf5f0c13dd383abec1e385f566d8afe2047b141f604844e80", 414_067_833),),
+}
+_ENCODERS = ("hubert_zh", "hubert_zh_ori")
+_HUBERT = "audio_encoder."
+_POSITION = f"{_HUBERT}encoder.pos_conv_embed.conv."
+# What other versions of torch call the parts of the weight-normalised convolution.
+_OLD_NAMES = {
+    f"{_POSITION}weight_g": f"{_POSITION}parametrizations.weight.original0",
+    f"{_POSITION}weight_v": f"{_POSITION}parametrizations.weight.original1",
+}
+# Parameters that only training uses.
+_UNUSED = (f"{_HUBERT}masked_spec_embed",)
+_MASK = "denoising_net.alignment_mask"
+_STEP_TABLE, _POSITION_TABLE = "denoising_net.TE.pe", "denoising_net.PE.pe"
+
+
+def load(directory: Path, release: Release | None = None) -> JoyVASA:
+    """Load the generator from a directory in the layout of its repository, or with both files side by side.
+
+    Args:
+        directory: Holds motion_generator/*.pt and motion_template/motion_template.pkl.
+        release: Which published files they must be, by SHA-256; None takes any of the same make.
+
+    Returns:
+        The model in eval mode on the CPU.
+
+    Raises:
+        WeightsNotFoundError: A file is missing.
+        WeightsError: A file is not what it should be.
+    """
+    generator, template = (_find(directory, Path(name)) for name in (_GENERATOR, _TEMPLATE))
+    for file in () if release is None else RELEASES[release]:
+        hub.check(generator if file.path == _GENERATOR else template, file)
+    arguments, tensors = read_generator(generator)
+    config = config_of(arguments, tensors, generator)
+    _check_tables(tensors, config, generator)
+    statistics = load_motion_template(template)
+    with torch.device("meta"):
+        model = JoyVASA(config, statistics)
+    _fill(model, tensors, generator)
+    return model.eval().requires_grad_(False)
+
+
+def _find(directory: Path, file: Path) -> Path:
+    for path in (directory / file, directory / file.name):
+        if path.is_file():
+            return path
+    raise WeightsNotFoundError(
+        f"{directory / file} is missing; the published file is {file} of {REPOSITORY} on the Hugging Face hub"
+    )
+
+
+def read_generator(path: Path) -> tuple[argparse.Namespace, dict[str, Tensor]]:
+    """Read a checkpoint weights-only: beside tensors it may hold a Namespace and paths, and nothing else.
+
+    Returns:
+        Training arguments, and tensors by their names in current versions of torch.
+
+    Raises:
+        WeightsError: It is damaged, asks for code, or is laid out in another way.
+    """
+    # A path becomes a pure one: the file may come from another system.
+    admitted = [argparse.Namespace, (PurePosixPath, "pathlib.PosixPath")]
+    try:
+        with torch.serialization.safe_globals(admitted):  # pyright: ignore[reportArgumentType]
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    # torch raises all of Python's file and pickle errors, and RuntimeError for a broken archive.
+    except Exception as error:
+        raise WeightsError(f"{path}: not readable as weights ({_reason(error)}); fetch the file again") from error
+    if not isinstance(content, dict) or not {"args", "model"} <= set(content):
+        raise WeightsError(f"{path}: expected a dictionary with 'args' and 'model'; this is no JoyVASA checkpoint")
+    arguments, tensors = content["args"], content["model"]
+    if not isinstance(arguments, argparse.Namespace) or not isinstance(tensors, dict):
+        found = f"{type(arguments).__name__} and {type(tensors).__name__}"
+        raise WeightsError(f"{path}: 'args' and 'model' are {found}, expected Namespace and dictionary")
+    renamed: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise WeightsError(f"{path}: key {name!r} is {type(value).__name__}, not a tensor")
+        renamed[_OLD_NAMES.get(str(name), str(name))] = value
+    return arguments, renamed
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    if asked := re.search(r"GLOBAL ([\w.]+)", text):
+        return f"it asks for {asked[1]}"
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+def config_of(arguments: argparse.Namespace, tensors: dict[str, Tensor], path: Path) -> JoyVASAConfig:
+    """Work out a checkpoint's sizes from its arguments and its tensors, which must agree.
+
+    Raises:
+        WeightsError: An argument is missing, or the tensors have other sizes.
+    """
+
+    def number(name: str) -> int:
+        value = vars(arguments).get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise WeightsError(f"{path}: argument {name!r} is {value!r}, expected a positive whole number")
+        return value
+
+    if vars(arguments).get("audio_model") not in _ENCODERS:
+        found = vars(arguments).get("audio_model")
+        raise WeightsError(f"{path}: argument 'audio_model' is {found!r}; known are {', '.join(_ENCODERS)}")
+    if number("fps") != FRAME_RATE:
+        raise WeightsError(f"{path}: argument 'fps' is {number('fps')}, expected {FRAME_RATE}")
+    if number("motion_feat_dim") < MOTION_SIZE:
+        found = number("motion_feat_dim")
+        raise WeightsError(f"{path}: argument 'motion_feat_dim' is {found}, expected at least {MOTION_SIZE}")
+    layer = "denoising_net.transformer.layers.{}.linear1.weight"
+    return JoyVASAConfig(
+        motion_size=number("motion_feat_dim"),
+        num_frames=number("n_motions"),
+        num_previous=number("n_prev_motions"),
+        feature_size=number("feature_dim"),
+        num_layers=_count(tensors, layer),
+        feed_forward_size=_shape(tensors, layer.format(0), 2, path)[0],
+        num_steps=number("n_diff_steps"),
+        hubert=_hubert_of(tensors, path),
+    )
+
+
+def _hubert_of(tensors: dict[str, Tensor], path: Path) -> HubertSizes:
+    convolution = f"{_HUBERT}feature_extractor.conv_layers.{{}}.conv.weight"
+    layer = f"{_HUBERT}encoder.layers.{{}}.feed_forward.intermediate_dense.weight"
+    kernels = [_shape(tensors, convolution.format(i), 3, path) for i in range(len(HubertSizes().conv_kernel))]
+    width, group, kernel = _shape(tensors, f"{_POSITION}parametrizations.weight.original1", 3, path)
+    if width % 64 or width % group:
+        raise WeightsError(f"{path}: key {_POSITION!r} has width {width} in groups of {group}; this is no HuBERT base")
+    return HubertSizes(
+        conv_dim=tuple(shape[0] for shape in kernels),
+        conv_kernel=tuple(shape[2] for shape in kernels),
+        hidden_size=width,
+        num_layers=_count(tensors, layer),
+        feed_forward_size=_shape(tensors, layer.format(0), 2, path)[0],
+        position_kernel=kernel,
+        position_groups=width // group,
+    )
+
+
+def _count(tensors: dict[str, Tensor], name: str) -> int:
+    count = 0
+    while name.format(count) in tensors:
+        count += 1
+    return count
+
+
+def _shape(tensors: dict[str, Tensor], name: str, num_axes: int, path: Path) -> tuple[int, ...]:
+    if name not in tensors:
+        raise WeightsError(f"{path}: key {name!r} is missing")
+    shape = tuple(tensors[name].shape)
+    if len(shape) != num_axes or 0 in shape:
+        raise WeightsError(f"{path}: key {name!r} has shape {shape}, expected {num_axes} axes")
+    return shape
+
+
+def _check_tables(tensors: dict[str, Tensor], config: JoyVASAConfig, path: Path) -> None:
+    """Compare the constants that a checkpoint may hold with ours; other ones mean another training."""
+    schedule = cosine_schedule(config.num_steps)
+    frames = config.num_previous + config.num_frames
+    expected = {f"diffusion_sched.{name}": value for name, value in vars(schedule).items()}
+    expected[_MASK] = ~torch.eye(frames, dtype=torch.bool)
+    if _POSITION_TABLE in tensors:
+        rows = tensors[_POSITION_TABLE].shape[-2] if tensors[_POSITION_TABLE].ndim > 1 else 0
+        expected[_POSITION_TABLE] = sinusoids(rows, config.feature_size)[None]
+    for name, table in expected.items():
+        found = tensors.get(name)
+        if found is None:
+            continue
+        if found.shape != table.shape or not torch.allclose(found.float(), table.float(), rtol=1e-4, atol=1e-5):
+            raise WeightsError(f"{path}: key {name!r} is not the table of {config.num_steps} steps and {frames} frames")
+
+
+def _fill(model: JoyVASA, tensors: dict[str, Tensor], path: Path) -> None:
+    """Move the tensors into the model, strictly but for tables and what only training uses."""
+    loaded = {}
+    for name, own in model.state_dict().items():
+        shape = _shape(tensors, name, own.ndim, path)
+        if shape != own.shape:
+            raise WeightsError(f"{path}: key {name!r} has shape {shape}, expected {tuple(own.shape)}")
+        loaded[name] = tensors[name].to(own.dtype)
+    tables = ("diffusion_sched.", _MASK, _STEP_TABLE, _POSITION_TABLE, *_UNUSED)
+    unknown = [name for name in tensors if name not in loaded and not name.startswith(tables)]
+    if unknown:
+        raise WeightsError(f"{path}: key {min(unknown)!r} does not belong to this network")
+    model.load_state_dict(loaded, assign=True)
