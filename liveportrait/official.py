@@ -19,8 +19,8 @@ from liveportrait.modules.motion_extractor import MotionExtractor, face_pose
 from liveportrait.modules.stitching import EyeRetargeting, LipRetargeting, Stitching
 from liveportrait.modules.warping import SourceVolume, WarpingNetwork
 from liveportrait.motion import Crop, Motion, Performance, Portrait
-from liveportrait.regions import FACE_MESH
-from liveportrait.retarget import eye_ratio, lip_ratio
+from liveportrait.regions import FACE_MESH, MESH_MOUTH_WIDTHS
+from liveportrait.retarget import eye_ratio, lip_ratio, openness
 from liveportrait.sliders import Sliders, expression_offset
 
 INPUT_SIZE = 256
@@ -82,7 +82,7 @@ class OfficialPortrait(LivePortrait):
         return next(self.parameters()).device
 
     @contextmanager
-    def _running(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Enter what the networks run under: no gradients, and the one precision.
 
         Raises:
@@ -105,7 +105,7 @@ class OfficialPortrait(LivePortrait):
 
     def encode(self, crop: Crop) -> Portrait:
         """Encode source faces (F and M), once per picture; T crops give T portraits."""
-        with self._running():
+        with self.running():
             # Upstream shrinks source crops by area, driving ones bilinearly.
             image = F.interpolate(crop.image.to(self.device), (INPUT_SIZE, INPUT_SIZE), mode="area")
             f_s = self.appearance_extractor(image).float()
@@ -115,7 +115,7 @@ class OfficialPortrait(LivePortrait):
 
     def extract(self, crop: Crop) -> Motion:
         """Read the motion of driving faces (M); T crops give T frames."""
-        with self._running():
+        with self.running():
             size = (INPUT_SIZE, INPUT_SIZE)
             image = F.interpolate(crop.image.to(self.device), size, mode="bilinear", align_corners=False)
             return self._measured(face_pose(self.motion_extractor(image)).motion, crop)
@@ -147,7 +147,7 @@ class OfficialPortrait(LivePortrait):
             x = transform_keypoints(portrait.x_c, posed)
             # Without landmarks (animals) the lips count as closed, as a source at rest is expected to be.
             lips = x.new_zeros(1, 1) if source.lip_ratio is None else source.lip_ratio
-            x = x + self.retarget_lip(x_s, lips, performance.lip_ratio)
+            x = x + self.retarget_lip(x_s, lips, performance.lip_ratio * _inner_mouth_width(portrait.crop, x))
             if source.eye_ratio is not None:
                 own = source.eye_ratio.mean(1, keepdim=True)
                 wanted = (performance.eye_openness * source.eye_ratio).mean(1, keepdim=True)
@@ -180,7 +180,7 @@ class OfficialPortrait(LivePortrait):
         """
         if x_d.ndim != 3 or x_d.shape[1:] != portrait.x_s.shape[1:] or len(portrait) not in (1, len(x_d)):
             raise ValueError(f"x_d {tuple(x_d.shape)} does not fit x_s {tuple(portrait.x_s.shape)}")
-        with self._running():
+        with self.running():
             warped = self.warping(self._source_volume(portrait.f_s), portrait.x_s.expand_as(x_d), x_d)
             return self.generator(warped.feature).float()
 
@@ -189,3 +189,13 @@ class OfficialPortrait(LivePortrait):
         if self._prepared is None or self._prepared[0] is not f_s:
             self._prepared = (f_s, self.warping.prepare(f_s))
         return self._prepared[1]
+
+
+def _inner_mouth_width(crop: Crop, like: Tensor) -> Tensor:
+    """Measure the mouth between its inner corners in units of its outer width, shape (1 or T, 1).
+
+    A performance's lip ratio is over the inner width, as the embedded model measures it, upstream's over the outer.
+    """
+    if crop.landmarks is None:
+        return like.new_ones(1, 1)
+    return openness(crop.landmarks.to(like), MESH_MOUTH_WIDTHS)

@@ -104,4 +104,7 @@ class OpennessPoints:
 
 
 LANDMARKS_203 = OpennessPoints(left_eye=(6, 18, 0, 12), right_eye=(30, 42, 24, 36), lips=(90, 102, 48, 66))
+# Upstream's mouth width runs to the outer corners of the lips.
 FACE_MESH = OpennessPoints(left_eye=(159, 145, 33, 133), right_eye=(386, 374, 362, 263), lips=(13, 14, 61, 291))
+# Inner corners of the lips over the outer ones, as `openness` takes them.
+MESH_MOUTH_WIDTHS = (78, 308, 61, 291)

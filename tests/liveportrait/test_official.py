@@ -26,11 +26,17 @@ def portrait(model: OfficialPortrait) -> Portrait:
     return model.encode(picture())
 
 
+def inner_over_outer(portrait: Portrait) -> torch.Tensor:
+    """The mouth's width between the inner corners over that between the outer ones; voices count by the inner."""
+    left, right, outer_left, outer_right = (portrait.crop.landmarks[:, i, :2] for i in (78, 308, 61, 291))
+    return ((left - right).norm(dim=1) / (outer_left - outer_right).norm(dim=1))[:, None]
+
+
 def rest(portrait: Portrait, frames: int) -> Performance:
     """A voice that asks for nothing: the lips as they are, everything else unchanged."""
     return Performance(
         expression=torch.zeros(frames, 5),
-        lip_ratio=portrait.motion.lip_ratio.expand(frames, 1),
+        lip_ratio=(portrait.motion.lip_ratio / inner_over_outer(portrait)).expand(frames, 1),
         eye_openness=torch.ones(frames, 2),
         gaze_deg=torch.zeros(frames, 2),
         rotation=torch.eye(3).repeat(frames, 1, 1),
@@ -179,7 +185,8 @@ def test_a_voice_that_asks_for_nothing(model: OfficialPortrait, portrait: Portra
 def test_a_voice_opens_the_lips_through_r_lip(model: OfficialPortrait, portrait: Portrait):
     wanted = torch.tensor([[0.0], [0.2], [0.4]])
     x_d = model.perform(portrait, replace(rest(portrait, 3), lip_ratio=wanted))
-    moved = model.retarget_lip(portrait.x_s, portrait.motion.lip_ratio, wanted)
+    target = wanted * inner_over_outer(portrait)
+    moved = model.retarget_lip(portrait.x_s, portrait.motion.lip_ratio, target)
     torch.testing.assert_close(x_d, model.stitching(portrait.x_s, portrait.x_s + moved), atol=1e-5, rtol=0)
     assert (x_d[0] - x_d[2]).abs().max() > 1e-3
 
