@@ -104,7 +104,7 @@ def fast_steps(predict: Predictor, schedule: Schedule, x: Tensor, num_steps: int
     """
     if not 1 <= num_steps <= len(schedule):
         raise ValueError(f"the fast sampler takes 1 to {len(schedule)} steps, not {num_steps}")
-    steps = [round(step) for step in torch.linspace(len(schedule), 0, num_steps + 1).tolist()]
+    steps = [*_spaced(len(schedule), num_steps), 0]
     bars = schedule.alpha_bars.double()
     scale, spread = bars.sqrt(), (1 - bars).sqrt()
     log_ratio = (scale / spread.clamp(min=1e-12)).log()
@@ -122,6 +122,17 @@ def fast_steps(predict: Predictor, schedule: Schedule, x: Tensor, num_steps: int
         x = ratio * x - float(scale[then]) * math.expm1(-stride) * target
         earlier = (clean, stride)
         yield x
+
+
+def _spaced(last: int, count: int) -> list[int]:
+    """Choose steps from the last one down to 1, denser where there is little noise left.
+
+    Evenly spaced ones stop far above step 1, and what the last steps would still correct is lost.
+    """
+    if count == 1:
+        return [last]
+    curve = [1 + (last - 1) * (1 - i / (count - 1)) ** 1.5 for i in range(count)]
+    return [max(count - i, round(step)) for i, step in enumerate(curve)]
 
 
 def clamp_to_quantile(clean: Tensor, quantile: float, least: float, most: float) -> Tensor:

@@ -190,11 +190,11 @@ def test_the_full_sampler_draws_from_the_distribution():
 def test_the_fast_sampler_nears_the_exact_answer():
     start = torch.randn(1, 500, 2, generator=torch.Generator().manual_seed(0))
     away = {}
-    for steps in (1, 5, 10, 25):
+    for steps in (1, 5, 8, 10):
         *_, sample = fast_steps(gaussian, cosine_schedule(50), start, steps)
         away[steps] = float((sample - solved(start)).square().mean().sqrt()) / SPREAD
-    assert away[1] > away[5] > away[10] > away[25]
-    assert away[10] < 0.2
+    assert away[1] > 0.5
+    assert max(away[5], away[8], away[10]) < 0.05
 
 
 @pytest.mark.parametrize("steps", [1, 5, 10, 50])
@@ -204,22 +204,24 @@ def test_the_fast_sampler_asks_the_network_once_per_step(steps):
     assert len(asked) == steps
     assert asked[0] == 50
     assert asked == sorted(set(asked), reverse=True)
+    assert steps == 1 or asked[-1] == 1
 
 
 @pytest.mark.slow
-def test_the_fast_sampler_is_nearer_than_another_seed():
-    """On stand-in weights of the real size, 8 steps are nearer to 50 without noise than two seeds are to each other."""
+def test_the_fast_sampler_ends_near_the_full_one():
+    """On stand-in weights of the real size and the same initial noise; in standard deviations of the sample."""
     net = model("v2", slim=True)
+    audio = torch.randn(1, 100, 256, generator=torch.Generator().manual_seed(9))
+    context = Context(audio, net.start_motion_feat, net.start_audio_feat)
 
-    def drawn(seed: int, num_steps: int | None) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        audio = torch.randn(1, 100, 256, generator=torch.Generator().manual_seed(9))
+    def drawn(num_steps: int | None) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
         start = torch.randn(1, 100, 73, generator=generator)
-        context = Context(audio, net.start_motion_feat, net.start_audio_feat)
         rules = GenerationRules(num_steps=num_steps)
-        noise = lambda shape: torch.randn(shape, generator=generator)  # noqa: E731
         with torch.inference_mode():
-            return list(net.sample(context, start, noise, rules))[-1]
+            *_, sample = net.sample(context, start, lambda s: torch.randn(s, generator=generator), rules)
+        return sample
 
-    exact = drawn(0, 50)
-    assert (drawn(0, 8) - exact).norm() < (drawn(1, None) - drawn(0, None)).norm()
+    full = drawn(None)
+    for steps, limit in ((5, 0.03), (8, 0.01), (10, 0.008)):
+        assert (drawn(steps) - full).square().mean().sqrt() / full.std() < limit
