@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from itertools import tee
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import av
 import measures
 import numpy as np
+import soundfile
+import torch
 from numpy.typing import NDArray
 
 import talkinghead
 from talkinghead.face import FaceTracker
-from talkinghead.media.audio import stream_mono_16k
+from talkinghead.media.audio import MODEL_RATE, stream_mono_16k
 from talkinghead.media.video import read_frames
 
 FRAME_SAMPLES = 640  # at 16 kHz and 25 frames a second
@@ -24,13 +27,13 @@ STILL_BORDER = 0.06  # share of the picture at each side that must not move
 
 
 def speak_clip(clip: Path, model: str, seed: int) -> dict[str, float] | None:
-    """Judge one clip; None if it has no sound.
+    """Judge one clip; None if it has no sound. A quiet second is put after its sound, to see the mouth close.
 
     Returns:
         Pearson correlation of lip opening and width with the real lips at lag 0; best lag in frames (positive:
-        generated lips come late); ratio of the spreads; shares of silent frames with closed lips (NaN without
-        silence); blinks per minute; spread of the nose's position over the inter-ocular distance; mean change of the
-        border from frame to frame in grey levels.
+        generated lips come late); ratio of the spreads; share of silent frames with closed lips; blinks per minute;
+        spread of the nose's position over the inter-ocular distance; mean change of the border from frame to frame in
+        grey levels.
     """
     with av.open(str(clip)) as container:
         if not container.streams.audio:
@@ -38,17 +41,19 @@ def speak_clip(clip: Path, model: str, seed: int) -> dict[str, float] | None:
     truth = list(tracked(frame.picture for frame in read_frames(clip)))
     first = next(iter(read_frames(clip))).picture
     options = talkinghead.Options(motion=talkinghead.MotionOptions(seed=seed))
-    border: list[float] = []
-    shown, watched = tee(talkinghead.speak(first, clip, options=options, model=model))
-    spoken = []
-    for points, change in zip(tracked(shown), border_changes(watched), strict=False):
-        spoken.append(points)
-        border.append(change)
-    keep = [n for n in range(min(len(truth), len(spoken))) if truth[n] is not None and spoken[n] is not None]
-    if len(keep) < measures.MIN_FRAMES:
+    with tempfile.TemporaryDirectory() as folder:
+        voice = Path(folder) / "voice.wav"
+        samples = torch.cat([*stream_mono_16k(clip), torch.zeros(MODEL_RATE)]).numpy()
+        soundfile.write(voice, samples, MODEL_RATE)
+        shown, watched = tee(talkinghead.speak(first, voice, options=options, model=model))
+        pairs = list(zip(tracked(shown), border_changes(watched), strict=True))
+    spoken, border = [points for points, _ in pairs], [change for _, change in pairs]
+    both = [n for n in range(min(len(truth), len(spoken))) if truth[n] is not None and spoken[n] is not None]
+    seen = [n for n in range(len(spoken)) if spoken[n] is not None]
+    if len(both) < measures.MIN_FRAMES:
         return None
-    real, mine = (np.stack([track[n] for n in keep]) for track in (truth, spoken))
-    return lip_figures(mine, real) | life_figures(mine, silence(clip)[keep], border)
+    lips = lip_figures(np.stack([spoken[n] for n in both]), np.stack([truth[n] for n in both]))
+    return lips | life_figures(np.stack([spoken[n] for n in seen]), silence(samples)[seen], border)
 
 
 def tracked(pictures: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32] | None]:
@@ -80,11 +85,10 @@ def life_figures(mine: NDArray[np.float32], quiet: NDArray[np.bool_], border: li
     }
 
 
-def silence(clip: Path) -> NDArray[np.bool_]:
-    """Tell which frames lie in silence: quiet themselves and all around."""
-    samples = np.concatenate([chunk.numpy() for chunk in stream_mono_16k(clip)])
-    samples = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
-    level = 10 * np.log10(np.square(samples).mean(1) + 1e-10)
+def silence(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell which frames of 16 kHz sound lie in silence: quiet themselves and all around."""
+    frames = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
+    level = 10 * np.log10(np.square(frames).mean(1) + 1e-10)
     loud = level > max(level.max() + QUIET_DB, -70.0)
     return np.convolve(loud, np.ones(2 * QUIET_RUN + 1), "same") == 0
 

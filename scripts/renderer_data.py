@@ -17,6 +17,7 @@ from liveportrait.mini.face_model import lip_ratio
 from liveportrait.mini.raster import pixel_grid
 
 SIDE = 256
+CANDIDATES = 5  # frames from which the most open mouth is picked
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class PairSampler:
     The draw of step n depends on the seed and n alone, so a resumed training sees what it would have seen.
     """
 
-    def __init__(self, clips: ClipSet, twins: list[int], seed: int) -> None:
-        self.clips, self.twins, self.seed = clips, twins, seed
+    def __init__(self, clips: ClipSet, twins: list[int], seed: int, open_share: float = 0.5) -> None:
+        self.clips, self.twins, self.seed, self.open_share = clips, twins, seed, open_share
         total: dict[str, int] = {}
         for who, (start, end) in zip(clips.identities, clips.bounds, strict=True):
             total[who] = total.get(who, 0) + end - start
@@ -109,13 +110,12 @@ class PairSampler:
         return pictures[:size], points[:size], pictures[size:], points[size:]
 
     def _pair(self, clip: int, random: torch.Generator) -> tuple[int, int]:
+        """Draw a source and a driving frame of a clip: at random, or with the most open mouth of a few driving."""
         start, end = self.clips.bounds[clip]
-        openness = self.openness[start:end]
-        source = torch.rand(len(openness), generator=random)
-        driving = torch.rand(len(openness), generator=random)
-        if torch.rand((), generator=random) < 0.5:
-            source, driving = source - 2 * openness, driving + 2 * openness
-        return start + int(source.argmax()), start + int(driving.argmax())
+        drawn = torch.randint(start, end, (CANDIDATES,), generator=random)
+        if torch.rand((), generator=random) < self.open_share:
+            return int(drawn[0]), int(drawn[self.openness[drawn].argmax()])
+        return int(drawn[0]), int(drawn[1])
 
     def _augment(self, pictures: Tensor, points: Tensor, size: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Flip, turn, zoom and recolour; a pair shares its draw."""

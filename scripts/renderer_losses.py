@@ -35,19 +35,20 @@ def flow_loss(warped: Tensor, target: Tensor, residual: Tensor) -> Tensor:
     )
 
 
-def paint_loss(painted: Painted, target: Tensor, occlusion_weight: float) -> Tensor:
+def paint_loss(painted: Painted, target: Tensor, hole_weight: float, occlusion_weight: float) -> Tensor:
     """Error of the finished patch, heavier inside mouth or eye, and a price on paint where warping would do.
 
     Args:
         painted: Result of the painter.
         target: The driving picture's patch, shape (T, 3, S, S).
+        hole_weight: How much more the inside counts.
         occlusion_weight: Price of painting outside mouth or eye.
     """
     hole = F.max_pool2d(painted.masks[:, :1], 7, 1, 3)
-    weight = 1 + 3 * hole
+    weight = 1 + hole_weight * hole
     blended = ((painted.blended - target).abs() * weight).mean() + gradient_l1(painted.blended, target, weight)
     color = ((painted.color - target).abs() * hole).mean()
-    return blended + 0.5 * color + occlusion_weight * (painted.occlusion * (1 - hole)).mean()
+    return blended + color + occlusion_weight * (painted.occlusion * (1 - hole)).mean()
 
 
 class PatchDiscriminator(nn.Module):
@@ -56,9 +57,7 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, inputs: int, channels: int = 32) -> None:
         super().__init__()
         widths = [inputs, channels, 2 * channels, 4 * channels]
-        self.layers = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise(widths)
-        )
+        self.layers = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise(widths))
         self.verdict = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
 
     def forward(self, patch: Tensor, masks: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +36,8 @@ from liveportrait.mini.patches import patch_points, sample
 from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, Painted, resize_flow
 from liveportrait.mini.validation import mirror_order, self_reenactment
 
+Gradients = Sequence[Tensor | None]
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -50,24 +54,32 @@ class TrainConfig:
         occlusion_weight: Price of paint where warping would do.
         average: Decay of the weight average that ships.
         flow_picture: Side of the pictures that judge the flow.
+        flow_every: Train the flow on every so many steps only; it learns faster than the painter.
+        hole_weight: How much more the inside of mouth and eyes counts than the skin around them.
+        open_share: Share of pairs whose driving mouth is the most open of a few.
         validate_every: Steps between validations and checkpoints.
         bfloat16: Run the networks in bfloat16.
+        threads: Shares of a batch that are computed side by side, each by one processor core.
         seed: Of everything.
         device: Where to train.
     """
 
-    steps: int = 9000
+    steps: int = 5000
     batch: int = 12
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
     warmup: int = 100
-    adversarial_start: int = 4500
+    adversarial_start: int = 2500
     adversarial_weight: float = 0.02
     matching: float = 10.0
-    occlusion_weight: float = 0.05
+    occlusion_weight: float = 0.004
     average: float = 0.998
     flow_picture: int = 128
-    validate_every: int = 500
+    flow_every: int = 4
+    hole_weight: float = 7.0
+    open_share: float = 0.7
+    validate_every: int = 250
     bfloat16: bool = True
+    threads: int = 2
     seed: int = 0
     device: str = "cpu"
 
@@ -75,7 +87,7 @@ class TrainConfig:
 SETTINGS = {
     "cpu": TrainConfig(),
     "gpu": TrainConfig(
-        steps=60_000, batch=64, adversarial_start=20_000, average=0.9995, validate_every=1000, device="cuda"
+        steps=60_000, batch=64, adversarial_start=20_000, average=0.9995, validate_every=1000, threads=1, device="cuda"
     ),
 }
 
@@ -97,9 +109,10 @@ class Trainer:
         self.renderer.face.load_state_dict(face)
         self.renderer.precision = torch.bfloat16 if config.bfloat16 else torch.float32
         self.judges = nn.ModuleList(PatchDiscriminator(3 + kind.num_masks) for kind, _ in self.renderer.patches()[:2])
-        self.sampler = PairSampler(train, mirror_order(self.renderer.face.mean), config.seed)
+        self.sampler = PairSampler(train, mirror_order(self.renderer.face.mean), config.seed, config.open_share)
         for module in (self.renderer, self.judges):
             module.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pool = ThreadPoolExecutor(config.threads)
         self.average = {name: value.clone() for name, value in self.renderer.state_dict().items()}
         rate = config.learning_rate
         self.painter_steps = torch.optim.Adam(self.renderer.parameters(), rate, betas=(0.9, 0.99))
@@ -133,42 +146,51 @@ class Trainer:
         return loss, [painted for _, painted in results], real
 
     def train_step(self) -> dict[str, float]:
-        """Draw a batch and update everything once."""
+        """Draw a batch, share it among the threads, and update everything once."""
         config = self.config
         for group in self.painter_steps.param_groups + self.judge_steps.param_groups:
             group["lr"] = self.rate()
-        batch = [part.to(config.device) for part in self.sampler.batch(self.step, config.batch)]
-        flow, painted, real = self.forward(*batch)
-        losses = {"flow": flow}
-        for name, patch, target in zip(("mouth", "left", "right"), painted, real, strict=True):
-            losses[name] = paint_loss(patch, target, config.occlusion_weight)
-        total = sum(losses.values())
-        if self.step >= config.adversarial_start:
-            with torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16):
-                losses["judge"] = self.judge_step(painted, real)
-                for judge, patch, target in self.judged(painted, real):
-                    total = total + config.adversarial_weight * adversarial_loss(judge, patch, target, config.matching)
-        self.painter_steps.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(self.renderer.parameters(), 1.0)
-        self.painter_steps.step()
+        batch = self.sampler.batch(self.step, config.batch)
+        shares = zip(*(part.to(config.device).chunk(config.threads) for part in batch), strict=True)
+        self.refresh_judges()
+        results = list(self.pool.map(self.gradients, shares))
+        for modules, optimiser, which in ((self.renderer, self.painter_steps, 1), (self.judges, self.judge_steps, 2)):
+            for parameter, *found in zip(modules.parameters(), *(result[which] for result in results), strict=True):
+                parameter.grad = None if found[0] is None else sum(found) / len(found)  # type: ignore[assignment]
+            nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
+            optimiser.step()
         for name, value in self.renderer.state_dict().items():
             self.average[name].lerp_(value, 1 - min(config.average, (1 + self.step) / (10 + self.step)))
         self.step += 1
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return {name: sum(result[0][name] for result in results) / len(results) for name in results[0][0]}
 
-    def judged(self, painted: list[Painted], real: list[Tensor]) -> list[tuple[PatchDiscriminator, Painted, Tensor]]:
-        """Pair patches with their judges; both eyes share one."""
-        return list(zip([self.judges[0], self.judges[1], self.judges[1]], painted, real, strict=True))  # type: ignore
+    def gradients(self, share: tuple[Tensor, ...]) -> tuple[dict[str, float], Gradients, Gradients]:
+        """Find the losses of a share of the batch and their gradients for the renderer and for the judges."""
+        config = self.config
+        flow, painted, real = self.forward(*share)
+        losses = {"flow": flow}
+        for name, patch, target in zip(("mouth", "left", "right"), painted, real, strict=True):
+            losses[name] = paint_loss(patch, target, config.hole_weight, config.occlusion_weight)
+        total, judge_gradients = sum(losses.values()), [None] * len(list(self.judges.parameters()))
+        if self.step >= config.adversarial_start:
+            judged = list(zip([self.judges[0], self.judges[1], self.judges[1]], painted, real, strict=True))
+            with torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16):
+                losses["judge"] = sum(discriminator_loss(*one) for one in judged)  # type: ignore[arg-type]
+                persuading = sum(adversarial_loss(*one, config.matching) for one in judged)  # type: ignore[arg-type]
+            judge_gradients = torch.autograd.grad(losses["judge"], list(self.judges.parameters()))
+            total = total + config.adversarial_weight * persuading
+        gradients = torch.autograd.grad(total, list(self.renderer.parameters()), allow_unused=True)  # type: ignore
+        return {name: float(value.detach()) for name, value in losses.items()}, gradients, judge_gradients
 
-    def judge_step(self, painted: list[Painted], real: list[Tensor]) -> Tensor:
-        """Update the judges."""
-        loss = sum(discriminator_loss(*judged) for judged in self.judged(painted, real))
-        self.judge_steps.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[union-attr]
-        self.judge_steps.step()
-        self.judge_steps.zero_grad(set_to_none=True)
-        return loss.detach()  # type: ignore[union-attr]
+    @torch.no_grad()
+    def refresh_judges(self) -> None:
+        """Take one power iteration of the judges' spectral norms here, so that the threads only read them."""
+        self.judges.train()
+        for judge, (kind, _) in zip(self.judges, self.renderer.patches()[:2], strict=True):
+            judge(
+                *(torch.zeros(1, count, kind.size, kind.size).to(self.config.device) for count in (3, kind.num_masks))
+            )
+        self.judges.eval()
 
     def averaged(self) -> MiniRenderer:
         """Return the renderer with the averaged weights, for validation and export."""
@@ -222,6 +244,8 @@ def main(
 ) -> None:
     """Train, resume or export."""
     config, begin = override(SETTINGS[setting], change), time.monotonic()
+    if config.device == "cpu":
+        torch.set_num_threads(1 if config.threads > 1 else torch.get_num_threads())
     run.mkdir(parents=True, exist_ok=True)
     train = load_clips(data, "train", run.parent / "cache", permissive_only=True)
     validation = load_clips(data, "val", run.parent / "cache", permissive_only=False)

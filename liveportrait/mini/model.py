@@ -13,6 +13,7 @@ from torch import Tensor
 
 from liveportrait.errors import WeightsError
 from liveportrait.following import FollowRules
+from liveportrait.mini.edit import edit
 from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
 from liveportrait.mini.follow import follow, rest_of_picture
 from liveportrait.mini.patches import paste_patch, sample
@@ -22,6 +23,7 @@ from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, resi
 from liveportrait.mini.thin_plate import backward_flow
 from liveportrait.model import LivePortrait
 from liveportrait.motion import Crop, Motion, Performance, Portrait
+from liveportrait.sliders import Sliders
 
 EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
 
@@ -92,6 +94,11 @@ class MiniLivePortrait(LivePortrait):
         return follow(face, portrait.motion, driving, rest, rules)
 
     @torch.no_grad()
+    def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
+        """Move what the sliders name, and what moves with it."""
+        return edit(self.renderer.face, portrait.motion, sliders)
+
+    @torch.no_grad()
     def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:
         """Warp the source along the flow and paint mouth and eyes over it."""
         count, renderer = len(x_d), self.renderer
@@ -100,7 +107,7 @@ class MiniLivePortrait(LivePortrait):
         flow, _ = renderer.backward_flow(small, portrait.x_s.expand(count, -1, -1), x_d)
         crops = sample(image, resize_flow(flow, *image.shape[2:]))
         for frame, painted in renderer.paint(image, self._unpack(portrait.f_s, count), flow, x_d):
-            paste_patch(crops, frame, painted.color, painted.occlusion)
+            paste_patch(crops, frame, painted.change)
         return crops.clamp_(0, 1)
 
     @torch.no_grad()

@@ -74,7 +74,8 @@ def patch_frame(kind: PatchKind, pose: Pose) -> Tensor:
 
 def patch_points(frame: Tensor, size: int) -> Tensor:
     """Return the crop positions of a patch's pixels, shape (T, size, size, 2)."""
-    return _affine(frame, pixel_grid(size, size).to(frame))
+    grid = pixel_grid(size, size).to(frame)
+    return torch.einsum("tij,hwj->thwi", frame[:, :, :2], grid) + frame[:, None, None, :, 2]
 
 
 def to_patch(frame: Tensor, points: Tensor) -> Tensor:
@@ -119,20 +120,15 @@ def sample(picture: Tensor, positions: Tensor) -> Tensor:
     return F.grid_sample(picture, positions, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _affine(frame: Tensor, grid: Tensor) -> Tensor:
-    return torch.einsum("tij,...j->t...i", frame[:, :, :2], grid) + frame[:, :, 2].reshape(
-        -1, *[1] * (grid.dim() - 1), 2
-    )
+def paste_patch(crop: Tensor, frame: Tensor, change: Tensor) -> None:
+    """Add what the painter changed to warped crops, in place and only inside the patches' box.
 
-
-def paste_patch(crop: Tensor, frame: Tensor, color: Tensor, occlusion: Tensor) -> None:
-    """Blend painted patches into crops, in place and only inside their box.
+    The change is as coarse as the patch; the crop keeps the finer detail of the warped picture underneath.
 
     Args:
-        crop: Pictures to paint on, shape (T, 3, H, W).
+        crop: Warped pictures, shape (T, 3, H, W).
         frame: The patch's place in each, shape (T, 2, 3).
-        color: Patch colours, shape (T, 3, S, S).
-        occlusion: Share of the patch, shape (T, 1, S, S).
+        change: Finished patch minus warped patch, zero at the border, shape (T, 3, S, S).
     """
     height, width = crop.shape[2:]
     reach = frame[:, :, :2].abs().sum(-1)
@@ -142,7 +138,4 @@ def paste_patch(crop: Tensor, frame: Tensor, color: Tensor, occlusion: Tensor) -
     if right <= left or bottom <= top:
         return
     pixels = pixel_grid(height, width)[top:bottom, left:right].to(frame).expand(len(crop), -1, -1, -1)
-    layer = F.grid_sample(torch.cat([color, occlusion], 1), to_patch(frame, pixels), align_corners=False)
-    box = crop[:, :, top:bottom, left:right]
-    # Outside the patch both layers are zero, and inside its fading edge the colour was not multiplied.
-    box.lerp_(layer[:, :3], layer[:, 3:])
+    crop[:, :, top:bottom, left:right] += F.grid_sample(change, to_patch(frame, pixels), align_corners=False)

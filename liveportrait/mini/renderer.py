@@ -72,9 +72,14 @@ class Painted:
     masks: Tensor
 
     @property
+    def change(self) -> Tensor:
+        """What the paint adds to the warped patch."""
+        return self.occlusion * (self.color - self.warped)
+
+    @property
     def blended(self) -> Tensor:
         """The finished patch."""
-        return torch.lerp(self.warped, self.color, self.occlusion)
+        return self.warped + self.change
 
 
 class PatchPainter(nn.Module):

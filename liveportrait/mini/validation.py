@@ -76,5 +76,5 @@ def render_both(renderer: MiniRenderer, source: Tensor, x_s: Tensor, x_d: Tensor
     flow, prior = renderer.backward_flow(small, x_s, x_d)
     full = sample(source, resize_flow(flow, side, side))
     for place, painted in renderer.paint(source, features, flow, x_d):
-        paste_patch(full, place, painted.color, painted.occlusion)
+        paste_patch(full, place, painted.change)
     return full, sample(source, resize_flow(prior, side, side))

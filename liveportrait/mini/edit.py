@@ -1,0 +1,92 @@
+"""Edit one face by hand with the embedded model: what a slider moves spreads as faces in the training tracks move."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from liveportrait.following import in_head_frame
+from liveportrait.keypoints import euler_degrees, rotation_matrix
+from liveportrait.mini.face_model import FaceModel, eye_ratio
+from liveportrait.mini.regions import (
+    LEFT_BROW,
+    LEFT_IRIS,
+    LEFT_LID_PAIRS,
+    LIP_PAIRS,
+    MOUTH_CORNERS,
+    RIGHT_BROW,
+    RIGHT_IRIS,
+    rows,
+)
+from liveportrait.motion import Motion
+from liveportrait.sliders import RANGES, Sliders
+
+EYEBALL_RADIUS = 0.17
+SMILE_OUT, SMILE_UP = 0.07, 0.06
+"""How far one unit of smile moves the corners of the mouth, in the head frame, where an eye is 0.44 wide."""
+BROWS_UP = 0.12
+"""How far the brows rise at the end of their slider."""
+FIRMNESS = 0.02
+"""How closely the points that a slider names have to follow, against a likely shape of the whole face."""
+WIDEST_EYE = 2.0
+
+
+def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
+    """Pose one face as the sliders say; pout, purse, grin and mouth are the official models' and do nothing here.
+
+    Args:
+        face: What the model knows about faces.
+        source: The face's own motion, one frame.
+        sliders: The edit; its gaze is in degrees to the right, and in half degrees up.
+
+    Returns:
+        x_d, shape (1, K, 3).
+    """
+    head = face.mean + in_head_frame(source)
+    moved = head + _smile(face, sliders.smile) + _brows(face, sliders.eyebrow / RANGES["eyebrow"][1])
+    if sliders.lip_ratio is not None:
+        moved = moved + face.move_lips(moved, _lip_gaps(moved, sliders.lip_ratio))
+    moved = moved + face.move_lids(moved, _lid_gaps(face, head, sliders))
+    gaze = torch.deg2rad(head.new_tensor([sliders.gaze_x, -sliders.gaze_y / 2])).sin() * EYEBALL_RADIUS
+    moved[:, rows(LEFT_IRIS + RIGHT_IRIS), :2] += gaze
+    added = (sliders.pitch_deg, sliders.yaw_deg, sliders.roll_deg)
+    angles = [own + more for own, more in zip(euler_degrees(source.rotation), added, strict=True)]
+    shift = source.translation + source.translation.new_tensor([-sliders.move_x, sliders.move_y, 0.0])
+    flat = shift * shift.new_tensor([1.0, 1.0, 0.0])
+    return sliders.zoom * source.scale[:, None] * (moved @ rotation_matrix(*angles)) + flat[:, None]
+
+
+def _smile(face: FaceModel, amount: float) -> Tensor:
+    target = face.mean.new_tensor([[-SMILE_OUT, -SMILE_UP, 0.0], [SMILE_OUT, -SMILE_UP, 0.0]]) * amount
+    return _spread(face.expression_basis[: face.num_mouth], MOUTH_CORNERS, target)
+
+
+def _brows(face: FaceModel, amount: float) -> Tensor:
+    points = LEFT_BROW + RIGHT_BROW
+    target = face.mean.new_tensor([0.0, -BROWS_UP * amount, 0.0]).expand(len(points), 3)
+    return _spread(face.expression_basis[face.num_mouth :], points, target)
+
+
+def _spread(basis: Tensor, points: tuple[int, ...], target: Tensor) -> Tensor:
+    """Return the most likely displacement (1, K, 3) in a basis (C, K, 3) that moves some points to a target."""
+    named = basis[:, rows(points)].flatten(1)
+    normal = named @ named.T / FIRMNESS**2 + torch.eye(len(basis), device=basis.device)
+    coefficients = torch.linalg.solve(normal, named @ target.flatten() / FIRMNESS**2)
+    return torch.einsum("c,ckd->kd", coefficients, basis)[None]
+
+
+def _lip_gaps(head: Tensor, ratio: float) -> Tensor:
+    """Return the inner lips' gaps of a mouth that is open like an ellipse, shape (1, pairs)."""
+    left, right = (head[:, row, 0] for row in rows(MOUTH_CORNERS))
+    upper = head[:, rows(tuple(pair[0] for pair in LIP_PAIRS)), 0]
+    along = 2 * (upper - left[:, None]) / (right - left)[:, None].clamp_min(1e-3) - 1
+    return ratio * (right - left)[:, None] * (1 - along.square()).clamp_min(0).sqrt()
+
+
+def _lid_gaps(face: FaceModel, head: Tensor, sliders: Sliders) -> Tensor:
+    """Return the lids' gaps to reach, shape (1, 2 · pairs)."""
+    factor = torch.ones_like(eye_ratio(head))
+    if sliders.eye_ratio is not None:
+        factor = (sliders.eye_ratio / eye_ratio(head).clamp_min(1e-3)).clamp(max=WIDEST_EYE)
+    factor = factor * factor.new_tensor([[1 - sliders.wink / RANGES["wink"][1], 1.0]])
+    return face.lid_gaps(head) * factor.repeat_interleave(len(LEFT_LID_PAIRS), 1)
