@@ -15,3 +15,7 @@ class WeightsError(PortraitError, ValueError):
 
 class TemplateError(PortraitError, ValueError):
     """A motion template cannot be read or belongs to another model."""
+
+
+class LandmarksNeededError(PortraitError, ValueError):
+    """How far lips or eyes are open was asked for, and nothing measured it."""

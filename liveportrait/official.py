@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from liveportrait.config import PRECISIONS, OfficialConfig, Precision
 from liveportrait.errors import PortraitError
+from liveportrait.following import FollowRules
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.model import LivePortrait
 from liveportrait.modules.appearance import AppearanceExtractor
@@ -19,9 +20,10 @@ from liveportrait.modules.motion_extractor import MotionExtractor, face_pose
 from liveportrait.modules.stitching import EyeRetargeting, LipRetargeting, Stitching
 from liveportrait.modules.warping import SourceVolume, WarpingNetwork
 from liveportrait.motion import Crop, Motion, Performance, Portrait
+from liveportrait.official_follow import follow, follow_animal
 from liveportrait.regions import FACE_MESH, MESH_MOUTH_WIDTHS
 from liveportrait.retarget import eye_ratio, lip_ratio, openness
-from liveportrait.sliders import Sliders, expression_offset
+from liveportrait.sliders import Sliders, edit, expression_offset
 
 INPUT_SIZE = 256
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -164,6 +166,19 @@ class OfficialPortrait(LivePortrait):
         )
         x, y = (gaze_deg * gaze_deg.new_tensor([_GAZE_X_PER_DEGREE, _GAZE_Y_PER_DEGREE]))[..., None, None].unbind(1)
         return x.clamp(min=0) * right - x.clamp(max=0) * left + y * up
+
+    def follow(self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: FollowRules) -> Tensor:
+        """Turn a driver's motion into this portrait's keypoints x_d, shape (T, K, 3); see `official_follow`."""
+        with torch.inference_mode():
+            driving = driving.to(portrait.x_s.device)
+            if not self.needs_landmarks and anchor is not None:
+                return follow_animal(self, portrait, driving, anchor, rules)
+            return follow(self, portrait, driving, anchor, rules)
+
+    def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
+        """Turn an edit by hand into this portrait's keypoints x_d, shape (1, K, 3)."""
+        with torch.inference_mode():
+            return edit(self, portrait.x_c, portrait.motion, sliders, stitching=True)
 
     def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:
         """Render driving keypoints (W and G).

@@ -88,6 +88,10 @@ OFFICIAL = Regions(
 )
 
 
+# Rows of the expression that raise and knit the brows; upstream's sliders move them.
+OFFICIAL_BROWS = (1, 2)
+
+
 @dataclass(frozen=True)
 class OpennessPoints:
     """Landmarks that measure openness: (upper, lower, left end, right end) of each opening.

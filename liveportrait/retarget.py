@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from liveportrait.compose import MotionRules, compose
+from liveportrait.errors import LandmarksNeededError
 from liveportrait.hull import hull_volume
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.motion import Motion
@@ -109,7 +110,7 @@ def retarget(
         x_d, shape (T, K, 3).
 
     Raises:
-        ValueError: A rule needs openness ratios that a motion does not have.
+        LandmarksNeededError: A rule needs openness ratios that a motion does not have.
 
     Source: LivePortrait §3.3; upstream `src/live_portrait_pipeline.py`, execute.
     """
@@ -159,7 +160,7 @@ def _normalise(model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, rules:
 def _ratio(motion: Motion, name: str) -> Tensor:
     value = getattr(motion, name)
     if value is None:
-        raise ValueError(f"this motion has no {name}; it was read without landmarks")
+        raise LandmarksNeededError(f"this motion has no {name}; it was read without landmarks")
     return value
 
 

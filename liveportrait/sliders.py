@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from liveportrait.errors import LandmarksNeededError
 from liveportrait.keypoints import euler_degrees, rotation_matrix, transform_keypoints
 from liveportrait.motion import Motion
 from liveportrait.regions import Regions
@@ -146,7 +147,7 @@ def edit(model: Retargeter, x_c: Tensor, source: Motion, sliders: Sliders, stitc
         x_d, shape (1, 21, 3).
 
     Raises:
-        ValueError: An openness is asked for and the source has no ratios.
+        LandmarksNeededError: An openness is asked for and the source has no ratios.
 
     Source: upstream `src/gradio_pipeline.py`, execute_image_retargeting.
     """
@@ -214,5 +215,5 @@ def silence(model: Retargeter, x_c: Tensor, source: Motion, regions: Regions) ->
 
 def _needed(ratio: Tensor | None) -> Tensor:
     if ratio is None:
-        raise ValueError("openness was asked for, but this source was read without landmarks")
+        raise LandmarksNeededError("openness was asked for, but this source was read without landmarks")
     return ratio
