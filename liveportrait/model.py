@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from liveportrait.errors import PortraitError
 from liveportrait.following import FollowRules
 from liveportrait.motion import Crop, Motion, Performance, Portrait
+from liveportrait.sliders import Sliders
 
 
 class LivePortrait(nn.Module):
@@ -74,6 +75,14 @@ class LivePortrait(nn.Module):
             PortraitError: This model has no rules for following.
         """
         raise PortraitError(f"{type(self).__name__} cannot follow a driver; leave --model out, or give mini")
+
+    def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
+        """Turn an edit by hand into this portrait's keypoints x_d, shape (1, K, 3).
+
+        Raises:
+            PortraitError: This model has no sliders.
+        """
+        raise PortraitError(f"{type(self).__name__} cannot be edited; leave --model out, or give mini")
 
     @abstractmethod
     def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import overload
@@ -15,10 +15,11 @@ import numpy as np
 from liveportrait.templates import Template
 from talkinghead import pipeline
 from talkinghead.driver import Driver, Given, Study, choose_sound, open_driver, watch_driver, write_template
+from talkinghead.film import open_film
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
-from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image, write_image
-from talkinghead.media.video import VideoWriter
+from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, is_still, read_image, write_image
+from talkinghead.media.video import VideoFile, VideoWriter, probe_video
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, Options, RenderOptions
 from talkinghead.pipeline import Video
@@ -27,6 +28,10 @@ from talkinghead.source import open_source
 StrPath = str | os.PathLike[str]
 Watch = Callable[[Iterable[Picture], int], Iterable[Picture]]
 """Takes pictures and their number and hands them on: a shell's progress bar."""
+
+
+_ARRAY = "the picture"
+"""What to call a picture that is no file."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +152,11 @@ def reenact(
     """Let a portrait follow a face.
 
     Args:
-        source: A picture file, or RGB of shape (H, W, 3), uint8.
+        source: A picture file, or RGB of shape (H, W, 3), uint8; or a video, which keeps its rate and its sound.
         driver: A video or a picture of one face, or a motion template.
         output: The mp4 to write; a picture drives a picture too: then PNG, JPEG or WebP.
         options: Everything else a user can choose.
-        model: "mini" or a directory; or models loaded before, for the next of many videos.
+        model: "mini", "base", "animals" or a directory; or models loaded before, for the next of many videos.
         watch: Handed the pictures on their way into the file, and how many they are.
         study: Handed the driver's frames while they are read, and how many they may be.
 
@@ -162,14 +167,20 @@ def reenact(
     Raises:
         PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
     """
-    inputs = [Path(given) for given in (source, driver) if isinstance(given, str | os.PathLike)]
+    inputs = [Path(path) for path in (source, driver) if isinstance(path, str | os.PathLike)]
     given = open_driver(driver)
     kept = options.drive.save_template and _check_template(options.drive.save_template, inputs, options.render)
     file = None if output is None else _check_reenactment(output, inputs, given, options)
-    picture, name = _read(source)
-    sound = choose_sound(given, options.drive)
+    shown = _read_moving(source)
+    sound = choose_sound(given, shown, options.drive)
     models = model if isinstance(model, Models) else load_models(model, options.render.device)
-    opened = open_source(picture, name, models, options.crop)
+    if isinstance(shown, VideoFile):
+        opened = open_film(shown, models, options.crop)
+        options = replace(options, render=replace(options.render, fps=shown.fps))  # the source keeps its own
+    else:
+        opened = open_source(
+            shown, str(source) if isinstance(source, str | os.PathLike) else _ARRAY, models, options.crop
+        )
     watched = watch_driver(given, str(driver), models, options, study)
     if kept:
         write_template(watched, kept)
@@ -208,6 +219,36 @@ def template(
     return watched
 
 
+def edit(
+    image: StrPath | Picture,
+    output: StrPath,
+    *,
+    options: Options = Options(),  # noqa: B008 — frozen
+    model: str | Path | Models = MODEL,
+) -> Summary:
+    """Change a face by hand.
+
+    Args:
+        image: A picture file, or RGB of shape (H, W, 3), uint8.
+        output: The PNG, JPEG or WebP to write.
+        options: The edit, and everything else a user can choose.
+        model: As in `reenact`.
+
+    Returns:
+        What was written.
+
+    Raises:
+        PortraitError: Something is wrong with what was given.
+    """
+    inputs = [Path(image)] if isinstance(image, str | os.PathLike) else []
+    overwrite = options.render.overwrite
+    file = check_output(output, inputs, overwrite=overwrite, what="pictures", suffixes=PICTURE_SUFFIXES)
+    picture, name = _read(image)
+    models = model if isinstance(model, Models) else load_models(model, options.render.device)
+    video = pipeline.edit(open_source(picture, name, models, options.crop), models, options)
+    return save(video, file, options.render.crf, lambda pictures, _: pictures)
+
+
 def save(video: Video, file: Path, crf: int, watch: Watch) -> Summary:
     """Make a video and write it with its sound; a name that is a picture's takes its first frame."""
     height, width = video.source.size
@@ -216,17 +257,25 @@ def save(video: Video, file: Path, crf: int, watch: Watch) -> Summary:
         write_image(next(iter(video)), file)
         return Summary(file, 1, 0.0, video.fps, width, height, time.perf_counter() - begun, video.notes)
     with VideoWriter(file, video.fps, (height, width), video.sound, crf) as writer:
-        for picture in watch(video, len(video)):
+        count = 0
+        for count, picture in enumerate(watch(video, len(video)), 1):  # noqa: B007
             writer.write(picture)
     took = time.perf_counter() - begun
-    return Summary(file, len(video), float(len(video) / video.fps), video.fps, width, height, took, video.notes)
+    return Summary(file, count, float(count / video.fps), video.fps, width, height, took, video.notes)
 
 
 def _read(image: StrPath | Picture) -> tuple[Picture, str]:
     """Return a picture and what to call it."""
     if isinstance(image, str | os.PathLike):
         return read_image(image), str(image)
-    return check_picture(image), "the picture"
+    return check_picture(image), _ARRAY
+
+
+def _read_moving(source: StrPath | Picture) -> Picture | VideoFile:
+    """Return a picture, or a video that is still to be read."""
+    if not isinstance(source, str | os.PathLike):
+        return check_picture(source)
+    return read_image(source) if is_still(source) else probe_video(source)
 
 
 def _check_reenactment(output: StrPath, inputs: list[Path], given: Given, options: Options) -> Path:

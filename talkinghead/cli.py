@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ import typer
 
 from liveportrait.errors import PortraitError
 from talkinghead.command_options import takes
-from talkinghead.options import MODEL, CropOptions, DriveOptions, MotionOptions, Options, RenderOptions
+from talkinghead.options import MODEL, CropOptions, DriveOptions, EditOptions, MotionOptions, Options, RenderOptions
 
 if TYPE_CHECKING:
     from talkinghead.api import Summary
@@ -29,6 +29,8 @@ app = typer.Typer(
     help="Give it a portrait and a voice; it gives back a video of that portrait speaking.",
 )
 
+
+_EDITING = {field.name for part in (CropOptions, EditOptions) for field in fields(part)} | {"device", "overwrite"}
 
 Json = Annotated[bool, typer.Option("--json", help="Print what was made as one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
@@ -52,11 +54,11 @@ def speak(
 @app.command()
 @takes(CropOptions, DriveOptions, RenderOptions)
 def reenact(
-    source: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
+    source: Annotated[Path, typer.Argument(help="Portrait: a picture, or a video that keeps its own motion.")],
     driver: Annotated[Path, typer.Argument(help="Video or picture of a face, or a .safetensors template.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")],
     options: Options,
-    model: Annotated[str, typer.Option(help="mini (embedded), or a folder that holds such a model.")] = MODEL,
+    model: Annotated[str, typer.Option(help="mini (embedded), base or animals (fetched once), or a folder.")] = MODEL,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -89,6 +91,22 @@ def template(
     typer.echo(f"{output}: {len(made.motion)} frames at {float(made.fps):g} fps")
     for note in made.notes:
         typer.echo(f"talkinghead: {note}", err=True)
+
+
+@app.command()
+@takes(CropOptions, EditOptions, RenderOptions, only=_EDITING)
+def edit(
+    image: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG, JPEG or WebP to write.")],
+    options: Options,
+    model: Annotated[str, typer.Option(help="mini (embedded), base or animals (fetched once), or a folder.")] = MODEL,
+    debug: Debug = False,
+) -> None:
+    """Change a face by hand."""
+    from talkinghead.api import edit
+
+    made = edit(image, output, options=options, model=model)
+    typer.echo(f"{made.file}: {made.width}×{made.height}")
 
 
 @app.command()

@@ -12,7 +12,7 @@ import typer
 
 from talkinghead.options import Options
 
-_PLAIN = (bool, int, float, str, int | None)
+_PLAIN = (bool, int, float, str, int | None, float | None)
 """Types that typer reads itself; anything else arrives as text, which the option classes read."""
 
 

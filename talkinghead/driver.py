@@ -191,20 +191,22 @@ def repeated(motion: Motion, count: int) -> Iterator[Motion]:
         yield motion[min(at, around - at)]
 
 
-def choose_sound(given: Given, options: DriveOptions) -> Sound | None:
+def choose_sound(given: Given, source: Picture | VideoFile, options: DriveOptions) -> Sound | None:
     """Find the sound that the user asked for; the driver's is cut like its pictures.
 
     Raises:
         PortraitError: A file was asked for that has no sound.
     """
-    if options.audio in {"none", "source"}:  # a picture makes no sound
+    if options.audio == "none":
         return None
-    if options.audio != "driver":
+    if options.audio not in {"auto", "driver", "source"}:
         return probe_sound(options.audio)
-    if not isinstance(given, VideoFile) or not given.has_sound:
+    of_source = options.audio == "source" or (options.audio == "auto" and isinstance(source, VideoFile))
+    heard = source if of_source else given
+    if not isinstance(heard, VideoFile) or not heard.has_sound:
         return None
-    sound, (start, end) = probe_sound(given.file), options.trim
-    return sound.part(start, (sound.seconds if end is None else end) - start)
+    sound, (start, end) = probe_sound(heard.file), options.trim
+    return sound if of_source else sound.part(start, (sound.seconds if end is None else end) - start)
 
 
 def follow_rules(options: DriveOptions) -> FollowRules:

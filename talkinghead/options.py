@@ -118,7 +118,9 @@ class DriveOptions(_Checked):
     smooth: float = setting(0.3, "How much the driver's motion is smoothed over time, from 0 to 1.", 0.0, 1.0)
     trim: Trim = setting("", "Part of the driver to use, START:END in seconds; either may be left out.")  # noqa: RUF009
     loop: bool = setting(False, "Play a driver back and forth while the sound or a source video lasts longer.")
-    audio: str = setting("driver", "The sound: driver, source, none, or a file.")
+    audio: str = setting(
+        "auto", "The sound: driver, source, none, or a file; auto takes a source video's, else the driver's."
+    )
     save_template: str = setting("", "Also write the driver's motion here, as a .safetensors template.")
 
     def __post_init__(self) -> None:
@@ -128,6 +130,25 @@ class DriveOptions(_Checked):
             object.__setattr__(self, "trim", parse_trim(self.trim))
         parse_region(self.region)
         super().__post_init__()
+
+
+@dataclass(frozen=True)
+class EditOptions(_Checked):
+    """How one face is changed by hand."""
+
+    smile: float = setting(0.0, "Smile, or frown below zero.", -0.3, 1.3)
+    eyebrow: float = setting(0.0, "Brows up, or down below zero.", -30, 30)
+    wink: float = setting(0.0, "Shut the eye at the left of the picture; 39 is shut.", 0, 39)
+    gaze_x: float = setting(0.0, "Eyes to the right of the picture, degrees.", -30, 30)
+    gaze_y: float = setting(0.0, "Eyes up, half degrees.", -63, 63)
+    eyes_open: float | None = setting(None, "Openness of the eyes, height over width; as it is unless given.", 0, 0.8)
+    lips_open: float | None = setting(None, "Openness of the lips, height over width; as it is unless given.", 0, 0.8)
+    pitch: float = setting(0.0, "Turn the head down, degrees.", -15, 15)
+    yaw: float = setting(0.0, "Turn the head to the side, degrees.", -25, 25)
+    roll: float = setting(0.0, "Tilt the head, degrees.", -15, 15)
+    move_x: float = setting(0.0, "Shift the head to the left of the picture, half crops.", -0.19, 0.19)
+    move_y: float = setting(0.0, "Shift the head down, half crops.", -0.19, 0.19)
+    zoom: float = setting(1.0, "Size of the head.", 0.9, 1.2)
 
 
 @dataclass(frozen=True)
@@ -155,6 +176,7 @@ class Options:
     crop: CropOptions = field(default_factory=CropOptions)
     motion: MotionOptions = field(default_factory=MotionOptions)
     drive: DriveOptions = field(default_factory=DriveOptions)
+    edit: EditOptions = field(default_factory=EditOptions)
     render: RenderOptions = field(default_factory=RenderOptions)
 
 

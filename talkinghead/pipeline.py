@@ -11,9 +11,11 @@ from torch import Tensor
 
 from audio2motion import FRAME_RATE
 from liveportrait import Motion, Performance, Portrait
+from liveportrait.sliders import Sliders
 from liveportrait.smoothing import MotionSmoother
 from talkinghead.driver import Driver, follow_rules, repeated
 from talkinghead.driving import Frames, direct, in_batches, retime
+from talkinghead.film import Film
 from talkinghead.media.audio import Sound, stream_mono_16k
 from talkinghead.media.image import Picture
 from talkinghead.models import Models
@@ -23,7 +25,7 @@ from talkinghead.source import Source
 
 
 def animate(
-    source: Source, driving: Iterable[Frames], pose: Pose[Frames], models: Models, options: Options
+    source: Source | Film, driving: Iterable[Frames], pose: Pose[Frames], models: Models, options: Options
 ) -> Iterator[Picture]:
     """Let a portrait move, in constant memory.
 
@@ -37,9 +39,9 @@ def animate(
     Yields:
         The video's pictures, RGB, uint8, each an array of its own.
     """
-    batches = in_batches(driving, options.render.batch_size)
-    crops = render(models.portrait, source.portrait, batches, pose)
-    return map(source.place, crops)
+    batches = in_batches(driving, options.render.batch_size if source.still else 1)
+    for part, scene in zip(batches, source.scenes(), strict=False):
+        yield from render(models.portrait, scene, part, pose)
 
 
 def speak(source: Source, sound: Sound, models: Models, options: Options) -> Video:
@@ -63,11 +65,11 @@ def speak(source: Source, sound: Sound, models: Models, options: Options) -> Vid
     return Video(source, fps, count, sound, pictures)
 
 
-def reenact(source: Source, driver: Driver, sound: Sound | None, models: Models, options: Options) -> Video:
+def reenact(source: Source | Film, driver: Driver, sound: Sound | None, models: Models, options: Options) -> Video:
     """Let a portrait follow a driver.
 
     Args:
-        source: The picture and its face.
+        source: The picture or the video, and its face; the driver comes at a video's rate.
         driver: What it follows.
         sound: What is heard.
         models: What renders.
@@ -77,9 +79,7 @@ def reenact(source: Source, driver: Driver, sound: Sound | None, models: Models,
         OptionError: The anchor lies beyond the driver's end.
     """
     rules, anchor = follow_rules(options.drive), driver.anchor(options.drive.anchor)
-    count = len(driver.motion)
-    if sound is not None and (options.drive.loop or not driver.is_video):
-        count = max(count, count_frames(sound, driver.fps))
+    count = count_driven(source, driver, sound, loop=options.drive.loop)
 
     def pictures() -> Iterator[Picture]:
         smooth = MotionSmoother(options.drive.smooth, float(driver.fps))
@@ -91,6 +91,42 @@ def reenact(source: Source, driver: Driver, sound: Sound | None, models: Models,
 
     shown = sound and sound.part(Fraction(0), count / driver.fps)
     return Video(source, driver.fps, count, shown, pictures, driver.notes)
+
+
+def edit(source: Source, models: Models, options: Options) -> Video:
+    """Change one face by hand: a video of one picture."""
+    asked = options.edit
+    sliders = Sliders(
+        smile=asked.smile,
+        eyebrow=asked.eyebrow,
+        wink=asked.wink,
+        gaze_x=asked.gaze_x,
+        gaze_y=asked.gaze_y,
+        eye_ratio=asked.eyes_open,
+        lip_ratio=asked.lips_open,
+        pitch_deg=asked.pitch,
+        yaw_deg=asked.yaw,
+        roll_deg=asked.roll,
+        move_x=asked.move_x,
+        move_y=asked.move_y,
+        zoom=asked.zoom,
+    )
+
+    def pictures() -> Iterator[Picture]:
+        return animate(source, [source.portrait.motion], pose, models, options)
+
+    def pose(portrait: Portrait, _: Motion) -> Tensor:
+        return models.portrait.edit(portrait, sliders)
+
+    return Video(source, options.render.fps or Fraction(FRAME_RATE), 1, None, pictures)
+
+
+def count_driven(source: Source | Film, driver: Driver, sound: Sound | None, *, loop: bool) -> int:
+    """Return how many frames a reenactment has: a source video's, else the sound's if the driver lasts or repeats."""
+    count, lasts = len(driver.motion), loop or not driver.is_video
+    if isinstance(source, Film):
+        return source.file.num_frames if lasts else min(count, source.file.num_frames)
+    return max(count, count_frames(sound, driver.fps)) if lasts and sound is not None else count
 
 
 def count_frames(sound: Sound, fps: Fraction) -> int:
@@ -111,7 +147,7 @@ class Video:
         notes: What a user should know about the inputs.
     """
 
-    source: Source
+    source: Source | Film
     fps: Fraction
     num_frames: int
     sound: Sound | None

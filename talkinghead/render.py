@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from liveportrait import LivePortrait, Portrait
 from talkinghead.driving import Frames
 from talkinghead.media.image import Picture
+from talkinghead.source import Scene
 
 Pose: TypeAlias = Callable[[Portrait, Frames], Tensor]
 """Turns a part of what drives a portrait into its keypoints x_d, shape (T, K, 3)."""
 
 
-def render(model: LivePortrait, portrait: Portrait, driving: Iterable[Frames], pose: Pose[Frames]) -> Iterator[Picture]:
+_NOTHING = np.zeros((0, 0, 3), np.uint8)
+
+
+def render(model: LivePortrait, scene: Scene, part: Frames, pose: Pose[Frames]) -> Iterator[Picture]:
     """Render what drives a portrait.
 
     Args:
         model: What encoded the portrait.
-        portrait: One portrait.
-        driving: The parts; each is rendered at once.
-        pose: What a part means for the portrait.
+        scene: The portrait and where it stands; a scene without one passes as it is.
+        part: What drives, rendered at once.
+        pose: What that means for the portrait.
 
     Yields:
-        RGB crops, shape (crop_size, crop_size, 3), uint8, one per frame.
+        Pictures of the video, RGB, uint8, one per frame.
     """
-    for part in driving:
-        with torch.inference_mode():
-            x_d = pose(portrait, part.to(portrait.x_s.device))
-            crops = to_pictures(model.render(portrait, x_d))
-        yield from crops
+    if scene.portrait is None:
+        yield from (scene.place(_NOTHING) for _ in range(len(part)))
+        return
+    with torch.inference_mode():
+        x_d = pose(scene.portrait, part.to(scene.portrait.x_s.device))
+        crops = to_pictures(model.render(scene.portrait, x_d))
+    yield from map(scene.place, crops)
 
 
 def to_pictures(images: Tensor) -> Picture:

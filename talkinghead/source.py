@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
+from typing import NamedTuple
 
 import torch
 
@@ -12,6 +14,18 @@ from talkinghead.face import CropFrame, CropRule, PasteBack, choose_face, make_c
 from talkinghead.media.image import Picture, limit_size, resize
 from talkinghead.models import Models
 from talkinghead.options import MAX_SIDE, CropOptions
+
+
+class Scene(NamedTuple):
+    """What one batch of driving motion animates.
+
+    Attributes:
+        portrait: The encoded face; None where the source shows none.
+        place: Turns a rendered crop, RGB of shape (crop_size, crop_size, 3), into a picture of the video.
+    """
+
+    portrait: Portrait | None
+    place: Callable[[Picture], Picture]
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,12 @@ class Source:
     portrait: Portrait
     size: tuple[int, int]
     place: Callable[[Picture], Picture]
+
+    still = True
+
+    def scenes(self) -> Iterator[Scene]:
+        """Yield the same scene for ever."""
+        return repeat(Scene(self.portrait, self.place))
 
 
 def open_source(picture: Picture, name: str, models: Models, options: CropOptions) -> Source:
@@ -57,8 +77,9 @@ def open_source(picture: Picture, name: str, models: Models, options: CropOption
         height, width = picture.shape[:2]
         return Source(picture, frame, portrait, (height, width), PasteBack(picture, frame, crop_size=side).paste)
     asked = options.size or side
-    return Source(picture, frame, portrait, (asked, asked), lambda shown: _fit(shown, asked))
+    return Source(picture, frame, portrait, (asked, asked), lambda shown: fit(shown, asked))
 
 
-def _fit(picture: Picture, side: int) -> Picture:
+def fit(picture: Picture, side: int) -> Picture:
+    """Resize a square picture."""
     return picture if len(picture) == side else resize(picture, side, side)

@@ -45,7 +45,8 @@ def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
     head = face.mean + in_head_frame(source)
     moved = head + _smile(face, sliders.smile) + _brows(face, sliders.eyebrow / RANGES["eyebrow"][1])
     if sliders.lip_ratio is not None:
-        moved = moved + face.move_lips(moved, _lip_gaps(moved, sliders.lip_ratio))
+        for _ in range(3):  # lips that part change the mouth's width, which the ratio is measured in
+            moved = moved + face.move_lips(moved, _lip_gaps(moved, sliders.lip_ratio))
     moved = moved + face.move_lids(moved, _lid_gaps(face, head, sliders))
     gaze = torch.deg2rad(head.new_tensor([sliders.gaze_x, -sliders.gaze_y / 2])).sin() * EYEBALL_RADIUS
     moved[:, rows(LEFT_IRIS + RIGHT_IRIS), :2] += gaze
@@ -76,11 +77,11 @@ def _spread(basis: Tensor, points: tuple[int, ...], target: Tensor) -> Tensor:
 
 
 def _lip_gaps(head: Tensor, ratio: float) -> Tensor:
-    """Return the inner lips' gaps of a mouth that is open like an ellipse, shape (1, pairs)."""
+    """Return the inner lips' gaps of a mouth that is open like a lens, shape (1, pairs)."""
     left, right = (head[:, row, 0] for row in rows(MOUTH_CORNERS))
     upper = head[:, rows(tuple(pair[0] for pair in LIP_PAIRS)), 0]
     along = 2 * (upper - left[:, None]) / (right - left)[:, None].clamp_min(1e-3) - 1
-    return ratio * (right - left)[:, None] * (1 - along.square()).clamp_min(0).sqrt()
+    return ratio * (right - left)[:, None] * (1 - along.square()).clamp_min(0)
 
 
 def _lid_gaps(face: FaceModel, head: Tensor, sliders: Sliders) -> Tensor:

@@ -26,6 +26,17 @@ class FaceTracker:
         self._mesh = FaceMesh()
         self._window: CropFrame | None = None
         self._last: Array | None = None  # the points in the window
+        self._seen: Array | None = None  # the points in the last picture that showed the face
+
+    def start(self, picture: Picture, landmarks: Array) -> None:
+        """Choose whom to follow.
+
+        Args:
+            picture: RGB, shape (H, W, 3), uint8.
+            landmarks: The face's points in it, shape (478, 3).
+        """
+        self._seen = landmarks
+        self._open_window(picture, landmarks)
 
     def follow(self, pictures: Iterable[Picture]) -> Iterator[Array | None]:
         """Yield `track` of every picture."""
@@ -46,6 +57,7 @@ class FaceTracker:
         elif not self._in_middle(points):
             moved = self._open_window(picture, points)
             points = points if moved is None else moved
+        self._seen = self._seen if points is None else points
         return points
 
     def _look(self, picture: Picture) -> Array | None:
@@ -64,7 +76,12 @@ class FaceTracker:
         faces = self._detector.detect(picture, thorough=False)
         if not faces:
             return None
-        return self._open_window(picture, max(faces, key=lambda face: face.size).landmarks)
+        if self._seen is None:
+            return self._open_window(picture, max(faces, key=lambda face: face.size).landmarks)
+        # Others in the picture are farther from where the face was.
+        last = face_rect(self._seen, 1.0).center
+        nearest = min(faces, key=lambda face: float(np.abs(face_rect(face.landmarks, 1.0).center - last).max()))
+        return self._open_window(picture, nearest.landmarks)
 
     def _open_window(self, picture: Picture, points: Array) -> Array | None:
         rect = face_rect(points, 1.0, 0.0)

@@ -42,6 +42,9 @@ class GrayPortrait(LivePortrait):
         self.batches.append(len(performance))
         return performance.lip_ratio[:, None].expand(-1, 1, 3)
 
+    def edit(self, portrait, sliders):
+        return torch.full((1, 1, 3), sliders.smile)
+
     def render(self, portrait, x_d):
         return x_d[:, :1, :1, None].expand(-1, 3, SIDE, SIDE)
 
@@ -91,6 +94,12 @@ def mesh_at(x, y, size):
 
 class BrightnessTracker:
     """Sees a face in every picture that is not dark, with lips as open as the picture is bright."""
+
+    def __init__(self, detector=None):
+        self.started = []
+
+    def start(self, picture, landmarks):
+        self.started.append(landmarks)
 
     def track(self, picture):
         level = float(picture.mean())

@@ -135,6 +135,13 @@ def test_a_mistake_in_reenacting_is_one_line(files, capsys, arguments, said):
     assert len(err.splitlines()) == 1 and said in err and not os.listdir("out")
 
 
+def test_edit_writes_a_picture(files, capsys):
+    assert run("edit", "a.png", "-o", "out/a.png", "--smile", "0.5", "--eyes-open", "0.1", "--yaw", "10") == 0
+    assert capsys.readouterr().out == "out/a.png: 640×480\n"
+    assert run("edit", "a.png", "-o", "out/b.png", "--yaw", "90") == 1
+    assert "yaw is 90" in capsys.readouterr().err and os.listdir("out") == ["a.png"]
+
+
 def test_unknown_commands_and_devices(files, capsys):
     assert run("sing") == 1
     assert "sing" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from talkinghead.errors import OptionError, OutputError, VideoError
 from talkinghead.face import NoFaceError
 from talkinghead.media.audio import probe_sound, stream_frames
 from talkinghead.media.video import VideoWriter, read_frames
+from talkinghead.options import EditOptions
 
 
 @pytest.fixture(autouse=True)
@@ -269,3 +270,13 @@ def test_a_picture_drives_a_picture(tmp_path, picture):
     with pytest.raises(OutputError, match="mp4"):
         talkinghead.reenact(picture, film(tmp_path / "d.mp4", [60] * 3), tmp_path / "p.png", model=models)
     assert not [file for file in tmp_path.iterdir() if file.name.endswith(".part")]
+
+
+def test_a_face_is_edited_by_hand(tmp_path, picture):
+    options = Options(CropOptions(crop=True), edit=EditOptions(smile=0.6))
+    made = api.edit(picture, tmp_path / "o.png", options=options, model=fake_models())
+    assert made.frames == 1 and shown([np.array(Image.open(tmp_path / "o.png"))]) == [153]
+    with pytest.raises(OutputError, match="pictures are written as png"):
+        api.edit(picture, tmp_path / "o.mp4", model=fake_models())
+    with pytest.raises(OptionError, match="smile is 2"):
+        EditOptions(smile=2.0)

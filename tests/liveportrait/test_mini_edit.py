@@ -1,0 +1,51 @@
+"""Sliders on the embedded model: each moves what it names, by what it says, and nothing at zero."""
+
+import pytest
+import torch
+
+from liveportrait import LivePortrait, Motion
+from liveportrait.keypoints import euler_degrees, transform_keypoints
+from liveportrait.mini.edit import edit
+from liveportrait.mini.face_model import eye_ratio, lip_ratio
+from liveportrait.mini.regions import KEYPOINTS, LEFT_BROW, LEFT_IRIS, MOUTH_CORNERS, rows
+from liveportrait.sliders import Sliders
+
+
+@pytest.fixture(scope="module")
+def face():
+    return LivePortrait.from_pretrained("mini").renderer.face
+
+
+@pytest.fixture
+def rest():
+    return Motion.still(1, len(KEYPOINTS))
+
+
+def test_sliders_at_zero_change_nothing(face, rest):
+    assert torch.allclose(edit(face, rest, Sliders()), transform_keypoints(face.mean[None], rest), atol=1e-5)
+
+
+def test_a_smile_lifts_and_widens_the_mouth(face, rest):
+    change = edit(face, rest, Sliders(smile=1.0))[0] - face.mean
+    left, right = change[rows(MOUTH_CORNERS)]
+    assert left[0] < -0.02 < 0.02 < right[0] and left[1] < -0.02 and right[1] < -0.02
+    assert edit(face, rest, Sliders(smile=-0.3))[0, rows(MOUTH_CORNERS)[0], 1] > face.mean[rows(MOUTH_CORNERS)[0], 1]
+
+
+def test_openness_is_reached(face, rest):
+    assert torch.allclose(eye_ratio(edit(face, rest, Sliders(eye_ratio=0.1))), torch.tensor(0.1), atol=0.03)
+    assert float(lip_ratio(edit(face, rest, Sliders(lip_ratio=0.4)))) == pytest.approx(0.4, abs=0.08)
+    winking = eye_ratio(edit(face, rest, Sliders(wink=39.0)))[0]
+    assert winking[0] < 0.08 and winking[1] == pytest.approx(float(eye_ratio(face.mean[None])[0, 1]), abs=0.02)
+
+
+def test_brows_gaze_and_head(face, rest):
+    raised = edit(face, rest, Sliders(eyebrow=30.0))[0] - face.mean
+    assert raised[rows(LEFT_BROW), 1].mean() < -0.03
+    right_and_up = edit(face, rest, Sliders(gaze_x=20.0, gaze_y=20.0))[0] - face.mean
+    assert (right_and_up[rows(LEFT_IRIS), 0] > 0.03).all() and (right_and_up[rows(LEFT_IRIS), 1] < -0.01).all()
+    posed = edit(face, rest, Sliders(yaw_deg=12.0, zoom=1.1, move_x=0.1, move_y=0.05))
+    pose = face.pose(posed)
+    assert float(euler_degrees(pose.rotation)[1]) == pytest.approx(12.0, abs=0.1)
+    assert float(pose.scale) == pytest.approx(1.1, abs=1e-3)
+    assert pose.translation[0, :2].tolist() == pytest.approx([-0.1, 0.05], abs=1e-3)
