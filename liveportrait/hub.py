@@ -80,6 +80,7 @@ def is_present(root: Path, file: HubFile, repository: str, revision: str) -> boo
         if not theirs.is_file() or sha256(theirs) != file.sha256:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # A link that leads nowhere any more.
         try:
             path.symlink_to(theirs.resolve())
         except OSError:  # Windows lets only some users make links.

@@ -31,6 +31,18 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _GAZE_X_PER_DEGREE, _GAZE_Y_PER_DEGREE = 1.0, -2.0
 
 
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Compute float32 as float32 on a GPU: TF32, the default of convolutions, misses the parity limits by far."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = before
+
+
 class OfficialPortrait(LivePortrait):
     """`base` and `animals`.
 
@@ -99,10 +111,7 @@ class OfficialPortrait(LivePortrait):
             if self.precision != "fp32":
                 stack.enter_context(torch.autocast(device, dtype=_DTYPES[self.precision]))
             elif device == "cuda":
-                # TF32 convolutions, on by default, would miss the parity limits a hundredfold.
-                cudnn = torch.backends.cudnn
-                flags = cudnn.flags(cudnn.enabled, cudnn.benchmark, cudnn.deterministic, allow_tf32=False)
-                stack.enter_context(flags)
+                stack.enter_context(without_tf32())
             yield
 
     def encode(self, crop: Crop) -> Portrait:

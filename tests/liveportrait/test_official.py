@@ -13,7 +13,7 @@ from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.modules.exact_conv import DepthSplitConv3d, SingleOutputConv2d, conv_of_upsampled
 from liveportrait.modules.sampling import identity_grid, sample_volume, shift_volume
 from liveportrait.motion import Crop, Performance, Portrait
-from liveportrait.official import OfficialPortrait
+from liveportrait.official import OfficialPortrait, without_tf32
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +147,15 @@ def test_half_precision_is_close_and_keeps_geometry_exact(portrait: Portrait):
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_on_a_gpu(portrait: Portrait, precision: str):
     check_half_precision(portrait, precision, "cuda")
+
+
+def test_tf32_is_off_while_float32_runs_and_back_afterwards():
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32
+    with without_tf32():
+        assert not cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert cudnn.allow_tf32 == before
 
 
 def test_fp16_on_a_cpu_is_refused(portrait: Portrait):
