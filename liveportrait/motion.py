@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,7 +86,7 @@ class Motion(_Frames):
         """
         if not parts:
             raise ValueError("Motion.cat needs at least one part")
-        joined = {
+        joined: dict[str, Any] = {
             field.name: None
             if getattr(parts[0], field.name) is None
             else torch.cat([getattr(part, field.name) for part in parts])

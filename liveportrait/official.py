@@ -36,11 +36,11 @@ def without_tf32() -> Iterator[None]:
     """Compute float32 as float32 on a GPU: TF32, the default of convolutions, misses the parity limits by far."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = cudnn.allow_tf32, matmul.allow_tf32
-    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    cudnn.allow_tf32 = matmul.allow_tf32 = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        cudnn.allow_tf32, matmul.allow_tf32 = before
+        cudnn.allow_tf32, matmul.allow_tf32 = before  # type: ignore[attr-defined]
 
 
 class OfficialPortrait(LivePortrait):
