@@ -1,7 +1,7 @@
 """The example input is in the package and usable."""
 
 from talkinghead.demo import demo_inputs
-from talkinghead.media.audio import probe_audio
+from talkinghead.media.audio import probe_sound
 from talkinghead.media.image import read_image
 
 
@@ -12,7 +12,7 @@ def test_example_portrait_is_a_picture():
 
 
 def test_example_voice_lasts_some_seconds():
-    assert 3 < probe_audio(demo_inputs().voice).seconds < 15
+    assert 3 < probe_sound(demo_inputs().voice).seconds < 15
 
 
 def test_credits_name_both():
