@@ -17,4 +17,4 @@ class DemoInputs(NamedTuple):
 def demo_inputs() -> DemoInputs:
     """Return where the example portrait (public domain) and voice (synthetic) lie."""
     assets = Path(str(files("talkinghead"))) / "assets"
-    return DemoInputs(assets / "portrait.png", assets / "voice.flac")
+    return DemoInputs(assets / "portrait.jpg", assets / "voice.flac")

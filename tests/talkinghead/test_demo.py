@@ -17,5 +17,5 @@ def test_example_voice_lasts_some_seconds():
 
 def test_credits_name_both():
     credits = (demo_inputs().portrait.parent / "CREDITS.md").read_text()
-    assert "portrait.png" in credits
+    assert "portrait.jpg" in credits
     assert "voice.flac" in credits
