@@ -40,12 +40,14 @@ def clips_in(folder: Path, limit: int | None) -> Iterator[Path]:
 
 def report(title: str, rows: dict[str, dict[str, float]], output: Path | None) -> None:
     """Print one row for each clip, then median and mean, and write JSON if asked."""
-    names = list(next(iter(rows.values())))
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
     table = np.array([[row.get(name, np.nan) for name in names] for row in rows.values()], float)
     summary = {"median": np.nanmedian(table, 0), "mean": np.nanmean(table, 0)}
     view = Table("clip", *names, title=title)
     for clip, values in [*zip(rows, table, strict=True), *summary.items()]:
-        view.add_row(clip, *(f"{value:.3f}" for value in values), end_section=clip == list(rows)[-1])
+        view.add_row(
+            clip, *("" if np.isnan(value) else f"{value:.3f}" for value in values), end_section=clip == list(rows)[-1]
+        )
     Console(width=240).print(view)
     if output is not None:
         figures = {name: dict(zip(names, map(float, values), strict=True)) for name, values in summary.items()}

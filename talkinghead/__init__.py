@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from talkinghead.api import Summary, reenact, speak
     from talkinghead.models import Models, load_models
     from talkinghead.pipeline import Video
+
+# Threads of the networks sleep while they wait for each other. Spinning, OpenMP's default, makes a video five times
+# slower as soon as anything else, its own encoder included, wants a core. Heeded if torch is imported after this.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
     "CropOptions",
