@@ -20,13 +20,16 @@ GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"
 OTHER_SECTIONS = ("crop/", "cropper/", "paste/")
 # Samples of one stored tensor beyond this many are thinned.
 MOST_SAMPLES = 40_000
+MOST_GENERATOR_SAMPLES = 16_100
+# Parts of the audio-driven set that are no answer of the motion generator: composition has a file of its own.
+NOT_GENERATED = ("compose/", "template_draw/")
 
 
-def thin(part: dict, tensor: np.ndarray) -> tuple[dict, np.ndarray]:
+def thin(part: dict, tensor: np.ndarray, most: int) -> tuple[dict, np.ndarray]:
     """Double the strides of a sampled tensor, last axes first, until it is small."""
     stride = list(part.get("stride", [1] * tensor.ndim))
     axis = tensor.ndim - 1
-    while tensor.size > MOST_SAMPLES:
+    while tensor.size > most:
         if tensor.shape[axis] > 4:
             tensor = tensor[tuple(slice(None, None, 2 if i == axis else 1) for i in range(tensor.ndim))]
             stride[axis] *= 2
@@ -34,8 +37,8 @@ def thin(part: dict, tensor: np.ndarray) -> tuple[dict, np.ndarray]:
     return {**part, "stride": stride}, np.ascontiguousarray(tensor)
 
 
-def cut(index: dict, tensors: dict[str, np.ndarray]) -> tuple[dict, dict[str, np.ndarray]]:
-    """Select and thin the entries of one golden set."""
+def cut(index: dict, tensors: dict[str, np.ndarray], most: int) -> tuple[dict, dict[str, np.ndarray]]:
+    """Select the entries of one golden set, and thin those of more than `most` samples."""
     kept: dict[str, np.ndarray] = {}
     outputs = {}
     for name, entry in index["outputs"].items():
@@ -44,8 +47,8 @@ def cut(index: dict, tensors: dict[str, np.ndarray]) -> tuple[dict, dict[str, np
         parts = []
         for old in entry["parts"]:
             part, tensor = old, tensors[old["key"]]
-            if "block" not in part and tensor.size > MOST_SAMPLES:
-                part, tensor = thin(part, tensor)
+            if "block" not in part and tensor.size > most:
+                part, tensor = thin(part, tensor, most)
             kept[part["key"]] = tensor
             parts.append(part)
         outputs[name] = {"shape": entry["shape"], "parts": parts}
@@ -71,6 +74,20 @@ def select_audio(index: dict) -> dict:
     }
 
 
+def select_generator(index: dict) -> dict:
+    """Keep the motion generator's part of the audio-driven golden set."""
+
+    def kept(entries: dict) -> dict:
+        return {name: entry for name, entry in entries.items() if not name.startswith(NOT_GENERATED)}
+
+    return {
+        "salt": index["salt"],
+        "inputs": kept(index["inputs"]),
+        "outputs": kept(index["outputs"]),
+        "cases": [case for case in index["cases"] if not case["name"].startswith(NOT_GENERATED)],
+    }
+
+
 def write(stem: str, index: dict, tensors: dict[str, np.ndarray]) -> None:
     """Write one golden set and say how large it is."""
     GOLDEN.mkdir(parents=True, exist_ok=True)
@@ -90,19 +107,27 @@ def checkpoint_index(reference: Path) -> dict:
     }
 
 
+def generator_index(reference: Path) -> dict:
+    """Names, shapes and sizes of the two published motion generators."""
+    files = json.loads((reference / "joyvasa_checkpoint.json").read_text())["files"]
+    parts = ("sha256", "bytes", "config", "keys")
+    return {entry["variant"]: {part: entry[part] for part in parts} for entry in files.values() if "variant" in entry}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reference", type=Path, help="folder with golden_*.json and golden_*.safetensors")
     reference = parser.parse_args().reference
-    for stem, source, select in (
-        ("liveportrait", "golden_liveportrait", lambda index: index),
-        ("liveportrait_audio", "golden_joyvasa", select_audio),
+    for stem, source, select, most in (
+        ("liveportrait", "golden_liveportrait", lambda index: index, MOST_SAMPLES),
+        ("liveportrait_audio", "golden_joyvasa", select_audio, MOST_SAMPLES),
+        ("joyvasa", "golden_joyvasa", select_generator, MOST_GENERATOR_SAMPLES),
     ):
         index = json.loads((reference / f"{source}.json").read_text())
-        selected, tensors = cut(select(index), load_file(reference / f"{source}.safetensors"))
+        selected, tensors = cut(select(index), load_file(reference / f"{source}.safetensors"), most)
         write(stem, selected, tensors)
-    text = json.dumps(checkpoint_index(reference), separators=(",", ":"))
-    (GOLDEN / "liveportrait_checkpoints.json").write_text(text + "\n")
+    for stem, names in (("liveportrait_checkpoints", checkpoint_index), ("joyvasa_checkpoint", generator_index)):
+        (GOLDEN / f"{stem}.json").write_text(json.dumps(names(reference), separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
