@@ -22,6 +22,7 @@ class AudioToMotion(nn.Module):
 
     Attributes:
         config: Architecture.
+        num_keypoints: None: it performs for any face.
         mouth: The trained network.
         life_tracks: Real head and brow tracks, each recording about zero, shape (F, 5 + brow coefficients).
         life_bounds: First frame of each recording and the end, shape (recordings + 1,).
@@ -29,6 +30,7 @@ class AudioToMotion(nn.Module):
         brow_lift: Coefficients of lifted brows, shape (brow coefficients,).
     """
 
+    num_keypoints = None
     life_tracks: Tensor
     life_bounds: Tensor
     life_mirror: Tensor

@@ -33,6 +33,8 @@ class FollowRules:
         retarget_lips: Whether the lips open as far as the driver's, instead of as far as its change opens them.
         replace: Whether retargeting discards all other motion, as upstream does, instead of adding to it.
         normalize_lips: Whether open lips of a portrait are closed before relative motion is added.
+        spoken: Whether a voice generated the motion, as in `liveportrait.compose.compose_audio`: then the lips of
+            people take its expression itself, and animals turn from their own pose. Drivers that are seen leave it.
     """
 
     head: float
@@ -45,6 +47,7 @@ class FollowRules:
     retarget_lips: bool
     replace: bool
     normalize_lips: bool
+    spoken: bool = False
 
 
 def neutral_frame(motion: Motion) -> int:

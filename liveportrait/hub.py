@@ -30,12 +30,12 @@ class HubFile:
 
     Attributes:
         path: Where it lies in the repository.
-        sha256: What it must hash to.
+        sha256: What it must hash to, or None where no hash is known and the commit alone pins it.
         size: Its bytes, or None where they are not known.
     """
 
     path: str
-    sha256: str
+    sha256: str | None
     size: int | None
 
 
@@ -77,7 +77,7 @@ def is_present(root: Path, file: HubFile, repository: str, revision: str) -> boo
     if not path.is_file():
         cache = Path(os.environ.get("HF_HUB_CACHE") or home() / "hub").expanduser()
         theirs = cache / f"models--{repository.replace('/', '--')}" / "snapshots" / revision / file.path
-        if not theirs.is_file() or sha256(theirs) != file.sha256:
+        if not theirs.is_file() or file.sha256 not in (None, sha256(theirs)):
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # A link that leads nowhere any more.
@@ -91,13 +91,13 @@ def is_present(root: Path, file: HubFile, repository: str, revision: str) -> boo
 
 
 def check(path: Path, file: HubFile) -> None:
-    """Compare a file's hash with the pinned one.
+    """Compare a file's hash with the pinned one, if there is one.
 
     Raises:
         WeightsError: They differ.
     """
     found = sha256(path)
-    if found != file.sha256:
+    if file.sha256 not in (None, found):
         raise WeightsError(
             f"{path}: SHA-256 is {found}, expected {file.sha256}; the file is damaged or not the official one. "
             "Delete it and run `talkinghead download` again"

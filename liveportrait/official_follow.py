@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from liveportrait.compose import compose_animal, relative_rotation
+from liveportrait.compose import compose_animal, compose_audio_animal, relative_rotation
 from liveportrait.errors import LandmarksNeededError
 from liveportrait.following import FollowRules
 from liveportrait.keypoints import euler_degrees, rotation_matrix, transform_keypoints
@@ -46,16 +46,20 @@ def follow(model: Retargeter, portrait: Portrait, driving: Motion, anchor: Motio
 def follow_animal(model: Retargeter, portrait: Portrait, driving: Motion, anchor: Motion, rules: FollowRules) -> Tensor:
     """Pose an animal portrait as a driving video asks; shapes as in `follow`.
 
-    Upstream takes the driver's own pose and makes the keypoints relative to its first frame afterwards.
+    Upstream takes the driver's own pose (from a voice: the portrait's own, turned as far as the driver has turned) and
+    makes the keypoints relative to its first frame afterwards.
     """
     weights = part_weights(rules, driving.expression)
     expression = anchor.expression + weights * (driving.expression - anchor.expression)
     rotation = _share(driving.rotation @ anchor.rotation.transpose(1, 2), rules.head) @ anchor.rotation
     translation = anchor.translation + rules.head * (driving.translation - anchor.translation)
     asked = replace(driving, rotation=rotation, expression=expression, translation=translation)
-    x, x_first = (
-        transform_keypoints(portrait.x_c, compose_animal(portrait.motion, motion)) for motion in (asked, anchor)
-    )
+    if rules.spoken:
+        composed = compose_audio_animal(portrait.motion, Motion.cat([anchor, asked]))
+        first, composed = composed[0], composed[1:]
+    else:
+        first, composed = (compose_animal(portrait.motion, motion) for motion in (anchor, asked))
+    x_first, x = (transform_keypoints(portrait.x_c, motion) for motion in (first, composed))
     return model.stitching(portrait.x_s, rescale(portrait.x_s, x, x_first))
 
 
@@ -88,6 +92,9 @@ def _moved(source: Motion, driving: Motion, anchor: Motion | None, rules: Follow
         shift, zoom = torch.zeros_like(driving.translation), torch.ones_like(driving.scale)
     else:
         change = weights * (driving.expression - anchor.expression)
+        if rules.spoken:
+            lips = weights * (driving.expression - source.expression)
+            change = OFFICIAL.pick("lips", lips, change)
         turn = relative_rotation(torch.eye(3).to(driving.rotation), driving.rotation, anchor.rotation)
         shift, zoom = driving.translation - anchor.translation, driving.scale / anchor.scale
     return Motion(

@@ -21,7 +21,7 @@ from talkinghead.media.files import check_output
 from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, is_still, read_image, write_image
 from talkinghead.media.video import VideoFile, VideoWriter, probe_video
 from talkinghead.models import Models, load_models
-from talkinghead.options import MODEL, Options, RenderOptions
+from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions
 from talkinghead.pipeline import Video
 from talkinghead.source import open_source
 
@@ -72,6 +72,7 @@ def speak(
     *,
     options: Options = ...,
     model: str | Path | Models = ...,
+    voice_model: str | Path = ...,
 ) -> Video: ...
 @overload
 def speak(
@@ -81,6 +82,7 @@ def speak(
     *,
     options: Options = ...,
     model: str | Path | Models = ...,
+    voice_model: str | Path = ...,
     watch: Watch = ...,
 ) -> Summary: ...
 def speak(
@@ -90,6 +92,7 @@ def speak(
     *,
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
+    voice_model: str | Path = VOICE_MODEL,
     watch: Watch = lambda pictures, _: pictures,
 ) -> Video | Summary:
     """Let a portrait speak.
@@ -100,6 +103,7 @@ def speak(
         output: The mp4 to write.
         options: Everything else a user can choose.
         model: "mini", "base", "animals" or a directory; or models loaded before, for the next of many videos.
+        voice_model: "mini", "joyvasa" (for the official models) or a directory; models loaded before have their own.
         watch: Handed the pictures on their way into the file, and how many they are.
 
     Returns:
@@ -113,7 +117,7 @@ def speak(
     file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
     picture, name = _read(image)
     sound = probe_sound(audio)
-    models = model if isinstance(model, Models) else load_models(model, options.render.device)
+    models = model if isinstance(model, Models) else load_models(model, options.render.device, voice_model)
     video = pipeline.speak(open_source(picture, name, models, options.crop), sound, models, options)
     return video if file is None else save(video, file, options.render.crf, watch)
 

@@ -15,7 +15,16 @@ import typer
 
 from liveportrait.errors import PortraitError
 from talkinghead.command_options import takes
-from talkinghead.options import MODEL, CropOptions, DriveOptions, EditOptions, MotionOptions, Options, RenderOptions
+from talkinghead.options import (
+    MODEL,
+    VOICE_MODEL,
+    CropOptions,
+    DriveOptions,
+    EditOptions,
+    MotionOptions,
+    Options,
+    RenderOptions,
+)
 
 if TYPE_CHECKING:
     from talkinghead.api import Summary
@@ -32,6 +41,8 @@ app = typer.Typer(
 
 _EDITING = {field.name for part in (CropOptions, EditOptions) for field in fields(part)} | {"device", "overwrite"}
 
+_VOICES = "mini (embedded), joyvasa (fetched once; moves base and animals), or a folder."
+
 Json = Annotated[bool, typer.Option("--json", help="Print what was made as one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
 
@@ -44,11 +55,12 @@ def speak(
     output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")],
     options: Options,
     model: Annotated[str, typer.Option(help="mini (embedded), base or animals (fetched once), or a folder.")] = MODEL,
+    voice_model: Annotated[str, typer.Option(help=_VOICES)] = VOICE_MODEL,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Let a portrait speak."""
-    _speak(image, audio, output, options, model, as_json)
+    _speak(image, audio, output, options, model, voice_model, as_json)
 
 
 @app.command()
@@ -120,7 +132,7 @@ def demo(
     """Let the portrait that ships with the program say what the program is."""
     from talkinghead.demo import demo_inputs
 
-    _speak(*demo_inputs(), output, options, MODEL, as_json)
+    _speak(*demo_inputs(), output, options, MODEL, VOICE_MODEL, as_json)
 
 
 @app.callback(invoke_without_command=True)
@@ -156,13 +168,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"{said().rstrip('.')}; see talkinghead --help")
 
 
-def _speak(image: Path, audio: Path, output: Path, options: Options, model: str, as_json: bool) -> None:
+def _speak(
+    image: Path, audio: Path, output: Path, options: Options, model: str, voice_model: str, as_json: bool
+) -> None:
     from talkinghead.progress import FrameBar
 
     with FrameBar() as bar:
         from talkinghead.api import speak
 
-        summary = speak(image, audio, output, options=options, model=model, watch=bar.watch)
+        summary = speak(image, audio, output, options=options, model=model, voice_model=voice_model, watch=bar.watch)
     _report(summary, as_json)
 
 

@@ -40,21 +40,21 @@ def direct(performance: Iterable[Performance], options: MotionOptions, num_mouth
         )
 
 
-def retime(performance: Iterable[Performance], fps: Fraction, num_frames: int) -> Iterator[Performance]:
-    """Bring a performance to another frame rate: every frame shows what holds in its middle.
+def retime(parts: Iterable[Frames], fps: Fraction, num_frames: int) -> Iterator[Frames]:
+    """Bring a motion or performance to another frame rate: every frame shows what holds in its middle.
 
     Args:
-        performance: Its parts, at 25 frames a second.
+        parts: Its parts, at 25 frames a second.
         fps: Frames a second to come out.
-        num_frames: How many frames to come out; beyond its end the performance stays as it ended.
+        num_frames: How many frames to come out; beyond its end it stays as it ended.
 
     Yields:
-        Consecutive parts of the performance, `num_frames` frames together.
+        Consecutive parts, `num_frames` frames together.
     """
     step = FRAME_RATE / fps
-    kept: Performance | None = None
+    kept: Frames | None = None
     first, done = 0, 0  # number of the first frame that is kept, and of the first that is still to come out
-    for part in performance:
+    for part in parts:
         kept = part if kept is None else _join([kept, part])
         last = first + len(kept) - 1
         ready = min(math.floor((last + Fraction(1, 2)) / step - Fraction(1, 2)) + 1, num_frames)

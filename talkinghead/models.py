@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from audio2motion import AudioToMotion
+from audio2motion.voices import Voice, keypoints_of, load_voice
 from liveportrait import LivePortrait
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
+from talkinghead.options import VOICE_MODEL
 
 
 @dataclass(frozen=True)
@@ -25,26 +26,33 @@ class Models:
     """
 
     portrait: LivePortrait
-    voice: AudioToMotion
+    voice: Voice
     faces: FaceDetector
     device: torch.device
 
 
-def load_models(name_or_directory: str | Path, device: str) -> Models:
+def load_models(name_or_directory: str | Path, device: str, voice: str | Path = VOICE_MODEL) -> Models:
     """Load the networks.
 
     Args:
         name_or_directory: The renderer: "mini", "base", "animals" or a directory.
         device: Where they run: "auto", or a name that torch knows.
+        voice: What hears: "mini", "joyvasa" or a directory.
 
     Raises:
-        OptionError: There is no such device.
-        WeightsNotFoundError: There is no such renderer.
+        OptionError: There is no such device, or the renderer cannot follow the voice.
+        WeightsNotFoundError: There is no such renderer or voice.
         WeightsError: A file is not what its name says.
     """
     place = choose_device(device)
     portrait = LivePortrait.from_pretrained(name_or_directory).to(place)
-    return Models(portrait, AudioToMotion.from_pretrained().to(place), FaceDetector(), place)
+    moved = keypoints_of(voice)
+    if moved not in (None, portrait.num_keypoints):
+        raise OptionError(
+            f"voice model {str(voice)!r} moves the {moved} keypoints of the official networks, model "
+            f"{str(name_or_directory)!r} has {portrait.num_keypoints}: give --model base or animals, or another voice"
+        )
+    return Models(portrait, load_voice(voice).to(place), FaceDetector(), place)
 
 
 def choose_device(name: str) -> torch.device:

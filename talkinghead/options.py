@@ -15,6 +15,9 @@ MAX_SIDE = 8192
 MODEL = "mini"
 """The renderer unless the user names another: it ships with the package."""
 
+VOICE_MODEL = "mini"
+"""What hears unless the user names another: it ships with the package and performs for any renderer."""
+
 
 def setting(default: Any, meaning: str, low: float | None = None, high: float | None = None) -> Any:
     """Declare a field of an options class.

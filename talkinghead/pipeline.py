@@ -10,11 +10,11 @@ from fractions import Fraction
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
-from liveportrait import Motion, Performance, Portrait
+from liveportrait import Motion, Portrait
 from liveportrait.sliders import Sliders
 from liveportrait.smoothing import MotionSmoother
 from talkinghead.driver import Driver, follow_rules, repeated
-from talkinghead.driving import Frames, direct, in_batches, retime
+from talkinghead.driving import Frames, in_batches, retime
 from talkinghead.film import Film
 from talkinghead.media.audio import Sound, stream_mono_16k
 from talkinghead.media.image import Picture
@@ -22,6 +22,7 @@ from talkinghead.models import Models
 from talkinghead.options import Options
 from talkinghead.render import Pose, render
 from talkinghead.source import Source
+from talkinghead.speaking import enact
 
 
 def animate(
@@ -57,10 +58,8 @@ def speak(source: Source, sound: Sound, models: Models, options: Options) -> Vid
     count = count_frames(sound, fps)
 
     def pictures() -> Iterator[Picture]:
-        performance: Iterable[Performance] = models.voice.stream(stream_mono_16k(sound.file), seed=options.motion.seed)
-        performance = direct(performance, options.motion, models.voice.config.num_mouth)
-        performance = retime(performance, fps, count)
-        return animate(source, performance, models.portrait.perform, models, options)
+        driving, pose = enact(models, stream_mono_16k(sound.file), options.motion)
+        return animate(source, retime(driving, fps, count), pose, models, options)
 
     return Video(source, fps, count, sound, pictures)
 

@@ -58,6 +58,11 @@ class JoyVASAConfig:
     num_steps: int = 50
     hubert: HubertSizes = HubertSizes()
 
+    @property
+    def most_overlap(self) -> int:
+        """Frames that neighbouring windows may share: what they continue is finished, and no frame lies in three."""
+        return min(self.num_frames - self.num_previous, self.num_frames // 2)
+
 
 @dataclass(frozen=True)
 class GenerationRules:
@@ -89,6 +94,11 @@ class GenerationRules:
             raise ValueError(f"flexibility is {self.flexibility}; it lies between 0 and 1")
         if self.overlap < 0:
             raise ValueError(f"overlap is {self.overlap} frames; it cannot be negative")
+
+    @classmethod
+    def quick(cls, config: JoyVASAConfig) -> GenerationRules:
+        """Return the rules for everyday use: eight steps instead of all, and windows that fade into each other."""
+        return cls(num_steps=min(8, config.num_steps), overlap=min(10, config.most_overlap))
 
     @classmethod
     def upstream(cls) -> GenerationRules:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +11,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from audio2motion.config import FRAME_SAMPLES
 from audio2motion.joyvasa.config import GenerationRules, JoyVASAConfig
 from audio2motion.joyvasa.denoiser import Denoiser
 from audio2motion.joyvasa.hearing import build_hubert, hear
 from audio2motion.joyvasa.sampler import Noise, Predictor, clamp_to_quantile, cosine_schedule, fast_steps, full_steps
-from audio2motion.joyvasa.template import MotionTemplate
-from audio2motion.joyvasa.windows import cut_windows, fade, plan_windows
+from audio2motion.joyvasa.template import MotionTemplate, PoseSmoother
+from audio2motion.joyvasa.windows import LEAD_FRAMES, cut_windows, fade, plan_windows, stream_windows
 from liveportrait.motion import Motion
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,12 @@ class JoyVASA(nn.Module):
         config: Sizes.
         template: Statistics of the motion.
         schedule: Noise per diffusion step.
+        num_keypoints: K of the motion; only models with as many can follow it.
 
     Source: JoyVASA §3; upstream `src/modules/dit_talking_head.py`, DitTalkingHead.
     """
+
+    num_keypoints = 21
 
     def __init__(self, config: JoyVASAConfig, template: MotionTemplate) -> None:
         super().__init__()
@@ -56,11 +64,16 @@ class JoyVASA(nn.Module):
         self.null_audio_feat = nn.Parameter(torch.randn(1, 1, config.feature_size))
 
     @classmethod
-    def from_pretrained(cls, directory: str | Path) -> JoyVASA:
-        """Load the published files from a directory; see `audio2motion.joyvasa.weights.load`."""
-        from audio2motion.joyvasa.weights import load
+    def from_pretrained(cls, name_or_directory: str | Path = "joyvasa") -> JoyVASA:
+        """Load the published files: "joyvasa" fetches them once, a directory holds them already.
 
-        return load(Path(directory))
+        Raises:
+            WeightsNotFoundError: A file is missing, or cannot be fetched.
+            WeightsError: A file is not what it should be.
+        """
+        from audio2motion.joyvasa.weights import download, load
+
+        return load(download(logger.warning) if name_or_directory == "joyvasa" else Path(name_or_directory))
 
     @torch.inference_mode()
     def forward(self, waveform: Tensor, *, seed: int = 0, rules: GenerationRules | None = None) -> Motion:
@@ -78,15 +91,52 @@ class JoyVASA(nn.Module):
             ValueError: The recording is empty or not one row, or the windows overlap too much.
         """
         rules = rules or GenerationRules()
-        if waveform.ndim != 1 or not waveform.is_floating_point():
-            raise ValueError(f"expected samples of shape (N,) in float32, got {tuple(waveform.shape)}")
-        plan = plan_windows(len(waveform), self.config.num_frames, self._checked(rules.overlap), rules.trim_lead)
+        plan = plan_windows(len(_checked(waveform)), self.config.num_frames, self._overlap(rules), rules.trim_lead)
         generator = torch.Generator().manual_seed(seed)
         windows = cut_windows(waveform.float(), plan, self.config.num_frames)
         features = (self.hear(window.to(self.null_audio_feat.device)) for window in windows)
         numbers = self.move(features, lambda shape: torch.randn(shape, generator=generator), rules)
         pose = self.template.denormalize(numbers[0, : plan.end_frame].cpu())
         return (pose.smoothed() if rules.smooth else pose).motion()[plan.first_frame :]
+
+    @torch.inference_mode()
+    def stream(
+        self, chunks: Iterable[Tensor], *, seed: int = 0, rules: GenerationRules | None = None
+    ) -> Iterator[Motion]:
+        """Generate motion for a voice of any length in constant memory, a window of four seconds at a time.
+
+        Args:
+            chunks: 16 kHz mono in [-1, 1], float32, each of shape (N,), N ≥ 0. Where they are cut does not matter.
+            seed: Decides all noise, on every device alike.
+            rules: How to generate; `GenerationRules.quick` unless given. The lead is always trimmed.
+
+        Yields:
+            Consecutive parts of the motion, together ⌈samples / 640⌉ frames.
+
+        Raises:
+            ValueError: A chunk is not one row of samples, or the windows overlap too much.
+        """
+        rules = rules or GenerationRules.quick(self.config)
+        size, stride = self.config.num_frames, self.config.num_frames - self._overlap(rules)
+        generator, samples, done = torch.Generator().manual_seed(seed), 0, 0
+
+        def counted() -> Iterator[Tensor]:
+            nonlocal samples
+            for chunk in chunks:
+                samples += len(_checked(chunk))
+                yield chunk.float().cpu()
+
+        features = (self.hear(w.to(self.null_audio_feat.device)) for w in stream_windows(counted(), size, stride))
+        smooth = PoseSmoother() if rules.smooth else (lambda pose: pose)
+        for numbers in self.finished(features, lambda shape: torch.randn(shape, generator=generator), rules):
+            # While windows follow, the sound is known to be longer than what is finished.
+            end = LEAD_FRAMES + math.ceil(samples / FRAME_SAMPLES) - done
+            if numbers.shape[1]:
+                pose = smooth(self.template.denormalize(numbers[0].cpu()))
+                part = pose.motion()[max(LEAD_FRAMES - done, 0) : max(end, 0)]
+                done += numbers.shape[1]
+                if len(part):
+                    yield part
 
     def hear(self, window: Tensor) -> Tensor:
         """Encode windows of sound (B, 640 T) as features (B, T, feature_size)."""
@@ -107,18 +157,22 @@ class JoyVASA(nn.Module):
         Returns:
             Shape (1, (windows - 1) (T - overlap) + T, D).
         """
-        stride = self.config.num_frames - self._checked(rules.overlap)
-        start = noise((1, self.config.num_frames, self.config.motion_size)).to(self.null_audio_feat)
-        before, moved = self.start_audio_feat, self.start_motion_feat
+        return torch.cat(list(self.finished(features, noise, rules)), 1)
+
+    def finished(self, features: Iterable[Tensor], noise: Noise, rules: GenerationRules) -> Iterator[Tensor]:
+        """Generate as `move` does, and yield consecutive parts (1, n, D) as soon as no later window changes them."""
+        size, previous = self.config.num_frames, self.config.num_previous
+        stride = size - self._overlap(rules)
+        start = noise((1, size, self.config.motion_size)).to(self.null_audio_feat)
+        before, heard, shared = self.start_motion_feat, self.start_audio_feat, start[:, :0]
         for audio in features:
-            done = moved.shape[1] - (rules.overlap if moved is not self.start_motion_feat else 0)
-            context = Context(audio, moved[:, done - self.config.num_previous : done], before)
-            window = list(self.sample(context, start, noise, rules))[-1]
-            shared = moved[:, done:]
-            window = torch.cat([fade(shared, window[:, : shared.shape[1]]), window[:, shared.shape[1] :]], 1)
-            moved = torch.cat([moved[:, :done], window], 1)
-            before = audio[:, stride - self.config.num_previous : stride]
-        return moved[:, self.config.num_previous :]
+            window = list(self.sample(Context(audio, before, heard), start, noise, rules))[-1]
+            count = shared.shape[1]
+            window = torch.cat([fade(shared, window[:, :count]), window[:, count:]], 1)
+            yield window[:, :stride]
+            before, heard = window[:, stride - previous : stride], audio[:, stride - previous : stride]
+            shared = window[:, stride:]
+        yield shared
 
     def sample(self, context: Context, start: Tensor, noise: Noise, rules: GenerationRules) -> Iterator[Tensor]:
         """Sample one window; yields the state (1, T, D) after each step, the last one being the sample."""
@@ -148,9 +202,16 @@ class JoyVASA(nn.Module):
 
         return predict
 
-    def _checked(self, overlap: int) -> int:
-        # The frames that a window continues must be finished, and no frame may lie in three windows.
-        most = min(self.config.num_frames - self.config.num_previous, self.config.num_frames // 2)
-        if overlap > most:
-            raise ValueError(f"windows of {self.config.num_frames} frames overlap by {most} at most, not {overlap}")
-        return overlap
+    def _overlap(self, rules: GenerationRules) -> int:
+        most = self.config.most_overlap
+        if rules.overlap > most:
+            raise ValueError(
+                f"windows of {self.config.num_frames} frames overlap by {most} at most, not {rules.overlap}"
+            )
+        return rules.overlap
+
+
+def _checked(samples: Tensor) -> Tensor:
+    if samples.ndim != 1 or not samples.is_floating_point():
+        raise ValueError(f"expected samples of shape (N,) in float32, got {tuple(samples.shape)}")
+    return samples

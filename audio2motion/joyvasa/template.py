@@ -39,6 +39,23 @@ class Pose(NamedTuple):
         return Motion(rotation, self.expression, self.scale, self.translation)
 
 
+class PoseSmoother:
+    """`Pose.smoothed` for motion that comes in parts; keeps the state between them."""
+
+    def __init__(self) -> None:
+        self._last: Pose | None = None
+
+    def __call__(self, pose: Pose) -> Pose:
+        """Smooth the next part, one frame or more."""
+        if self._last is None:
+            smooth = pose.smoothed()
+        else:
+            joined = Pose(*(torch.cat(pair) for pair in zip(self._last, pose, strict=True)))
+            smooth = Pose(*(value[1:] for value in joined.smoothed()))
+        self._last = Pose(*(value[-1:] for value in smooth))
+        return smooth
+
+
 @dataclass(frozen=True)
 class MotionTemplate:
     """Statistics of the motion that the generator was trained on; sizes in brackets.

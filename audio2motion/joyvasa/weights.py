@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -20,6 +21,11 @@ from liveportrait import hub
 from liveportrait.errors import WeightsError, WeightsNotFoundError
 
 REPOSITORY = "jdh-algo/JoyVASA"
+REVISION = "b8f13fe9c23679c56f21b1baafb92ed00dc087c3"
+NOTICE = """\
+JoyVASA's motion generator (JD Health, jdh-algo/JoyVASA on the Hugging Face hub, revision {revision}) is published
+under the MIT licence: https://huggingface.co/jdh-algo/JoyVASA
+Fetched once, about 414 MB in {count} files, to {folder}."""
 _GENERATOR = "motion_generator/motion_generator_hubert_chinese.pt"
 _TEMPLATE = "motion_template/motion_template.pkl"
 Release = Literal["v1", "v2"]
@@ -31,6 +37,8 @@ RELEASES: dict[Release, tuple[hub.HubFile, ...]] = {
     ),
     "v2": (hub.HubFile(_GENERATOR, "9dd869329725caedf5f0c13dd383abec1e385f566d8afe2047b141f604844e80", 414_067_833),),
 }
+# What `download` fetches: v2, and the template of the same commit, which nothing but numbers is read from.
+_PUBLISHED = (*RELEASES["v2"], hub.HubFile(_TEMPLATE, None, None))
 _ENCODERS = ("hubert_zh", "hubert_zh_ori")
 _HUBERT = "audio_encoder."
 _POSITION = f"{_HUBERT}encoder.pos_conv_embed.conv."
@@ -72,8 +80,42 @@ def load(directory: Path, release: Release | None = None) -> JoyVASA:
     return model.eval().requires_grad_(False)
 
 
+def download(announce: Callable[[str], None], progress: Callable[[str, int, int], None] | None = None) -> Path:
+    """Make sure that the newest published files are on this machine, whole and unchanged.
+
+    Args:
+        announce: Called once with licence, size and place before the first byte is fetched, and not at all when
+            nothing is missing. It may raise to refuse.
+        progress: Called with a file's name, its bytes so far and its size while it is fetched.
+
+    Returns:
+        The directory for `load`.
+
+    Raises:
+        WeightsNotFoundError: A file is missing and cannot be fetched.
+        WeightsError: What the hub sent is not the pinned file.
+    """
+    folder = hub.folder(REPOSITORY, REVISION)
+    missing = [file for file in _PUBLISHED if not hub.is_present(folder, file, REPOSITORY, REVISION)]
+    if missing:
+        hub.require_online(missing[0])
+        announce(NOTICE.format(revision=REVISION, count=len(missing), folder=folder))
+    for file in missing:
+        hub.fetch(folder, file, REPOSITORY, REVISION, progress)
+    return folder
+
+
+def is_generator(directory: Path) -> bool:
+    """Tell whether a directory holds the published generator, in either layout."""
+    return any(path.is_file() for path in _places(directory, Path(_GENERATOR)))
+
+
+def _places(directory: Path, file: Path) -> tuple[Path, Path]:
+    return directory / file, directory / file.name
+
+
 def _find(directory: Path, file: Path) -> Path:
-    for path in (directory / file, directory / file.name):
+    for path in _places(directory, file):
         if path.is_file():
             return path
     raise WeightsNotFoundError(

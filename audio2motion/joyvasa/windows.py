@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -78,6 +79,28 @@ def cut_windows(waveform: Tensor, plan: WindowPlan, window_frames: int) -> Itera
         missing = window_frames * FRAME_SAMPLES - len(part)
         before = max(0, -start)
         yield F.pad(part, (before, missing - before))[None]
+
+
+def stream_windows(chunks: Iterable[Tensor], window_frames: int, stride: int) -> Iterator[Tensor]:
+    """Cut a stream of unknown length into the windows that `cut_windows` makes of it whole, the lead not kept.
+
+    Args:
+        chunks: 16 kHz mono, each of shape (N,), N ≥ 0.
+        window_frames: Frames of a window.
+        stride: Frames from one window to the next.
+
+    Yields:
+        Windows of sound, each (1, 640 window_frames); none for an empty stream.
+    """
+    size, kept, heard = window_frames * FRAME_SAMPLES, torch.zeros(LEAD_FRAMES * FRAME_SAMPLES), False
+    for chunk in chunks:
+        heard = heard or len(chunk) > 0
+        kept = torch.cat([kept, chunk])
+        while len(kept) > size:
+            yield kept[None, :size]
+            kept = kept[stride * FRAME_SAMPLES :]
+    if heard:
+        yield F.pad(kept, (0, size - len(kept)))[None]
 
 
 def fade(old: Tensor, new: Tensor) -> Tensor:

@@ -35,6 +35,28 @@ def test_every_frame_of_the_sound_has_its_motion(samples):
     assert torch.allclose(motion.rotation @ motion.rotation.transpose(1, 2), torch.eye(3), atol=1e-5)
 
 
+@pytest.mark.parametrize("samples", [1, 12_160, 40_000])
+@pytest.mark.parametrize("size", [100, 5_000, 99_999])
+def test_a_stream_gives_what_the_whole_recording_gives(samples, size):
+    rules, sound = GenerationRules(num_steps=3, overlap=6), voice(samples)
+    whole = tiny_model()(sound, seed=5, rules=rules)
+    streamed = Motion.cat(list(tiny_model().stream(sound.split(size), seed=5, rules=rules)))
+    for name in ("expression", "rotation", "scale", "translation"):
+        torch.testing.assert_close(getattr(streamed, name), getattr(whole, name), rtol=0, atol=1e-5)
+
+
+def test_a_stream_moves_before_it_ends():
+    """Two windows of 20 frames are heard; the third part of the sound is never asked for."""
+
+    def chunks():
+        yield voice(30 * 640)
+        raise AssertionError("asked for more sound than the first motion needs")
+
+    first = next(iter(tiny_model().stream(chunks(), rules=QUICK)))
+    assert len(first) == 18
+    assert list(tiny_model().stream([], rules=QUICK)) == []
+
+
 def test_upstream_s_motion_starts_two_frames_before_the_sound():
     """One window either way: the same motion, but upstream shows it 80 ms after the sound it was made from."""
     sound = voice(16 * 640)

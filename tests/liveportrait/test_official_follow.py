@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from official_motion import driver, small_networks, source_picture, source_video
+from official_motion import driver, face, small_networks, source_picture, source_video
 from official_reference import golden
 from official_tiny import picture, tiny_official
 
@@ -68,6 +68,29 @@ def test_a_driving_picture_is_upstreams_too():
 def test_an_animal_is_upstreams_too():
     x_d = follow_animal(small_networks(), portrait(), driver(), driver()[0], ALL)
     assert golden().difference("motion/animal/stitch.x1/x_d", x_d) < 1e-5
+
+
+def spoken() -> tuple[Portrait, Motion]:
+    """What the reference's voice moves, and the portrait."""
+    data = golden("liveportrait_audio")
+    x_c, source = face("compose/source", data)
+    driving = Motion(*(data.output(f"compose/driving/{part}") for part in ("R", "exp", "scale", "t")))
+    nothing = torch.zeros(1, 1)
+    return Portrait(x_c, source, transform_keypoints(x_c, source), nothing, Crop(nothing)), driving
+
+
+@pytest.mark.parametrize(("case", "go"), [("human/all.pose.stitch", follow), ("animal/stitch.x1", follow_animal)])
+def test_what_a_voice_moves_is_upstreams(case: str, go):
+    source, driving = spoken()
+    x_d = go(small_networks(), source, driving, driving[0], replace(ALL, spoken=True))
+    assert golden("liveportrait_audio").difference(f"compose/{case}/x_d", x_d) < 1e-5
+
+
+def test_a_voice_may_move_the_lips_alone():
+    source, driving = spoken()
+    x_d = follow(UNSTITCHED, source, driving, driving[0], replace(NOTHING, lips=1.0, spoken=True))
+    moved = (x_d - source.x_s).abs().amax((0, 2)) > 1e-6
+    assert set(moved.nonzero().flatten().tolist()) == set(OFFICIAL.lips)
 
 
 @pytest.mark.parametrize("relative", [True, False])
