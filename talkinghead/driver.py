@@ -227,6 +227,7 @@ def follow_rules(options: DriveOptions) -> FollowRules:
         retarget_lips=options.retarget_lips,
         replace=options.replace,
         normalize_lips=options.normalize_lips,
+        spoken=False,
     )
 
 

@@ -40,16 +40,16 @@ def direct(performance: Iterable[Performance], options: MotionOptions, num_mouth
         )
 
 
-def retime(parts: Iterable[Frames], fps: Fraction, num_frames: int) -> Iterator[Frames]:
+def retime(parts: Iterable[Frames], fps: Fraction, num_frames: int | None) -> Iterator[Frames]:
     """Bring a motion or performance to another frame rate: every frame shows what holds in its middle.
 
     Args:
         parts: Its parts, at 25 frames a second.
         fps: Frames a second to come out.
-        num_frames: How many frames to come out; beyond its end it stays as it ended.
+        num_frames: How many frames to come out; beyond its end it stays as it ended. None lets it end where it ends.
 
     Yields:
-        Consecutive parts, `num_frames` frames together.
+        Consecutive parts, each as soon as it is known.
     """
     step = FRAME_RATE / fps
     kept: Frames | None = None
@@ -57,15 +57,18 @@ def retime(parts: Iterable[Frames], fps: Fraction, num_frames: int) -> Iterator[
     for part in parts:
         kept = part if kept is None else _join([kept, part])
         last = first + len(kept) - 1
-        ready = min(math.floor((last + Fraction(1, 2)) / step - Fraction(1, 2)) + 1, num_frames)
+        ready = math.floor((last + Fraction(1, 2)) / step - Fraction(1, 2)) + 1
+        ready = ready if num_frames is None else min(ready, num_frames)
         if ready > done:
             yield interpolate(kept, [_position(n, step) - first for n in range(done, ready)])
             done = ready
         passed = min(math.floor(_position(done, step)) - first, len(kept) - 1)
-        kept, first = kept[passed:], first + passed
-    while kept is not None and done < num_frames:  # less than a frame, unless the voice was cut short
-        yield interpolate(kept, [_position(done, step) - first])
-        done += 1
+        kept, first = _after(kept, passed), first + passed
+    if kept is None:
+        return
+    end = math.ceil((first + len(kept)) / step) if num_frames is None else num_frames
+    for n in range(done, end):  # less than a frame, unless the voice was cut short
+        yield interpolate(kept, [_position(n, step) - first])
 
 
 def in_batches(parts: Iterable[Frames], size: int) -> Iterator[Frames]:
@@ -102,6 +105,10 @@ def interpolate(frames: Frames, positions: list[Fraction]) -> Frames:
     angles = zip(euler_degrees(a.rotation), euler_degrees(b.rotation), strict=True)
     mixed["rotation"] = rotation_matrix(*(torch.lerp(x, y, share) for x, y in angles))
     return replace(a, **mixed)
+
+
+def _after(frames: Frames, count: int) -> Frames:
+    return frames[count:]
 
 
 def _join(parts: list[Frames]) -> Frames:

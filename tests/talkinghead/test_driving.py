@@ -53,6 +53,18 @@ def test_what_is_too_much_is_left_out():
     assert lips(retime(in_parts(20, 7), Fraction(25), 9)) == pytest.approx(range(9))
 
 
+@pytest.mark.parametrize(
+    ("fps", "frames"), [(Fraction(25), 7), (Fraction(50), 14), (Fraction(30), 9), (Fraction(10), 3)]
+)
+@pytest.mark.parametrize("size", [1, 7])
+def test_without_a_length_it_ends_where_the_voice_ends(fps, frames, size):
+    """Seven frames last 0.28 seconds; the last short frame is shown whole."""
+    unknown = lips(retime(in_parts(7, size), fps, None))
+    assert len(unknown) == frames
+    assert unknown == pytest.approx(lips(retime([performance(7)], fps, frames)))
+    assert list(retime([], fps, None)) == []
+
+
 def test_rotations_stay_rotations():
     part = performance(2)
     turned = rotation_matrix(torch.tensor([0.0, 10.0]), torch.tensor([0.0, -20.0]), torch.tensor([0.0, 8.0]))
