@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from audio2motion.config import AudioToMotionConfig
+from audio2motion.live import VoiceStream, checked
 from audio2motion.liveliness import NUM_HEAD, Liveliness
 from audio2motion.network import SpeechToMouth
 from audio2motion.silence import loudness_per_frame, speaking
@@ -80,10 +81,21 @@ class AudioToMotion(nn.Module):
         Raises:
             ValueError: A chunk is not one row of floating-point samples.
         """
-        tracks, bounds = self.life_tracks.cpu(), self.life_bounds.cpu()
-        life = Liveliness(tracks, bounds, self.life_mirror.cpu(), self.brow_lift.cpu(), seed)
-        for part in through_windows(map(_checked, chunks), self._hear):
+        life = self._life(seed)
+        for part in through_windows(map(checked, chunks), self._hear):
             yield self._perform(part, life)
+
+    def streaming(self, *, seed: int = 0) -> VoiceStream:
+        """Begin to perform a voice while it is spoken, looking at most 200 ms ahead.
+
+        Args:
+            seed: Decides head, brows, blinks and gaze.
+
+        Returns:
+            A stream to push samples to. What it performs is near to what `stream` gives, which hears seconds ahead.
+        """
+        life = self._life(seed)
+        return VoiceStream(self._hear, lambda heard: self._perform(heard, life))
 
     def perform(self, waveform: Tensor, *, seed: int = 0) -> Performance:
         """Perform a whole recording.
@@ -106,6 +118,10 @@ class AudioToMotion(nn.Module):
 
     forward = perform
 
+    def _life(self, seed: int) -> Liveliness:
+        tracks, bounds = self.life_tracks.cpu(), self.life_bounds.cpu()
+        return Liveliness(tracks, bounds, self.life_mirror.cpu(), self.brow_lift.cpu(), seed)
+
     def _hear(self, window: Tensor) -> Tensor:
         """Hear one window (N,): mouth coefficients, silence obeyed, and loudness, (N / 640, C + 1)."""
         loudness = loudness_per_frame(window)
@@ -123,9 +139,3 @@ class AudioToMotion(nn.Module):
             rotation=alive.rotation,
             translation=alive.translation,
         )
-
-
-def _checked(chunk: Tensor) -> Tensor:
-    if chunk.ndim != 1 or not chunk.is_floating_point():
-        raise ValueError(f"expected samples of shape (N,) in float32, got {tuple(chunk.shape)} in {chunk.dtype}")
-    return chunk.detach().float().cpu()
