@@ -10,9 +10,10 @@ from liveportrait.errors import PortraitError
 from talkinghead.options import CropOptions, DriveOptions, MotionOptions, Options, RenderOptions
 
 if TYPE_CHECKING:
-    from talkinghead.api import Summary, reenact, speak
+    from talkinghead.api import reenact, speak
     from talkinghead.models import Models, load_models
     from talkinghead.pipeline import Video
+    from talkinghead.streaming import stream
 
 # Threads of the networks sleep while they wait for each other. Spinning, OpenMP's default, makes a video five times
 # slower as soon as anything else, its own encoder included, wants a core. Heeded if torch is imported after this.
@@ -26,17 +27,18 @@ __all__ = [
     "Options",
     "PortraitError",
     "RenderOptions",
-    "Summary",
     "Video",
     "load_models",
     "reenact",
     "speak",
+    "stream",
 ]
 
 _LAZY = {
-    "Summary": "api",
+    "Summary": "api",  # what `speak` returns; nobody needs to import it
     "reenact": "api",
     "speak": "api",
+    "stream": "streaming",
     "Models": "models",
     "load_models": "models",
     "Video": "pipeline",
