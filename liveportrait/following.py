@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from liveportrait.compose import Friendly
 from liveportrait.motion import Motion
 
 FRONTAL_DEG = 15.0
@@ -33,6 +34,9 @@ class FollowRules:
         retarget_lips: Whether the lips open as far as the driver's, instead of as far as its change opens them.
         replace: Whether retargeting discards all other motion, as upstream does, instead of adding to it.
         normalize_lips: Whether open lips of a portrait are closed before relative motion is added.
+        friendly: "expression" keeps motion in proportion to the size of the portrait's face, "pose" leaves it as
+            large as the driver's.
+        stitching: Whether S keeps the crop's border still; models without S do so by themselves.
         spoken: Whether a voice generated the motion, as in `liveportrait.compose.compose_audio`: then the lips of
             people take its expression itself, and animals turn from their own pose. Drivers that are seen leave it.
     """
@@ -47,6 +51,8 @@ class FollowRules:
     retarget_lips: bool
     replace: bool
     normalize_lips: bool
+    friendly: Friendly
+    stitching: bool
     spoken: bool = False
 
 

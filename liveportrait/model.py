@@ -18,7 +18,7 @@ class LivePortrait(nn.Module):
 
     Attributes:
         num_keypoints: K, the number of keypoints that `Motion.expression` moves.
-        crop_size: Side in pixels of the crops that `render` returns.
+        crop_size: Usual side in pixels of the crops that `render` returns.
         needs_landmarks: Whether `Crop.landmarks` must be given.
         extracts_from_landmarks: Whether `extract` looks at the landmarks only, so that pictures may have no pixels.
     """
@@ -46,6 +46,10 @@ class LivePortrait(nn.Module):
         from liveportrait.weights import load
 
         return load(name_or_directory)
+
+    def crop_side(self, pixels: float) -> int:
+        """Choose the side of a source crop that covers so many pixels of its picture; `render` returns it as large."""
+        return self.crop_size
 
     @abstractmethod
     def encode(self, crop: Crop) -> Portrait:
@@ -93,5 +97,5 @@ class LivePortrait(nn.Module):
             x_d: Driving keypoints, shape (T, K, 3).
 
         Returns:
-            RGB crops, shape (T, 3, crop_size, crop_size), float32 in [0, 1].
+            RGB crops, shape (T, 3, S, S), float32 in [0, 1]; S as in `crop_side`.
         """

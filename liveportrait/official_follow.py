@@ -40,14 +40,18 @@ def follow(model: Retargeter, portrait: Portrait, driving: Motion, anchor: Motio
         x = x_s.expand(len(driving), -1, -1)
     else:
         x = transform_keypoints(portrait.x_c, _moved(portrait.motion, driving, anchor, rules))
-    return model.stitching(x_s, x + _openings(model, portrait, driving, rules))
+    # Upstream's expression-friendly rescaling changes nothing here: measured against the anchor the keypoints begin
+    # at x_s, so the sizes that it compares are the same.
+    x = x + _openings(model, portrait, driving, rules)
+    return model.stitching(x_s, x) if rules.stitching else x
 
 
 def follow_animal(model: Retargeter, portrait: Portrait, driving: Motion, anchor: Motion, rules: FollowRules) -> Tensor:
     """Pose an animal portrait as a driving video asks; shapes as in `follow`.
 
     Upstream takes the driver's own pose (from a voice: the portrait's own, turned as far as the driver has turned) and
-    makes the keypoints relative to its first frame afterwards.
+    makes the keypoints relative to its first frame afterwards, rescaled to the size of the portrait's face; "pose"
+    leaves the rescaling out.
     """
     weights = part_weights(rules, driving.expression)
     expression = anchor.expression + weights * (driving.expression - anchor.expression)
@@ -60,7 +64,8 @@ def follow_animal(model: Retargeter, portrait: Portrait, driving: Motion, anchor
     else:
         first, composed = (compose_animal(portrait.motion, motion) for motion in (anchor, asked))
     x_first, x = (transform_keypoints(portrait.x_c, motion) for motion in (first, composed))
-    return model.stitching(portrait.x_s, rescale(portrait.x_s, x, x_first))
+    x = rescale(portrait.x_s, x, x_first) if rules.friendly == "expression" else portrait.x_s + x - x_first
+    return model.stitching(portrait.x_s, x) if rules.stitching else x
 
 
 def part_weights(rules: FollowRules, like: Tensor, regions: Regions = OFFICIAL) -> Tensor:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import overload
 
-import numpy as np
-
-from liveportrait.templates import Template
 from talkinghead import pipeline
-from talkinghead.driver import Driver, Given, Study, choose_sound, open_driver, watch_driver, write_template
-from talkinghead.film import open_film
+from talkinghead.driver import (
+    Driver,
+    Given,
+    Study,
+    check_cast,
+    choose_sound,
+    is_still_driver,
+    open_driver,
+    watch_driver,
+    write_template,
+)
+from talkinghead.film import Film, open_films
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
 from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, is_still, read_image, write_image
 from talkinghead.media.video import VideoFile, VideoWriter, probe_video
 from talkinghead.models import Models, load_models
-from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions
-from talkinghead.pipeline import Video
-from talkinghead.source import open_source
+from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrPath
+from talkinghead.pipeline import Role, Video
+from talkinghead.preview import beside_its_inputs
+from talkinghead.source import Source, open_source, open_sources
 
-StrPath = str | os.PathLike[str]
 Watch = Callable[[Iterable[Picture], int], Iterable[Picture]]
 """Takes pictures and their number and hands them on: a shell's progress bar."""
 
@@ -125,7 +132,7 @@ def speak(
 @overload
 def reenact(
     source: StrPath | Picture,
-    driver: StrPath,
+    driver: StrPath | Mapping[int | None, StrPath],
     output: None = None,
     *,
     options: Options = ...,
@@ -135,7 +142,7 @@ def reenact(
 @overload
 def reenact(
     source: StrPath | Picture,
-    driver: StrPath,
+    driver: StrPath | Mapping[int | None, StrPath],
     output: StrPath,
     *,
     options: Options = ...,
@@ -145,7 +152,7 @@ def reenact(
 ) -> Summary: ...
 def reenact(
     source: StrPath | Picture,
-    driver: StrPath,
+    driver: StrPath | Mapping[int | None, StrPath],
     output: StrPath | None = None,
     *,
     options: Options = Options(),  # noqa: B008 — frozen
@@ -157,7 +164,8 @@ def reenact(
 
     Args:
         source: A picture file, or RGB of shape (H, W, 3), uint8; or a video, which keeps its rate and its sound.
-        driver: A video or a picture of one face, or a motion template.
+        driver: A video or a picture of one face, or a motion template; or one for each of several faces of the
+            source, by their numbers, counted from 0 at the left (None for the largest).
         output: The mp4 to write; a picture drives a picture too: then PNG, JPEG or WebP.
         options: Everything else a user can choose.
         model: "mini", "base", "animals" or a directory; or models loaded before, for the next of many videos.
@@ -171,24 +179,26 @@ def reenact(
     Raises:
         PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
     """
-    inputs = [Path(path) for path in (source, driver) if isinstance(path, str | os.PathLike)]
-    given = open_driver(driver)
+    cast = dict(driver) if isinstance(driver, Mapping) else {options.crop.face: driver}
+    given = {path: open_driver(path) for path in dict.fromkeys(cast.values())}
+    inputs = [Path(path) for path in (source, *given) if isinstance(path, str | os.PathLike)]
     kept = options.drive.save_template and _check_template(options.drive.save_template, inputs, options.render)
-    file = None if output is None else _check_reenactment(output, inputs, given, options)
+    check_cast(list(given.values()), len(cast), options)
+    file = None if output is None else _check_reenactment(output, inputs, list(given.values()), options)
     shown = _read_moving(source)
-    sound = choose_sound(given, shown, options.drive)
+    sound = choose_sound(list(given.values()), shown, options.drive)
     models = model if isinstance(model, Models) else load_models(model, options.render.device)
-    if isinstance(shown, VideoFile):
-        opened = open_film(shown, models, options.crop)
-        options = replace(options, render=replace(options.render, fps=shown.fps))  # the source keeps its own
-    else:
-        opened = open_source(
-            shown, str(source) if isinstance(source, str | os.PathLike) else _ARRAY, models, options.crop
-        )
-    watched = watch_driver(given, str(driver), models, options, study)
+    sources, rate = _open_moving(source, shown, models, options, list(cast))
+    watched = {}
+    for path, each in given.items():
+        options = replace(options, render=replace(options.render, fps=rate or options.render.fps))
+        watched[path] = watch_driver(each, str(path), models, options, study)
+        rate = watched[path].fps  # further drivers come at the first one's rate
     if kept:
-        write_template(watched, kept)
-    video = pipeline.reenact(opened, watched, sound, models, options)
+        write_template(next(iter(watched.values())), kept)
+    roles = [Role(opened, watched[path]) for opened, path in zip(sources, cast.values(), strict=True)]
+    video = pipeline.reenact(roles, sound, models, options)
+    video = beside_its_inputs(video, roles) if options.drive.concat else video
     return video if file is None else save(video, file, options.render.crf, watch)
 
 
@@ -255,7 +265,7 @@ def edit(
 
 def save(video: Video, file: Path, crf: int, watch: Watch) -> Summary:
     """Make a video and write it with its sound; a name that is a picture's takes its first frame."""
-    height, width = video.source.size
+    height, width = video.size
     begun = time.perf_counter()
     if file.suffix.lower() in PICTURE_SUFFIXES:
         write_image(next(iter(video)), file)
@@ -282,10 +292,19 @@ def _read_moving(source: StrPath | Picture) -> Picture | VideoFile:
     return read_image(source) if is_still(source) else probe_video(source)
 
 
-def _check_reenactment(output: StrPath, inputs: list[Path], given: Given, options: Options) -> Path:
-    """Check the output of a driver: a single picture may make a picture."""
-    still = isinstance(given, np.ndarray) or (isinstance(given, Template) and len(given.motion) == 1)
-    suffixes = (".mp4", *PICTURE_SUFFIXES) if still else (".mp4",)
+def _open_moving(
+    source: StrPath | Picture, shown: Picture | VideoFile, models: Models, options: Options, numbers: list[int | None]
+) -> tuple[Sequence[Source | Film], Fraction | None]:
+    """Open the faces of a picture or a video; a video keeps its own rate, which is returned beside them."""
+    if isinstance(shown, VideoFile):
+        return open_films(shown, models, options.crop, numbers), shown.fps
+    name = str(source) if isinstance(source, str | os.PathLike) else _ARRAY
+    return open_sources(shown, name, models, options.crop, numbers), None
+
+
+def _check_reenactment(output: StrPath, inputs: list[Path], given: list[Given], options: Options) -> Path:
+    """Check the output of drivers: single pictures may make a picture."""
+    suffixes = (".mp4", *PICTURE_SUFFIXES) if all(map(is_still_driver, given)) else (".mp4",)
     return check_output(output, inputs, overwrite=options.render.overwrite, suffixes=suffixes)
 
 

@@ -24,6 +24,7 @@ from talkinghead.options import (
     MotionOptions,
     Options,
     RenderOptions,
+    parse_cast,
 )
 
 if TYPE_CHECKING:
@@ -64,12 +65,21 @@ def speak(
 
 
 @app.command()
-@takes(CropOptions, DriveOptions, RenderOptions)
+@takes(CropOptions, DriveOptions, RenderOptions, leave={"face"})
 def reenact(
     source: Annotated[Path, typer.Argument(help="Portrait: a picture, or a video that keeps its own motion.")],
-    driver: Annotated[Path, typer.Argument(help="Video or picture of a face, or a .safetensors template.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")],
     options: Options,
+    driver: Annotated[
+        Path | None, typer.Argument(help="Video or picture of a face, or a .safetensors template.")
+    ] = None,
+    face: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Which face follows, counted from 0 at the left; the largest unless given. N=DRIVER gives it a driver"
+            " of its own; repeat it for several faces."
+        ),
+    ] = None,
     model: Annotated[str, typer.Option(help="mini (embedded), base or animals (fetched once), or a folder.")] = MODEL,
     as_json: Json = False,
     debug: Debug = False,
@@ -80,7 +90,8 @@ def reenact(
     with FrameBar() as bar:
         from talkinghead.api import reenact
 
-        summary = reenact(source, driver, output, options=options, model=model, watch=bar.watch, study=bar.study)
+        cast = parse_cast(face or (), driver)
+        summary = reenact(source, cast, output, options=options, model=model, watch=bar.watch, study=bar.study)
     _report(summary, as_json)
 
 

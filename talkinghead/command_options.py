@@ -16,18 +16,25 @@ _PLAIN = (bool, int, float, str, int | None, float | None)
 """Types that typer reads itself; anything else arrives as text, which the option classes read."""
 
 
-def takes(*classes: type, only: Collection[str] | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes(
+    *classes: type, only: Collection[str] | None = None, leave: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command every option of some option classes, and the options made of them as `options`.
 
     Args:
         classes: Parts of `Options`; the others keep their defaults.
         only: Names of the options to give; all of them unless given.
+        leave: Names of options to leave out.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = signature(command, eval_str=True).parameters
         added = {
-            cls: {each.name: _parameter(cls, each) for each in fields(cls) if only is None or each.name in only}
+            cls: {
+                each.name: _parameter(cls, each)
+                for each in fields(cls)
+                if (only is None or each.name in only) and each.name not in leave
+            }
             for cls in classes
         }
 
@@ -51,9 +58,11 @@ def takes(*classes: type, only: Collection[str] | None = None) -> Callable[[Call
 def _parameter(options: type, option: Field[Any]) -> Parameter:
     """Describe one command-line option by the field that holds its meaning."""
     kind = get_type_hints(options)[option.name]
-    if option.name in {"fps", "anchor"}:
+    if option.name in {"fps", "anchor", "box"}:
         kind = str | None
     elif kind not in _PLAIN:
         kind = str
-    described = Annotated[kind, typer.Option(help=option.metadata["meaning"])]
+    # What is off by default needs no second switch to turn it off.
+    switch = [f"--{option.name.replace('_', '-')}"] if option.default is False else []
+    described = Annotated[kind, typer.Option(*switch, help=option.metadata["meaning"])]
     return Parameter(option.name, Parameter.KEYWORD_ONLY, default=option.default, annotation=described)

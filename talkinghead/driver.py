@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import repeat
 from pathlib import Path
 
-import torch
+import numpy as np
 
-from liveportrait import Crop, Motion, TemplateError
+from liveportrait import Motion, TemplateError
 from liveportrait.following import FollowRules, neutral_frame
 from liveportrait.templates import Template, load_template, save_template
 from talkinghead.driving import interpolate
-from talkinghead.errors import OptionError, VideoError
-from talkinghead.face import CropFrame, FaceTracker, NoFaceError, choose_face, cut, frame_face, landmarks_in_crop
-from talkinghead.face.crop import DRIVING_CROP, Array
+from talkinghead.errors import OptionError
+from talkinghead.face import CropRule, choose_face
 from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import output_error
 from talkinghead.media.image import Picture, is_still, read_image
-from talkinghead.media.video import VideoFile, VideoFrame, probe_video, read_frames
+from talkinghead.media.video import VideoFile, VideoFrame, probe_video
 from talkinghead.models import Models
 from talkinghead.options import DriveOptions, Options, Trim, parse_region
+from talkinghead.timing import positions, steady, trimmed
+from talkinghead.watching import FaceReader, watch_video
+
+FRAME_RATE = Fraction(25)
+"""Frames a second of what a picture drives, unless the user gives another rate."""
 
 Study = Callable[[Iterable[VideoFrame], int], Iterable[VideoFrame]]
 """Takes the frames of a driver and their likely number and hands them on: a shell's progress bar."""
-
-_BATCH = 16
-"""Driving faces that are read at a time."""
-
-_PATIENCE = Fraction(1)
-"""Seconds without a face after which a shell reports the gap; shorter ones are bridged silently."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,15 @@ class Driver:
         fps: Frames a second.
         is_video: Whether it moves; a single picture does not.
         notes: What a user should know about it.
+        pictures: Shows it from its beginning, at its rate; None for a template.
     """
 
     name: str
     motion: Motion
     fps: Fraction
     is_video: bool
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    pictures: Callable[[], Iterator[Picture]] | None = None
 
     def anchor(self, number: int | None) -> Motion | None:
         """Return the frame that changes are measured against, or None where there is a single picture.
@@ -111,10 +112,17 @@ def watch_driver(given: Given, name: str, models: Models, options: Options, stud
             raise TemplateError(f"{name}: made for a model with {found} keypoints, this one has {own}: make it anew")
         return _play(given, name, trim, fps)
     if isinstance(given, VideoFile):
-        return watch_video(given, study(trimmed(given.file, trim), given.num_frames), models, fps)
+        frames = study(trimmed(given.file, trim), given.num_frames)
+        watched = watch_video(given, frames, models, drive_crop(options.drive), fps)
+        rate = fps or given.fps
+
+        def pictures() -> Iterator[Picture]:
+            return (frame.picture for frame in steady(trimmed(given.file, trim), rate))
+
+        return Driver(name, watched.motion, rate, watched.num_frames > 1, watched.notes, pictures)
     landmarks = choose_face(models.faces.detect(given), None, name).landmarks
-    (motion,) = _motions(models, [(given, landmarks)])
-    return Driver(name, motion, fps or Fraction(25), is_video=False)
+    motion = FaceReader(models, drive_crop(options.drive)).read_one(given, landmarks)
+    return Driver(name, motion, fps or FRAME_RATE, False, (), lambda: repeat(given))
 
 
 def _play(template: Template, name: str, trim: Trim, fps: Fraction | None) -> Driver:
@@ -124,34 +132,9 @@ def _play(template: Template, name: str, trim: Trim, fps: Fraction | None) -> Dr
     if not kept:
         raise TemplateError(f"{name}: lasts {float(len(times) / template.fps):.2f} s, --trim leaves nothing of it")
     rate = fps or template.fps
-    positions = _positions([times[n] for n in kept], list(range(len(kept))), rate)
-    motion = interpolate(template.motion[kept[0] : kept[-1] + 1], positions)
+    places = positions([times[n] for n in kept], list(range(len(kept))), rate)
+    motion = interpolate(template.motion[kept[0] : kept[-1] + 1], places)
     return Driver(name, motion, rate, is_video=len(template.motion) > 1)
-
-
-def watch_video(video: VideoFile, frames: Iterable[VideoFrame], models: Models, fps: Fraction | None) -> Driver:
-    """Read the motion of a driving video, in constant memory but for the motion itself.
-
-    Args:
-        video: The file.
-        frames: Its frames, or the part of them that drives.
-        models: What reads motion.
-        fps: Frames a second to come out; the video's own unless given.
-
-    Raises:
-        VideoError: There are no frames.
-        NoFaceError: None of them shows a face.
-    """
-    times: list[Fraction] = []
-    seen: list[int] = []
-    parts = list(_motions(models, _faces(frames, times, seen)))
-    if not times:
-        raise VideoError(f"{video.file}: no frames in the part that --trim chooses")
-    if not parts:
-        raise NoFaceError(f"{video.file}: no face in any of its {len(times)} frames; give a video of one face")
-    rate = fps or video.fps
-    motion = interpolate(Motion.cat(parts), _positions(times, seen, rate))
-    return Driver(str(video.file), motion, rate, len(times) > 1, _notes(video.file, times, seen))
 
 
 def write_template(driver: Driver, file: Path) -> None:
@@ -170,29 +153,41 @@ def write_template(driver: Driver, file: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def trimmed(path: str | os.PathLike[str], trim: Trim) -> Iterator[VideoFrame]:
-    """Decode the part of a video that the user chose; times count from the video's first frame."""
-    first: Fraction | None = None
-    for frame in read_frames(path):
-        first = frame.seconds if first is None else first
-        seconds = frame.seconds - first
-        if trim.end is not None and seconds >= trim.end:
-            return
-        if seconds >= trim.start:
-            yield replace(frame, seconds=seconds)
+def lasting(motion: Motion, count: int | None, *, loop: bool) -> Iterator[Motion]:
+    """Play a motion frame by frame for longer than it lasts.
+
+    Args:
+        motion: T frames.
+        count: How many frames; no end unless given.
+        loop: Go back and forth, 0 1 2 1 0 1 ...; otherwise it stays as it ended, 0 1 2 2 2 ...
+    """
+    end = len(motion) - 1
+    for n in itertools.count() if count is None else range(count):
+        at = n % max(2 * end, 1)
+        yield motion[min(at, 2 * end - at) if loop else min(n, end)]
 
 
-def repeated(motion: Motion, count: int) -> Iterator[Motion]:
-    """Play a motion to its end, back to its beginning, and so on, frame by frame: 0 1 2 1 0 1 ... up to `count`."""
-    length = len(motion)
-    around = max(2 * length - 2, 1)
-    for n in range(count):
-        at = n % around
-        yield motion[min(at, around - at)]
+def is_still_driver(given: Given) -> bool:
+    """Whether it is a single picture, or a template of one."""
+    return isinstance(given, np.ndarray) or (isinstance(given, Template) and len(given.motion) == 1)
 
 
-def choose_sound(given: Given, source: Picture | VideoFile, options: DriveOptions) -> Sound | None:
-    """Find the sound that the user asked for; the driver's is cut like its pictures.
+def check_cast(given: Sequence[Given], num_faces: int, options: Options) -> None:
+    """Refuse what does not go together when several faces or drivers take part.
+
+    Raises:
+        OptionError: One crop cannot show several faces, nor one template hold several drivers.
+    """
+    if num_faces > 1 and options.crop.crop:
+        raise OptionError(f"--crop shows one face, {num_faces} are to move: leave it out, or drive one face")
+    if num_faces > 1 and (options.crop.box or options.crop.no_crop):
+        raise OptionError(f"--box and --no-crop are for one face, {num_faces} are to move: leave them out")
+    if len(given) > 1 and options.drive.save_template:
+        raise OptionError(f"--save-template keeps one driver, there are {len(given)}: make each with `template`")
+
+
+def choose_sound(given: Sequence[Given], source: Picture | VideoFile, options: DriveOptions) -> Sound | None:
+    """Find the sound that the user asked for; a driver's is cut like its pictures, the first driver with sound counts.
 
     Raises:
         PortraitError: A file was asked for that has no sound.
@@ -202,8 +197,9 @@ def choose_sound(given: Given, source: Picture | VideoFile, options: DriveOption
     if options.audio not in {"auto", "driver", "source"}:
         return probe_sound(options.audio)
     of_source = options.audio == "source" or (options.audio == "auto" and isinstance(source, VideoFile))
-    heard = source if of_source else given
-    if not isinstance(heard, VideoFile) or not heard.has_sound:
+    candidates = [source] if of_source else given
+    heard = next((each for each in candidates if isinstance(each, VideoFile) and each.has_sound), None)
+    if heard is None:
         return None
     sound, (start, end) = probe_sound(heard.file), options.trim
     return sound if of_source else sound.part(start, (sound.seconds if end is None else end) - start)
@@ -228,76 +224,11 @@ def follow_rules(options: DriveOptions) -> FollowRules:
         replace=options.replace,
         normalize_lips=options.normalize_lips,
         spoken=False,
+        friendly=options.friendly,
+        stitching=options.stitching,
     )
 
 
-def _faces(frames: Iterable[VideoFrame], times: list[Fraction], seen: list[int]) -> Iterator[tuple[Picture, Array]]:
-    """Follow the face; note every frame's time, and the numbers of those that show it."""
-    tracker = FaceTracker()
-    for frame in frames:
-        points = tracker.track(frame.picture)
-        if points is not None:
-            seen.append(len(times))
-            yield frame.picture, points
-        times.append(frame.seconds)
-
-
-def _motions(models: Models, faces: Iterable[tuple[Picture, Array]]) -> Iterator[Motion]:
-    """Read motion batch by batch, through a box that stays where the first face was."""
-    place: CropFrame | None = None
-    crops: list[Crop] = []
-    for picture, points in faces:
-        place = place or frame_face(points, DRIVING_CROP)
-        image = torch.zeros(1, 3, 0, 0)
-        if not models.portrait.extracts_from_landmarks:
-            image = torch.from_numpy(cut(picture, place, smooth=False)).permute(2, 0, 1)[None].float() / 255
-        crops.append(Crop(image, torch.from_numpy(landmarks_in_crop(points, place))[None]))
-        if len(crops) == _BATCH:
-            yield _extract(models, crops)
-            crops = []
-    if crops:
-        yield _extract(models, crops)
-
-
-def _extract(models: Models, crops: list[Crop]) -> Motion:
-    images = torch.cat([crop.image for crop in crops])
-    landmarks = torch.cat([crop.landmarks for crop in crops if crop.landmarks is not None])
-    with torch.inference_mode():
-        return models.portrait.extract(Crop(images, landmarks).to(models.device)).to("cpu")
-
-
-def _positions(times: list[Fraction], seen: list[int], fps: Fraction) -> list[Fraction]:
-    """Return, for every frame to come out, where it lies among the frames that show a face.
-
-    Frames are taken by their times, so a variable frame rate comes out constant and nothing drifts. Times that
-    are a rounded constant rate are taken as they were meant.
-    """
-    begun = times[0]
-    shown = [times[n] - begun for n in seen]
-    if all(abs((time - begun) * fps - n) < Fraction(1, 2) for n, time in enumerate(times)):
-        shown, count = [n / fps for n in seen], len(times)
-    else:
-        usual = (times[-1] - begun) / max(len(times) - 1, 1)
-        count = max(round((times[-1] - begun + usual) * fps), 1)
-    positions, n = [], 0
-    for frame in range(count):
-        time = frame / fps
-        while n + 1 < len(shown) and shown[n + 1] <= time:
-            n += 1
-        after = min(n + 1, len(shown) - 1)
-        length = shown[after] - shown[n]
-        share = (time - shown[n]) / length if length else Fraction(0)
-        positions.append(n + min(max(share, Fraction(0)), Fraction(1)))
-    return positions
-
-
-def _notes(file: Path, times: list[Fraction], seen: list[int]) -> tuple[str, ...]:
-    """Say where the face was out of sight for long."""
-    edges = [-1, *seen, len(times)]
-    gaps = [(a + 1, b) for a, b in pairwise(edges) if b > a + 1]
-    ends = [*times, times[-1]]
-    long = [(a, b) for a, b in gaps if ends[b] - times[a] >= _PATIENCE]
-    if not long:
-        return ()
-    lost = sum(b - a for a, b in long)
-    return (f"{file}: no face in {lost} of {len(times)} frames, first at {float(times[long[0][0]]):.1f} s: it waits",)
+def drive_crop(options: DriveOptions) -> CropRule:
+    """Turn the user's options into the rule by which a driver is cropped."""
+    return CropRule(scale=options.driver_scale, vx_ratio=options.driver_x, vy_ratio=options.driver_y, rotate=False)

@@ -92,11 +92,11 @@ def interpolate(frames: Frames, positions: list[Fraction]) -> Frames:
     """Interpolate a motion or performance at frame numbers; beyond the last frame it stays."""
     end = len(frames) - 1
     before = torch.tensor([min(math.floor(position), end) for position in positions])
-    after = (before + 1).clamp(max=end)
     share = torch.tensor([float(position % 1) for position in positions])
-    a, b = frames[before], frames[after]
+    a = frames[before]
     if not share.any():
         return a
+    b = frames[(before + 1).clamp(max=end)]
 
     def between(x: Tensor | None, y: Tensor | None) -> Tensor | None:
         return None if x is None or y is None else torch.lerp(x, y, share.view(-1, *[1] * (x.ndim - 1)))

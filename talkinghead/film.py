@@ -2,29 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from talkinghead.face import CropRule, FaceTracker, NoFaceError, PasteBack, choose_face, make_crop
-from talkinghead.face.crop import Array
+from talkinghead.errors import OptionError
+from talkinghead.face import FaceTracker, NoFaceError, PasteBack, choose_face
+from talkinghead.face.crop import Array, FaceRect, face_rect
+from talkinghead.face.paste import territory
+from talkinghead.framing import faces_in, frame_around, part_of
 from talkinghead.media.image import Picture, limit_size
-from talkinghead.media.video import VideoFile, VideoFrame, read_frames
+from talkinghead.media.video import VideoFile, read_frames
 from talkinghead.models import Models
 from talkinghead.options import MAX_SIDE, CropOptions
-from talkinghead.source import Scene, fit
+from talkinghead.source import Scene, encode, fit, fitted
+from talkinghead.timing import steady
 
-_SEARCH = 50
-"""Frames at the beginning in which the face is looked for thoroughly."""
+_SEARCH = 250
+"""Frames at the beginning in which the face is looked for."""
 
 _BRIDGE = 8
 """Frames without the face that are bridged; after more, frames pass as they are until it is back."""
 
-Sight = tuple[Picture, Array | None]
+
+class Sight(NamedTuple):
+    """What was seen in a frame.
+
+    Attributes:
+        picture: RGB, shape (H, W, 3).
+        points: Face-mesh points in its pixels, shape (478, 3), or None where the face is not in it.
+        is_cut: Whether the frame begins a new scene.
+    """
+
+    picture: Picture
+    points: Array | None
+    is_cut: bool = False
+
+
+@dataclass
+class FilmLog:
+    """What became of a film's frames while they were made.
+
+    Attributes:
+        frames: How many there were.
+        passed: Numbers of those that passed as they are.
+        cuts: Numbers of those that began a new scene.
+    """
+
+    frames: int = 0
+    passed: list[int] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list)
+
+    def add(self, sight: Sight) -> None:
+        """Count one frame."""
+        if sight.points is None:
+            self.passed.append(self.frames)
+        if sight.is_cut:
+            self.cuts.append(self.frames)
+        self.frames += 1
+
+    def notes(self, name: str, fps: Fraction) -> tuple[str, ...]:
+        """Say what a user should know."""
+        notes = []
+        if self.passed:
+            first = float(self.passed[0] / fps)
+            notes.append(
+                f"{name}: no face to animate in {len(self.passed)} of {self.frames} frames, first at {first:.1f} s: "
+                "they are as they were"
+            )
+        if self.cuts:
+            times = ", ".join(f"{float(n / fps):.1f}" for n in self.cuts[:5]) + (" ..." if len(self.cuts) > 5 else "")
+            notes.append(f"{name}: a new scene at {times} s: the face was looked for anew")
+        return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -34,105 +87,127 @@ class Film:
     Attributes:
         file: The video.
         models: What finds and encodes.
-        options: Which face, and how much of the picture.
+        options: How much of the picture.
         size: (height, width) of the pictures to come out.
-        begin: The frame that shows the face first, counted from 0, and the face's points in it.
+        first: The frame that shows the face first, counted from 0.
+        face: The face's points in it, shape (478, 3).
+        others: Squares around the other faces that move in the same film, in that frame.
+        log: Filled while `scenes` runs.
     """
 
     file: VideoFile
     models: Models
     options: CropOptions
     size: tuple[int, int]
-    begin: tuple[int, Array]
+    first: int
+    face: Array
+    others: tuple[FaceRect, ...] = ()
+    log: FilmLog = field(default_factory=FilmLog)
 
     still = False
 
     def scenes(self) -> Iterator[Scene]:
         """Yield every frame ready to be animated; those without the face have no portrait."""
-        for picture, points in bridged(self._sights()):
-            yield (
-                Scene(None, lambda _, shown=picture: self._whole(shown))
-                if points is None
-                else self._scene(picture, points)
-            )
+        self.log.__init__()
+        for sight in bridged(self._sights()):
+            self.log.add(sight)
+            yield self._whole(sight.picture) if sight.points is None else self._scene(sight.picture, sight.points)
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield every frame as it is, at the film's constant rate."""
+        for frame in steady(read_frames(self.file.file), self.file.fps):
+            yield limit_size(frame.picture, _longest(self.options))
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what a user should know about the frames that were made."""
+        return self.log.notes(str(self.file.file), self.file.fps)
 
     def _sights(self) -> Iterator[Sight]:
-        tracker, (first, face) = FaceTracker(self.models.faces), self.begin
-        for n, frame in enumerate(steady(read_frames(self.file.file), self.file.fps)):
-            picture = limit_size(frame.picture, _longest(self.options))
-            if n == first:
-                tracker.start(picture, face)
-            yield picture, tracker.track(picture) if n >= first else None
+        tracker = FaceTracker(self.models.faces)
+        for n, picture in enumerate(self.pictures()):
+            if n == self.first:
+                tracker.start(picture, self.face)
+            points = tracker.track(picture) if n >= self.first else None
+            yield Sight(picture, points, n > self.first and tracker.is_cut)
 
     def _scene(self, picture: Picture, points: Array) -> Scene:
-        side = self.models.portrait.crop_size
-        crop, frame = make_crop(picture, points, CropRule(size=side))
-        with torch.inference_mode():
-            portrait = self.models.portrait.encode(crop.to(self.models.device))
+        frame = frame_around(points, self.models.portrait, self.options)
+        portrait = encode(picture, frame, points, self.models)
         if self.options.crop:
-            return Scene(portrait, lambda shown: fit(shown, self.size[0]))
-        return Scene(portrait, PasteBack(picture, frame, crop_size=side).paste)
+            return Scene(portrait, fitted(self.size[0]))
+        mask = territory(frame, face_rect(points, 1.0, 0.0), self.others) if self.others else None
+        return Scene(portrait, PasteBack(picture, frame, mask=mask).place)
 
-    def _whole(self, picture: Picture) -> Picture:
-        if not self.options.crop:
-            return picture
-        height, width = picture.shape[:2]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        return fit(picture[top : top + side, left : left + side], self.size[0])
+    def _whole(self, picture: Picture) -> Scene:
+        """Show a frame as it is; in a video of the face, its middle."""
+
+        def place(_: Picture, ground: Picture | None) -> Picture:
+            if not self.options.crop:
+                return picture if ground is None else ground
+            height, width = picture.shape[:2]
+            side = min(height, width)
+            top, left = (height - side) // 2, (width - side) // 2
+            return fit(picture[top : top + side, left : left + side], self.size[0])
+
+        return Scene(None, place)
 
 
-def open_film(file: VideoFile, models: Models, options: CropOptions) -> Film:
-    """Find the face in a video's first frames.
+def open_films(
+    file: VideoFile, models: Models, options: CropOptions, numbers: Sequence[int | None] = (None,)
+) -> list[Film]:
+    """Find faces in a video's first frames.
+
+    Args:
+        file: The video.
+        models: What finds and encodes.
+        options: How much of the picture.
+        numbers: Which faces, counted from 0 at the left of the first frame that shows any; None for the largest.
 
     Raises:
-        NoFaceError: None of them shows one.
+        NoFaceError: None of the frames shows a face.
         FaceIndexError: There are fewer faces than the one asked for.
+        OptionError: The box lies outside the picture, or no crop is to be cut from a face that moves.
     """
+    if options.no_crop:
+        raise OptionError(f"{file.file}: --no-crop is for pictures, a video's face is cropped frame by frame")
     for n, frame in enumerate(islice(steady(read_frames(file.file), file.fps), _SEARCH)):
         picture = limit_size(frame.picture, _longest(options))
-        faces = models.faces.detect(picture, thorough=n == 0)
-        if faces:
-            face = choose_face(faces, options.face, f"{file.file}, frame {n + 1}")
-            height, width = picture.shape[:2]
-            asked = options.size or models.portrait.crop_size
-            size = (asked, asked) if options.crop else (height, width)
-            return Film(file, models, options, size, (n, face.landmarks))
+        part = part_of(picture, str(file.file), options.box, len(picture) / file.size[0])
+        faces = faces_in(picture, part, models.faces, thorough=n == 0)
+        if not faces:
+            continue
+        chosen = [choose_face(faces, number, f"{file.file}, frame {n + 1}").landmarks for number in numbers]
+        squares = [face_rect(points, 1.0, 0.0) for points in chosen]
+        asked = options.size or models.portrait.crop_size
+        height, width = picture.shape[:2]
+        size = (asked, asked) if options.crop else (height, width)
+        return [
+            Film(file, models, options, size, n, points, tuple(squares[:m] + squares[m + 1 :]))
+            for m, points in enumerate(chosen)
+        ]
     raise NoFaceError(f"{file.file}: no face in its first {_SEARCH} frames; cut the video so that it begins with one")
 
 
-def steady(frames: Iterable[VideoFrame], fps: Fraction) -> Iterator[VideoFrame]:
-    """Show frames at a constant rate: each by its time, repeated or left out where the rate varied."""
-    last: VideoFrame | None = None
-    first, done = Fraction(0), 0
-    for frame in frames:
-        if last is None:
-            first = frame.seconds
-        due = max(round((frame.seconds - first) * fps), 0)
-        for _ in range(due - done if last else 0):
-            yield last  # type: ignore[misc]
-            done += 1
-        last = frame
-    if last is not None:
-        yield last
-
-
 def bridged(sights: Iterable[Sight]) -> Iterator[Sight]:
-    """Fill in where the face was between two frames that show it, unless they are far apart."""
+    """Fill in where the face was between two frames that show it, unless they are far apart or a cut lies between."""
     before: Array | None = None
-    waiting: list[Picture] = []
-    for picture, points in sights:
-        if points is None and before is not None and len(waiting) < _BRIDGE:
-            waiting.append(picture)
+    waiting: list[Sight] = []
+    for sight in sights:
+        if sight.is_cut:
+            yield from waiting
+            waiting, before = [], None
+        if sight.points is None and before is not None and len(waiting) < _BRIDGE:
+            waiting.append(sight)
             continue
         for n, passed in enumerate(waiting):
             share = np.float32((n + 1) / (len(waiting) + 1))
-            known = before is not None and points is not None
-            yield passed, before + share * (points - before) if known else None  # type: ignore[operator]
+            known = before is not None and sight.points is not None
+            points = before + share * (sight.points - before) if known else None  # type: ignore[operator]
+            yield passed._replace(points=points)
         waiting = []
-        yield picture, points
-        before = points
-    yield from ((passed, None) for passed in waiting)
+        yield sight
+        before = sight.points
+    yield from waiting
 
 
 def _longest(options: CropOptions) -> int:

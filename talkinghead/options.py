@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from talkinghead.errors import OptionError
+
+StrPath = str | os.PathLike[str]
 
 MAX_SIDE = 8192
 """Longest side of a video in pixels: the largest that H.264 players are made for."""
@@ -39,6 +44,22 @@ class _Checked:
             _check(option, getattr(self, option.name))
 
 
+class Box(NamedTuple):
+    """A part of a picture, in pixels.
+
+    Attributes:
+        left: From the left edge of the picture.
+        top: From its upper edge.
+        width: Of the part.
+        height: Of the part.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
 class Trim(NamedTuple):
     """A part of a video.
 
@@ -51,6 +72,7 @@ class Trim(NamedTuple):
     end: Fraction | None
 
 
+Friendly = Literal["expression", "pose"]
 Part = Literal["head", "lips", "eyes", "brows", "face"]
 _FACE: tuple[Part, ...] = ("lips", "eyes", "brows", "face")
 REGIONS: dict[str, tuple[Part, ...]] = {
@@ -66,9 +88,9 @@ REGIONS: dict[str, tuple[Part, ...]] = {
 
 @dataclass(frozen=True)
 class CropOptions(_Checked):
-    """Which face, and how much of the picture becomes the video."""
+    """Which face, and how much of the picture becomes the video; `box` may be given as "X,Y,WIDTH,HEIGHT"."""
 
-    face: int | None = setting(None, "Which face to animate, counted from 1 at the left; the largest unless given.", 1)
+    face: int | None = setting(None, "Which face to animate, counted from 0 at the left; the largest unless given.", 0)
     crop: bool = setting(False, "Make a square video of the face instead of the whole picture.")
     size: int | None = setting(
         None,
@@ -76,6 +98,20 @@ class CropOptions(_Checked):
         64,
         MAX_SIDE,
     )
+    box: Box | None = setting(  # noqa: RUF009
+        None,
+        "Part of the picture where the face is, X,Y,WIDTH,HEIGHT in pixels; it is the crop itself where a model needs"
+        " no landmarks and none are found: animals, drawings.",
+    )
+    no_crop: bool = setting(False, "Take the picture (or the box) itself as the face's crop, whatever face is in it.")
+    crop_scale: float = setting(2.3, "Side of the crop that moves, in units of the face.", 1.5, 4.0)
+    crop_x: float = setting(0.0, "How far the crop lies to the right of the face, in units of its side.", -0.5, 0.5)
+    crop_y: float = setting(-0.125, "How far the crop lies below the face, in units of its side.", -0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.box, str):
+            object.__setattr__(self, "box", parse_box(self.box))
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -115,12 +151,23 @@ class DriveOptions(_Checked):
     retarget_lips: bool = setting(False, "Open the lips as far as the driver's are.")
     replace: bool = setting(False, "Let retargeting discard all other motion instead of adding to it.")
     normalize_lips: bool = setting(True, "Close a portrait's open lips before it follows the driver's changes.")
+    friendly: Friendly = setting(  # noqa: RUF009
+        "expression",
+        "expression keeps motion in proportion to the face's size, pose leaves it as large as the driver's.",
+    )
+    stitching: bool = setting(True, "Keep the border of the crop still (base, animals; mini always does).")
     anchor: int | None = setting(
         None, 'Driving frame, counted from 1, that changes are measured against; the most neutral one if "auto".', 1
     )
     smooth: float = setting(0.3, "How much the driver's motion is smoothed over time, from 0 to 1.", 0.0, 1.0)
     trim: Trim = setting("", "Part of the driver to use, START:END in seconds; either may be left out.")  # noqa: RUF009
-    loop: bool = setting(False, "Play a driver back and forth while the sound or a source video lasts longer.")
+    loop: bool = setting(
+        False, "Play a driver back and forth while something else lasts longer; otherwise it stays as it ended."
+    )
+    driver_scale: float = setting(2.2, "Side of the driver's crop, in units of its face.", 1.5, 4.0)
+    driver_x: float = setting(0.0, "How far that crop lies to the right, in units of its side.", -0.5, 0.5)
+    driver_y: float = setting(-0.1, "How far it lies below the face, in units of its side.", -0.5, 0.5)
+    concat: bool = setting(False, "Show the source, the drivers and the result side by side.")
     audio: str = setting(
         "auto", "The sound: driver, source, none, or a file; auto takes a source video's, else the driver's."
     )
@@ -133,6 +180,10 @@ class DriveOptions(_Checked):
             object.__setattr__(self, "trim", parse_trim(self.trim))
         parse_region(self.region)
         super().__post_init__()
+        if self.friendly not in get_args(Friendly):
+            raise OptionError(f"friendly {self.friendly!r} is none of {', '.join(get_args(Friendly))}")
+        if self.concat and self.loop:
+            raise OptionError("concat shows a driver as it is, loop plays it backwards too: leave one of them out")
 
 
 @dataclass(frozen=True)
@@ -218,6 +269,50 @@ def parse_region(text: str) -> frozenset[Part]:
     if not parts:
         raise OptionError(f"region {text!r} leaves nothing that could move: give all, lip+eyes, all-lip ...")
     return frozenset(parts)
+
+
+def parse_box(text: str) -> Box:
+    """Read a part of a picture: "X,Y,WIDTH,HEIGHT" in pixels.
+
+    Raises:
+        OptionError: These are not four numbers, or nothing lies inside.
+    """
+    try:
+        box = Box(*map(float, text.split(",")))
+    except (TypeError, ValueError):
+        box = Box(0, 0, 0, 0)
+    if not (all(map(math.isfinite, box)) and box.width >= 1 and box.height >= 1):
+        raise OptionError(
+            f"box {text!r} is no part of a picture: give X,Y,WIDTH,HEIGHT in pixels, such as 40,0,300,300"
+        )
+    return box
+
+
+def parse_cast(faces: Sequence[str], driver: StrPath | None) -> dict[int | None, StrPath]:
+    """Read who follows whom.
+
+    Args:
+        faces: "N" or "N=DRIVER" for each face that moves.
+        driver: What those follow that name no driver; the largest face if none are named.
+
+    Returns:
+        The driver of each face; None stands for the largest face.
+
+    Raises:
+        OptionError: A face is no number or named twice, or a driver is missing or left over.
+    """
+    cast: dict[int | None, StrPath | None] = {}
+    for text in faces:
+        number, _, own = text.partition("=")
+        if not number.strip().isdigit() or int(number) in cast:
+            raise OptionError(f"--face {text!r}: give every face once, counted from 0 at the left, as N or N=DRIVER")
+        cast[int(number)] = own or driver
+    cast = cast or {None: driver}
+    if None in cast.values():
+        raise OptionError("a driver is missing: give a video, a picture or a template, or --face N=DRIVER")
+    if driver is not None and driver not in cast.values():
+        raise OptionError(f"{driver}: no face follows it, each --face has its own driver; leave it out")
+    return {number: own for number, own in cast.items() if own is not None}
 
 
 def parse_trim(text: str) -> Trim:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from audio2motion import FRAME_RATE
 from liveportrait import Motion, Portrait
 from liveportrait.sliders import Sliders
 from liveportrait.smoothing import MotionSmoother
-from talkinghead.driver import Driver, follow_rules, repeated
+from talkinghead.driver import Driver, follow_rules, lasting
 from talkinghead.driving import Frames, in_batches, retime
 from talkinghead.film import Film
 from talkinghead.media.audio import Sound, stream_mono_16k
@@ -24,9 +26,24 @@ from talkinghead.render import Pose, render
 from talkinghead.source import Source
 from talkinghead.speaking import enact
 
+Performer = Callable[[Iterator[Picture | None]], Iterator[Picture]]
+"""Moves one face in pictures in which others have moved already."""
+
+
+class Role(NamedTuple):
+    """A face and what it follows."""
+
+    source: Source | Film
+    driver: Driver
+
 
 def animate(
-    source: Source | Film, driving: Iterable[Frames], pose: Pose[Frames], models: Models, options: Options
+    source: Source | Film,
+    driving: Iterable[Frames],
+    pose: Pose[Frames],
+    models: Models,
+    options: Options,
+    grounds: Iterator[Picture | None] = itertools.repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Let a portrait move, in constant memory.
 
@@ -36,13 +53,14 @@ def animate(
         pose: How the model's keypoints do it.
         models: What renders.
         options: What the user wants.
+        grounds: Pictures in which other faces have moved already; None for the source's own.
 
     Yields:
         The video's pictures, RGB, uint8, each an array of its own.
     """
     batches = in_batches(driving, options.render.batch_size if source.still else 1)
     for part, scene in zip(batches, source.scenes(), strict=False):
-        yield from render(models.portrait, scene, part, pose)
+        yield from render(models.portrait, scene, part, pose, grounds)
 
 
 def speak(source: Source, sound: Sound, models: Models, options: Options) -> Video:
@@ -64,32 +82,50 @@ def speak(source: Source, sound: Sound, models: Models, options: Options) -> Vid
     return Video(source, fps, count, sound, pictures)
 
 
-def reenact(source: Source | Film, driver: Driver, sound: Sound | None, models: Models, options: Options) -> Video:
-    """Let a portrait follow a driver.
+def reenact(roles: Sequence[Role], sound: Sound | None, models: Models, options: Options) -> Video:
+    """Let faces of one picture follow drivers.
 
     Args:
-        source: The picture or the video, and its face; the driver comes at a video's rate.
-        driver: What it follows.
+        roles: Who follows whom; the drivers come at one rate, that of the source where it is a video.
         sound: What is heard.
         models: What renders.
         options: What the user wants.
 
     Raises:
-        OptionError: The anchor lies beyond the driver's end.
+        OptionError: The anchor lies beyond a driver's end.
     """
-    rules, anchor = follow_rules(options.drive), driver.anchor(options.drive.anchor)
-    count = count_driven(source, driver, sound, loop=options.drive.loop)
+    source, fps = roles[0].source, roles[0].driver.fps
+    count = count_driven(roles, sound, loop=options.drive.loop)
+    performers = [perform(role, count, models, options) for role in roles]
 
     def pictures() -> Iterator[Picture]:
-        smooth = MotionSmoother(options.drive.smooth, float(driver.fps))
-        motion = map(smooth, repeated(driver.motion, count))
-        return animate(source, motion, follow, models, options)
+        moved: Iterator[Picture | None] = itertools.repeat(None)
+        for performer in performers:
+            moved = performer(moved)
+        return moved  # type: ignore[return-value] — every performer yields pictures
+
+    def notes() -> tuple[str, ...]:
+        films = [role.source.notes() for role in roles if isinstance(role.source, Film)]
+        return tuple(dict.fromkeys(itertools.chain(*(role.driver.notes for role in roles), *films)))
+
+    shown = sound and sound.part(Fraction(0), count / fps)
+    return Video(source, fps, count, shown, pictures, notes)
+
+
+def perform(role: Role, count: int, models: Models, options: Options) -> Performer:
+    """Let one face follow its driver: lay it over pictures in which others have moved already."""
+    source, driver = role
+    rules, anchor = follow_rules(options.drive), driver.anchor(options.drive.anchor)
 
     def follow(portrait: Portrait, motion: Motion) -> Tensor:
         return models.portrait.follow(portrait, motion, anchor and anchor.to(models.device), rules)
 
-    shown = sound and sound.part(Fraction(0), count / driver.fps)
-    return Video(source, driver.fps, count, shown, pictures, driver.notes)
+    def performer(grounds: Iterator[Picture | None]) -> Iterator[Picture]:
+        smooth = MotionSmoother(options.drive.smooth, float(driver.fps))
+        motion = lasting(driver.motion, count if source.still else None, loop=options.drive.loop)
+        return animate(source, map(smooth, motion), follow, models, options, grounds)
+
+    return performer
 
 
 def edit(source: Source, models: Models, options: Options) -> Video:
@@ -120,12 +156,17 @@ def edit(source: Source, models: Models, options: Options) -> Video:
     return Video(source, options.render.fps or Fraction(FRAME_RATE), 1, None, pictures)
 
 
-def count_driven(source: Source | Film, driver: Driver, sound: Sound | None, *, loop: bool) -> int:
-    """Return how many frames a reenactment has: a source video's, else the sound's if the driver lasts or repeats."""
-    count, lasts = len(driver.motion), loop or not driver.is_video
+def count_driven(roles: Sequence[Role], sound: Sound | None, *, loop: bool) -> int:
+    """Return how many frames a reenactment has.
+
+    A source video's own; else the longest driver's, or the sound's if drivers repeat or are pictures.
+    """
+    source = roles[0].source
     if isinstance(source, Film):
-        return source.file.num_frames if lasts else min(count, source.file.num_frames)
-    return max(count, count_frames(sound, driver.fps)) if lasts and sound is not None else count
+        return source.file.num_frames
+    count = max(len(role.driver.motion) for role in roles)
+    lasts = loop or not any(role.driver.is_video for role in roles)
+    return max(count, count_frames(sound, roles[0].driver.fps)) if lasts and sound is not None else count
 
 
 def count_frames(sound: Sound, fps: Fraction) -> int:
@@ -140,10 +181,11 @@ class Video:
     Attributes:
         source: The picture and its face.
         fps: Pictures a second.
-        num_frames: How many there are.
+        num_frames: How many there are; of a source video, how many it says there are.
         sound: What is heard, or None.
         pictures: Makes the pictures, from the first one.
-        notes: What a user should know about the inputs.
+        report: Says what a user should know about the inputs, once the pictures are made.
+        shown_size: (height, width) of the pictures, where it is not the source's.
     """
 
     source: Source | Film
@@ -151,7 +193,18 @@ class Video:
     num_frames: int
     sound: Sound | None
     pictures: Callable[[], Iterator[Picture]]
-    notes: tuple[str, ...] = ()
+    report: Callable[[], tuple[str, ...]] = tuple
+    shown_size: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the pictures."""
+        return self.shown_size or self.source.size
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the inputs; about a source video, once its frames are made."""
+        return self.report()
 
     def __iter__(self) -> Iterator[Picture]:
         return self.pictures()

@@ -21,7 +21,9 @@ Pose: TypeAlias = Callable[[Portrait, Frames], Tensor]
 _NOTHING = np.zeros((0, 0, 3), np.uint8)
 
 
-def render(model: LivePortrait, scene: Scene, part: Frames, pose: Pose[Frames]) -> Iterator[Picture]:
+def render(
+    model: LivePortrait, scene: Scene, part: Frames, pose: Pose[Frames], grounds: Iterator[Picture | None]
+) -> Iterator[Picture]:
     """Render what drives a portrait.
 
     Args:
@@ -29,17 +31,18 @@ def render(model: LivePortrait, scene: Scene, part: Frames, pose: Pose[Frames]) 
         scene: The portrait and where it stands; a scene without one passes as it is.
         part: What drives, rendered at once.
         pose: What that means for the portrait.
+        grounds: Pictures in which other faces have moved already, one per frame; None for the source's own.
 
     Yields:
         Pictures of the video, RGB, uint8, one per frame.
     """
     if scene.portrait is None:
-        yield from (scene.place(_NOTHING) for _ in range(len(part)))
+        yield from (scene.place(_NOTHING, ground) for _, ground in zip(range(len(part)), grounds, strict=False))
         return
     with torch.inference_mode():
         x_d = pose(scene.portrait, part.to(scene.portrait.x_s.device))
         crops = to_pictures(model.render(scene.portrait, x_d))
-    yield from map(scene.place, crops)
+    yield from (scene.place(crop, ground) for crop, ground in zip(crops, grounds, strict=False))
 
 
 def to_pictures(images: Tensor) -> Picture:

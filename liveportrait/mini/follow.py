@@ -136,8 +136,10 @@ def _carried(source: Motion, driving: Motion, anchor: Motion, rules: FollowRules
         turn = rotation @ source.rotation.transpose(1, 2)
         rotation = rotation_matrix(*(angle * rules.head for angle in euler_degrees(turn))) @ source.rotation
     zoom = (driving.scale / anchor.scale).clamp(1 / MAX_ZOOM, MAX_ZOOM) ** rules.head
-    # In units of the head, so that it does not matter how the driver was cropped.
-    shift = (driving.translation - anchor.translation) * (source.scale / anchor.scale) * rules.head
+    shift = (driving.translation - anchor.translation) * rules.head
+    if rules.friendly == "expression":
+        # In units of the head, so that it does not matter how the driver was cropped.
+        shift = shift * (source.scale / anchor.scale)
     shift = shift.clamp(-MAX_SHIFT, MAX_SHIFT)
     return Motion(rotation, source.expression, source.scale * zoom, source.translation + shift)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from liveportrait.motion import Crop, Motion, Performance, Portrait
 from liveportrait.sliders import Sliders
 
 EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
+LARGEST_CROP, STEP = 1024, 64
+"""Warping keeps the detail of larger crops too, but takes four times as long for twice the side."""
 
 
 class MiniLivePortrait(LivePortrait):
@@ -39,6 +42,10 @@ class MiniLivePortrait(LivePortrait):
     def __init__(self, renderer: MiniRenderer) -> None:
         super().__init__()
         self.renderer = renderer
+
+    def crop_side(self, pixels: float) -> int:
+        """Choose a crop as large as what it covers, so that warping keeps the picture's own detail."""
+        return min(max(math.ceil(pixels / STEP) * STEP, self.crop_size), LARGEST_CROP)
 
     @torch.no_grad()
     def extract(self, crop: Crop) -> Motion:

@@ -44,12 +44,14 @@ class CropRule:
         scale: Side of the crop in units of the face's longer side.
         vy_ratio: How far the centre moves along the face's down axis, in units of the crop's side.
         rotate: Whether the face is turned upright.
+        vx_ratio: How far the centre moves along the face's right axis, in units of the crop's side.
     """
 
     size: int = 512
     scale: float = 2.3
     vy_ratio: float = -0.125
     rotate: bool = True
+    vx_ratio: float = 0.0
 
 
 SOURCE_CROP = CropRule()
@@ -157,13 +159,16 @@ def anchor_points(points: Array, *, use_lips: bool = True) -> Array:
     return np.stack([left, left + np.array([-dy, dx], np.float32)])
 
 
-def face_rect(points: Array, scale: float = 2.3, vy_ratio: float = -0.125, *, use_lips: bool = True) -> FaceRect:
+def face_rect(
+    points: Array, scale: float = 2.3, vy_ratio: float = -0.125, vx_ratio: float = 0.0, *, use_lips: bool = True
+) -> FaceRect:
     """Lay a square around a face, turned with it.
 
     Args:
         points: Landmarks, shape (N, 2 or more), pixels, one of the sets of `anchor_points`.
         scale: Side of the square in units of the longer side of the face.
         vy_ratio: How far the centre moves along the face's down axis, in units of the square's side.
+        vx_ratio: How far it moves along the right axis; upstream offers this and forgets it on the way.
         use_lips: As in `anchor_points`.
 
     Source: LivePortrait, src/utils/crop.py, parse_rect_from_landmark. The angle is the arc cosine of a
@@ -182,15 +187,22 @@ def face_rect(points: Array, scale: float = 2.3, vy_ratio: float = -0.125, *, us
     turned = (xy - middle) @ axes.T
     low, high = turned.min(axis=0), turned.max(axis=0)
     size = float((high - low).max()) * scale
-    center = middle + ((low + high) / 2) @ axes + np.float32(vy_ratio * size) * axes[1]
+    center = middle + ((low + high) / 2) @ axes + np.array([vx_ratio * size, vy_ratio * size], np.float32) @ axes
     angle = math.copysign(math.acos(np.clip(float(right[0]), -1.0, 1.0)), float(right[1]))
     return FaceRect(center.astype(np.float32), size, angle)
 
 
 def frame_face(points: Array, rule: CropRule = SOURCE_CROP) -> CropFrame:
     """Lay a crop around a face's landmarks by a rule."""
-    rect = face_rect(points, rule.scale, rule.vy_ratio)
+    rect = face_rect(points, rule.scale, rule.vy_ratio, rule.vx_ratio)
     return CropFrame.around(rect, rule.size, rotate=rule.rotate)
+
+
+def frame_square(left: float, top: float, width: float, height: float, size: int) -> CropFrame:
+    """Lay an upright square crop of `size` pixels around a part of a picture, given in pixels of the picture."""
+    side = max(round(max(width, height)), 1)
+    center = np.array([left + width / 2, top + height / 2], np.float32)
+    return CropFrame.around(FaceRect(center, side, 0.0), side, rotate=False).resized(size)
 
 
 def cut(
@@ -235,8 +247,14 @@ def make_crop(picture: Picture, landmarks: Array, rule: CropRule = SOURCE_CROP) 
         One crop (picture in [0, 1]; landmarks with the crop's edges at -1 and 1), and where it lies.
     """
     frame = frame_face(landmarks, rule)
+    return cut_crop(picture, frame, landmarks), frame
+
+
+def cut_crop(picture: Picture, frame: CropFrame, landmarks: Array | None) -> Crop:
+    """Cut one crop; arguments and result as in `make_crop`, without landmarks where there are none."""
     image = torch.from_numpy(cut(picture, frame)).permute(2, 0, 1)[None].float() / 255
-    return Crop(image, torch.from_numpy(landmarks_in_crop(landmarks, frame))[None]), frame
+    points = None if landmarks is None else torch.from_numpy(landmarks_in_crop(landmarks, frame))[None]
+    return Crop(image, points)
 
 
 def landmarks_in_crop(landmarks: Array, frame: CropFrame) -> Array:

@@ -123,7 +123,7 @@ def choose_face(faces: Sequence[Face], number: int | None = None, name: str = "t
 
     Args:
         faces: What `FaceDetector.detect` returned.
-        number: Which one of those that are large enough, counted from 1 at the left; the largest unless given.
+        number: Which one of those that are large enough, counted from 0 at the left; the largest unless given.
         name: What messages call the picture.
 
     Raises:
@@ -132,7 +132,7 @@ def choose_face(faces: Sequence[Face], number: int | None = None, name: str = "t
         FaceIndexError: There are fewer that are large enough.
     """
     if not faces:
-        raise NoFaceError(f"{name}: no face found; give a picture that shows a face clearly")
+        raise NoFaceError(f"{name}: no face found; give a picture that shows a face clearly, or say where with --box")
     largest = max(faces, key=lambda face: face.size)
     if largest.size < MIN_FACE_SIZE:
         raise FaceTooSmallError(
@@ -142,10 +142,10 @@ def choose_face(faces: Sequence[Face], number: int | None = None, name: str = "t
     if number is None:
         return largest
     usable = [face for face in faces if face.size >= MIN_FACE_SIZE]
-    if not 1 <= number <= len(usable):
+    if not 0 <= number < len(usable):
         found = "1 face" if len(usable) == 1 else f"{len(usable)} faces"
-        raise FaceIndexError(f"{name}: there is no face {number}; {found} found, counted from 1 at the left")
-    return usable[number - 1]
+        raise FaceIndexError(f"{name}: there is no face {number}; {found} found, counted from 0 at the left")
+    return usable[number]
 
 
 def _whole_views(picture: Picture) -> Iterator[CropFrame]:

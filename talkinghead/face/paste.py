@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.face.crop import CropFrame, Picture
+from talkinghead.face.crop import CropFrame, FaceRect, Picture
 
 _ONE = 256
 """Blending weights are integers from 0 to 256, so that a product with a pixel fits 16 bits."""
 
 _BAND = 64
 """Rows that are blended at a time."""
+
+_BORDER = 0.15
+"""Half the width of the border between two faces' crops, in units of a face."""
 
 
 def feathered_mask(size: int = 512, feather: float = 0.06) -> NDArray[np.uint8]:
@@ -30,6 +35,26 @@ def feathered_mask(size: int = 512, feather: float = 0.06) -> NDArray[np.uint8]:
     ramp = np.clip(depth, 0, 1)
     ramp = ramp * ramp * (3 - 2 * ramp)
     return np.rint(255 * np.outer(ramp, ramp)).astype(np.uint8)
+
+
+def territory(frame: CropFrame, own: FaceRect, others: Sequence[FaceRect], size: int = 256) -> NDArray[np.uint8]:
+    """Draw the part of a crop that belongs to its face where crops of neighbours overlap: whoever is nearer has it.
+
+    Args:
+        frame: Where the crop lies.
+        own: The square around its face.
+        others: Those around the other faces that move in the same picture.
+        size: Side of the mask in pixels.
+
+    Returns:
+        The mask of `feathered_mask`, falling to 0 where a neighbour begins, shape (size, size).
+    """
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    points = frame.resized(size).points_to_image(np.stack([x.ravel(), y.ravel()], 1))
+    mine, *theirs = (np.linalg.norm(points - rect.center, axis=1) / rect.size for rect in (own, *others))
+    nearness = np.min(theirs, axis=0) - mine
+    share = np.clip(0.5 + nearness / (2 * _BORDER), 0, 1).reshape(size, size)
+    return np.rint(feathered_mask(size) * share * share * (3 - 2 * share)).astype(np.uint8)
 
 
 class PasteBack:
@@ -77,11 +102,26 @@ class PasteBack:
         Raises:
             ValueError: The crop has another size.
         """
+        out = self._picture.copy() if out is None else out
+        return self._blend(crop, self._picture, out)
+
+    def place(self, crop: Picture, ground: Picture | None) -> Picture:
+        """Blend one crop into the picture, or into `ground`, which another face's crop is in already.
+
+        Args:
+            crop: As in `paste`.
+            ground: The picture with other faces moved, shape (H, W, 3), written over; None for the picture itself.
+
+        Returns:
+            The picture with the face.
+        """
+        return self.paste(crop) if ground is None else self._blend(crop, ground, ground)
+
+    def _blend(self, crop: Picture, ground: Picture, out: Picture) -> Picture:
         if crop.shape != (self._size, self._size, 3):
             raise ValueError(f"expected a crop of shape {(self._size, self._size, 3)}, got {crop.shape}")
-        out = self._picture.copy() if out is None else out
         if self._sampled.size:
-            face, picture, target = self._sample(crop), self._picture[self._box], out[self._box]
+            face, picture, target = self._sample(crop), ground[self._box], out[self._box]
             for top in range(0, len(face), _BAND):
                 rows = slice(top, top + _BAND)
                 _blend(face[rows], picture[rows], self._weight[rows], target[rows])

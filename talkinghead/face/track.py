@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from talkinghead.face.crop import Array, CropFrame, FaceRect, Picture, cut, face_rect
+from talkinghead.face.cuts import CutFinder
 from talkinghead.face.detect import FaceDetector
 from talkinghead.face.landmarks import FaceMesh
+from talkinghead.face.likeness import Likeness
 
 _WINDOW_SIZE = 384
 _WINDOW_SCALE = 3.0
@@ -18,8 +20,18 @@ _QUICK = 0.03
 """Movement between frames, in units of the face, after which one fit is not enough."""
 
 
+_LEAP, _GROWTH = 0.6, 1.6
+"""Between two frames a face moves less than this, in units of its size, and grows less; else it is another's."""
+
+
 class FaceTracker:
-    """Fits the mesh frame by frame, each time from where it was before; finds the face anew when it is lost."""
+    """Fits the mesh frame by frame, each time from where it was before; finds the face anew when it is lost.
+
+    One person is followed: after a loss, a leap or a cut, whoever looks most like the face so far, or nobody.
+
+    Attributes:
+        is_cut: Whether the last picture began a new scene.
+    """
 
     def __init__(self, detector: FaceDetector | None = None):
         self._detector = detector or FaceDetector()
@@ -27,6 +39,9 @@ class FaceTracker:
         self._window: CropFrame | None = None
         self._last: Array | None = None  # the points in the window
         self._seen: Array | None = None  # the points in the last picture that showed the face
+        self._likeness = Likeness()
+        self._cuts = CutFinder()
+        self.is_cut = False
 
     def start(self, picture: Picture, landmarks: Array) -> None:
         """Choose whom to follow.
@@ -36,6 +51,7 @@ class FaceTracker:
             landmarks: The face's points in it, shape (478, 3).
         """
         self._seen = landmarks
+        self._likeness.learn(picture, landmarks)
         self._open_window(picture, landmarks)
 
     def follow(self, pictures: Iterable[Picture]) -> Iterator[Array | None]:
@@ -51,13 +67,16 @@ class FaceTracker:
         Returns:
             Face-mesh points in pixels of the picture, shape (478, 3), z in the scale of x; None where no face is seen.
         """
-        points = self._look(picture)
-        if points is None:
+        self.is_cut = self._cuts.is_cut(picture)
+        points = None if self.is_cut else self._look(picture)
+        if points is None or self._leapt(points):
             points = self._find(picture)
         elif not self._in_middle(points):
             moved = self._open_window(picture, points)
             points = points if moved is None else moved
-        self._seen = self._seen if points is None else points
+        if points is not None:
+            self._seen = points
+            self._likeness.learn(picture, points)
         return points
 
     def _look(self, picture: Picture) -> Array | None:
@@ -72,16 +91,24 @@ class FaceTracker:
         return None if points is None else self._window.points_to_image(points)
 
     def _find(self, picture: Picture) -> Array | None:
+        """Look for the face everywhere: the largest at first, later the one that is most like it."""
         self._window = None
         faces = self._detector.detect(picture, thorough=False)
-        if not faces:
-            return None
         if self._seen is None:
-            return self._open_window(picture, max(faces, key=lambda face: face.size).landmarks)
-        # Others in the picture are farther from where the face was.
-        last = face_rect(self._seen, 1.0).center
-        nearest = min(faces, key=lambda face: float(np.abs(face_rect(face.landmarks, 1.0).center - last).max()))
-        return self._open_window(picture, nearest.landmarks)
+            chosen = max(faces, key=lambda face: face.size, default=None)
+        else:
+            margins = [self._likeness.margin(picture, face.landmarks) for face in faces]
+            best = max(range(len(faces)), key=margins.__getitem__, default=None)
+            chosen = None if best is None or margins[best] < 0 else faces[best]
+        return None if chosen is None else self._open_window(picture, chosen.landmarks)
+
+    def _leapt(self, points: Array) -> bool:
+        """Whether the mesh has jumped to somebody else."""
+        if self._seen is None:
+            return False
+        now, before = face_rect(points, 1.0, 0.0), face_rect(self._seen, 1.0, 0.0)
+        moved = float(np.linalg.norm(now.center - before.center)) / before.size
+        return moved > _LEAP or not 1 / _GROWTH < now.size / before.size < _GROWTH
 
     def _open_window(self, picture: Picture, points: Array) -> Array | None:
         rect = face_rect(points, 1.0, 0.0)

@@ -16,6 +16,7 @@ from liveportrait.smoothing import MotionSmoother, OneEuro
 RULES = FollowRules(
     head=1, lips=1, eyes=1, brows=1, face=1,
     relative=True, retarget_eyes=False, retarget_lips=False, replace=False, normalize_lips=False,
+    friendly="expression", stitching=True,
 )  # fmt: skip
 
 

@@ -30,6 +30,8 @@ ALL = FollowRules(
     retarget_lips=False,
     replace=False,
     normalize_lips=False,
+    friendly="expression",
+    stitching=True,
 )
 NOTHING = replace(ALL, head=0.0, lips=0.0, eyes=0.0, brows=0.0, face=0.0)
 UNSTITCHED = SimpleNamespace(

@@ -14,7 +14,7 @@ import soundfile
 from fake_models import BrightnessTracker, fake_models
 from PIL import Image
 
-from talkinghead import api, cli, driver
+from talkinghead import api, cli, watching
 from talkinghead.media.video import VideoWriter, read_frames
 
 
@@ -99,7 +99,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(files, capsys, arguments, said
 
 
 def test_reenact_says_what_it_made(files, monkeypatch, capsys):
-    monkeypatch.setattr(driver, "FaceTracker", BrightnessTracker)
+    monkeypatch.setattr(watching, "FaceTracker", BrightnessTracker)
     with VideoWriter(Path("d.mp4"), Fraction(30000, 1001), (48, 64)) as writer:
         for level in [90] * 6 + [0] * 40 + [120] * 4:
             writer.write(np.full((48, 64, 3), level, np.uint8))
@@ -190,7 +190,7 @@ SLOW = f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import fake_models
-from talkinghead import api, cli, driver
+from talkinghead import api, cli, watching
 def load(*_):
     models = fake_models.fake_models()
     render = models.portrait.render

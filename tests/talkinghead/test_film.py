@@ -9,13 +9,13 @@ import soundfile
 from fake_models import BrightnessTracker, TwoFaces, fake_models
 
 import talkinghead
-from talkinghead import CropOptions, DriveOptions, Options
-from talkinghead import driver as driver_module
+from talkinghead import CropOptions, DriveOptions, Options, watching
 from talkinghead import film as film_module
 from talkinghead.face import NoFaceError
-from talkinghead.film import bridged, steady
+from talkinghead.film import Sight, bridged
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.video import VideoFrame, VideoWriter
+from talkinghead.timing import steady
 
 
 class FacesInTheLight(TwoFaces):
@@ -25,7 +25,7 @@ class FacesInTheLight(TwoFaces):
 
 @pytest.fixture
 def models(monkeypatch):
-    for module in (driver_module, film_module):
+    for module in (watching, film_module):
         monkeypatch.setattr(module, "FaceTracker", BrightnessTracker)
     models = fake_models()
     object.__setattr__(models, "faces", FacesInTheLight())
@@ -49,10 +49,10 @@ def test_the_source_keeps_its_rate_and_the_driver_keeps_its_time(tmp_path, model
     driver = film(tmp_path / "d.mp4", [40 + 4 * n for n in range(25)])
     video = reenact(source, driver, models, crop=True)
     frames = [float(frame[32, 32].mean()) for frame in video]
-    assert video.fps == Fraction(30000, 1001) and len(frames) == len(video) == 30  # the driver lasts one second
-    expected = [40 + 4 * min(n * 25 * 1001 / 30000, 24) for n in range(30)]
+    assert video.fps == Fraction(30000, 1001) and len(frames) == len(video) == 60
+    expected = [40 + 4 * min(n * 25 * 1001 / 30000, 24) for n in range(60)]  # after a second it stays as it ended
     assert frames == pytest.approx(expected, abs=3)
-    assert len(models.portrait.encoded) == 30  # every frame's own face
+    assert len(models.portrait.encoded) == 60  # every frame's own face
 
 
 def test_a_short_driver_goes_back_and_forth(tmp_path, models):
@@ -89,9 +89,9 @@ def test_short_gaps_are_bridged_and_long_ones_are_not():
     here, there = np.zeros((478, 3), np.float32), np.full((478, 3), 4, np.float32)
     picture = np.zeros((1, 1, 3), np.uint8)
     short = [None, here, None, None, None, there]
-    points = [found for _, found in bridged((picture, each) for each in short)]
+    points = [found for _, found, _ in bridged(Sight(picture, each) for each in short)]
     assert points[0] is None and [float(each[0, 0]) for each in points[1:]] == [0, 1, 2, 3, 4]
-    long = [found for _, found in bridged((picture, each) for each in [here, *[None] * 20, there])]
+    long = [found for _, found, _ in bridged(Sight(picture, each) for each in [here, *[None] * 20, there])]
     assert [each is None for each in long] == [False, *[True] * 20, False]
 
 

@@ -41,7 +41,7 @@ def test_what_is_no_frame_rate(text):
         lambda: RenderOptions(fps=1000),
         lambda: RenderOptions(crf=52),
         lambda: RenderOptions(batch_size=0),
-        lambda: CropOptions(face=0),
+        lambda: CropOptions(face=-1),
         lambda: CropOptions(size=63),
         lambda: CropOptions(size=100_000),
         lambda: MotionOptions(seed=-1),

@@ -68,7 +68,7 @@ def test_the_face_is_pasted_into_the_whole_picture(picture, voice):
 
 def test_faces_are_counted_from_the_left(picture, voice):
     models = fake_models()
-    left = next(iter(talkinghead.speak(picture, voice, options=Options(crop=CropOptions(face=1)), model=models)))
+    left = next(iter(talkinghead.speak(picture, voice, options=Options(crop=CropOptions(face=0)), model=models)))
     changed = np.abs(left.astype(int) - picture).max(axis=(0, 2)) > 0
     assert changed[140:180].any() and not changed[340:].any()
     with pytest.raises(FaceIndexError, match="2 faces"):
@@ -77,7 +77,7 @@ def test_faces_are_counted_from_the_left(picture, voice):
 
 def test_no_face_names_the_file(tmp_path, picture, voice):
     models = fake_models()
-    object.__setattr__(models, "faces", type("Blind", (), {"detect": lambda *_: []})())
+    object.__setattr__(models, "faces", type("Blind", (), {"detect": lambda *_, **__: []})())
     Image.fromarray(picture).save(tmp_path / "wall.png")
     with pytest.raises(NoFaceError, match=r"wall\.png"):
         talkinghead.speak(tmp_path / "wall.png", voice, model=models)

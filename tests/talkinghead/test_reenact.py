@@ -13,18 +13,19 @@ from PIL import Image
 import talkinghead
 from liveportrait import Motion, TemplateError
 from liveportrait.templates import Template, save_template
-from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions, api
+from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions, api, watching
 from talkinghead import driver as driver_module
 from talkinghead.errors import OptionError, OutputError, VideoError
 from talkinghead.face import NoFaceError
 from talkinghead.media.audio import probe_sound, stream_frames
 from talkinghead.media.video import VideoWriter, read_frames
 from talkinghead.options import EditOptions
+from talkinghead.timing import positions
 
 
 @pytest.fixture(autouse=True)
 def tracker(monkeypatch):
-    monkeypatch.setattr(driver_module, "FaceTracker", BrightnessTracker)
+    monkeypatch.setattr(watching, "FaceTracker", BrightnessTracker)
 
 
 @pytest.fixture
@@ -99,9 +100,9 @@ def test_a_variable_rate_is_followed_by_its_times(tmp_path, picture):
 def test_ten_minutes_do_not_drift():
     fps, count = Fraction(30000, 1001), 17982
     times = [Fraction(round(n * 1000 / fps), 1000) for n in range(count)]  # rounded to milliseconds, as matroska has it
-    positions = driver_module._positions(times, list(range(count)), fps)
-    assert len(positions) == count and positions[-1] == count - 1
-    slower = driver_module._positions(times, list(range(count)), Fraction(25))
+    places = positions(times, list(range(count)), fps)
+    assert len(places) == count and places[-1] == count - 1
+    slower = positions(times, list(range(count)), Fraction(25))
     assert abs(len(slower) - 15000) <= 1
     assert abs(float(slower[-1]) - float((len(slower) - 1) / Fraction(25) * fps)) < 1
 

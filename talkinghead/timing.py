@@ -1,0 +1,69 @@
+"""Frames by their times: a part of a video, a constant rate, the motion between two frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+from talkinghead.media.video import VideoFrame, read_frames
+from talkinghead.options import Trim
+
+
+def trimmed(path: str | os.PathLike[str], trim: Trim) -> Iterator[VideoFrame]:
+    """Decode the part of a video that the user chose; times count from the video's first frame."""
+    first: Fraction | None = None
+    for frame in read_frames(path):
+        first = frame.seconds if first is None else first
+        seconds = frame.seconds - first
+        if trim.end is not None and seconds >= trim.end:
+            return
+        if seconds >= trim.start:
+            yield replace(frame, seconds=seconds)
+
+
+def steady(frames: Iterable[VideoFrame], fps: Fraction) -> Iterator[VideoFrame]:
+    """Show frames at a constant rate: each by its time, repeated or left out where the rate varied."""
+    last: VideoFrame | None = None
+    first, done = Fraction(0), 0
+    for frame in frames:
+        if last is None:
+            first = frame.seconds
+        due = max(round((frame.seconds - first) * fps), 0)
+        for _ in range(due - done if last else 0):
+            yield last  # type: ignore[misc]
+            done += 1
+        last = frame
+    if last is not None:
+        yield last
+
+
+def positions(times: list[Fraction], seen: list[int], fps: Fraction) -> list[Fraction]:
+    """Return, for every frame to come out, where it lies among the frames that show a face.
+
+    Frames are taken by their times, so a variable frame rate comes out constant and nothing drifts. Times that
+    are a rounded constant rate are taken as they were meant.
+
+    Args:
+        times: When frames are shown, in seconds, rising.
+        seen: Numbers of those that show a face.
+        fps: Frames a second to come out.
+    """
+    begun = times[0]
+    shown = [times[n] - begun for n in seen]
+    if all(abs((time - begun) * fps - n) < Fraction(1, 2) for n, time in enumerate(times)):
+        shown, count = [n / fps for n in seen], len(times)
+    else:
+        usual = (times[-1] - begun) / max(len(times) - 1, 1)
+        count = max(round((times[-1] - begun + usual) * fps), 1)
+    found, n = [], 0
+    for frame in range(count):
+        time = frame / fps
+        while n + 1 < len(shown) and shown[n + 1] <= time:
+            n += 1
+        after = min(n + 1, len(shown) - 1)
+        length = shown[after] - shown[n]
+        share = (time - shown[n]) / length if length else Fraction(0)
+        found.append(n + min(max(share, Fraction(0)), Fraction(1)))
+    return found
