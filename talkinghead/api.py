@@ -12,6 +12,7 @@ from typing import overload
 
 from talkinghead import pipeline
 from talkinghead.driver import (
+    FRAME_RATE,
     Driver,
     Given,
     Study,
@@ -28,6 +29,7 @@ from talkinghead.media.files import check_output
 from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, is_still, read_image, write_image
 from talkinghead.media.video import VideoFile, VideoWriter, probe_video
 from talkinghead.models import Models, load_models
+from talkinghead.moves import moves_between, read_keyframes, still_moves
 from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrPath
 from talkinghead.pipeline import Role, Video
 from talkinghead.preview import beside_its_inputs
@@ -239,14 +241,16 @@ def edit(
     *,
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
+    watch: Watch = lambda pictures, _: pictures,
 ) -> Summary:
     """Change a face by hand.
 
     Args:
         image: A picture file, or RGB of shape (H, W, 3), uint8.
-        output: The PNG, JPEG or WebP to write.
+        output: The PNG, JPEG or WebP to write; with keyframes the mp4.
         options: The edit, and everything else a user can choose.
         model: As in `reenact`.
+        watch: As in `reenact`.
 
     Returns:
         What was written.
@@ -254,13 +258,17 @@ def edit(
     Raises:
         PortraitError: Something is wrong with what was given.
     """
-    inputs = [Path(image)] if isinstance(image, str | os.PathLike) else []
-    overwrite = options.render.overwrite
-    file = check_output(output, inputs, overwrite=overwrite, what="pictures", suffixes=PICTURE_SUFFIXES)
+    asked = options.edit
+    inputs = [Path(given) for given in (image, asked.keyframes or None) if isinstance(given, str | os.PathLike)]
+    what, suffixes = ("videos", (".mp4",)) if asked.keyframes else ("pictures", tuple(PICTURE_SUFFIXES))
+    file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=suffixes)
+    keyframes = read_keyframes(asked.keyframes) if asked.keyframes else None
     picture, name = _read(image)
     models = model if isinstance(model, Models) else load_models(model, options.render.device)
-    video = pipeline.edit(open_source(picture, name, models, options.crop), models, options)
-    return save(video, file, options.render.crf, lambda pictures, _: pictures)
+    source = open_source(picture, name, models, options.crop)
+    fps = options.render.fps or FRAME_RATE
+    moves = moves_between(keyframes, asked, source.portrait.motion, fps) if keyframes else still_moves(asked)
+    return save(pipeline.edit(source, moves, models, options), file, options.render.crf, watch)
 
 
 def save(video: Video, file: Path, crf: int, watch: Watch) -> Summary:

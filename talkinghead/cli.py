@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,8 +39,6 @@ app = typer.Typer(
     help="Give it a portrait and a voice; it gives back a video of that portrait speaking.",
 )
 
-
-_EDITING = {field.name for part in (CropOptions, EditOptions) for field in fields(part)} | {"device", "overwrite"}
 
 _VOICES = "mini (embedded), joyvasa (fetched once; moves base and animals), or a folder."
 
@@ -117,19 +115,25 @@ def template(
 
 
 @app.command()
-@takes(CropOptions, EditOptions, RenderOptions, only=_EDITING)
+@takes(CropOptions, EditOptions, RenderOptions)
 def edit(
     image: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG, JPEG or WebP to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The PNG, JPEG or WebP to write; with --keyframes the mp4.")
+    ],
     options: Options,
     model: Annotated[str, typer.Option(help="mini (embedded), base or animals (fetched once), or a folder.")] = MODEL,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Change a face by hand."""
-    from talkinghead.api import edit
+    """Change a face by hand, once or from keyframe to keyframe."""
+    from talkinghead.progress import FrameBar
 
-    made = edit(image, output, options=options, model=model)
-    typer.echo(f"{made.file}: {made.width}×{made.height}")
+    with FrameBar() as bar:
+        from talkinghead.api import edit
+
+        summary = edit(image, output, options=options, model=model, watch=bar.watch)
+    _report(summary, as_json)
 
 
 @app.command()
@@ -198,6 +202,8 @@ def _report(made: Summary, as_json: bool) -> None:
 
 
 def _as_line(made: Summary) -> str:
+    if not made.seconds:
+        return f"{made.file}: {made.width}×{made.height}"
     return (
         f"{made.file}: {made.frames} frames, {made.seconds:.2f} s at {float(made.fps):g} fps, "
         f"{made.width}×{made.height}, made in {made.elapsed_seconds:.1f} s "

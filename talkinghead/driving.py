@@ -14,9 +14,11 @@ from torch import Tensor
 from audio2motion import FRAME_RATE
 from liveportrait import Motion, Performance
 from liveportrait.keypoints import euler_degrees, rotation_matrix
+from talkinghead.moves import Moves
 from talkinghead.options import MotionOptions
 
-Frames = TypeVar("Frames", Performance, Motion)
+Frames = TypeVar("Frames", Performance, Motion, Moves)
+Timed = TypeVar("Timed", Performance, Motion)
 
 
 def direct(performance: Iterable[Performance], options: MotionOptions, num_mouth: int) -> Iterator[Performance]:
@@ -72,7 +74,7 @@ def retime(parts: Iterable[Frames], fps: Fraction, num_frames: int | None) -> It
 
 
 def in_batches(parts: Iterable[Frames], size: int) -> Iterator[Frames]:
-    """Cut a motion or performance anew, into parts of `size` frames, the last shorter."""
+    """Cut what drives anew, into parts of `size` frames, the last shorter."""
     kept: Frames | None = None
     for part in parts:
         kept = part if kept is None else _join([kept, part])
@@ -88,7 +90,7 @@ def _position(frame: int, step: Fraction) -> Fraction:
     return max(Fraction(0), (frame + Fraction(1, 2)) * step - Fraction(1, 2))
 
 
-def interpolate(frames: Frames, positions: list[Fraction]) -> Frames:
+def interpolate(frames: Timed, positions: list[Fraction]) -> Timed:
     """Interpolate a motion or performance at frame numbers; beyond the last frame it stays."""
     end = len(frames) - 1
     before = torch.tensor([min(math.floor(position), end) for position in positions])

@@ -203,6 +203,11 @@ class EditOptions(_Checked):
     move_x: float = setting(0.0, "Shift the head to the left of the picture, half crops.", -0.19, 0.19)
     move_y: float = setting(0.0, "Shift the head down, half crops.", -0.19, 0.19)
     zoom: float = setting(1.0, "Size of the head.", 0.9, 1.2)
+    pout: float = setting(0.0, "Lower lip to one side (base and animals).", -0.09, 0.09)
+    purse: float = setting(0.0, "Purse the lips (base and animals).", -20, 15)
+    grin: float = setting(0.0, "Grin (base and animals).", 0, 15)
+    mouth: float = setting(0.0, "Close or open the mouth (base and animals).", -90, 120)
+    keyframes: str = setting("", "YAML file of keyframes, seconds: {smile: 0.6, yaw: 10}; then a video is made.")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
 from liveportrait import Motion, Portrait
-from liveportrait.sliders import Sliders
 from liveportrait.smoothing import MotionSmoother
 from talkinghead.driver import Driver, follow_rules, lasting
 from talkinghead.driving import Frames, in_batches, retime
@@ -21,6 +21,7 @@ from talkinghead.film import Film
 from talkinghead.media.audio import Sound, stream_mono_16k
 from talkinghead.media.image import Picture
 from talkinghead.models import Models
+from talkinghead.moves import Moves
 from talkinghead.options import Options
 from talkinghead.render import Pose, render
 from talkinghead.source import Source
@@ -128,32 +129,16 @@ def perform(role: Role, count: int, models: Models, options: Options) -> Perform
     return performer
 
 
-def edit(source: Source, models: Models, options: Options) -> Video:
-    """Change one face by hand: a video of one picture."""
-    asked = options.edit
-    sliders = Sliders(
-        smile=asked.smile,
-        eyebrow=asked.eyebrow,
-        wink=asked.wink,
-        gaze_x=asked.gaze_x,
-        gaze_y=asked.gaze_y,
-        eye_ratio=asked.eyes_open,
-        lip_ratio=asked.lips_open,
-        pitch_deg=asked.pitch,
-        yaw_deg=asked.yaw,
-        roll_deg=asked.roll,
-        move_x=asked.move_x,
-        move_y=asked.move_y,
-        zoom=asked.zoom,
-    )
+def edit(source: Source, moves: Moves, models: Models, options: Options) -> Video:
+    """Change a face by hand, frame by frame."""
 
     def pictures() -> Iterator[Picture]:
-        return animate(source, [source.portrait.motion], pose, models, options)
+        return animate(source, [moves], pose, models, options)
 
-    def pose(portrait: Portrait, _: Motion) -> Tensor:
-        return models.portrait.edit(portrait, sliders)
+    def pose(portrait: Portrait, part: Moves) -> Tensor:
+        return torch.cat([models.portrait.edit(portrait, sliders) for sliders in part.sliders()])
 
-    return Video(source, options.render.fps or Fraction(FRAME_RATE), 1, None, pictures)
+    return Video(source, options.render.fps or Fraction(FRAME_RATE), len(moves), None, pictures)
 
 
 def count_driven(roles: Sequence[Role], sound: Sound | None, *, loop: bool) -> int:

@@ -55,5 +55,7 @@ def spoken_rules(options: MotionOptions) -> FollowRules:
         retarget_lips=False,
         replace=False,
         normalize_lips=False,
+        friendly="expression",
+        stitching=True,
         spoken=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from liveportrait.errors import PortraitError
 from liveportrait.following import in_head_frame
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.mini.face_model import FaceModel, eye_ratio
@@ -32,7 +33,7 @@ WIDEST_EYE = 2.0
 
 
 def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
-    """Pose one face as the sliders say; pout, purse, grin and mouth are the official models' and do nothing here.
+    """Pose one face as the sliders say.
 
     Args:
         face: What the model knows about faces.
@@ -41,7 +42,12 @@ def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
 
     Returns:
         x_d, shape (1, K, 3).
+
+    Raises:
+        PortraitError: A slider is moved that only the official models have.
     """
+    if theirs := [name for name in ("pout", "purse", "grin", "mouth") if getattr(sliders, name)]:
+        raise PortraitError(f"the embedded model has no slider {theirs[0]}: leave it out, or give --model base")
     head = face.mean + in_head_frame(source)
     moved = head + _smile(face, sliders.smile) + _brows(face, sliders.eyebrow / RANGES["eyebrow"][1])
     if sliders.lip_ratio is not None:

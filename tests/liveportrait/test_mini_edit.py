@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from liveportrait import LivePortrait, Motion
+from liveportrait import LivePortrait, Motion, PortraitError
 from liveportrait.keypoints import euler_degrees, transform_keypoints
 from liveportrait.mini.edit import edit
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
@@ -49,3 +49,9 @@ def test_brows_gaze_and_head(face, rest):
     assert float(euler_degrees(pose.rotation)[1]) == pytest.approx(12.0, abs=0.1)
     assert float(pose.scale) == pytest.approx(1.1, abs=1e-3)
     assert pose.translation[0, :2].tolist() == pytest.approx([-0.1, 0.05], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["pout", "purse", "grin", "mouth"])
+def test_sliders_of_the_official_models_are_refused(face, rest, name):
+    with pytest.raises(PortraitError, match=f"no slider {name}"):
+        edit(face, rest, Sliders(**{name: 1.0}))
