@@ -42,7 +42,7 @@ def direct(performance: Iterable[Performance], options: MotionOptions, num_mouth
         )
 
 
-def retime(parts: Iterable[Frames], fps: Fraction, num_frames: int | None) -> Iterator[Frames]:
+def retime(parts: Iterable[Timed], fps: Fraction, num_frames: int | None) -> Iterator[Timed]:
     """Bring a motion or performance to another frame rate: every frame shows what holds in its middle.
 
     Args:
@@ -54,7 +54,7 @@ def retime(parts: Iterable[Frames], fps: Fraction, num_frames: int | None) -> It
         Consecutive parts, each as soon as it is known.
     """
     step = FRAME_RATE / fps
-    kept: Frames | None = None
+    kept: Timed | None = None
     first, done = 0, 0  # number of the first frame that is kept, and of the first that is still to come out
     for part in parts:
         kept = part if kept is None else _join([kept, part])
