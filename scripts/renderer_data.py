@@ -17,7 +17,7 @@ from liveportrait.mini.face_model import lip_ratio
 from liveportrait.mini.raster import pixel_grid
 
 SIDE = 256
-CANDIDATES = 5  # frames from which the most open mouth is picked
+CANDIDATES = 5  # frames from which the most open or most closed mouth is picked
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,21 @@ def _decode(files: list[Path], lengths: list[int], cache: Path) -> np.ndarray:
 
 
 class PairSampler:
-    """Draws source and driving frames: people by the square root of their time, open mouths more often.
+    """Draws source and driving frames: people by the square root of their time, mouths that open or close more often.
 
     The draw of step n depends on the seed and n alone, so a resumed training sees what it would have seen.
+
+    Args:
+        clips: What to draw from.
+        twins: Each keypoint's mirror image.
+        seed: Of the draws.
+        open_share: Share of pairs whose driving mouth is the most open of a few.
+        close_share: Share of pairs whose source mouth is the most open of a few and whose driving mouth is the least.
     """
 
-    def __init__(self, clips: ClipSet, twins: list[int], seed: int, open_share: float = 0.5) -> None:
-        self.clips, self.twins, self.seed, self.open_share = clips, twins, seed, open_share
+    def __init__(self, clips: ClipSet, twins: list[int], seed: int, open_share: float, close_share: float) -> None:
+        self.clips, self.twins, self.seed = clips, twins, seed
+        self.open_share, self.close_share = open_share, close_share
         total: dict[str, int] = {}
         for who, (start, end) in zip(clips.identities, clips.bounds, strict=True):
             total[who] = total.get(who, 0) + end - start
@@ -110,11 +118,15 @@ class PairSampler:
         return pictures[:size], points[:size], pictures[size:], points[size:]
 
     def _pair(self, clip: int, random: torch.Generator) -> tuple[int, int]:
-        """Draw a source and a driving frame of a clip: at random, or with the most open mouth of a few driving."""
+        """Draw a source and a driving frame of a clip: a mouth that opens, one that closes, or any two."""
         start, end = self.clips.bounds[clip]
         drawn = torch.randint(start, end, (CANDIDATES,), generator=random)
-        if torch.rand((), generator=random) < self.open_share:
-            return int(drawn[0]), int(drawn[self.openness[drawn].argmax()])
+        most, least = int(drawn[self.openness[drawn].argmax()]), int(drawn[self.openness[drawn].argmin()])
+        kind = float(torch.rand((), generator=random))
+        if kind < self.open_share:
+            return int(drawn[0]), most
+        if kind < self.open_share + self.close_share:
+            return most, least
         return int(drawn[0]), int(drawn[1])
 
     def _augment(self, pictures: Tensor, points: Tensor, size: int, random: torch.Generator) -> tuple[Tensor, Tensor]:

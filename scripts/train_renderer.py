@@ -57,6 +57,7 @@ class TrainConfig:
         flow_every: Train the flow on every so many steps only; it learns faster than the painter.
         hole_weight: How much more the inside of mouth and eyes counts than the skin around them.
         open_share: Share of pairs whose driving mouth is the most open of a few.
+        close_share: Share of pairs that go from an open mouth to a closed one.
         validate_every: Steps between validations and checkpoints.
         bfloat16: Run the networks in bfloat16.
         threads: Shares of a batch that are computed side by side, each by one processor core.
@@ -76,7 +77,8 @@ class TrainConfig:
     flow_picture: int = 128
     flow_every: int = 4
     hole_weight: float = 7.0
-    open_share: float = 0.7
+    open_share: float = 0.55
+    close_share: float = 0.25
     validate_every: int = 250
     bfloat16: bool = True
     threads: int = 2
@@ -109,7 +111,8 @@ class Trainer:
         self.renderer.face.load_state_dict(face)
         self.renderer.precision = torch.bfloat16 if config.bfloat16 else torch.float32
         self.judges = nn.ModuleList(PatchDiscriminator(3 + kind.num_masks) for kind, _ in self.renderer.patches()[:2])
-        self.sampler = PairSampler(train, mirror_order(self.renderer.face.mean), config.seed, config.open_share)
+        twins = mirror_order(self.renderer.face.mean)
+        self.sampler = PairSampler(train, twins, config.seed, config.open_share, config.close_share)
         for module in (self.renderer, self.judges):
             module.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pool = ThreadPoolExecutor(config.threads)

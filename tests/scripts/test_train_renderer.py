@@ -77,8 +77,8 @@ def _stored(state):
 
 
 def test_a_steps_data_depend_on_seed_and_step_alone(face, clips):
-    sampler = PairSampler(clips, mirror_order(face.mean), seed=3)
-    again = PairSampler(clips, mirror_order(face.mean), seed=3)
+    sampler = PairSampler(clips, mirror_order(face.mean), 3, 0.5, 0.2)
+    again = PairSampler(clips, mirror_order(face.mean), 3, 0.5, 0.2)
     sampler.batch(0, 2)
     for one, other in zip(sampler.batch(5, 2), again.batch(5, 2), strict=True):
         assert torch.equal(one, other)
@@ -86,7 +86,7 @@ def test_a_steps_data_depend_on_seed_and_step_alone(face, clips):
 
 def test_pairs_come_from_one_clip_and_stay_registered(face, clips):
     """What the augmentation does to a picture it does to the points: the mouth stays under its landmarks."""
-    source, x_s, driving, x_d = PairSampler(clips, mirror_order(face.mean), seed=0).batch(1, 4)
+    source, x_s, driving, x_d = PairSampler(clips, mirror_order(face.mean), 0, 0.5, 0.2).batch(1, 4)
     assert source.shape == driving.shape == (4, 3, 256, 256)
     moved = (x_s - x_d)[..., :2]
     assert (moved - moved.mean(1, keepdim=True)).abs().max() < 1e-4  # one shift for all points of a face
