@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
@@ -22,7 +23,11 @@ _NOTHING = np.zeros((0, 0, 3), np.uint8)
 
 
 def render(
-    model: LivePortrait, scene: Scene, part: Frames, pose: Pose[Frames], grounds: Iterator[Picture | None]
+    model: LivePortrait,
+    scene: Scene,
+    part: Frames,
+    pose: Pose[Frames],
+    grounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Render what drives a portrait.
 
