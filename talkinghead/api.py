@@ -124,7 +124,7 @@ def speak(
     """
     inputs = [Path(given) for given in (image, audio) if isinstance(given, str | os.PathLike)]
     file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
-    picture, name = _read(image)
+    picture, name = read_picture(image)
     sound = probe_sound(audio)
     models = model if isinstance(model, Models) else load_models(model, options.render.device, voice_model)
     video = pipeline.speak(open_source(picture, name, models, options.crop), sound, models, options)
@@ -263,7 +263,7 @@ def edit(
     what, suffixes = ("videos", (".mp4",)) if asked.keyframes else ("pictures", tuple(PICTURE_SUFFIXES))
     file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=suffixes)
     keyframes = read_keyframes(asked.keyframes) if asked.keyframes else None
-    picture, name = _read(image)
+    picture, name = read_picture(image)
     models = model if isinstance(model, Models) else load_models(model, options.render.device)
     source = open_source(picture, name, models, options.crop)
     fps = options.render.fps or FRAME_RATE
@@ -286,8 +286,12 @@ def save(video: Video, file: Path, crf: int, watch: Watch) -> Summary:
     return Summary(file, count, float(count / video.fps), video.fps, width, height, took, video.notes)
 
 
-def _read(image: StrPath | Picture) -> tuple[Picture, str]:
-    """Return a picture and what to call it."""
+def read_picture(image: StrPath | Picture) -> tuple[Picture, str]:
+    """Return a picture and what to call it in messages.
+
+    Raises:
+        PortraitError: It cannot be read.
+    """
     if isinstance(image, str | os.PathLike):
         return read_image(image), str(image)
     return check_picture(image), _ARRAY

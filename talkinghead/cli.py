@@ -21,6 +21,7 @@ from talkinghead.options import (
     CropOptions,
     DriveOptions,
     EditOptions,
+    LiveOptions,
     MotionOptions,
     Options,
     RenderOptions,
@@ -41,6 +42,9 @@ app = typer.Typer(
 
 
 _VOICES = "mini (embedded), joyvasa (fetched once; moves base and animals), or a folder."
+
+_READING = {"trim", "driver_scale", "driver_x", "driver_y", "fps", "device", "overwrite"}
+_NOT_LIVE = {"anchor", "trim", "loop", "audio", "save_template", "concat", "batch_size"}
 
 Json = Annotated[bool, typer.Option("--json", help="Print what was made as one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
@@ -94,7 +98,7 @@ def reenact(
 
 
 @app.command()
-@takes(DriveOptions, RenderOptions, only=("trim", "fps", "device", "overwrite"))
+@takes(DriveOptions, RenderOptions, only=_READING)
 def template(
     driver: Annotated[Path, typer.Argument(help="Video or picture of a face.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors to write.")],
@@ -134,6 +138,28 @@ def edit(
 
         summary = edit(image, output, options=options, model=model, watch=bar.watch)
     _report(summary, as_json)
+
+
+@app.command()
+@takes(CropOptions, LiveOptions, DriveOptions, RenderOptions, leave=_NOT_LIVE)
+def live(
+    source: Annotated[Path, typer.Option(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
+    options: Options,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="The mp4 to write, or - for plain RGB on stdout; a window unless given."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="mini (embedded), base or animals (fetched once), or a folder.")] = MODEL,
+    debug: Debug = False,
+) -> None:
+    """Let a portrait do what a face before a camera does, at once."""
+    from talkinghead.live_session import run_live
+
+    made = run_live(source, output, options, model)
+    typer.echo(
+        f"{made.frames} frames in {made.seconds:.1f} s, {made.size[1]}×{made.size[0]} at {float(made.fps):g} fps",
+        err=True,
+    )
 
 
 @app.command()

@@ -211,6 +211,18 @@ class EditOptions(_Checked):
 
 
 @dataclass(frozen=True)
+class LiveOptions(_Checked):
+    """How a face before a camera is watched."""
+
+    camera: str = setting("0", "Number of a camera, or a video file in its place, or - for a video on standard input.")
+    mirror: bool = setting(False, "Show the camera's picture as a mirror does.")
+    calibrate: float = setting(
+        1.0, "Seconds that the face is watched at first; changes are measured against its most neutral moment.", 0, 30
+    )
+    seconds: float | None = setting(None, "Stop after so many seconds; Ctrl-C stops too, and keeps the file.", 0.1)
+
+
+@dataclass(frozen=True)
 class RenderOptions(_Checked):
     """How the video is computed and coded; `fps` may be given as whatever `parse_fps` reads."""
 
@@ -236,6 +248,7 @@ class Options:
     motion: MotionOptions = field(default_factory=MotionOptions)
     drive: DriveOptions = field(default_factory=DriveOptions)
     edit: EditOptions = field(default_factory=EditOptions)
+    live: LiveOptions = field(default_factory=LiveOptions)
     render: RenderOptions = field(default_factory=RenderOptions)
 
 
