@@ -163,6 +163,21 @@ def live(
 
 
 @app.command()
+def download(
+    model: Annotated[str, typer.Argument(help="base, animals or joyvasa.")],
+    debug: Debug = False,
+) -> None:
+    """Fetch published weights once, after saying what their licence is."""
+    from talkinghead.progress import ByteBar
+
+    with ByteBar() as bar:
+        from talkinghead.models import fetch_model
+
+        folder = fetch_model(model, bar.say, bar.fetched)
+    typer.echo(f"{model}: complete in {folder}")
+
+
+@app.command()
 @takes(RenderOptions)
 def demo(
     options: Options,

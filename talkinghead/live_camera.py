@@ -93,6 +93,7 @@ class _Camera:
 
     def __init__(self, number: int) -> None:
         self._name = f"camera {number}"
+        cv2.setLogLevel(0)  # what is wrong is said once, below
         self._device = cv2.VideoCapture(number)
         if not self._device.isOpened():
             raise VideoError(f"{self._name} cannot be opened: give another number, a video file, or - for stdin")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from audio2motion.voices import Voice, keypoints_of, load_voice
-from liveportrait import LivePortrait
+from liveportrait import LivePortrait, WeightsNotFoundError
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
 from talkinghead.options import VOICE_MODEL
@@ -71,3 +72,31 @@ def choose_device(name: str) -> torch.device:
     if (device.index or 0) >= counts.get(device.type, 0):
         raise OptionError(f"device {name!r} is not to be had on this machine: give auto or cpu")
     return device
+
+
+def fetch_model(
+    name: str, announce: Callable[[str], None], progress: Callable[[str, int, int], None] | None = None
+) -> Path:
+    """Fetch published weights, so that they are there when they are needed; whatever is there already stays.
+
+    Args:
+        name: "base", "animals" or "joyvasa".
+        announce: Called with licence, size and place before the first byte is fetched.
+        progress: Called with a file's name, its bytes so far and its size.
+
+    Returns:
+        The folder that holds them.
+
+    Raises:
+        WeightsNotFoundError: The name is unknown, or the hub cannot be reached.
+        WeightsError: What the hub sent is not the pinned file.
+    """
+    if name == "joyvasa":
+        from audio2motion.joyvasa import weights
+
+        return weights.download(announce, progress)
+    from liveportrait.weights import RELEASES, download
+
+    if name not in RELEASES:
+        raise WeightsNotFoundError(f"nothing to download for {name!r}: give {', '.join(RELEASES)} or joyvasa")
+    return download(name, announce, progress)

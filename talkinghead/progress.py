@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
@@ -52,6 +63,33 @@ class FrameBar:
         for item in items:
             yield item
             self._progress.advance(self._task)
+
+
+class ByteBar:
+    """A context manager that shows how far files have come."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, soft_wrap=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeLeft())
+        self._progress = Progress(
+            *columns, console=self._console, transient=True, disable=not self._console.is_terminal
+        )
+
+    def __enter__(self) -> ByteBar:
+        self._progress.start()
+        self._task = self._progress.add_task("Looking", total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print something above the bar."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def fetched(self, file: str, done: int, size: int) -> None:
+        """Show how many bytes of a file have come."""
+        self._progress.update(self._task, description=PurePath(file).name, completed=done, total=size)
 
 
 class _Speed(ProgressColumn):

@@ -1,0 +1,86 @@
+"""The official networks behind every command: toy sizes, random weights in a directory, real faces found."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import soundfile
+from drawn_face import drawn_face
+from official_tiny import tiny_official
+from PIL import Image
+
+from liveportrait.weights import save_official
+from talkinghead import cli
+from talkinghead.media.video import VideoWriter, read_frames
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two checkpoints, a portrait, something without a face, a driver and a voice."""
+    folder = tmp_path_factory.mktemp("official")
+    save_official(tiny_official(), folder / "people")
+    save_official(tiny_official(needs_landmarks=False), folder / "beasts")
+    Image.fromarray(drawn_face(240)).save(folder / "face.png")
+    y, x = np.mgrid[:200, :300]
+    Image.fromarray(np.stack([x * 0.8, y, 0 * x], -1).astype(np.uint8)).save(folder / "cat.png")
+    with VideoWriter(folder / "driver.mp4", Fraction(30000, 1001), (200, 200)) as writer:
+        for mouth in (0.0, 0.4, 0.8):
+            writer.write(drawn_face(200, mouth))
+    soundfile.write(folder / "voice.wav", 0.3 * np.sin(np.arange(1280) * 0.2), 16_000)
+    return folder
+
+
+@pytest.fixture
+def run(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+    def run(*arguments):
+        cli.main([*arguments, "--overwrite"])
+
+    return run
+
+
+def frames(file="o.mp4"):
+    return [frame.picture for frame in read_frames(file)]
+
+
+def test_base_reenacts_edits_and_speaks(run, capsys):
+    run("reenact", "face.png", "driver.mp4", "-o", "o.mp4", "--model", "people", "--retarget-lips")
+    assert "3 frames" in capsys.readouterr().out and [frame.shape for frame in frames()] == [(240, 240, 3)] * 3
+    run("edit", "face.png", "-o", "o.png", "--model", "people", "--smile", "0.5", "--grin", "9", "--eyes-open", "0.1")
+    assert Image.open("o.png").size == (240, 240)
+    run("speak", "face.png", "voice.wav", "-o", "o.mp4", "--model", "people", "--crop")
+    assert [frame.shape for frame in frames()] == [(512, 512, 3)] * 2
+
+
+def test_a_template_of_base_drives_base_but_not_mini(run, capsys):
+    run("template", "driver.mp4", "-o", "m.safetensors", "--model", "people")
+    run("reenact", "face.png", "m.safetensors", "-o", "o.mp4", "--model", "people", "--no-stitching")
+    assert len(frames()) == 3
+    with pytest.raises(SystemExit):
+        run("reenact", "face.png", "m.safetensors", "-o", "o.mp4")
+    assert "made for a model with 21 keypoints, this one has 162" in capsys.readouterr().err
+
+
+def test_animals_need_no_face_but_a_place(run, capsys):
+    for place in (("--no-crop",), ("--box", "40,20,160,160")):
+        run("reenact", "cat.png", "driver.mp4", "-o", "o.mp4", "--model", "beasts", *place)
+        assert [frame.shape for frame in frames()] == [(200, 300, 3)] * 3
+    run("reenact", "cat.png", "driver.mp4", "-o", "o.mp4", "--model", "beasts", "--no-crop", "--friendly", "pose")
+    run("edit", "cat.png", "-o", "o.png", "--model", "beasts", "--no-crop", "--yaw", "10")
+    run("speak", "cat.png", "voice.wav", "-o", "o.mp4", "--model", "beasts", "--no-crop")
+    assert len(frames()) == 2
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        run("reenact", "cat.png", "driver.mp4", "-o", "o.mp4", "--model", "beasts")
+    assert "cat.png: no face found" in (said := capsys.readouterr().err) and "--box" in said
+    with pytest.raises(SystemExit):
+        run("edit", "cat.png", "-o", "o.png", "--model", "beasts", "--no-crop", "--eyes-open", "0.1")
+    assert "without landmarks" in capsys.readouterr().err
+
+
+def test_base_animates_a_drawing_in_a_box(run):
+    run("reenact", "cat.png", "driver.mp4", "-o", "o.mp4", "--model", "people", "--box", "40,20,160,160")
+    shown = frames()
+    source = np.array(Image.open("cat.png"))
+    assert len(shown) == 3 and np.abs(shown[0][:10].astype(int) - source[:10]).mean() < 5  # outside the box as it was
