@@ -15,7 +15,9 @@ class EncoderConfig:
     """The speech encoder: a small Wav2Vec2Model of our own, or a published one.
 
     Attributes:
-        checkpoint: Directory or hub name of a Wav2Vec2 or HuBERT model; then the other numbers are not used.
+        checkpoint: Directory or hub name of a Wav2Vec2, HuBERT, WavLM or XLS-R model; then only the next two count.
+        layer: Transformer layers of a checkpoint that are used, the first ones; None for all.
+        frozen: Whether training leaves a checkpoint as it is; otherwise all but its convolutions learn.
         conv_dim: Channels of the convolutions over samples.
         conv_kernel: Their kernels.
         conv_stride: Their strides; the product is 320.
@@ -28,6 +30,8 @@ class EncoderConfig:
     """
 
     checkpoint: str | None = None
+    layer: int | None = None
+    frozen: bool = False
     conv_dim: tuple[int, ...] = (320, 256)
     conv_kernel: tuple[int, ...] = (400, 4)
     conv_stride: tuple[int, ...] = (160, 2)

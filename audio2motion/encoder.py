@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from audio2motion.config import FEATURE_SAMPLES, SAMPLE_RATE, EncoderConfig
-from liveportrait.errors import WeightsNotFoundError
+from liveportrait.errors import WeightsError, WeightsNotFoundError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -20,23 +20,32 @@ NUM_PHASES = 4
 
 
 class Encoder(nn.Module):
-    """A Wav2Vec2 or HuBERT network whose state k is centred on samples 320 k … 320 k + 319.
+    """A speech encoder whose state k is centred on samples 320 k … 320 k + 319, however it strides.
 
     Attributes:
         size: Width of the states.
+        stride: Samples from one state of the network to the next.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.network: PreTrainedModel = _published(config.checkpoint) if config.checkpoint else _own(config)
+        self.network: PreTrainedModel = _published(config) if config.checkpoint else _own(config)
         numbers = self.network.config
         self.size = int(numbers.hidden_size)
-        field, stride = 1, 1
+        field, self.stride = 1, 1
         for kernel, step in zip(numbers.conv_kernel, numbers.conv_stride, strict=True):
-            field, stride = field + (kernel - 1) * stride, stride * step
-        if stride != FEATURE_SAMPLES:
-            raise ValueError(f"the encoder's strides multiply to {stride}, not {FEATURE_SAMPLES}")
-        self.margin = field - FEATURE_SAMPLES
+            field, self.stride = field + (kernel - 1) * self.stride, self.stride * step
+        self.margin = field - self.stride
+        self.frozen = config.checkpoint is not None and config.frozen
+        # Checkpoints without a group norm behind their first convolution expect recordings of deviation one.
+        self._normalizes = config.checkpoint is not None and numbers.feat_extract_norm == "layer"
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Switch dropout on or off; a frozen network stays as it is when it listens."""
+        super().train(mode)
+        if self.frozen:
+            self.network.eval()
+        return self
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode speech.
@@ -47,23 +56,58 @@ class Encoder(nn.Module):
         Returns:
             States, shape (B, N / 320, size).
         """
+        if self._normalizes:
+            waveform = (waveform - waveform.mean(1, keepdim=True)) / (waveform.std(1, keepdim=True) + 1e-5)
         left = self.margin // 2
-        padded = nn.functional.pad(waveform, (left, self.margin - left))
-        return self.network(padded).last_hidden_state
+        padded = nn.functional.pad(waveform, (left, self.margin - left + -waveform.shape[1] % self.stride))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            states = self.network(padded).last_hidden_state
+        if self.stride == FEATURE_SAMPLES:
+            return states
+        return _resampled(states, FEATURE_SAMPLES / self.stride, waveform.shape[1] // FEATURE_SAMPLES)
 
 
-def _published(checkpoint: str) -> PreTrainedModel:
-    """Load a published encoder; a directory with nothing but its config.json gives it with random weights."""
+def _resampled(states: Tensor, step: float, count: int) -> Tensor:
+    """Interpolate states (B, L, D) where the middles of `count` states lie that are `step` times as long."""
+    place = ((torch.arange(count, device=states.device) + 0.5) * step - 0.5).clamp(0, states.shape[1] - 1)
+    before = place.long()
+    after = (before + 1).clamp(max=states.shape[1] - 1)
+    return torch.lerp(states[:, before], states[:, after], (place - before).to(states)[:, None])
+
+
+def _published(config: EncoderConfig) -> PreTrainedModel:
+    """Load a published encoder and keep the layers that are used."""
+    network: Any = _read(str(config.checkpoint))
+    layers = getattr(getattr(network, "encoder", None), "layers", None)
+    if layers is None or not hasattr(network.config, "conv_kernel"):
+        found = getattr(network.config, "model_type", type(network).__name__)
+        raise WeightsError(f"{config.checkpoint}: is {found}; give a Wav2Vec2, HuBERT, WavLM or XLS-R checkpoint")
+    if config.layer is not None:
+        if not 1 <= config.layer <= len(layers):
+            raise WeightsError(f"{config.checkpoint}: has {len(layers)} layers, not {config.layer}; choose one of them")
+        network.encoder.layers = layers[: config.layer]
+        network.config.num_hidden_layers = config.layer  # what is saved describes what is used
+    network.config.apply_spec_augment = False
+    network.requires_grad_(not config.frozen)
+    network.feature_extractor.requires_grad_(False)
+    if hasattr(network, "masked_spec_embed"):  # a state for masked time, of which there is none here
+        network.masked_spec_embed.requires_grad_(False)
+    return network
+
+
+def _read(checkpoint: str) -> PreTrainedModel:
+    """Load a checkpoint; a directory with nothing but its config.json gives it with random weights."""
     from transformers import AutoConfig, AutoModel
 
     directory = Path(checkpoint)
-    if directory.is_dir() and not any(directory.glob("*.safetensors")) and not any(directory.glob("*.bin")):
-        return AutoModel.from_config(AutoConfig.from_pretrained(directory))
     try:
+        if directory.is_dir() and not any(directory.glob("*.safetensors")) and not any(directory.glob("*.bin")):
+            return AutoModel.from_config(AutoConfig.from_pretrained(directory))
         return AutoModel.from_pretrained(checkpoint)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise WeightsNotFoundError(
-            f"{checkpoint}: no speech encoder of this name or in this folder; give a Wav2Vec2 or HuBERT checkpoint"
+            f"{checkpoint}: no speech encoder of this name or in this folder; give a Wav2Vec2, HuBERT, WavLM or XLS-R "
+            "checkpoint"
         ) from error
 
 

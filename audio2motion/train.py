@@ -28,6 +28,7 @@ class TrainConfig:
         batch_size: Windows per step.
         num_frames: Frames per window.
         learning_rate: Peak rate; rises for `warmup_steps`, then falls as a cosine.
+        encoder_rate: Factor on the rate of a published encoder, which knows much already.
         warmup_steps: Steps of rise.
         weight_decay: Decay of matrices.
         clip_norm: Longest gradient.
@@ -44,6 +45,7 @@ class TrainConfig:
     batch_size: int = 16
     num_frames: int = 60
     learning_rate: float = 1.2e-3
+    encoder_rate: float = 0.03
     warmup_steps: int = 100
     weight_decay: float = 0.05
     clip_norm: float = 1.0
@@ -75,12 +77,17 @@ class Trainer:
         self.step = 0
 
     def _groups(self) -> list[dict]:
-        matrices = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
-        return [
-            {"params": matrices, "weight_decay": self.config.weight_decay},
-            {"params": [*others, self.habits.weight, *self.spell.parameters()], "weight_decay": 0.0},
+        published = set(self.network.encoder.parameters()) if self.config.model.encoder.checkpoint else set()
+        learned = [p for p in self.network.parameters() if p.requires_grad]
+        own, given = ([p for p in learned if (p in published) == known] for known in (False, True))
+        matrices, others = ([p for p in own if (p.ndim > 1) == wide] for wide in (True, False))
+        groups = [
+            {"params": matrices, "weight_decay": self.config.weight_decay, "factor": 1.0},
+            {"params": [*others, self.habits.weight, *self.spell.parameters()], "weight_decay": 0.0, "factor": 1.0},
         ]
+        if given:
+            groups.append({"params": given, "weight_decay": 0.0, "factor": self.config.encoder_rate})
+        return groups
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -93,7 +100,7 @@ class Trainer:
         config = self.config
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout repeats when a run goes on
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(self.step)
+            group["lr"] = self.rate(self.step) * group["factor"]
         batch = self.sampler.batch(self.step).to(config.device)
         with torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16):
             states, predicted = self.network.hear_and_move(batch.waveform)

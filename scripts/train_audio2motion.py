@@ -4,9 +4,12 @@
         --phonemes runs/phonemes.safetensors --run runs/a2m
     python scripts/train_audio2motion.py ship --data ../shared/data --face runs/face_model.safetensors --run runs/a2m
     python scripts/train_audio2motion.py measure --data ../shared/data --face runs/face_model.safetensors
+    python scripts/train_audio2motion.py train --data clips --face runs/face_model.safetensors --run runs/big \
+        --encoder microsoft/wavlm-base-plus --layer 9 --frozen      # a published encoder, your own clips
 
 Learns from the clips that may train weights which ship; the others, people it never meets, choose the checkpoint;
-the clips of val/ only measure. A run that is started again goes on where it stopped.
+the clips of val/ only measure, and choose where there are no others. A run that is started again goes on where it
+stopped.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -124,7 +128,7 @@ def fit_contrast(network: SpeechToMouth, tracks: SpeechTracks, clips: list[int])
 
 def averaged(trainer: Trainer) -> SpeechToMouth:
     """Build the network of the averaged weights."""
-    network = SpeechToMouth(replace(trainer.config.model))
+    network = deepcopy(trainer.network).cpu()
     network.load_state_dict({name: value.cpu() for name, value in trainer.average.items()})
     return network.eval()
 
@@ -140,7 +144,8 @@ def log(run: Path, entry: dict) -> None:
 def check(trainer: Trainer, held_out: SpeechTracks, clips: list[int], val: SpeechTracks) -> tuple[float, dict]:
     """Score the averaged weights: the figure that chooses the checkpoint, and all figures."""
     network = averaged(trainer)
-    unseen, shown = summarise(score(network, held_out, clips)), summarise(score(network, val, list(range(len(val)))))
+    shown = summarise(score(network, val, list(range(len(val)))))
+    unseen = summarise(score(network, held_out, clips)) if clips else shown
     figures = {f"unseen_{k}": v for k, v in vars(unseen).items()} | {f"val_{k}": v for k, v in vars(shown).items()}
     return unseen.correlation, figures
 
@@ -150,19 +155,26 @@ def train(
     data: Data,
     face: Face,
     run: Run,
-    phonemes: Annotated[Path, typer.Option(help="Labels written by phoneme_labels.py.")],
+    phonemes: Annotated[Path | None, typer.Option(help="Labels written by phoneme_labels.py, if any.")] = None,
     setting: Annotated[Literal["cpu", "polish", "gpu"], typer.Option(help="Machine to train on.")] = "cpu",
     steps: Annotated[int | None, typer.Option(help="Length of the run, if not the setting's.")] = None,
     start: Annotated[Path | None, typer.Option(help="best.safetensors of an earlier run, to start from.")] = None,
     every: Annotated[int, typer.Option(help="Steps between checks and checkpoints.")] = 250,
     minutes: Annotated[float, typer.Option(help="Stop (resumably) after this long.")] = 1e9,
+    encoder: Annotated[str | None, typer.Option(help="Wav2Vec2, HuBERT, WavLM or XLS-R: hub name or folder.")] = None,
+    layer: Annotated[int | None, typer.Option(help="Use its first layers only, as many as this.")] = None,
+    frozen: Annotated[bool, typer.Option(help="Leave the encoder as it is.")] = False,
 ) -> None:
     """Train, or go on training."""
     config = SETTINGS[setting] if steps is None else replace(SETTINGS[setting], num_steps=steps)
+    if encoder is not None:
+        heard = replace(config.model.encoder, checkpoint=encoder, layer=layer, frozen=frozen)
+        config = replace(config, model=replace(config.model, encoder=heard))
     run.mkdir(parents=True, exist_ok=True)
     shape = read_face(face)
     tracks, val = read_training(data, shape), read_validation(data, shape)
-    clips, held_out = permissive_clips(tracks, load_file(phonemes)["phonemes"]), strangers(tracks)
+    labels = load_file(phonemes)["phonemes"] if phonemes else torch.zeros(2 * tracks.offsets[-1], 0)
+    clips, held_out = permissive_clips(tracks, labels), strangers(tracks)
     torch.manual_seed(config.seed)
     network = SpeechToMouth(config.model)
     network.read_face(shape)
@@ -205,7 +217,9 @@ def ship(
     model = AudioToMotion(config)
     runs = [load_file(folder / "last.safetensors") for folder in run]
     model.mouth.load_state_dict({name: sum(one[name] for one in runs) / len(runs) for name in runs[0]})
-    fit_contrast(model.eval().mouth, tracks, strangers(tracks))
+    others = strangers(tracks)
+    judged = tracks if others else read_validation(data, shape)
+    fit_contrast(model.eval().mouth, judged, others or list(range(len(judged))))
     model.life_tracks.copy_(life)
     model.life_bounds.copy_(bounds)
     model.life_mirror.copy_(mirror_signs(shape))
@@ -222,6 +236,8 @@ def measure(data: Data, face: Face, weights: Weights = WEIGHTS) -> None:
     model, shape = AudioToMotion.from_pretrained(weights), read_face(face)
     tracks, val = read_training(data, shape), read_validation(data, shape)
     for title, source, clips in (("unseen", tracks, strangers(tracks)), ("val", val, list(range(len(val))))):
+        if not clips:
+            continue
         scores = score(model.mouth, source, clips, partial(_performed, model, source))
         for clip, one in zip(clips, scores, strict=True):
             _row(f"{source.names[clip]} {source.identities[clip]}", one)
