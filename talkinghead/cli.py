@@ -15,6 +15,7 @@ import typer
 
 from liveportrait.errors import PortraitError
 from talkinghead.command_options import takes
+from talkinghead.narrate.command import narrate
 from talkinghead.options import (
     MODEL,
     VOICE_MODEL,
@@ -94,7 +95,7 @@ def reenact(
 
         cast = parse_cast(face or (), driver)
         summary = reenact(source, cast, output, options=options, model=model, watch=bar.watch, study=bar.study)
-    _report(summary, as_json)
+    report(summary, as_json)
 
 
 @app.command()
@@ -137,7 +138,7 @@ def edit(
         from talkinghead.api import edit
 
         summary = edit(image, output, options=options, model=model, watch=bar.watch)
-    _report(summary, as_json)
+    report(summary, as_json)
 
 
 @app.command()
@@ -191,6 +192,9 @@ def demo(
     _speak(*demo_inputs(), output, options, MODEL, VOICE_MODEL, as_json)
 
 
+app.command()(narrate)
+
+
 @app.callback(invoke_without_command=True)
 def _talkinghead(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
@@ -233,10 +237,11 @@ def _speak(
         from talkinghead.api import speak
 
         summary = speak(image, audio, output, options=options, model=model, voice_model=voice_model, watch=bar.watch)
-    _report(summary, as_json)
+    report(summary, as_json)
 
 
-def _report(made: Summary, as_json: bool) -> None:
+def report(made: Summary, as_json: bool) -> None:
+    """Say what was made."""
     typer.echo(_as_json(made) if as_json else _as_line(made))
     for note in made.notes:
         typer.echo(f"talkinghead: {note}", err=True)

@@ -17,14 +17,15 @@ _PLAIN = (bool, int, float, str, int | None, float | None)
 
 
 def takes(
-    *classes: type, only: Collection[str] | None = None, leave: Collection[str] = ()
+    *classes: type, only: Collection[str] | None = None, leave: Collection[str] = (), into: type = Options
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command every option of some option classes, and the options made of them as `options`.
 
     Args:
-        classes: Parts of `Options`; the others keep their defaults.
+        classes: Parts of `into`; the others keep their defaults.
         only: Names of the options to give; all of them unless given.
         leave: Names of options to leave out.
+        into: What the options are made of.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -41,8 +42,8 @@ def takes(
         @wraps(command)
         def run(**given: Any) -> None:
             parts = {cls: cls(**{name: given.pop(name) for name in names}) for cls, names in added.items()}
-            names = {field.name: get_type_hints(Options)[field.name] for field in fields(Options)}
-            options = Options(**{name: parts[cls] for name, cls in names.items() if cls in parts})
+            names = {field.name: get_type_hints(into)[field.name] for field in fields(into)}
+            options = into(**{name: parts[cls] for name, cls in names.items() if cls in parts})
             command(options=options, **given)
 
         parameters = [value for name, value in own.items() if name != "options"]

@@ -103,15 +103,24 @@ def read_keyframes(path: str | Path) -> Keyframes:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise OptionError(f"{file}: not readable as YAML ({' '.join(str(error).split())[:120]})") from error
-    if not isinstance(content, Mapping) or not content:
-        raise OptionError(f'{file}: holds no keyframes; write lines such as "1.5: {{smile: 0.6, yaw: 10}}"')
-    keyframes = {_time(file, time): _sliders(file, time, sliders) for time, sliders in content.items()}
+    keyframes = parse_keyframes(content, str(file))
     if not max(keyframes):
         raise OptionError(f"{file}: nothing moves, the last keyframe is at 0 s; add a later one")
     return keyframes
 
 
-def _time(file: Path, text: object) -> Fraction:
+def parse_keyframes(content: object, file: str) -> Keyframes:
+    """Check what a YAML file says about keyframes; errors begin with the file.
+
+    Raises:
+        OptionError: These are no keyframes, or a value does not do.
+    """
+    if not isinstance(content, Mapping) or not content:
+        raise OptionError(f'{file}: holds no keyframes; write lines such as "1.5: {{smile: 0.6, yaw: 10}}"')
+    return {_time(file, time): _sliders(file, time, sliders) for time, sliders in content.items()}
+
+
+def _time(file: str, text: object) -> Fraction:
     try:
         time = Fraction(str(text))
     except (ValueError, ZeroDivisionError):
@@ -121,7 +130,7 @@ def _time(file: Path, text: object) -> Fraction:
     return time
 
 
-def _sliders(file: Path, time: object, sliders: object) -> dict[str, float | None]:
+def _sliders(file: str, time: object, sliders: object) -> dict[str, float | None]:
     """Check what a keyframe names by the ranges of the options."""
     if not isinstance(sliders, Mapping | None):
         raise OptionError(f"{file}, at {time} s: {sliders!r} are no sliders; give some such as {{smile: 0.6}}")

@@ -97,6 +97,19 @@ class FaceMesh:
         return before
 
 
+class PersonFinder:
+    """Tells people from what is behind them, with the selfie segmentation that MediaPipe carries."""
+
+    def __init__(self):
+        with _quiet():
+            self._model = _solutions().selfie_segmentation.SelfieSegmentation(model_selection=0)
+            self._model.process(_BLANK)
+
+    def find(self, picture: Picture) -> Array:
+        """Return how likely each pixel is a person, 0 to 1, shape (H, W), from a picture of any shape."""
+        return np.array(self._model.process(np.ascontiguousarray(picture)).segmentation_mask, np.float32)
+
+
 _BLANK = np.zeros((64, 64, 3), np.uint8)
 
 

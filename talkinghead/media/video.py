@@ -23,6 +23,7 @@ from talkinghead.errors import VideoError
 from talkinghead.media.audio import Sound, is_video
 from talkinghead.media.encode import Encoder
 from talkinghead.media.files import output_error, require_file
+from talkinghead.media.formats import MP4, Format
 from talkinghead.media.image import Picture
 
 _QUEUED = 4
@@ -30,13 +31,19 @@ _QUEUED = 4
 
 
 class VideoWriter:
-    """Writes an mp4 while its pictures are made; the file appears under its name when it is complete.
+    """Writes a video while its pictures are made; the file appears under its name when it is complete.
 
     A context manager: if it is left by an error or by Ctrl-C, nothing is left behind.
     """
 
     def __init__(
-        self, file: Path, fps: Fraction, size: tuple[int, int], sound: Sound | None = None, crf: int = 18
+        self,
+        file: Path,
+        fps: Fraction,
+        size: tuple[int, int],
+        sound: Sound | None = None,
+        crf: int = 18,
+        kind: Format = MP4,
     ) -> None:
         """Open a file beside the one that is to be.
 
@@ -45,7 +52,8 @@ class VideoWriter:
             fps: Pictures a second.
             size: (height, width) of the pictures.
             sound: What to hear beside them.
-            crf: Quality of x264, 0 to 51, lower is better.
+            crf: Quality, 0 to 51, lower is better.
+            kind: How it is coded.
 
         Raises:
             OutputError: It cannot be written there.
@@ -53,7 +61,7 @@ class VideoWriter:
         self._file = file
         self._partial = file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part")
         try:
-            self._encoder = Encoder(self._partial, fps, size, sound, crf)
+            self._encoder = Encoder(self._partial, fps, size, sound, crf, kind)
         except OSError as error:
             raise output_error(file, error) from error
         self._failure: Exception | None = None

@@ -1,0 +1,75 @@
+"""A sound track in the making, coded as far as the pictures have come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+
+from talkinghead.media.audio import Sound, stream_part
+
+_RATES = {
+    "aac": (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
+    "libopus": (8000, 12000, 16000, 24000, 48000),
+    "pcm_s16le": (8000, 16000, 22050, 24000, 44100, 48000, 96000),
+}
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+_FRAME = {"aac": 1024, "libopus": 960, "pcm_s16le": 1024}
+_SAMPLES = {"aac": "fltp", "libopus": "flt", "pcm_s16le": "s16"}
+_BITS_PER_CHANNEL = 96_000
+
+
+class SoundTrack:
+    """Codes a sound into a container, bit by bit."""
+
+    def __init__(self, container: OutputContainer, sound: Sound, codec: str) -> None:
+        """Add a stream for the sound, at its own rate and channels wherever the coder knows them."""
+        self._container = container
+        rate = next((rate for rate in _RATES[codec] if rate >= sound.rate), _RATES[codec][-1])
+        layout = _LAYOUTS.get(sound.channels, "stereo")
+        coding = {} if codec.startswith("pcm") else {"bit_rate": _BITS_PER_CHANNEL * sound.channels}
+        self._stream: AudioStream = container.add_stream(codec, rate=rate, layout=layout, **coding)  # type: ignore[assignment]
+        self._stream.codec_context.format = _SAMPLES[codec]
+        self._rate, self._done = rate, 0
+        self._pending = self._frames(sound, layout, codec)
+
+    def encode(self, until: Fraction | None) -> None:
+        """Code sound up to a time in seconds, or all that is left.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        while until is None or Fraction(self._done, self._rate) < until:
+            frame = next(self._pending, None)
+            if frame is None:
+                return
+            frame.pts, frame.time_base = self._done, Fraction(1, self._rate)
+            self._done += frame.samples
+            self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Code what is left.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self.encode(None)
+        self._container.mux(self._stream.encode(None))
+
+    def drop(self) -> None:
+        """Let go of the sound's file."""
+        self._pending = iter(())
+
+    def _frames(self, sound: Sound, layout: str, codec: str) -> Iterator[av.AudioFrame]:
+        frames = stream_part(sound, self._rate, layout, _FRAME[codec])
+        if _SAMPLES[codec] == "fltp":
+            yield from frames
+            return
+        convert = av.AudioResampler(_SAMPLES[codec], layout, self._rate, _FRAME[codec])
+        for frame in frames:
+            frame.pts = None
+            yield from convert.resample(frame)
+        yield from convert.resample(None)

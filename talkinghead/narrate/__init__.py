@@ -1,0 +1,1 @@
+"""From a script to a finished narration of any length. Start with `narration.py`."""

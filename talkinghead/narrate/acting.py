@@ -1,0 +1,164 @@
+"""How a speaker moves during one shot: from rest, through the line, back to rest.
+
+Every shot begins and ends with the head as the portrait holds it, standing still for that moment, so shots join without
+a jump whichever ones are next to each other. That is why a sentence can be changed, added or taken away and all others
+stay as they are, picture for picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audio2motion import FRAME_RATE
+from audio2motion.joyvasa import JoyVASA
+from liveportrait import LivePortrait, Motion, Performance, Portrait
+from liveportrait.keypoints import euler_degrees, rotation_matrix
+from liveportrait.sliders import Sliders
+from talkinghead.driving import retime
+from talkinghead.errors import OptionError
+from talkinghead.media.audio import MODEL_RATE, stream_mono_16k
+from talkinghead.models import Models
+from talkinghead.moves import moves_between
+from talkinghead.narrate.script import Direction, Keyframes
+from talkinghead.narrate.timeline import Shot
+from talkinghead.options import EditOptions, MotionOptions
+from talkinghead.render import Pose
+from talkinghead.speaking import enact
+
+RISE_SECONDS, SETTLE_SECONDS = 0.5, 0.8
+"""How long a speaker takes to come to life, and to come to rest."""
+
+
+def act(
+    shot: Shot, fps: Fraction, speaker: str, *, listens: bool, models: Models, options: MotionOptions
+) -> tuple[Iterator[Performance], Pose[Performance]]:
+    """Perform one shot.
+
+    Args:
+        shot: What is said.
+        fps: Frames a second.
+        speaker: Whose movements these are: two who say the same move differently.
+        listens: Whether this is somebody who hears the line and says nothing.
+        models: What hears.
+        options: How strong everything is, and the seed.
+
+    Returns:
+        Parts of the performance, `shot.frames` frames together, and how the model's keypoints do it.
+
+    Raises:
+        OptionError: The voice model does not perform.
+    """
+    if isinstance(models.voice, JoyVASA):
+        raise OptionError("a narration needs a voice model that performs for any face: leave JoyVASA out")
+    seconds = shot.frames / fps
+    silent = listens or shot.file is None
+    heard = _silence(math.ceil(seconds * MODEL_RATE)) if silent else _sound(shot, seconds)
+    direction = Direction() if silent else shot.line.direction
+    seed = movement_seed(options.seed, speaker, shot.line.text, listens=listens)
+    driving, pose = enact(models, heard, replace(options, **{**direction.strengths, "seed": seed}))
+    driving = settle(driving, math.ceil(seconds * FRAME_RATE), models.voice.config.num_mouth)
+    if direction.keyframes:
+        pose = DirectedPose(models.portrait, pose, direction.keyframes, shot.frames, fps)
+    return retime(driving, fps, shot.frames), pose
+
+
+def movement_seed(seed: int, voice: str, text: str, *, listens: bool) -> int:
+    """Return the seed of one shot's movements: it depends on the words and the speaker, not on the place."""
+    digest = hashlib.sha256(f"{seed}\0{voice}\0{text}\0{listens}".encode()).digest()
+    return int.from_bytes(digest[:6], "big")
+
+
+def settle(performance: Iterable[Performance], num_frames: int, num_mouth: int) -> Iterator[Performance]:
+    """Let everything but the mouth begin and end at rest.
+
+    Args:
+        performance: Its parts, at 25 frames a second.
+        num_frames: How many frames they have together.
+        num_mouth: How many of the expression coefficients move the mouth; they come first.
+    """
+    weights = presence(num_frames, Fraction(FRAME_RATE))
+    done = 0
+    for part in performance:
+        weight = weights[done : done + len(part), None]
+        done += len(part)
+        turned = (angle * weight[:, 0] for angle in euler_degrees(part.rotation))
+        mouth, rest = part.expression[:, :num_mouth], part.expression[:, num_mouth:]
+        yield replace(
+            part,
+            expression=torch.cat([mouth, rest * weight], 1),
+            eye_openness=1 + (part.eye_openness - 1) * weight,
+            gaze_deg=part.gaze_deg * weight,
+            rotation=rotation_matrix(*turned),
+            translation=part.translation * weight,
+        )
+
+
+def presence(num_frames: int, fps: Fraction) -> Tensor:
+    """Return how far a speaker is away from rest, shape (num_frames,): 0 at both ends, 1 between."""
+    steps = torch.arange(num_frames)
+    ends = []
+    for seconds, distance in ((RISE_SECONDS, steps), (SETTLE_SECONDS, steps.flip(0))):
+        span = max(min(round(seconds * float(fps)), num_frames // 2), 1)
+        ends.append((distance / span).clamp(0, 1))
+    share = torch.minimum(*ends)
+    return share * share * (3 - 2 * share)
+
+
+@dataclass
+class DirectedPose:
+    """Turns a performance into keypoints, with edits by hand on top; made anew for every shot.
+
+    Attributes:
+        model: What performs.
+        pose: How the voice moves its keypoints.
+        keyframes: The edits.
+        frames: How many frames the shot has.
+        fps: Frames a second.
+    """
+
+    model: LivePortrait
+    pose: Pose[Performance]
+    keyframes: Keyframes
+    frames: int
+    fps: Fraction
+    done: int = 0
+
+    def __call__(self, portrait: Portrait, part: Performance) -> Tensor:
+        """Return x_d of the next frames, shape (T, K, 3)."""
+        x_d = self.pose(portrait, part)
+        weights = presence(self.frames, self.fps)[self.done : self.done + len(part)]
+        edits = self._edits(portrait.motion)
+        rest = self.model.edit(portrait, Sliders())
+        added = [weight * (self.model.edit(portrait, edits[self.done + n]) - rest) for n, weight in enumerate(weights)]
+        self.done += len(part)
+        return x_d + torch.cat(added).to(x_d)
+
+    def _edits(self, source: Motion) -> list[Sliders]:
+        """Return the edit of every frame; after the last keyframe it stays."""
+        keyframes = {time: dict(sliders) for time, sliders in self.keyframes.items()}
+        edits = list(moves_between(keyframes, EditOptions(), source, self.fps).sliders())
+        return [edits[min(n, len(edits) - 1)] for n in range(self.frames)]
+
+
+def _sound(shot: Shot, seconds: Fraction) -> Iterator[Tensor]:
+    """Yield what a shot sounds like, 16 kHz mono, from its first frame to its last."""
+    left = math.ceil(seconds * MODEL_RATE)
+    lead = torch.zeros(round(shot.lead * MODEL_RATE))
+    for samples in (lead, *stream_mono_16k(Path(shot.file or ""))):
+        if left > 0:
+            yield samples[:left]
+        left -= len(samples)
+    yield from _silence(left)
+
+
+def _silence(num_samples: int) -> Iterator[Tensor]:
+    for start in range(0, num_samples, MODEL_RATE):
+        yield torch.zeros(min(MODEL_RATE, num_samples - start))

@@ -1,0 +1,134 @@
+"""From a script to a finished video: the whole story on one screen. Start here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from talkinghead.api import StrPath, Summary, Watch
+from talkinghead.media.audio import Sound, probe_sound
+from talkinghead.media.files import check_output, require_file
+from talkinghead.media.formats import choose_format
+from talkinghead.media.image import Picture
+from talkinghead.media.splice import Mark, Splice, write_splice
+from talkinghead.media.video import VideoWriter
+from talkinghead.models import Models, load_models
+from talkinghead.narrate.captions import SUFFIXES, cues_of, write_captions
+from talkinghead.narrate.casting import cast, choose_layout, find_slides
+from talkinghead.narrate.errors import ScriptError
+from talkinghead.narrate.options import NarrationOptions
+from talkinghead.narrate.production import Production, fingerprint_of
+from talkinghead.narrate.recording import Recording, open_recording, read_aloud
+from talkinghead.narrate.script import read_script
+from talkinghead.narrate.speech import open_voices, speak_lines
+from talkinghead.narrate.timeline import Shot, chapter_bounds, lay_out, write_soundtrack
+from talkinghead.narrate.work import WorkFolder, key_of
+from talkinghead.options import MODEL
+
+
+def narrate(
+    avatar: StrPath,
+    script: StrPath,
+    output: StrPath,
+    *,
+    options: NarrationOptions = NarrationOptions(),  # noqa: B008 — frozen
+    model: str | Path | Models = MODEL,
+    watch: Watch = lambda pictures, _: pictures,
+) -> Summary:
+    """Make a narration.
+
+    Args:
+        avatar: The portrait of whoever speaks and has none of their own.
+        script: Text, Markdown, SRT, VTT or YAML.
+        output: The .mp4 or .webm to write, with alpha .webm or .mov; captions come beside it.
+        options: Everything else a user can choose.
+        model: "mini", "base", "animals" or a directory; or models loaded before.
+        watch: Handed the pictures that are still to be made, and how many they are.
+
+    Returns:
+        What was written.
+
+    Raises:
+        PortraitError: Something is wrong with what was given.
+    """
+    file = _check_outputs(Path(output), [Path(avatar), Path(script)], options)
+    portrait = require_file(avatar, ScriptError)
+    read = read_script(script)
+    choose_layout(read, options.stage, slides=bool(find_slides(read, options.stage)))
+    kind = choose_format(file, alpha=options.stage.alpha)
+    recording = open_recording(options.voice) if options.voice.audio else None
+    voices = {} if recording else open_voices(read, options.voice)
+    with WorkFolder(Path(options.work.work or f"{file}.work")) as work:
+        spoken = [] if recording else list(speak_lines(read, voices, options.voice.speed, work))
+        models = model if isinstance(model, Models) else load_models(model, options.render.device)
+        production = cast(portrait, read, models, options, kind)
+        if recording:
+            shots = read_aloud(read, recording, production.fps, work)
+        else:
+            shots = lay_out(read, spoken, production.fps, options.voice)
+        return _produce(production, shots, recording, work, file, watch)
+
+
+def _produce(
+    production: Production,
+    shots: Sequence[Shot],
+    recording: Recording | None,
+    work: WorkFolder,
+    file: Path,
+    watch: Watch,
+) -> Summary:
+    """Make what is not there yet, and join all of it."""
+    begun = time.perf_counter()
+    clips = _clips(production, shots, work)
+    missing = {clip: shot for clip, shot in zip(clips, shots, strict=True) if not clip.exists()}
+    for _ in watch(_film(production, missing), sum(shot.frames for shot in missing.values())):
+        pass  # each picture is in its clip before it comes here
+    splice = Splice(
+        clips=[(clip, shot.frames) for clip, shot in zip(clips, shots, strict=True)],
+        sound=recording.sound if recording else _soundtrack(production, shots, work),
+        fps=production.fps,
+        kind=production.kind,
+        chapters=[Mark(*bounds) for bounds in chapter_bounds(shots, production.script.chapters)],
+        title=production.script.title,
+    )
+    write_splice(file, splice)
+    if production.options.captions.captions:
+        write_captions(file, list(cues_of(shots, production.fps)))
+    work.tidy()
+    frames, (height, width) = shots[-1].end, production.layout.size
+    took, kept = time.perf_counter() - begun, len(set(clips)) - len(missing)
+    notes = (f"{kept} of {len(set(clips))} parts were there from an earlier run",) if kept else ()
+    return Summary(file, frames, float(frames / production.fps), production.fps, width, height, took, notes)
+
+
+def _film(production: Production, missing: dict[Path, Shot]) -> Iterator[Picture]:
+    """Make clips; a clip that is not complete does not appear under its name."""
+    for clip, shot in missing.items():
+        writer = VideoWriter(
+            clip, production.fps, production.layout.size, crf=production.options.render.crf, kind=production.kind
+        )
+        with writer:
+            for picture in production.film(shot):
+                writer.write(picture)
+                yield picture
+
+
+def _clips(production: Production, shots: Sequence[Shot], work: WorkFolder) -> list[Path]:
+    fingerprint = fingerprint_of(production.models)
+    return [work.file(production.key(shot, fingerprint), production.kind.suffix) for shot in shots]
+
+
+def _soundtrack(production: Production, shots: Sequence[Shot], work: WorkFolder) -> Sound:
+    parts = [(shot.file.name if shot.file else None, shot.start, str(shot.lead)) for shot in shots]
+    key = key_of(part="soundtrack", shots=parts, end=shots[-1].end, fps=str(production.fps))
+    return probe_sound(work.made(key, ".wav", lambda file: write_soundtrack(file, shots, production.fps)))
+
+
+def _check_outputs(file: Path, inputs: list[Path], options: NarrationOptions) -> Path:
+    """Refuse at once what could not be written in the end."""
+    kind = choose_format(file, alpha=options.stage.alpha)
+    captions = [file.with_suffix(suffix) for suffix in SUFFIXES] if options.captions.captions else []
+    for path in (file, *captions):
+        check_output(path, inputs, overwrite=options.render.overwrite, suffixes=(kind.suffix, *SUFFIXES))
+    return file

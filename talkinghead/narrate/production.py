@@ -1,0 +1,159 @@
+"""Everything that makes the pictures of a shot, and the hash of everything that decides them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from talkinghead.media.formats import Format
+from talkinghead.media.image import Picture, read_image
+from talkinghead.models import Models
+from talkinghead.narrate.acting import act
+from talkinghead.narrate.background import Background
+from talkinghead.narrate.burn import CaptionPainter
+from talkinghead.narrate.captions import Cue, cues_of
+from talkinghead.narrate.layouts import Layout
+from talkinghead.narrate.options import NarrationOptions
+from talkinghead.narrate.script import Script
+from talkinghead.narrate.stage import Actor, Stage, blank, lay_slide
+from talkinghead.narrate.timeline import Shot
+from talkinghead.narrate.work import VERSION, hash_files, key_of
+from talkinghead.pipeline import animate
+
+
+@dataclass(frozen=True)
+class Production:
+    """A narration, ready to be filmed shot by shot.
+
+    Attributes:
+        script: What is said.
+        layout: Where everything lies.
+        actors: Who is seen, by role.
+        portraits: The file of each role's portrait.
+        slides: The slide of each chapter; empty where there are none.
+        ground: What lies under everything where there are no slides; None for nothing.
+        models: What hears and renders.
+        options: What the user wants.
+        fps: Pictures a second.
+        kind: How the pictures are coded.
+        painter: Draws captions, if they are to be drawn.
+    """
+
+    script: Script
+    layout: Layout
+    actors: Mapping[str, Actor]
+    portraits: Mapping[str, Path]
+    slides: Sequence[Path]
+    ground: Background | None
+    models: Models
+    options: NarrationOptions
+    fps: Fraction
+    kind: Format
+    painter: CaptionPainter | None
+
+    def seen(self, shot: Shot) -> list[str]:
+        """Return the roles that a shot shows."""
+        return [shot.line.speaker] if self.layout.cut else list(self.actors)
+
+    def film(self, shot: Shot) -> Iterator[Picture]:
+        """Yield the pictures of a shot, RGB, or RGBA where the format has alpha."""
+        names = self.seen(shot)
+        actors = [self.actors[name] for name in names]
+        stage = Stage(self.layout, self._ground(shot))
+        acts = zip(*(self._acted(shot, name) for name in names), strict=True)
+        walls = zip(*(self._wall(actor, shot) for actor in actors), strict=True)
+        captions = self._captions(shot)
+        for pictures, behind, text in zip(acts, walls, captions, strict=False):
+            composed = stage.compose(actors, pictures, behind)
+            yield self.painter.paint(composed, text) if self.painter else composed
+
+    def _acted(self, shot: Shot, name: str) -> Iterator[Picture]:
+        """Yield the pictures of one role's portrait."""
+        listens = name != shot.line.speaker or not shot.line.text
+        motion = self.options.motion
+        performance, pose = act(shot, self.fps, name, listens=listens, models=self.models, options=motion)
+        return animate(self.actors[name].source, performance, pose, self.models, self.options.shared)
+
+    def _ground(self, shot: Shot) -> Iterator[Picture]:
+        if self.slides:
+            return repeat(lay_slide(read_image(self.slides[shot.line.chapter]), self.layout, alpha=self.kind.alpha))
+        if self.ground:
+            return self.ground.pictures(self.layout.size, shot.start, self.fps)
+        return repeat(blank(self.layout, alpha=self.kind.alpha))
+
+    def _wall(self, actor: Actor, shot: Shot) -> Iterator[Picture | None]:
+        if actor.background is None:
+            return repeat(None)
+        return actor.background.pictures((actor.box.height, actor.box.width), shot.start, self.fps)
+
+    def _captions(self, shot: Shot) -> Iterator[str]:
+        """Yield what is to be read in each frame."""
+        cues = self._cues(shot) if self.painter else []
+        for number in range(shot.start, shot.end):
+            middle = (number + Fraction(1, 2)) / self.fps
+            yield next((cue.text for cue in cues if cue.start <= middle < cue.end), "")
+
+    def _cues(self, shot: Shot) -> list[Cue]:
+        return list(cues_of([shot], self.fps))
+
+    def key(self, shot: Shot, fingerprint: str) -> str:
+        """Return the hash of everything that decides the pictures of a shot, and how they are coded.
+
+        Args:
+            shot: The shot; its place in time counts only where a video is behind it.
+            fingerprint: Of the networks.
+        """
+        names = self.seen(shot)
+        begins = shot.start / self.fps
+        return key_of(
+            part="pictures",
+            version=[VERSION, version("talkinghead"), fingerprint],
+            text=shot.line.text,
+            speaker=shot.line.speaker,
+            sound=hash_files([shot.file] if shot.file else []),
+            timing=[shot.frames, str(shot.lead), str(shot.seconds), str(self.fps)],
+            strengths=dict(shot.line.direction.strengths),
+            keyframes=[(str(time), dict(sliders)) for time, sliders in shot.line.direction.keyframes.items()],
+            motion=asdict(self.options.motion),
+            layout=asdict(self.layout),
+            actors=[self._identity(name, shot) for name in names],
+            ground=self._ground_identity(shot),
+            captions=[(cue.text, str(cue.start - begins), str(cue.end - begins)) for cue in self._cues(shot)]
+            if self.painter
+            else None,
+            drawing=asdict(self.options.captions) if self.painter else None,
+            coding=[
+                asdict(self.kind),
+                self.options.render.crf,
+                self.options.render.batch_size,
+                self.models.device.type,
+            ],
+        )
+
+    def _identity(self, name: str, shot: Shot) -> list[Any]:
+        actor, role = self.actors[name], self.script.roles[name]
+        wall = actor.background and [actor.background.identity, actor.background.place_in_time(shot.start, self.fps)]
+        return [name, hash_files([self.portraits[name]]), role.face, asdict(self.options.crop), asdict(actor.box), wall]
+
+    def _ground_identity(self, shot: Shot) -> Any:
+        if self.slides:
+            return hash_files([self.slides[shot.line.chapter]])
+        return self.ground and [self.ground.identity, self.ground.place_in_time(shot.start, self.fps)]
+
+
+def fingerprint_of(models: Models) -> str:
+    """Return a hash of the networks' weights."""
+    digest = hashlib.sha256()
+    for network in (models.portrait, models.voice):
+        for name, value in network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

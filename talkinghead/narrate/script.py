@@ -1,0 +1,171 @@
+"""What is said, by whom, and when: a script, whatever kind of file it came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from talkinghead.errors import InputNotFoundError
+from talkinghead.narrate.errors import ScriptError
+
+Keyframes = Mapping[Fraction, Mapping[str, float | None]]
+"""The sliders that are named at a time in seconds; see `talkinghead.moves`."""
+
+NARRATOR = "narrator"
+"""Who speaks where a script names nobody."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """Somebody who speaks.
+
+    Attributes:
+        name: What the script calls them.
+        avatar: Their portrait; the narration's own unless given.
+        voice: Their voice, or `tts_command` theirs; the narration's own unless given.
+        tts_command: A command that speaks for them.
+        background: What stands behind them; the narration's own unless given.
+        face: Which face of the portrait.
+    """
+
+    name: str = NARRATOR
+    avatar: Path | None = None
+    voice: str | None = None
+    tts_command: str | None = None
+    background: str | None = None
+    face: int | None = None
+
+
+@dataclass(frozen=True)
+class Direction:
+    """How a line is to be played.
+
+    Attributes:
+        strengths: Names of `MotionOptions` and their values.
+        keyframes: Edits by hand, by the seconds since the line began.
+    """
+
+    strengths: Mapping[str, float] = field(default_factory=dict)
+    keyframes: Keyframes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """When a line is to be heard.
+
+    Attributes:
+        start: Seconds.
+        end: Seconds; it may sound on until the next line begins.
+    """
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence, or a silence where the text is empty.
+
+    Attributes:
+        text: What is said.
+        speaker: Who says it: the name of a role.
+        chapter: Number of the chapter that it belongs to.
+        pause: Seconds of silence after it; the usual ones unless given.
+        ends_paragraph: Whether a paragraph ends with it.
+        slot: When it is to be heard; one after another unless given.
+        direction: How it is played.
+    """
+
+    text: str
+    speaker: str = NARRATOR
+    chapter: int = 0
+    pause: float | None = None
+    ends_paragraph: bool = False
+    slot: Slot | None = None
+    direction: Direction = Direction()
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the narration.
+
+    Attributes:
+        title: What players show; nothing where it is empty.
+        slide: What is shown beside the speaker.
+    """
+
+    title: str = ""
+    slide: Path | None = None
+
+
+@dataclass(frozen=True)
+class Script:
+    """A narration, before anybody speaks.
+
+    Attributes:
+        file: Where it was read.
+        lines: What is said, in order.
+        chapters: Its parts; lines say which one they belong to.
+        roles: Who speaks, by name.
+        title: Of the whole.
+        layout: Where the speakers stand, if the script says.
+    """
+
+    file: Path
+    lines: tuple[Line, ...]
+    chapters: tuple[Chapter, ...] = (Chapter(),)
+    roles: Mapping[str, Role] = field(default_factory=lambda: {NARRATOR: Role()})
+    title: str = ""
+    layout: str = ""
+
+    @property
+    def timed(self) -> bool:
+        """Whether lines have their times."""
+        return any(line.slot for line in self.lines)
+
+
+def read_script(path: str | os.PathLike[str]) -> Script:
+    """Read a script: plain text, Markdown, SRT, VTT or YAML, by the ending of its name.
+
+    Raises:
+        InputNotFoundError: There is no such file.
+        ScriptError: It is no script, says nothing, or contradicts itself.
+    """
+    from talkinghead.narrate.dialogue import parse_dialogue
+    from talkinghead.narrate.markdown import parse_markdown
+    from talkinghead.narrate.plain import parse_plain
+    from talkinghead.narrate.subtitles import parse_subtitles
+
+    parsers = {
+        ".txt": parse_plain,
+        ".md": parse_markdown,
+        ".markdown": parse_markdown,
+        ".srt": parse_subtitles,
+        ".vtt": parse_subtitles,
+        ".yaml": parse_dialogue,
+        ".yml": parse_dialogue,
+    }
+    file = Path(path)
+    parse = parsers.get(file.suffix.lower())
+    if parse is None:
+        raise ScriptError(f"{file}: not a script that can be read: give {', '.join(parsers)}")
+    script = parse(_text_of(file), file)
+    if not any(line.text for line in script.lines):
+        raise ScriptError(f"{file}: nothing in it to say; write at least one sentence")
+    return script
+
+
+def _text_of(file: Path) -> str:
+    if file.is_dir():
+        raise ScriptError(f"{file}: this is a folder, give a script")
+    if not file.exists():
+        raise InputNotFoundError(f"{file}: no such file")
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ScriptError(f"{file}: not a text in UTF-8; save it as one") from None
+    except PermissionError:
+        raise ScriptError(f"{file}: may not be read; check its permissions") from None
