@@ -91,8 +91,11 @@ def _read_ours(path: Path) -> Template:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError) as error:
         raise TemplateError(f"{path}: not readable as safetensors ({error})") from error
-    if metadata.get("format") != _FORMAT or metadata.get("version") != _VERSION:
+    if metadata.get("format") != _FORMAT:
         raise TemplateError(f"{path}: not a motion template of this program (format {metadata.get('format')!r})")
+    if metadata.get("version") != _VERSION:
+        found = metadata.get("version")
+        raise TemplateError(f"{path}: a template of version {found!r}, known is {_VERSION}: update the program")
     names = {field.name for field in fields(Motion)}
     missing = names - {"eye_ratio", "lip_ratio"} - set(tensors)
     if missing or set(tensors) - names:

@@ -109,8 +109,9 @@ def reenact(roles: Sequence[Role], sound: Sound | None, models: Models, options:
         films = [role.source.notes() for role in roles if isinstance(role.source, Film)]
         return tuple(dict.fromkeys(itertools.chain(*(role.driver.notes for role in roles), *films)))
 
-    shown = sound and sound.part(Fraction(0), count / fps)
-    return Video(source, fps, count, shown, pictures, notes)
+    # How long a source video is shows itself at its end: a file ends its sound with its pictures.
+    heard = sound.part(Fraction(0), count / fps) if sound and source.still else sound
+    return Video(source, fps, count, heard, pictures, notes)
 
 
 def perform(role: Role, count: int, models: Models, options: Options) -> Performer:

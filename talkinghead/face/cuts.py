@@ -29,4 +29,4 @@ class CutFinder:
             return False
         a, b = thumbnail - thumbnail.mean(), last - last.mean()
         spread = np.sqrt((float((a * a).mean()) + _QUIET) * (float((b * b).mean()) + _QUIET))
-        return float((a * b).mean()) / spread < _UNLIKE
+        return bool((a * b).mean() < _UNLIKE * spread)

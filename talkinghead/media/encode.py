@@ -72,14 +72,14 @@ class Encoder:
             self._sound.encode(self._count / self._fps)
 
     def finish(self) -> None:
-        """Code what is left of the sound and complete the file.
+        """Code the sound up to where the pictures end and complete the file.
 
         Raises:
             OSError: It cannot be written.
         """
         self._container.mux(self._video.encode(None))
         if self._sound:
-            self._sound.finish()
+            self._sound.finish(self._count / self._fps)
         self._container.close()
 
     def close(self) -> None:

@@ -50,13 +50,13 @@ class SoundTrack:
             self._done += frame.samples
             self._container.mux(self._stream.encode(frame))
 
-    def finish(self) -> None:
-        """Code what is left.
+    def finish(self, until: Fraction | None = None) -> None:
+        """Code what is left, up to a time in seconds if one is given.
 
         Raises:
             OSError: It cannot be written.
         """
-        self.encode(None)
+        self.encode(until)
         self._container.mux(self._stream.encode(None))
 
     def drop(self) -> None:

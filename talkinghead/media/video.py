@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import queue
 import secrets
@@ -181,7 +180,8 @@ def probe_video(path: str | os.PathLike[str]) -> VideoFile:
         rates = (stream.guessed_rate, stream.average_rate, Fraction(25))
         fps = next(rate for rate in rates if rate and 1 <= rate <= 120)
         has_sound = bool(container.streams.audio)
-        count = stream.frames or math.ceil(seconds * fps)
+        # Frames of a variable rate are fewer than it takes to show them at a constant one.
+        count = max(stream.frames, round(seconds * fps), 1)
     height, width = first.shape[:2]
     return VideoFile(file, Fraction(fps), (height, width), count, has_sound)
 
@@ -201,11 +201,14 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
                 raise VideoError(f"{file}: has no picture; give a video")
             if not is_video(container):
                 raise VideoError(f"{file}: not a video that can be read; give an mp4, mov, webm or mkv")
-            container.streams.video[0].thread_type = "AUTO"
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            step = 1 / (stream.guessed_rate or stream.average_rate or Fraction(25))
             for frame in _decode(container):
-                count += 1
                 picture = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-                seconds = (frame.pts or 0) * (frame.time_base or Fraction(0))
+                timed = frame.pts is not None and frame.time_base is not None
+                seconds = frame.pts * frame.time_base if timed else count * step  # type: ignore[operator]
+                count += 1
                 yield VideoFrame(np.ascontiguousarray(picture, np.uint8), seconds)
     except FFmpegError as error:
         if not count:

@@ -268,6 +268,11 @@ def test_ours_is_checked_as_well(tmp_path: Path):
         ({}, metadata, "do not make a motion"),
         ({"translation": torch.zeros(2, 3)}, metadata, r"translation has shape \(2, 3\), expected \(1, 3\)"),
         ({"translation": torch.zeros(1, 3)}, metadata | {"fps": "fast"}, "frame rate 'fast'"),
+        (
+            {"translation": torch.zeros(1, 3)},
+            metadata | {"version": "9"},
+            "version '9', known is 1",
+        ),
         ({"translation": torch.zeros(1, 3), "more": torch.zeros(1)}, metadata, "do not make a motion"),
     ):
         save_file(good | extra, path, settings)
