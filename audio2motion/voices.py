@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from audio2motion.flow.model import MotionFlow
     from audio2motion.joyvasa.model import JoyVASA
     from audio2motion.model import AudioToMotion
 
-Voice: TypeAlias = "AudioToMotion | JoyVASA"
+Voice: TypeAlias = "AudioToMotion | JoyVASA | MotionFlow"
 """Has `stream(chunks, seed=...)`, which yields parts of a Performance, for any face, or of a Motion, for models with
 the voice's `num_keypoints`."""
 
@@ -18,18 +19,19 @@ JOYVASA = "joyvasa"
 
 def keypoints_of(name_or_directory: str | Path) -> int | None:
     """Tell how many keypoints a voice moves, before anything is fetched or loaded; None if it performs for any face."""
-    if not _is_joyvasa(name_or_directory):
-        return None
-    from audio2motion.joyvasa.model import JoyVASA
+    if _is_joyvasa(name_or_directory):
+        from audio2motion.joyvasa.model import JoyVASA
 
-    return JoyVASA.num_keypoints
+        return JoyVASA.num_keypoints
+    return _flow_settings(name_or_directory).get("num_keypoints")
 
 
 def load_voice(name_or_directory: str | Path) -> Voice:
     """Load a voice ready to listen.
 
     Args:
-        name_or_directory: "mini" (embedded), "joyvasa" (official, fetched once), or a directory that holds either.
+        name_or_directory: "mini" (embedded), "joyvasa" (official, fetched once), or a directory that holds either, or a
+            motion generator that was trained here.
 
     Returns:
         The voice in eval mode on the CPU.
@@ -42,6 +44,10 @@ def load_voice(name_or_directory: str | Path) -> Voice:
         from audio2motion.joyvasa.model import JoyVASA
 
         return JoyVASA.from_pretrained(name_or_directory)
+    if _flow_settings(name_or_directory):
+        from audio2motion.flow.model import MotionFlow
+
+        return MotionFlow.from_pretrained(name_or_directory)
     from audio2motion.model import AudioToMotion
 
     return AudioToMotion.from_pretrained(name_or_directory)
@@ -53,3 +59,9 @@ def _is_joyvasa(name_or_directory: str | Path) -> bool:
     from audio2motion.joyvasa.weights import is_generator
 
     return is_generator(Path(name_or_directory))
+
+
+def _flow_settings(name_or_directory: str | Path) -> dict[str, Any]:
+    from audio2motion.flow.weights import read_settings
+
+    return read_settings(Path(name_or_directory))

@@ -58,8 +58,16 @@ def parse_config(values: dict[str, Any]) -> AudioToMotionConfig:
         TypeError: A setting is unknown or missing.
     """
     values = _with_tuples(values)
-    encoder = EncoderConfig(**_with_tuples(values.pop("encoder")))
-    return AudioToMotionConfig(encoder=encoder, **values)
+    return AudioToMotionConfig(encoder=parse_encoder(values.pop("encoder")), **values)
+
+
+def parse_encoder(values: dict[str, Any]) -> EncoderConfig:
+    """Turn the encoder's part of a config.json into a config.
+
+    Raises:
+        TypeError: A setting is unknown.
+    """
+    return EncoderConfig(**_with_tuples(values))
 
 
 def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:

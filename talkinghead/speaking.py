@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from audio2motion.flow.model import MotionFlow
 from audio2motion.joyvasa import JoyVASA
 from liveportrait import Motion, Portrait
 from liveportrait.following import FollowRules
@@ -29,7 +30,7 @@ def enact(models: Models, chunks: Iterable[Tensor], options: MotionOptions) -> t
         Parts of what it does, at 25 frames a second, and how the model's keypoints do it.
     """
     voice, portrait = models.voice, models.portrait
-    if not isinstance(voice, JoyVASA):
+    if not isinstance(voice, JoyVASA | MotionFlow):
         performance = voice.stream(chunks, seed=options.seed)
         return direct(performance, options, voice.config.num_mouth), portrait.perform
     motion = voice.stream(chunks, seed=options.seed)

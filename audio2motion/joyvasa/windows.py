@@ -81,18 +81,21 @@ def cut_windows(waveform: Tensor, plan: WindowPlan, window_frames: int) -> Itera
         yield F.pad(part, (before, missing - before))[None]
 
 
-def stream_windows(chunks: Iterable[Tensor], window_frames: int, stride: int) -> Iterator[Tensor]:
+def stream_windows(
+    chunks: Iterable[Tensor], window_frames: int, stride: int, lead_frames: int = LEAD_FRAMES
+) -> Iterator[Tensor]:
     """Cut a stream of unknown length into the windows that `cut_windows` makes of it whole, the lead not kept.
 
     Args:
         chunks: 16 kHz mono, each of shape (N,), N ≥ 0.
         window_frames: Frames of a window.
         stride: Frames from one window to the next.
+        lead_frames: Frames of silence before the sound.
 
     Yields:
         Windows of sound, each (1, 640 window_frames); none for an empty stream.
     """
-    size, kept, heard = window_frames * FRAME_SAMPLES, torch.zeros(LEAD_FRAMES * FRAME_SAMPLES), False
+    size, kept, heard = window_frames * FRAME_SAMPLES, torch.zeros(lead_frames * FRAME_SAMPLES), False
     for chunk in chunks:
         heard = heard or len(chunk) > 0
         kept = torch.cat([kept, chunk])
