@@ -32,18 +32,22 @@ def reenact_clip(clip: Path, name: str) -> dict[str, float]:
     portrait = model.encode(crop)
     inside = cut(np.full_like(frames[0], 255), place, border="black")[..., 0] == 255
     judged = [n for n in range(EVERY, len(frames), EVERY) if tracks[n] is not None]
-    tracker, rows = FaceTracker(), []
+    trackers = {kind: FaceTracker() for kind in ("warp", "full")}
+    own, rows = place.points_to_crop(tracks[0][:, :2]), []
     for n in judged:
         truth = np.where(inside[..., None], cut(frames[n], place), 0)
         driving = Crop(to_tensor(cut(frames[n], place)), torch.from_numpy(landmarks_in_crop(tracks[n], place))[None])
         points = place.points_to_crop(tracks[n][:, :2])
         box = measures.mouth_box(points, truth.shape)
-        row: dict[str, float] = {}
+        row = {"transfer copy": float(measures.landmark_distance(own, points))}
         for kind, picture in renderings(model, portrait, driving):
             shown = np.where(inside[..., None], picture, 0)
             row |= compare(kind, shown, truth, box)
+            if kind in trackers:
+                found = trackers[kind].track(picture)
+                row[f"transfer {kind}"] = np.nan if found is None else float(measures.landmark_distance(found, points))
             if kind == "full":
-                row |= motion_errors(model, tracker.track(picture), points, driving)
+                row |= motion_errors(model, found, points, driving)
         rows.append(row)
     names = rows[0]
     return {name: float(np.nanmean([row[name] for row in rows])) for name in names}

@@ -93,6 +93,14 @@ def lip_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> Curve:
     return np.linalg.norm(a[..., lips, :2] - b[..., lips, :2], axis=-1).mean(-1) / inter_ocular(b)
 
 
+def landmark_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> Curve:
+    """Mean distance of all landmarks over the inter-ocular distance of b, (T, 478, 2 or 3) → (T,).
+
+    Between a rendered face and the driver's it is what of the motion was not transferred.
+    """
+    return np.linalg.norm(a[..., :2] - b[..., :2], axis=-1).mean(-1) / inter_ocular(b)
+
+
 def correlation(a: Curve, b: Curve, lag: int = 0) -> float:
     """Pearson correlation of a, `lag` frames later, with b; zero where either never moves."""
     if lag > 0:

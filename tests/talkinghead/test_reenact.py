@@ -281,3 +281,31 @@ def test_a_face_is_edited_by_hand(tmp_path, picture):
         api.edit(picture, tmp_path / "o.mp4", model=fake_models())
     with pytest.raises(OptionError, match="smile is 2"):
         EditOptions(smile=2.0)
+
+
+@pytest.mark.slow
+def test_picture_and_sound_stay_together_for_ten_minutes(tmp_path, picture):
+    """Flashes and bursts that coincide in a driver of 29.97 frames a second coincide in the video."""
+    fps, count, rate = Fraction(30000, 1001), 17_982, 8_000
+    flashes = (30, 4_500, 9_000, 13_500, 17_950)
+    wave = np.zeros(round(count / fps * rate), np.float32)
+    for n in flashes:
+        begin = round(n / fps * rate)
+        wave[begin : begin + rate // 20] = 0.8
+    soundfile.write(tmp_path / "a.wav", wave * np.sin(np.arange(len(wave)) * 0.9), rate)
+    sound = probe_sound(tmp_path / "a.wav")
+    file = film(tmp_path / "d.mp4", (230 if n in flashes else 60 for n in range(count)), fps, sound)
+    options = Options(CropOptions(crop=True, size=64), drive=DriveOptions(smooth=0.0))
+    made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", options=options, model=fake_models())
+    assert (made.frames, made.fps) == (count, fps)
+    with av.open(str(made.file)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert video.average_rate == fps
+        assert abs(video.duration * video.time_base - audio.duration * audio.time_base) < 1 / fps
+    seen = [frame.seconds for frame in read_frames(made.file) if frame.picture.mean() > 150]
+    assert seen == [n / fps for n in flashes]
+    heard = np.abs(np.concatenate([frame.to_ndarray()[0] for frame in stream_frames(made.file, rate, "mono")]))
+    for time in seen:
+        near = int(float(time - Fraction(1, 5)) * rate)
+        begin = near + int(np.argmax(heard[near : near + rate // 2] > 0.3))
+        assert abs(begin / rate - float(time)) < 1 / float(fps)
