@@ -10,7 +10,7 @@ import numpy as np
 
 from liveportrait import LivePortrait
 from talkinghead.errors import OptionError
-from talkinghead.face import CropFrame, CropRule, Face, FaceDetector, choose_face, frame_face
+from talkinghead.face import CropFrame, CropRule, Face, FaceDetector, NoFaceError, choose_face, frame_face
 from talkinghead.face.crop import Array, frame_square
 from talkinghead.media.image import Picture
 from talkinghead.options import Box, CropOptions
@@ -56,11 +56,15 @@ def frame_sources(
     """
     part = part_of(picture, name, options.box, shrunk)
     chosen = options.box is not None or options.no_crop
-    where = name if options.box is None else f"{name}, in the box"
     faces = [] if chosen and not model.needs_landmarks else faces_in(picture, part, detector)
     if not faces and chosen and not model.extracts_from_landmarks:
         return [Framed(_whole(part, model), None) for _ in numbers]
-    points = [choose_face(faces, number, where).landmarks for number in numbers]
+    if not faces and chosen:
+        raise NoFaceError(
+            f"{name}: no face found in the part that is to move, and this model needs one: choose another part, or a"
+            " model that needs none (--model animals)"
+        )
+    points = [choose_face(faces, number, name).landmarks for number in numbers]
     if options.no_crop:
         return [Framed(_whole(part, model), each) for each in points]
     return [Framed(frame_around(each, model, options), each) for each in points]

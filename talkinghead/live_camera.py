@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from av.error import FFmpegError
 
 from talkinghead.errors import VideoError
 from talkinghead.media.image import Picture
-from talkinghead.media.video import VideoFrame, probe_video
+from talkinghead.media.video import VideoFrame, decode_frames, probe_video
 from talkinghead.options import LiveOptions, Trim
 from talkinghead.timing import trimmed
 
@@ -78,11 +78,13 @@ def _read_pipe(pipe: BinaryIO) -> Feed:
 
     def frames() -> Iterator[VideoFrame]:
         first: Fraction | None = None
-        with container, suppress(FFmpegError):
-            for frame in container.decode(stream):
+        with container:
+            for frame in decode_frames(container):
                 seconds = (frame.pts or 0) * (frame.time_base or Fraction(0))
                 first = seconds if first is None else first
                 yield VideoFrame(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False), seconds - first)
+        if first is None:
+            raise VideoError("standard input: has no frame that can be decoded; send matroska or mpegts")
 
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     return Feed(frames(), Fraction(rate), is_live=True)

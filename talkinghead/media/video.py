@@ -204,7 +204,7 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             step = 1 / (stream.guessed_rate or stream.average_rate or Fraction(25))
-            for frame in _decode(container):
+            for frame in decode_frames(container):
                 picture = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
                 timed = frame.pts is not None and frame.time_base is not None
                 seconds = frame.pts * frame.time_base if timed else count * step  # type: ignore[operator]
@@ -217,7 +217,8 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
         raise VideoError(f"{file}: has no frame that can be decoded; export it again")
 
 
-def _decode(container: InputContainer) -> Iterator[av.VideoFrame]:
+def decode_frames(container: InputContainer) -> Iterator[av.VideoFrame]:
+    """Decode the first video of an open file; a packet that is damaged is left out."""
     for packet in container.demux(video=0):
         try:
             yield from packet.decode()  # type: ignore[misc]

@@ -146,6 +146,10 @@ def test_a_video_comes_through_a_pipe(tmp_path, picture, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content.getvalue())))
     made = run_live(picture, tmp_path / "o.mp4", options("-"), fake_models())
     assert made.frames == 3
+    damaged = content.getvalue()[:700] + bytes(len(content.getvalue()) - 700)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(damaged)))
+    with pytest.raises(VideoError, match="standard input: has no frame"):
+        run_live(picture, tmp_path / "p.mp4", options("-"), fake_models())
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"no video" * 100)))
     with pytest.raises(VideoError, match="standard input: not a video"):
         run_live(picture, tmp_path / "p.mp4", options("-"), fake_models())
