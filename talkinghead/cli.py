@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from liveportrait.errors import PortraitError
+from talkinghead.batch.command import batch
 from talkinghead.command_options import takes
 from talkinghead.narrate.command import narrate
 from talkinghead.options import (
@@ -193,6 +194,7 @@ def demo(
 
 
 app.command()(narrate)
+app.command()(batch)
 
 
 @app.callback(invoke_without_command=True)

@@ -15,7 +15,7 @@ Mask = NDArray[np.float32]
 _EDGE = 1 / 60
 """How far an edge may be moved to that of the picture, in parts of the shorter side."""
 _SMOOTH = 1e-4
-_LOW, _HIGH = 0.15, 0.9
+_LOW, _HIGH = 0.4, 0.95
 """What the network is this unsure or sure of is taken for none or all; the rest of an edge keeps its softness."""
 
 

@@ -1,0 +1,1 @@
+"""Many jobs, on this machine or on a Ray cluster. Start with `runner.py`."""

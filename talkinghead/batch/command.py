@@ -1,0 +1,35 @@
+"""The command `talkinghead batch`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from talkinghead.batch.options import BatchOptions, PoolOptions
+from talkinghead.command_options import takes
+
+
+@takes(PoolOptions, into=BatchOptions)
+def batch(
+    jobs: Annotated[Path, typer.Argument(help="YAML file of jobs: speak, reenact and narrate.")],
+    options: BatchOptions,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each outcome as a JSON object.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    """Make many videos; one that fails is reported, and the rest go on."""
+    from talkinghead.batch.runner import batch
+
+    asked, outcomes = batch(jobs, options)
+    failed = 0
+    for done, outcome in enumerate(outcomes, 1):
+        failed += bool(outcome.error)
+        said = outcome.error or f"{outcome.frames} frames in {outcome.seconds:.1f} s"
+        text = json.dumps(asdict(outcome)) if as_json else f"[{done}/{len(asked)}] {outcome.name}: {said}"
+        typer.echo(text, err=bool(outcome.error) and not as_json)
+    if failed:
+        typer.echo(f"talkinghead: {failed} of {len(asked)} jobs failed", err=True)
+        raise SystemExit(1)

@@ -1,0 +1,29 @@
+"""Run a file of jobs: here, or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from talkinghead.batch.cluster import run_on_ray
+from talkinghead.batch.jobs import Job, read_jobs
+from talkinghead.batch.local import run_local
+from talkinghead.batch.options import BatchOptions
+from talkinghead.batch.work import Outcome
+
+
+def batch(file: str | Path, options: BatchOptions = BatchOptions()) -> tuple[Sequence[Job], Iterator[Outcome]]:  # noqa: B008 — frozen
+    """Run jobs.
+
+    Args:
+        file: A YAML file of jobs.
+        options: Who does them.
+
+    Returns:
+        The jobs, and their outcomes as they come; a job that fails does not stop the others.
+
+    Raises:
+        PortraitError: The file is wrong, or there is no such cluster.
+    """
+    jobs, pool = read_jobs(file), options.pool
+    return jobs, run_on_ray(jobs, pool.workers, pool.ray) if pool.ray else run_local(jobs, pool.workers)
