@@ -41,6 +41,11 @@ class Life:
     translation: Tensor
 
 
+def facing_deg(rotation: Tensor) -> Tensor:
+    """Return where a turned head faces, degrees right and down in the picture, (T, 2), from (T, 3, 3)."""
+    return torch.rad2deg(torch.asin((-rotation[:, 2, :2]).clamp(-1, 1)))
+
+
 class TrackPlayer:
     """Plays stretches of real head and brow tracks, mirrored or not, one fading into the next.
 
@@ -122,11 +127,10 @@ class Liveliness:
         frames, eyes = zip(*(self._frame(db) for db in loudness.tolist()), strict=True)
         track, eye = torch.stack(frames), torch.tensor(eyes)
         rotation = rotation_matrix(track[:, 0], track[:, 1], track[:, 2])
-        facing = torch.rad2deg(torch.asin((-rotation[:, 2, :2]).clamp(-1, 1)))
         return Life(
             brows=track[:, NUM_HEAD:],
             eye_openness=eye[:, :1].expand(-1, 2).contiguous(),
-            gaze_deg=eye[:, 1:] - FOLLOWED * facing,
+            gaze_deg=eye[:, 1:] - FOLLOWED * facing_deg(rotation),
             rotation=rotation,
             translation=torch.nn.functional.pad(track[:, 3:NUM_HEAD], (0, 1)),
         )

@@ -122,7 +122,8 @@ def speak(
     Raises:
         PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
     """
-    inputs = [Path(given) for given in (image, audio) if isinstance(given, str | os.PathLike)]
+    given = (image, audio, *filter(None, [options.motion.reference]))
+    inputs = [Path(path) for path in given if isinstance(path, str | os.PathLike)]
     file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
     picture, name = read_picture(image)
     sound = probe_sound(audio)

@@ -29,14 +29,15 @@ def direct(performance: Iterable[Performance], options: MotionOptions, num_mouth
         options: How strong.
         num_mouth: How many of the expression coefficients move the mouth; they come first.
     """
-    head = 0.0 if options.still else options.head_strength
+    head = options.head
     for part in performance:
         mouth, rest = part.expression[:, :num_mouth], part.expression[:, num_mouth:]
         yield replace(
             part,
-            expression=torch.cat([mouth * options.lip_strength, rest * options.expression_strength], 1),
+            expression=torch.cat([mouth * options.lip_strength, rest * options.face], 1),
             lip_ratio=part.lip_ratio * options.lip_strength,
-            eye_openness=part.eye_openness if options.blink else torch.ones_like(part.eye_openness),
+            eye_openness=part.eye_openness if options.eyes else torch.ones_like(part.eye_openness),
+            gaze_deg=torch.zeros_like(part.gaze_deg) if options.lips_only else part.gaze_deg,
             rotation=rotation_matrix(*(angle * head for angle in euler_degrees(part.rotation))),
             translation=part.translation * head,
         )

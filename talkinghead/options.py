@@ -124,6 +124,8 @@ class MotionOptions(_Checked):
     expression_strength: float = setting(1.0, "How far the rest of the face moves.", 0.0, 2.0)
     blink: bool = setting(True, "Whether the eyes blink.")
     still: bool = setting(False, "Hold the head still; only the face moves.")
+    lips_only: bool = setting(False, "Move nothing but the mouth.")
+    reference: str = setting("", "Clip whose head motion and blinks are borrowed, played forth and back.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,6 +133,23 @@ class MotionOptions(_Checked):
             raise OptionError(
                 f"still holds the head, head_strength={self.head_strength:g} moves it: leave one of them out"
             )
+        if self.lips_only and self.reference:
+            raise OptionError("lips_only moves nothing but the mouth, reference moves the head: leave one of them out")
+
+    @property
+    def head(self) -> float:
+        """How far the head moves, all said."""
+        return 0.0 if self.still or self.lips_only else self.head_strength
+
+    @property
+    def face(self) -> float:
+        """How far the rest of the face moves, all said."""
+        return 0.0 if self.lips_only else self.expression_strength
+
+    @property
+    def eyes(self) -> bool:
+        """Whether the eyes blink, all said."""
+        return self.blink and not self.lips_only
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from talkinghead.media.image import Picture
 from talkinghead.models import Models
 from talkinghead.moves import Moves
 from talkinghead.options import Options
+from talkinghead.reference import watch_reference
 from talkinghead.render import Pose, render
 from talkinghead.source import Source
 from talkinghead.speaking import enact
@@ -72,12 +73,16 @@ def speak(source: Source, sound: Sound, models: Models, options: Options) -> Vid
         sound: The voice.
         models: What hears and what renders.
         options: What the user wants.
+
+    Raises:
+        PortraitError: The clip that lends its head cannot be used.
     """
     fps = options.render.fps or Fraction(FRAME_RATE)
     count = count_frames(sound, fps)
+    reference = watch_reference(options.motion.reference, models) if options.motion.reference else None
 
     def pictures() -> Iterator[Picture]:
-        driving, pose = enact(models, stream_mono_16k(sound.file), options.motion)
+        driving, pose = enact(models, stream_mono_16k(sound.file), options.motion, reference)
         return animate(source, retime(driving, fps, count), pose, models, options)
 
     return Video(source, fps, count, sound, pictures)

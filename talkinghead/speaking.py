@@ -15,16 +15,20 @@ from liveportrait.following import FollowRules
 from talkinghead.driving import direct
 from talkinghead.models import Models
 from talkinghead.options import MotionOptions
+from talkinghead.reference import Reference, borrow, borrow_motion
 from talkinghead.render import Pose
 
 
-def enact(models: Models, chunks: Iterable[Tensor], options: MotionOptions) -> tuple[Iterator[Any], Pose[Any]]:
+def enact(
+    models: Models, chunks: Iterable[Tensor], options: MotionOptions, reference: Reference | None = None
+) -> tuple[Iterator[Any], Pose[Any]]:
     """Hear a voice.
 
     Args:
         models: What hears and what renders.
         chunks: 16 kHz mono, each of shape (N,), N ≥ 0; at least one sample together.
         options: How the portrait moves.
+        reference: What lends its head and blinks, if anything.
 
     Returns:
         Parts of what it does, at 25 frames a second, and how the model's keypoints do it.
@@ -32,6 +36,7 @@ def enact(models: Models, chunks: Iterable[Tensor], options: MotionOptions) -> t
     voice, portrait = models.voice, models.portrait
     if not isinstance(voice, JoyVASA | MotionFlow):
         performance = voice.stream(chunks, seed=options.seed)
+        performance = borrow(performance, reference) if reference else performance
         return direct(performance, options, voice.config.num_mouth), portrait.perform
     motion = voice.stream(chunks, seed=options.seed)
     first = next(motion)
@@ -40,17 +45,18 @@ def enact(models: Models, chunks: Iterable[Tensor], options: MotionOptions) -> t
     def follow(face: Portrait, part: Motion) -> Tensor:
         return portrait.follow(face, part, anchor, rules)
 
-    return chain([first], motion), follow
+    motion = chain([first], motion)
+    return borrow_motion(motion, first[0], reference) if reference else motion, follow
 
 
 def spoken_rules(options: MotionOptions) -> FollowRules:
     """Turn the user's options into a model's rules for motion that a voice generated."""
     return FollowRules(
-        head=0.0 if options.still else options.head_strength,
+        head=options.head,
         lips=options.lip_strength,
-        eyes=options.expression_strength if options.blink else 0.0,
-        brows=options.expression_strength,
-        face=options.expression_strength,
+        eyes=options.face if options.eyes else 0.0,
+        brows=options.face,
+        face=options.face,
         relative=True,
         retarget_eyes=False,
         retarget_lips=False,

@@ -22,6 +22,7 @@ from talkinghead.media.audio import MODEL_RATE
 from talkinghead.media.image import Picture, check_picture, read_image
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, Options
+from talkinghead.reference import borrow, watch_reference
 from talkinghead.render import render
 from talkinghead.source import Source, open_source
 
@@ -72,7 +73,10 @@ def speak_live(source: Source, voice: Iterable[Tensor], models: Models, options:
     if not isinstance(models.voice, AudioToMotion):
         raise OptionError("this voice model hears seconds at a time and cannot speak live: leave --voice-model out")
     hearing, mouth = models.voice.streaming(seed=options.motion.seed), models.voice.config.num_mouth
-    performance = direct(perform_live(hearing, voice), options.motion, mouth)
+    performance = perform_live(hearing, voice)
+    if options.motion.reference:
+        performance = borrow(performance, watch_reference(options.motion.reference, models))
+    performance = direct(performance, options.motion, mouth)
     parts = retime(performance, options.render.fps or Fraction(FRAME_RATE), None)
     scene = next(source.scenes())
     return (shown for part in parts for shown in render(models.portrait, scene, part, models.portrait.perform))
