@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
+from audio2motion.flow.model import MotionFlow
 from audio2motion.joyvasa import JoyVASA
 from liveportrait import LivePortrait, Motion, Performance, Portrait
 from liveportrait.keypoints import euler_degrees, rotation_matrix
@@ -56,8 +57,8 @@ def act(
     Raises:
         OptionError: The voice model does not perform.
     """
-    if isinstance(models.voice, JoyVASA):
-        raise OptionError("a narration needs a voice model that performs for any face: leave JoyVASA out")
+    if isinstance(models.voice, JoyVASA | MotionFlow):
+        raise OptionError("a narration needs a voice model that performs for any face: leave --voice-model out")
     seconds = shot.frames / fps
     silent = listens or shot.file is None
     heard = _silence(math.ceil(seconds * MODEL_RATE)) if silent else _sound(shot, seconds)
