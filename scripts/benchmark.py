@@ -57,7 +57,8 @@ def print_row(row: Row) -> None:
 
 def main() -> None:
     arguments = parse()
-    torch.set_num_threads(arguments.threads)
+    if arguments.threads != torch.get_num_threads():  # torch 2.11's batched solve breaks once two threads are asked for
+        torch.set_num_threads(arguments.threads)
     settings = Settings(
         tuple(arguments.batches), arguments.repeats, arguments.device, arguments.threads, arguments.model
     )
