@@ -11,7 +11,7 @@ import yaml
 
 from talkinghead.errors import InputNotFoundError, OptionError
 from talkinghead.narrate.options import NarrationOptions
-from talkinghead.options import MODEL, Options
+from talkinghead.options import MODEL, VOICE_MODEL, Options
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Job:
         inputs: The files to read, in the command's order.
         output: The file to write.
         model: What renders.
+        voice_model: What hears.
         settings: Options by name.
     """
 
@@ -54,6 +55,7 @@ class Job:
     inputs: tuple[Path, Path]
     output: Path
     model: str
+    voice_model: str
     settings: Mapping[str, Any]
 
     def options(self) -> Any:
@@ -108,10 +110,10 @@ def _job(file: Path, number: int, defaults: Mapping[str, Any], given: Any) -> Jo
     if missing:
         raise OptionError(f"{where}: {name} needs {', '.join(needed)}; {missing[0]} is missing")
     first, second, output = (file.parent / values.pop(each) for each in needed)
-    model = str(values.pop("model", MODEL))
+    model, voice_model = (str(values.pop(*each)) for each in (("model", MODEL), ("voice_model", VOICE_MODEL)))
     title = str(values.pop("name", output))
     settings = {key: _as_seen_from(file, value) if key in _PATHS else value for key, value in values.items()}
-    return Job(title, name, (first, second), output, model, settings)
+    return Job(title, name, (first, second), output, model, voice_model, settings)
 
 
 def build_options(container: type, settings: Mapping[str, Any], name: str) -> Any:

@@ -39,7 +39,7 @@ class Worker:
         Args:
             threads: How many threads the networks may use, so that workers on one machine share its cores.
         """
-        self._models: dict[tuple[str, str], Any] = {}
+        self._models: dict[tuple[str, str, str], Any] = {}
         if threads:
             import torch
 
@@ -59,11 +59,11 @@ class Worker:
     def _make(self, job: Job) -> int:
         options = job.options()
         device = options.render.device
-        loaded = (job.model, device)
+        loaded = (job.model, device, job.voice_model)
         if loaded not in self._models:
             from talkinghead.models import load_models
 
-            self._models = {loaded: load_models(job.model, device)}  # the ones before are let go
+            self._models = {loaded: load_models(*loaded)}  # the ones before are let go
         return _door(job.command)(*job.inputs, job.output, options=options, model=self._models[loaded]).frames
 
 

@@ -37,15 +37,14 @@ class VoiceOptions(_Checked):
 class StageOptions(_Checked):
     """What the picture shows beside the face."""
 
-    layout: str = setting("", f"Where the speakers stand: {', '.join(LAYOUTS)}; as the script says, else full.")
+    layout: str = setting("", f"What is seen: {', '.join(LAYOUTS)}; as the script says, else full (cut says the same).")
     slides: str = setting("", "Folder of slides for circle and portrait: one a chapter, in the order of their names.")
     background: str = setting("", "What stands behind the person: a colour such as #203040, a picture or a video.")
     alpha: bool = setting(False, "Leave what is behind the person transparent; write a .webm or a .mov.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.layout:
-            _choose("layout", self.layout, LAYOUTS)
+        object.__setattr__(self, "layout", choose_layout(self.layout))
         if self.alpha and self.background:
             raise OptionError("alpha leaves the background out, background puts one in: leave one of them out")
         if self.slides and self.layout and self.layout not in {"circle", "portrait"}:
@@ -85,6 +84,17 @@ class NarrationOptions:
     def shared(self) -> Options:
         """Those that a single video has too."""
         return Options(crop=self.crop, motion=self.motion, render=self.render)
+
+
+def choose_layout(name: str) -> str:
+    """Return a layout by its name, or nothing for none; "cut" is another word for "full" where several speak.
+
+    Raises:
+        OptionError: There is no such layout.
+    """
+    if name and name != "cut":
+        _choose("layout", name, LAYOUTS)
+    return "full" if name == "cut" else name
 
 
 def _choose(name: str, value: str, allowed: tuple[str, ...]) -> None:
