@@ -36,6 +36,9 @@ def life_tracks(tracks: SpeechTracks) -> tuple[Tensor, Tensor]:
         start, end = tracks.offsets[clip], tracks.offsets[clip + 1]
         if tracks.permissive[clip] and end - start >= SHORTEST:
             parts.append(_recording(tracks, start, min(end, start + LONGEST)))
+    if not parts:
+        seconds = SHORTEST / FRAME_RATE
+        raise SystemExit(f"no clip that may ship is {seconds:g} s long: there is no head motion to play; add footage")
     return torch.cat(parts), torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
 
 

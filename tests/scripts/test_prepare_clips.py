@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,8 +22,11 @@ from clip_tracking import Stretch, crop_of, landmarks_of, why_not
 from clip_writing import cut_sound, write_landmarks
 from drawn_face import drawn_face
 from renderer_data import load_clips
+from safetensors.torch import save_file
 from speech_tracks import decode_sound, read_training, read_validation
+from train_audio2motion import SETTINGS, ship, train
 
+from audio2motion import AudioToMotion
 from liveportrait.mini.regions import KEYPOINTS, rows
 from liveportrait.model import LivePortrait
 
@@ -117,6 +122,21 @@ def test_the_training_scripts_read_speech_to_the_sample(prepared):
     assert tracks.opening.std() > 0.005
     with np.load(prepared / "speech_motion.npz") as z:
         assert len(decode_sound(io.BytesIO(z["audio_ogg"].tobytes()), FRAMES * 640)) == FRAMES * 640
+
+
+def test_a_voice_is_trained_on_them_and_ships(prepared, tmp_path, monkeypatch):
+    face, run = tmp_path / "face.safetensors", tmp_path / "run"
+    save_file(LivePortrait.from_pretrained("mini").renderer.face.state_dict(), face)
+    tiny = replace(SETTINGS["cpu"], batch_size=2, num_frames=20)
+    monkeypatch.setitem(SETTINGS, "cpu", tiny)
+    for steps in (1, 2):  # the second goes on where the first stopped
+        train(data=prepared, face=face, run=run, phonemes=None, setting="cpu", steps=steps, every=1, encoder=None)
+    assert [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()] == [1, 2]
+    with pytest.raises(SystemExit, match=r"4\.8 s long"):
+        ship(prepared, face, [run], tmp_path / "voice")
+    monkeypatch.setattr("life_tracks.SHORTEST", 40)
+    ship(prepared, face, [run], tmp_path / "voice")
+    assert len(AudioToMotion.from_pretrained(tmp_path / "voice").perform(torch.randn(16_000))) == 25
 
 
 def test_landmarks_come_back_from_files(tmp_path):
