@@ -21,6 +21,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Literal
 
 import torch
@@ -32,7 +33,7 @@ from torch import Tensor
 
 from audio2motion.config import FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
 from audio2motion.data import BatchSampler, SpeechClips, hiss
-from audio2motion.measures import LipScore, score_lips, summarise
+from audio2motion.measures import LipScore, pearson, score_lips, summarise
 from audio2motion.model import AudioToMotion
 from audio2motion.network import MIDDLE, SpeechToMouth
 from audio2motion.stream import through_windows
@@ -242,6 +243,9 @@ def measure(data: Data, face: Face, weights: Weights = WEIGHTS) -> None:
         for clip, one in zip(clips, scores, strict=True):
             _row(f"{source.names[clip]} {source.identities[clip]}", one)
         _row(f"median of {len(clips)} {title}", summarise(scores))
+    everyone = list(range(len(val)))
+    _row(f"median of {len(val)} val, live", summarise(score(model.mouth, val, everyone, partial(_live, model, val))))
+    print(describe_live(model, val))
     print(f"closed in silence: {closed_in_silence(model, val):.1%} of frames")
     print("\n".join(describe_life(model, torch.cat([sound_of(val, clip) for clip in range(len(val))]))))
 
@@ -260,6 +264,27 @@ def closed_in_silence(model: AudioToMotion, tracks: SpeechTracks) -> float:
 
 def _performed(model: AudioToMotion, tracks: SpeechTracks, clip: int) -> Tensor:
     return model.perform(sound_of(tracks, clip)).expression[:, : model.config.num_mouth]
+
+
+def _live(model: AudioToMotion, tracks: SpeechTracks, clip: int) -> Tensor:
+    """Perform a clip as if it were just spoken."""
+    stream = model.streaming()
+    parts = stream.push(sound_of(tracks, clip)) + stream.finish()
+    return torch.cat([part.expression[:, : model.config.num_mouth] for part in parts])
+
+
+@torch.inference_mode()
+def describe_live(model: AudioToMotion, tracks: SpeechTracks) -> str:
+    """Compare the lips of live performances with those of offline ones, in one line."""
+    agreements, differences = [], []
+    for clip in range(len(tracks)):
+        live, offline = (model.mouth.lip_ratio(mouth(model, tracks, clip))[:, 0] for mouth in (_live, _performed))
+        agreements.append(pearson(live, offline))
+        differences.append(float((live - offline).abs().mean()))
+    return (
+        f"live against offline lips: r {median(agreements):.2f}, worst {min(agreements):.2f}; "
+        f"difference {median(differences):.3f}, worst {max(differences):.3f}"
+    )
 
 
 def _row(name: str, one: LipScore) -> None:
