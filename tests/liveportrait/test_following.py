@@ -92,6 +92,16 @@ def test_the_way_a_driver_is_cropped_does_not_matter(face):
     assert torch.allclose(one, other, atol=1e-5)
 
 
+def test_pose_friendly_heads_move_as_far_as_the_drivers(face):
+    source = replace(motion(1, 1), translation=torch.zeros(1, 3), scale=torch.ones(1, 1))
+    anchor = replace(motion(1, 1), translation=torch.zeros(1, 3), scale=torch.full((1, 1), 2.0))
+    driving = replace(anchor, translation=torch.tensor([[0.2, -0.1, 0.0]]))
+    own = follow(face, source, anchor, anchor, RULES)
+    for friendly, share in (("expression", 0.5), ("pose", 1.0)):
+        shift = (follow(face, source, driving, anchor, replace(RULES, friendly=friendly)) - own).mean(1)
+        assert shift[0, :2].tolist() == pytest.approx([0.2 * share, -0.1 * share], abs=1e-5)
+
+
 def with_gaps(face, lips=None, lids=None):
     """A straight face with these gaps."""
     head = face.mean[None]

@@ -51,6 +51,10 @@ def portrait(source=source_picture) -> Portrait:
     ("case", "asked"),
     [
         ("i2v/all.rel.pose.stitch", ALL),
+        ("i2v/all.rel.expr.stitch", ALL),
+        ("i2v/all.rel.pose.raw", replace(ALL, friendly="pose", stitching=False)),
+        ("i2v/all.rel.expr.raw", replace(ALL, stitching=False)),
+        ("i2v/all.abs.pose.raw", replace(ALL, relative=False, stitching=False)),
         ("i2v/all.abs.pose.stitch", replace(ALL, relative=False)),
         ("i2v/all.rel.pose.stitch.retE", replace(ALL, retarget_eyes=True, replace=True)),
         ("i2v/all.rel.pose.stitch.retL", replace(ALL, retarget_lips=True, replace=True)),
@@ -70,6 +74,8 @@ def test_a_driving_picture_is_upstreams_too():
 def test_an_animal_is_upstreams_too():
     x_d = follow_animal(small_networks(), portrait(), driver(), driver()[0], ALL)
     assert golden().difference("motion/animal/stitch.x1/x_d", x_d) < 1e-5
+    raw = follow_animal(small_networks(), portrait(), driver(), driver()[0], replace(ALL, stitching=False))
+    assert golden().difference("motion/animal/raw.x1/x_d", raw) < 1e-5
 
 
 def spoken() -> tuple[Portrait, Motion]:
@@ -177,3 +183,21 @@ def test_the_model_follows_and_is_edited(needs_landmarks: bool):
     if not needs_landmarks:
         with pytest.raises(PortraitError):
             model.edit(source, Sliders(lip_ratio=0.3))
+
+
+def test_stitching_may_be_left_out():
+    asked = replace(ALL, stitching=False)
+    plain = follow(small_networks(), portrait(), driver(), driver()[0], asked)
+    torch.testing.assert_close(plain, follow(UNSTITCHED, portrait(), driver(), driver()[0], ALL), atol=1e-6, rtol=0)
+    animal = follow_animal(small_networks(), portrait(), driver(), driver()[0], asked)
+    expected = follow_animal(UNSTITCHED, portrait(), driver(), driver()[0], ALL)
+    torch.testing.assert_close(animal, expected, atol=1e-6, rtol=0)
+
+
+def test_pose_friendly_animals_move_as_far_as_the_driver():
+    source, asked = portrait(), replace(ALL, friendly="pose")
+    pose = follow_animal(UNSTITCHED, source, driver(), driver()[0], asked) - source.x_s
+    expression = follow_animal(UNSTITCHED, source, driver(), driver()[0], ALL) - source.x_s
+    ratio = expression[1:].norm() / pose[1:].norm()  # one factor, from the faces' sizes, on all of the motion
+    torch.testing.assert_close(expression, ratio * pose, atol=1e-5, rtol=0)
+    assert pose.abs().max() > 0.01 and abs(float(ratio) - 1) > 1e-3

@@ -125,6 +125,13 @@ def test_reenact_says_what_it_made(files, monkeypatch, capsys):
         (("a.png", "a.png", "-o", "out/b.mp4", "--anchor", "first"), "anchor"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--anchor", "0"), "anchor"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--smooth", "2"), "smooth"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--friendly", "very"), "none of expression, pose"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--box", "1,2,3"), "X,Y,WIDTH,HEIGHT"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--crop-scale", "9"), "crop_scale is 9"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--face", "5"), "no face 5; 2 faces found, counted from 0"),
+        (("a.png", "-o", "out/b.mp4"), "a driver is missing"),
+        (("a.png", "-o", "out/b.mp4", "--face", "0=missing.mp4"), "missing.mp4: no such file"),
+        (("a.png", "-o", "out/b.mp4", "--face", "0=a.png", "--face", "1=a.png", "--crop"), "--crop shows one face"),
         (("a.png", "a.png", "-o", "out/b.avi"), "mp4"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--audio", "missing.wav"), "missing.wav"),
     ],
@@ -133,6 +140,22 @@ def test_a_mistake_in_reenacting_is_one_line(files, capsys, arguments, said):
     assert run("reenact", *arguments) == 1
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1 and said in err and not os.listdir("out")
+
+
+def test_several_faces_by_command(files, capsys):
+    command = ("reenact", "a.png", "-o", "out/a.mp4", "--face", "0=a.png", "--face", "1=a.png")
+    assert run(*command) == 0
+    assert "out/a.mp4: 1 frames" in capsys.readouterr().out
+    assert run(*command[:4], "a.png", "--face", "1", "--concat", "--overwrite") == 0
+
+
+def test_keyframes_by_command(files, capsys):
+    Path("moves.yaml").write_text("0.4: {smile: 1.0}")
+    assert run("edit", "a.png", "-o", "out/a.mp4", "--keyframes", "moves.yaml", "--fps", "50") == 0
+    assert "21 frames, 0.42 s at 50 fps" in capsys.readouterr().out
+    Path("moves.yaml").write_text("0.4: {smile: 3}")
+    assert run("edit", "a.png", "-o", "out/b.mp4", "--keyframes", "moves.yaml") == 1
+    assert "moves.yaml, at 0.4 s: smile is 3" in capsys.readouterr().err
 
 
 def test_edit_writes_a_picture(files, capsys):

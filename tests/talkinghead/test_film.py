@@ -11,6 +11,7 @@ from fake_models import BrightnessTracker, TwoFaces, fake_models
 import talkinghead
 from talkinghead import CropOptions, DriveOptions, Options, watching
 from talkinghead import film as film_module
+from talkinghead.errors import OptionError
 from talkinghead.face import NoFaceError
 from talkinghead.film import Sight, bridged
 from talkinghead.media.audio import probe_sound
@@ -83,6 +84,14 @@ def test_the_sound_is_the_sources_unless_the_drivers_is_asked_for(tmp_path, mode
 def test_a_film_without_a_face(tmp_path, models):
     with pytest.raises(NoFaceError, match=r"s\.mp4"):
         reenact(film(tmp_path / "s.mp4", [5] * 60), film(tmp_path / "d.mp4", [100] * 3), models)
+
+
+def test_a_films_crop_cannot_be_the_film_itself(tmp_path, models):
+    source, driver = film(tmp_path / "s.mp4", [100] * 3), film(tmp_path / "d.mp4", [100] * 3)
+    with pytest.raises(OptionError, match=r"s\.mp4: --no-crop is for pictures"):
+        talkinghead.reenact(source, driver, options=Options(CropOptions(no_crop=True)), model=models)
+    with pytest.raises(OptionError, match="outside the picture, which has 64×48"):
+        talkinghead.reenact(source, driver, options=Options(CropOptions(box="90,0,5,5")), model=models)
 
 
 def test_short_gaps_are_bridged_and_long_ones_are_not():
