@@ -44,11 +44,35 @@ class EncoderConfig:
 
 
 @dataclass(frozen=True)
+class RecogniserConfig:
+    """The phoneme recogniser beside the encoder, of hama's size.
+
+    Attributes:
+        num_mels: Bands of the spectrum.
+        size: Width of the states.
+        num_layers: Conformer blocks.
+        num_heads: Their attention heads.
+        feed_forward_size: Width inside their feed-forward parts.
+        kernel: Their convolution over time.
+        dropout: Dropout while training.
+    """
+
+    num_mels: int = 80
+    size: int = 144
+    num_layers: int = 4
+    num_heads: int = 4
+    feed_forward_size: int = 576
+    kernel: int = 31
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
 class AudioToMotionConfig:
     """The whole model.
 
     Attributes:
         encoder: The speech encoder.
+        recogniser: The phoneme recogniser that listens beside it, if any.
         num_mouth: Mouth coefficients that the voice decides, the first of the expression basis.
         num_brows: Brow coefficients that liveliness samples, the rest of the basis.
         head_size: Width of the temporal head.
@@ -58,6 +82,7 @@ class AudioToMotionConfig:
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    recogniser: RecogniserConfig | None = None
     num_mouth: int = 16
     num_brows: int = 6
     head_size: int = 192

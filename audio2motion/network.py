@@ -9,6 +9,7 @@ from audio2motion.config import AudioToMotionConfig
 from audio2motion.encoder import Encoder
 from audio2motion.head import MotionHead
 from audio2motion.loudness import loudness_db
+from audio2motion.recogniser import Recogniser
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.regions import LIP_PAIRS, MOUTH_CORNERS, rows
 
@@ -33,8 +34,10 @@ class SpeechToMouth(nn.Module):
     def __init__(self, config: AudioToMotionConfig) -> None:
         super().__init__()
         self.encoder = Encoder(config.encoder)
+        self.recogniser = Recogniser(config.recogniser) if config.recogniser else None
+        known = self.recogniser.size if self.recogniser else 0
         self.head = MotionHead(
-            self.encoder.size, config.head_size, config.head_dilations, config.num_mouth, config.encoder.dropout
+            self.encoder.size + known, config.head_size, config.head_dilations, config.num_mouth, config.encoder.dropout
         )
         self.register_buffer("rest", torch.zeros(len(LIP_PAIRS) + 1))
         self.register_buffer("readout", torch.zeros(config.num_mouth, len(LIP_PAIRS) + 1))
@@ -56,12 +59,14 @@ class SpeechToMouth(nn.Module):
         Returns:
             Coefficients before calibration, shape (B, T, C).
         """
-        return self.head(self.encoder(waveform), loudness_db(waveform))
+        return self.hear_and_move(waveform)[1]
 
     def hear_and_move(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the encoder's states, (B, 2 T, size), beside the coefficients."""
-        states = self.encoder(waveform)
-        return states, self.head(states, loudness_db(waveform))
+        """Return the encoder's own states, (B, 2 T, size), beside the coefficients."""
+        states = heard = self.encoder(waveform)
+        if self.recogniser is not None:
+            heard = torch.cat([states, self.recogniser(waveform)], -1)
+        return states, self.head(heard, loudness_db(waveform))
 
     def calibrate(self, coefficients: Tensor) -> Tensor:
         """Give predictions (..., C) the spread of real speech; lips may meet but not pass through each other."""

@@ -28,7 +28,7 @@ class TrainConfig:
         batch_size: Windows per step.
         num_frames: Frames per window.
         learning_rate: Peak rate; rises for `warmup_steps`, then falls as a cosine.
-        encoder_rate: Factor on the rate of a published encoder, which knows much already.
+        encoder_rate: Factor on the rate of a published encoder and of the recogniser, which know much already.
         warmup_steps: Steps of rise.
         weight_decay: Decay of matrices.
         clip_norm: Longest gradient.
@@ -78,6 +78,7 @@ class Trainer:
 
     def _groups(self) -> list[dict]:
         published = set(self.network.encoder.parameters()) if self.config.model.encoder.checkpoint else set()
+        published |= set(self.network.recogniser.parameters()) if self.network.recogniser else set()
         learned = [p for p in self.network.parameters() if p.requires_grad]
         own, given = ([p for p in learned if (p in published) == known] for known in (False, True))
         matrices, others = ([p for p in own if (p.ndim > 1) == wide] for wide in (True, False))

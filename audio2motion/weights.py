@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from audio2motion.config import AudioToMotionConfig, EncoderConfig
+from audio2motion.config import AudioToMotionConfig, EncoderConfig, RecogniserConfig
 from audio2motion.model import AudioToMotion
 from liveportrait.errors import WeightsError, WeightsNotFoundError
 
@@ -58,7 +58,9 @@ def parse_config(values: dict[str, Any]) -> AudioToMotionConfig:
         TypeError: A setting is unknown or missing.
     """
     values = _with_tuples(values)
-    return AudioToMotionConfig(encoder=parse_encoder(values.pop("encoder")), **values)
+    encoder, numbers = parse_encoder(values.pop("encoder")), values.pop("recogniser", None)
+    recogniser = RecogniserConfig(**numbers) if numbers else None
+    return AudioToMotionConfig(encoder=encoder, recogniser=recogniser, **values)
 
 
 def parse_encoder(values: dict[str, Any]) -> EncoderConfig:

@@ -27,11 +27,12 @@ from typing import Annotated, Literal
 import torch
 import typer
 from life_tracks import brow_lift, describe_life, life_tracks, mirror_signs
+from recogniser_weights import fill
 from safetensors.torch import load_file, save_file
 from speech_tracks import SpeechTracks, read_training, read_validation
 from torch import Tensor
 
-from audio2motion.config import FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
+from audio2motion.config import FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE, AudioToMotionConfig, RecogniserConfig
 from audio2motion.data import BatchSampler, SpeechClips, hiss
 from audio2motion.measures import LipScore, pearson, score_lips, summarise
 from audio2motion.model import AudioToMotion
@@ -41,10 +42,10 @@ from audio2motion.train import TrainConfig, Trainer, displacement_shapes
 from audio2motion.weights import parse_config, save
 from liveportrait.mini.face_model import FaceModel
 
+MODEL = AudioToMotionConfig(recogniser=RecogniserConfig())
 SETTINGS = {
-    "cpu": TrainConfig(),  # two cores, about 35 minutes
-    "polish": TrainConfig(num_steps=700, learning_rate=7e-4, warmup_steps=50, seed=1),  # after cpu, about 8 minutes
-    "gpu": TrainConfig(num_steps=12_000, batch_size=64, num_frames=75, device="cuda"),
+    "cpu": TrainConfig(MODEL),  # two cores, about 35 minutes
+    "gpu": TrainConfig(MODEL, num_steps=12_000, batch_size=64, num_frames=75, device="cuda"),
 }
 ROOM_DB = -65.0  # noise of a quiet room
 SETTLED = 4  # frames after the voice stops, and before it starts, in which the lips may still move
@@ -157,7 +158,7 @@ def train(
     face: Face,
     run: Run,
     phonemes: Annotated[Path | None, typer.Option(help="Labels written by phoneme_labels.py, if any.")] = None,
-    setting: Annotated[Literal["cpu", "polish", "gpu"], typer.Option(help="Machine to train on.")] = "cpu",
+    setting: Annotated[Literal["cpu", "gpu"], typer.Option(help="Machine to train on.")] = "cpu",
     steps: Annotated[int | None, typer.Option(help="Length of the run, if not the setting's.")] = None,
     start: Annotated[Path | None, typer.Option(help="best.safetensors of an earlier run, to start from.")] = None,
     every: Annotated[int, typer.Option(help="Steps between checks and checkpoints.")] = 250,
@@ -170,7 +171,7 @@ def train(
     config = SETTINGS[setting] if steps is None else replace(SETTINGS[setting], num_steps=steps)
     if encoder is not None:
         heard = replace(config.model.encoder, checkpoint=encoder, layer=layer, frozen=frozen)
-        config = replace(config, model=replace(config.model, encoder=heard))
+        config = replace(config, model=replace(config.model, encoder=heard, recogniser=None))
     run.mkdir(parents=True, exist_ok=True)
     shape = read_face(face)
     tracks, val = read_training(data, shape), read_validation(data, shape)
@@ -179,6 +180,8 @@ def train(
     torch.manual_seed(config.seed)
     network = SpeechToMouth(config.model)
     network.read_face(shape)
+    if network.recogniser is not None:
+        fill(network.recogniser)
     if start is not None:
         network.load_state_dict(load_file(start))
     sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed, config.balance)

@@ -1,0 +1,69 @@
+"""A phoneme recogniser's ear: what is said, whoever says it. Spectrum → Conformer → one state for every 320 samples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from audio2motion.config import RecogniserConfig
+
+_WINDOW, _HOP = 400, 160  # samples; two steps of the spectrum make one state
+_FLOOR = 1e-10  # least power, -100 dB
+
+
+class Recogniser(nn.Module):
+    """The acoustic model of a phoneme recogniser; state k is centred on samples 320 k … 320 k + 319.
+
+    The architecture is that of hama's recogniser (Apache-2.0), whose published weights `scripts/train_audio2motion.py`
+    starts from. Batch normalisation is folded into the convolutions, so training and inference compute alike.
+
+    Attributes:
+        size: Width of the states.
+        mel: Weight of each frequency in each band, shape (frequencies, bands); whole frequencies only, so stored.
+
+    Source: Gulati et al., "Conformer: Convolution-augmented Transformer for Speech Recognition", 2020, Fig. 1.
+    """
+
+    mel: Tensor
+    window: Tensor
+
+    def __init__(self, config: RecogniserConfig) -> None:
+        super().__init__()
+        from torchaudio.models import Conformer
+
+        self.size = config.size
+        self.register_buffer("mel", torch.zeros(_WINDOW // 2 + 1, config.num_mels))
+        self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
+        self.subsample = nn.Conv1d(config.num_mels, config.size, 3, stride=2, padding=1)
+        self.conformer = Conformer(
+            config.size, config.num_heads, config.feed_forward_size, config.num_layers, config.kernel, config.dropout
+        )
+        for layer in self.conformer.conformer_layers:
+            layer.conv_module.sequential[3] = nn.Identity()  # type: ignore[union-attr, index, operator]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Listen.
+
+        Args:
+            waveform: 16 kHz mono, shape (B, N), N a multiple of 320.
+
+        Returns:
+            States, shape (B, N / 320, size).
+        """
+        spectrum = (self.power(waveform) @ self.mel).clamp_min(_FLOOR).log()
+        states = nn.functional.gelu(self.subsample(spectrum.transpose(1, 2))).transpose(1, 2)
+        lengths = torch.full((len(states),), states.shape[1], device=states.device)
+        return self.conformer(states, lengths)[0]
+
+    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cuda", enabled=False)
+    def power(self, waveform: Tensor) -> Tensor:
+        """Measure the power of each frequency, (B, N) → (B, N / 160, frequencies).
+
+        Step j is centred on sample 160 j + 160, so that every second one lies amid its 320 samples.
+        """
+        from torchaudio.functional import spectrogram
+
+        left = _WINDOW // 2 - _HOP
+        padded = nn.functional.pad(waveform.float(), (left, _WINDOW - _HOP - left))
+        return spectrogram(padded, 0, self.window, _WINDOW, _HOP, _WINDOW, 2.0, False, center=False).transpose(1, 2)
