@@ -195,12 +195,6 @@ class Trainer:
             )
         self.judges.eval()
 
-    def averaged(self) -> MiniRenderer:
-        """Return the renderer with the averaged weights, for validation and export."""
-        renderer = MiniRenderer(self.renderer.config)
-        renderer.load_state_dict({name: value.cpu() for name, value in self.average.items()})
-        return renderer.eval()
-
     def state(self) -> dict:
         """Everything that a resumed run needs."""
         return {
@@ -221,7 +215,14 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """Self-reenactment figures of the averaged weights."""
         clips = self.validation
-        return self_reenactment(self.averaged(), clips.frames, clips.points, clips.bounds)
+        return self_reenactment(averaged(self.average, self.renderer.config), clips.frames, clips.points, clips.bounds)
+
+
+def averaged(weights: dict[str, Tensor], networks: MiniConfig = MiniConfig()) -> MiniRenderer:  # noqa: B008 — frozen
+    """Return the renderer with averaged weights, for validation and export."""
+    renderer = MiniRenderer(networks)
+    renderer.load_state_dict({name: value.cpu() for name, value in weights.items()})
+    return renderer.eval()
 
 
 def override(config: TrainConfig, changes: list[str]) -> TrainConfig:
@@ -246,6 +247,10 @@ def main(
     export: Annotated[Path | None, typer.Option(help="Write the averaged weights here and stop.")] = None,
 ) -> None:
     """Train, resume or export."""
+    checkpoint = run / "last.pt"
+    if export is not None:
+        save(averaged(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]), export)
+        return
     config, begin = override(SETTINGS[setting], change), time.monotonic()
     if config.device == "cpu":
         torch.set_num_threads(1 if config.threads > 1 else torch.get_num_threads())
@@ -253,12 +258,8 @@ def main(
     train = load_clips(data, "train", run.parent / "cache", permissive_only=True)
     validation = load_clips(data, "val", run.parent / "cache", permissive_only=False)
     trainer = Trainer(config, load_file(face), train, validation)
-    checkpoint = run / "last.pt"
     if checkpoint.exists():
         trainer.load(torch.load(checkpoint, map_location=config.device, weights_only=True))
-    if export is not None:
-        save(trainer.averaged(), export)
-        return
     (run / "config.json").write_text(json.dumps(asdict(config), indent=2))
     with (run / "log.jsonl").open("a") as log:
         while trainer.step < config.steps and time.monotonic() - begin < 60 * minutes:
