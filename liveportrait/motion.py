@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 
-class _Frames:
+class PerFrame:
     """Indexing, moving and counting for dataclasses whose tensors share a leading frame axis."""
 
     def _map(self, function):
         changes = {
             field.name: function(value)
             for field in fields(self)  # type: ignore[arg-type]
-            if isinstance(value := getattr(self, field.name), Tensor | _Frames)
+            if isinstance(value := getattr(self, field.name), Tensor | PerFrame)
         }
         return replace(self, **changes)  # type: ignore[type-var]
 
@@ -33,7 +33,7 @@ class _Frames:
 
 
 @dataclass(frozen=True)
-class Crop(_Frames):
+class Crop(PerFrame):
     """Face crops as a model sees them.
 
     Attributes:
@@ -50,7 +50,7 @@ class Crop(_Frames):
 
 
 @dataclass(frozen=True)
-class Motion(_Frames):
+class Motion(PerFrame):
     """How a face is held, frame by frame, in the row-vector convention of `liveportrait.keypoints`.
 
     Attributes:
@@ -106,7 +106,7 @@ class Motion(_Frames):
 
 
 @dataclass(frozen=True)
-class Performance(_Frames):
+class Performance(PerFrame):
     """What a voice asks of any face, relative to that face at rest: lips closed, eyes as they are, head as it is held.
 
     Attributes:
@@ -130,7 +130,7 @@ class Performance(_Frames):
 
 
 @dataclass(frozen=True)
-class Portrait(_Frames):
+class Portrait(PerFrame):
     """A source face, encoded once and rendered many times.
 
     Attributes:

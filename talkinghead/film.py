@@ -57,6 +57,10 @@ class FilmLog:
     passed: list[int] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
 
+    def clear(self) -> None:
+        """Begin anew."""
+        self.frames, self.passed, self.cuts = 0, [], []
+
     def add(self, sight: Sight) -> None:
         """Count one frame."""
         if sight.points is None:
@@ -108,7 +112,7 @@ class Film:
 
     def scenes(self) -> Iterator[Scene]:
         """Yield every frame ready to be animated; those without the face have no portrait."""
-        self.log.__init__()
+        self.log.clear()
         for sight in bridged(self._sights()):
             self.log.add(sight)
             yield self._whole(sight.picture) if sight.points is None else self._scene(sight.picture, sight.points)

@@ -14,7 +14,7 @@ import yaml
 from torch import Tensor
 
 from liveportrait import Motion
-from liveportrait.motion import _Frames
+from liveportrait.motion import PerFrame
 from liveportrait.sliders import Sliders
 from talkinghead.errors import OptionError
 from talkinghead.media.files import require_file
@@ -37,7 +37,7 @@ Keyframes = dict[Fraction, dict[str, float | None]]
 
 
 @dataclass(frozen=True)
-class Moves(_Frames):
+class Moves(PerFrame):
     """Sliders, frame by frame.
 
     Attributes:
