@@ -22,14 +22,19 @@ def batch(
 ) -> None:
     """Make many videos; one that fails is reported, and the rest go on."""
     from talkinghead.batch.runner import batch
+    from talkinghead.cli import INTERRUPTED
 
     asked, outcomes = batch(jobs, options)
-    failed = 0
-    for done, outcome in enumerate(outcomes, 1):
-        failed += bool(outcome.error)
-        said = outcome.error or f"{outcome.frames} frames in {outcome.seconds:.1f} s"
-        text = json.dumps(asdict(outcome)) if as_json else f"[{done}/{len(asked)}] {outcome.name}: {said}"
-        typer.echo(text, err=bool(outcome.error) and not as_json)
+    failed, done = 0, 0
+    try:
+        for done, outcome in enumerate(outcomes, 1):
+            failed += bool(outcome.error)
+            said = outcome.error or f"{outcome.frames} frames in {outcome.seconds:.1f} s"
+            text = json.dumps(asdict(outcome)) if as_json else f"[{done}/{len(asked)}] {outcome.name}: {said}"
+            typer.echo(text, err=bool(outcome.error) and not as_json)
+    except KeyboardInterrupt:
+        typer.echo(f"talkinghead: interrupted; {done - failed} of {len(asked)} videos are there", err=True)
+        raise SystemExit(INTERRUPTED) from None
     if failed:
         typer.echo(f"talkinghead: {failed} of {len(asked)} jobs failed", err=True)
         raise SystemExit(1)

@@ -11,7 +11,7 @@ import yaml
 
 from talkinghead.errors import InputNotFoundError, OptionError
 from talkinghead.narrate.errors import ScriptError
-from talkinghead.narrate.options import choose_layout
+from talkinghead.narrate.options import read_layout
 from talkinghead.narrate.plain import lines_of
 from talkinghead.narrate.script import NARRATOR, Chapter, Direction, Keyframes, Line, Role, Script
 from talkinghead.options import MotionOptions
@@ -32,7 +32,7 @@ def parse_dialogue(text: str, file: Path) -> Script:
         raise ScriptError(f"{file}: no YAML can be read ({error}); correct it") from None
     top = _mapping(content, f"{file}: the script", {"title", "layout", "speakers", "script"})
     try:
-        layout = choose_layout(str(top.get("layout") or ""))
+        layout = read_layout(str(top.get("layout") or ""))
     except OptionError as error:
         raise ScriptError(f"{file}: {error}") from None
     roles = _roles(top.get("speakers") or {}, file)

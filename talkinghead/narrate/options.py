@@ -44,7 +44,7 @@ class StageOptions(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "layout", choose_layout(self.layout))
+        object.__setattr__(self, "layout", read_layout(self.layout))
         if self.alpha and self.background:
             raise OptionError("alpha leaves the background out, background puts one in: leave one of them out")
         if self.slides and self.layout and self.layout not in {"circle", "portrait"}:
@@ -86,7 +86,7 @@ class NarrationOptions:
         return Options(crop=self.crop, motion=self.motion, render=self.render)
 
 
-def choose_layout(name: str) -> str:
+def read_layout(name: str) -> str:
     """Return a layout by its name, or nothing for none; "cut" is another word for "full" where several speak.
 
     Raises:

@@ -136,6 +136,18 @@ def test_the_command_reports_every_job(folder, monkeypatch, capsys):
     assert "no such file of jobs" in capsys.readouterr().err
 
 
+def test_ctrl_c_says_what_is_there(folder, monkeypatch, capsys):
+    def interrupted(jobs, _):
+        yield FakeWorker().run(jobs[0])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run_local", interrupted)
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["batch", str(write(folder, [speak("a"), speak("b")]))])
+    assert left.value.code == 130 and "1 of 2 videos are there" in capsys.readouterr().err
+
+
 def test_a_file_that_is_not_there(folder):
     with pytest.raises(InputNotFoundError):
         read_jobs(folder / "none.yaml")
