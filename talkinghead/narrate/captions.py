@@ -48,12 +48,16 @@ def split_caption(text: str) -> list[str]:
     """Break a sentence into captions of two lines at most, as even as they can be."""
     if not text:
         return []
-    count = len(textwrap.wrap(text, LINE_LENGTH))
-    width = LINE_LENGTH
-    while width > 10 and len(textwrap.wrap(text, width - 1)) == count:  # the narrowest that needs no more lines
+    count = len(_wrap(text, LINE_LENGTH))
+    width, longest = LINE_LENGTH, max(map(len, text.split()))
+    while width > max(longest, 10) and len(_wrap(text, width - 1)) == count:  # the narrowest that needs no more lines
         width -= 1
-    lines = textwrap.wrap(text, width)
+    lines = _wrap(text, width)
     return ["\n".join(lines[first : first + LINES]) for first in range(0, len(lines), LINES)]
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def write_captions(video: Path, cues: Sequence[Cue]) -> list[Path]:
