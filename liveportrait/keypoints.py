@@ -68,3 +68,11 @@ def transform_keypoints(x_c: Tensor, motion: Motion) -> Tensor:
         raise ValueError(f"keypoints {tuple(x_c.shape)} do not fit expression {tuple(motion.expression.shape)}")
     shift = motion.translation[:, None] * motion.translation.new_tensor([1.0, 1.0, 0.0])
     return motion.scale[:, None] * (x_c @ motion.rotation + motion.expression) + shift
+
+
+def handedness(axes: Tensor) -> Tensor:
+    """Tell rotations from mirror images: the sign of the determinant, (T, 3, 3) → (T,).
+
+    A triple product: batched factorisations fail on a CPU once torch.set_num_threads was called (torch 2.11).
+    """
+    return (torch.linalg.cross(axes[:, 0], axes[:, 1]) * axes[:, 2]).sum(-1).sign()

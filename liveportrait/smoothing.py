@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from liveportrait.keypoints import handedness
 from liveportrait.motion import Motion
 
 PROCESS_VARIANCE = 1e-5
@@ -122,5 +123,5 @@ def _nearest_rotation(matrices: Tensor) -> Tensor:
     """Return the rotations nearest to (T, 3, 3) matrices."""
     u, _, vt = torch.linalg.svd(matrices)
     sign = torch.ones_like(matrices[:, 0])
-    sign[:, 2] = torch.linalg.det(u @ vt).sign()
+    sign[:, 2] = handedness(u @ vt)
     return (u * sign[:, None]) @ vt

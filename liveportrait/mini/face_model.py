@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from liveportrait.keypoints import handedness
 from liveportrait.mini.regions import (
     KEYPOINTS,
     LEFT_EYE_CORNERS,
@@ -53,7 +54,7 @@ def fit_similarity(template: Tensor, points: Tensor) -> Pose:
     a, b = template - from_mean, points - to_mean
     u, singular, vt = torch.linalg.svd(a.transpose(1, 2) @ b)
     sign = torch.ones_like(singular)
-    sign[:, 2] = torch.linalg.det(u @ vt).sign()
+    sign[:, 2] = handedness(u @ vt)
     rotation = (u * sign[:, None]) @ vt
     scale = (singular * sign).sum(1) / a.square().sum((1, 2)).clamp_min(MIN_SPREAD)
     translation = to_mean[:, 0] - scale[:, None] * (from_mean @ rotation)[:, 0]

@@ -51,7 +51,8 @@ def _solve(centres: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     system[:, :count, count + 1 :] = centres
     system[:, count + 1 :, :count] = centres.transpose(1, 2)
     right = torch.cat([values, values.new_zeros(batch, 3, 2)], 1)
-    solution = torch.linalg.solve(system, right)
+    # One by one: MKL's factorisation of a batch gives wrong pivots once torch.set_num_threads was called (torch 2.11).
+    solution = torch.stack([torch.linalg.solve(*pair) for pair in zip(system, right, strict=True)])
     return solution[:, :count], solution[:, count:]
 
 

@@ -87,3 +87,17 @@ def test_a_patch_outside_the_crop_is_ignored():
     far = torch.tensor([[[0.1, 0.0, 5.0], [0.0, 0.1, 5.0]]])
     paste_patch(crop, far, torch.ones(1, 3, 8, 8))
     assert crop.abs().max() == 0
+
+
+def test_splines_of_a_batch_are_those_of_its_members_whatever_the_threads():
+    """With a number of threads set by hand, factorising a batch fails on some machines."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        grid = pixel_grid(8, 8)
+        x_d = 0.5 * torch.randn(6, len(KEYPOINTS), 2, generator=torch.Generator().manual_seed(0))
+        together = backward_flow(x_d[:1], x_d, grid)
+        for one, alone in zip(together, x_d, strict=True):
+            assert torch.allclose(one, backward_flow(x_d[:1], alone[None], grid)[0], atol=1e-5)
+    finally:
+        torch.set_num_threads(threads)
