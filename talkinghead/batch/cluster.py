@@ -80,7 +80,7 @@ class _Actor:
 def _connect(address: str, num_workers: int) -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports] — an extra
     except ImportError:
         raise OptionError('ray is not installed: pip install "talkinghead[ray]", or leave --ray out') from None
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
