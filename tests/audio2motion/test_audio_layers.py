@@ -7,7 +7,15 @@ from pathlib import Path
 
 import audio2motion
 
-ALLOWED = {"audio2motion", "liveportrait", "torch", "torchaudio", "safetensors", "transformers", *sys.stdlib_module_names}
+ALLOWED = {
+    "audio2motion",
+    "liveportrait",
+    "torch",
+    "torchaudio",
+    "safetensors",
+    "transformers",
+    *sys.stdlib_module_names,
+}
 
 
 def test_imports_go_left_only():
