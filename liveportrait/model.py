@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from liveportrait.config import Precision
 from liveportrait.errors import PortraitError
 from liveportrait.following import FollowRules
 from liveportrait.motion import Crop, Motion, Performance, Portrait
@@ -50,6 +51,14 @@ class LivePortrait(nn.Module):
     def crop_side(self, pixels: float) -> int:
         """Choose the side of a source crop that covers so many pixels of its picture; `render` returns it as large."""
         return self.crop_size
+
+    @abstractmethod
+    def set_precision(self, precision: Precision) -> None:
+        """Choose in what the networks compute; geometry stays in float32.
+
+        Raises:
+            ValueError: It is none of fp32, bf16 and fp16.
+        """
 
     @abstractmethod
     def encode(self, crop: Crop) -> Portrait:

@@ -10,9 +10,10 @@ import torch
 
 from audio2motion.voices import Voice, keypoints_of, load_voice
 from liveportrait import LivePortrait, WeightsNotFoundError
+from liveportrait.config import Precision
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
-from talkinghead.options import VOICE_MODEL
+from talkinghead.options import PRECISION, VOICE_MODEL
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,16 @@ class Models:
     device: torch.device
 
 
-def load_models(name_or_directory: str | Path, device: str, voice: str | Path = VOICE_MODEL) -> Models:
+def load_models(
+    name_or_directory: str | Path, device: str, voice: str | Path = VOICE_MODEL, precision: Precision = PRECISION
+) -> Models:
     """Load the networks.
 
     Args:
         name_or_directory: The renderer: "mini", "base", "animals" or a directory.
         device: Where they run: "auto", or a name that torch knows.
         voice: What hears: "mini", "joyvasa" or a directory.
+        precision: In what the renderer computes: "fp32", "bf16" or "fp16".
 
     Raises:
         OptionError: There is no such device, or the renderer cannot follow the voice.
@@ -47,6 +51,7 @@ def load_models(name_or_directory: str | Path, device: str, voice: str | Path = 
     """
     place = choose_device(device)
     portrait = LivePortrait.from_pretrained(name_or_directory).to(place)
+    portrait.set_precision(precision)
     moved = keypoints_of(voice)
     if moved not in (None, portrait.num_keypoints):
         raise OptionError(

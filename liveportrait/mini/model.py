@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from liveportrait.config import PRECISIONS, Precision
 from liveportrait.errors import WeightsError
 from liveportrait.following import FollowRules
 from liveportrait.mini.edit import edit
@@ -42,6 +43,16 @@ class MiniLivePortrait(LivePortrait):
     def __init__(self, renderer: MiniRenderer) -> None:
         super().__init__()
         self.renderer = renderer
+
+    def set_precision(self, precision: Precision) -> None:
+        """Choose in what the networks compute; their weights stay as they are, and geometry in float32.
+
+        Raises:
+            ValueError: It is none of fp32, bf16 and fp16.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self.renderer.precision = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
     def crop_side(self, pixels: float) -> int:
         """Choose a crop as large as what it covers, so that warping keeps the picture's own detail."""

@@ -39,7 +39,7 @@ class Worker:
         Args:
             threads: How many threads the networks may use, so that workers on one machine share its cores.
         """
-        self._models: dict[tuple[str, str, str], Any] = {}
+        self._models: dict[tuple[str, ...], Any] = {}
         if threads:
             import torch
 
@@ -58,8 +58,7 @@ class Worker:
 
     def _make(self, job: Job) -> int:
         options = job.options()
-        device = options.render.device
-        loaded = (job.model, device, job.voice_model)
+        loaded = (job.model, options.render.device, job.voice_model, options.render.precision)
         if loaded not in self._models:
             from talkinghead.models import load_models
 

@@ -130,3 +130,11 @@ def test_a_truncated_checkpoint_is_named(tmp_path):
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(WeightsError, match=r"flow\.last\.weight"):
         load(tmp_path)
+
+
+def test_precision_changes_little_and_unknown_ones_are_errors():
+    model = LivePortrait.from_pretrained("mini")
+    model.set_precision("bf16")
+    assert model.renderer.precision == torch.bfloat16
+    with pytest.raises(ValueError, match="fp32, bf16, fp16"):
+        model.set_precision("int4")  # type: ignore[arg-type]

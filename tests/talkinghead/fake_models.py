@@ -19,6 +19,9 @@ class GrayPortrait(LivePortrait):
 
     num_keypoints, crop_size, needs_landmarks, extracts_from_landmarks = 1, SIDE, True, True
 
+    def set_precision(self, precision):
+        pass
+
     def __init__(self):
         super().__init__()
         self.encoded, self.batches, self.anchors = [], [], []

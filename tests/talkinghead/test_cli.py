@@ -21,7 +21,7 @@ from talkinghead.media.video import VideoWriter, read_frames
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """A picture, a voice, and networks that need no weights."""
-    monkeypatch.setattr(api, "load_models", lambda *_: fake_models())
+    monkeypatch.setattr(api, "load_models", lambda *_, **__: fake_models())
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)).save(tmp_path / "a.png")
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 16_000), 16_000)
@@ -191,7 +191,7 @@ def test_overwrite(files):
 
 
 def test_bugs_are_not_hidden(files, monkeypatch):
-    monkeypatch.setattr(api, "load_models", lambda *_: 1 / 0)
+    monkeypatch.setattr(api, "load_models", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("speak", *GOOD)
 

@@ -212,7 +212,7 @@ def test_a_window_shows_what_is_made(tmp_path, picture, monkeypatch):
 
 
 def test_the_command(tmp_path, picture, monkeypatch, capsys):
-    monkeypatch.setattr(live_session, "load_models", lambda *_: fake_models())
+    monkeypatch.setattr(live_session, "load_models", lambda *_, **__: fake_models())
     monkeypatch.chdir(tmp_path)
     Image.fromarray(picture).save("a.png")
     film(tmp_path / "cam.mp4", [60] * 5)
