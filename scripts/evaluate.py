@@ -2,9 +2,10 @@
 
     python scripts/evaluate.py reenact ../shared/data/val     # first frame + the other frames' motion
     python scripts/evaluate.py speak ../shared/data/val       # first frame + the clip's own sound
+    python scripts/evaluate.py closures                       # do p, b and m close the lips?
     python scripts/evaluate.py speed                          # frames per second and memory, end to end
 
-Every figure is measured on generated pictures, whose landmarks are found anew. `--json FILE` writes them down.
+Figures are measured on generated pictures, whose landmarks are found anew; `closures` measures keypoints unless asked. `--json FILE` writes them down.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from evaluate_closures import closure_figures, rendered_figures
 from evaluate_reenact import reenact_clip
 from evaluate_speak import speak_clip
 from evaluate_speed import measure_speed
@@ -65,6 +67,21 @@ def speak(clips: Clips, model: Model = "mini", seed: int = 0, limit: Limit = Non
     """Drive each clip's first frame with its sound; compare the lips with the real ones. Silent clips are skipped."""
     results = {path.stem: speak_clip(path, model, seed) for path in clips_in(clips, limit)}
     report(f"speak, {model}", {clip: result for clip, result in results.items() if result is not None}, output)
+
+
+@app.command()
+def closures(
+    model: Model = "mini",
+    render: Annotated[bool, typer.Option(help="Judge pictures of the example portrait, one voice.")] = False,
+    sentences: Annotated[int | None, typer.Option(help="Say only so many of the sentences.")] = None,
+    voice_model: Annotated[str, typer.Option(help="Audio-to-motion model: mini or a directory.")] = "mini",
+    output: Json = None,
+) -> None:
+    """Let labelled speech be performed and count how often p, b and m close the lips, and what else does."""
+    chosen = (rendered_figures, sentences or 6, model) if render else (closure_figures, sentences, voice_model)
+    judged, courses = chosen[0](*chosen[1:])
+    report("lip opening around closures, frames of 40 ms", courses, None)
+    report("closures, " + ("rendered" if render else "keypoints"), judged, output)
 
 
 @app.command()
