@@ -12,7 +12,7 @@ BLINK_SHARES = (1, 4, 4, 2)
 SHORTEST_GAP_SECONDS = 0.9
 MEAN_GAP_SECONDS = 3.8
 DOUBLE_SHARE = 0.12
-FURTHEST_GLANCE_DEG = 6.0
+FURTHEST_GLANCE_DEG = 8.0
 
 
 class Blinks:
@@ -75,5 +75,5 @@ class Glances:
 
     def _draw(self) -> tuple[float, float]:
         aside = self._random.random() < 0.3
-        x, y = self._random.gauss(0, 3.0 if aside else 0.7), self._random.gauss(0, 1.5 if aside else 0.5)
+        x, y = self._random.gauss(0, 4.5 if aside else 0.7), self._random.gauss(0, 2.2 if aside else 0.5)
         return tuple(max(-FURTHEST_GLANCE_DEG, min(FURTHEST_GLANCE_DEG, v)) for v in (x, y))  # type: ignore[return-value]

@@ -14,6 +14,9 @@ from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.regions import LIP_PAIRS, MOUTH_CORNERS, rows
 
 MIDDLE = LIP_PAIRS.index((13, 14))
+PIVOT = 0.5
+"""The share of the mean opening about which openings are widened. About the whole of it, lips that part a little would
+be pressed together and be shut for a third of all speech; about nothing, few would meet where they should."""
 
 
 class SpeechToMouth(nn.Module):
@@ -22,7 +25,7 @@ class SpeechToMouth(nn.Module):
     Attributes:
         rest: Inner lip gaps and mouth width of the mean face at rest, shape (pairs + 1,), head-frame units.
         readout: What one unit of each coefficient adds to them, shape (C, pairs + 1).
-        center: Mean coefficients of speech, shape (C,); contrast is taken about them.
+        center: Mean coefficients of speech, shape (C,); contrast is taken about them, but see PIVOT.
         contrast: Factor that gives predictions the spread of real speech, shape (1,).
     """
 
@@ -70,10 +73,12 @@ class SpeechToMouth(nn.Module):
 
     def calibrate(self, coefficients: Tensor) -> Tensor:
         """Give predictions (..., C) the spread of real speech; lips may meet but not pass through each other."""
-        spread = self.center + self.contrast * (coefficients - self.center)
         opening = self.readout[:, MIDDLE]
+        part = opening / opening.square().sum().clamp_min(1e-12)  # parts the lips by one unit
+        pivot = self.center - (1 - PIVOT) * (self.center @ opening) * part
+        spread = pivot + self.contrast * (coefficients - pivot)
         overlap = (-(spread @ opening)).clamp_min(0)
-        return spread + overlap[..., None] * opening / opening.square().sum().clamp_min(1e-12)
+        return spread + overlap[..., None] * part
 
     def lip_ratio(self, coefficients: Tensor) -> Tensor:
         """Turn coefficients (..., C) into lip openness above rest, inner gap over mouth width, (..., 1)."""

@@ -5,7 +5,8 @@
     python scripts/evaluate.py closures                       # do p, b and m close the lips?
     python scripts/evaluate.py speed                          # frames per second and memory, end to end
 
-Figures are measured on generated pictures, whose landmarks are found anew; `closures` measures keypoints unless asked. `--json FILE` writes them down.
+Every figure is measured on generated pictures, whose landmarks are found anew; only `closures` measures keypoints,
+unless `--render` is given. `--json FILE` writes figures down.
 """
 
 from __future__ import annotations

@@ -1,32 +1,42 @@
-"""Closures: p, b and m must close the lips, open vowels must not. The sounds come from speech whose labels are known."""
+"""Closures: p, b and m must close the lips, open vowels must not. The speech is made here, so its sounds are known."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import measures
 import numpy as np
 import soundfile
 import torch
 from evaluate_speak import CLOSED, tracked
-from labelled_speech import RATE, LabelledVoice, Manner, Sound, Utterance, voices_at_hand
+from labelled_speech import (
+    BILABIALS,
+    ELSEWHERE,
+    OPEN_VOWELS,
+    RATE,
+    LabelledVoice,
+    Manner,
+    Sound,
+    Utterance,
+    heard,
+    voices_at_hand,
+)
 from numpy.typing import NDArray
+from torch import Tensor
 
 import talkinghead
 from audio2motion import AudioToMotion
 from audio2motion.config import FRAME_RATE
 from liveportrait import LivePortrait
-from liveportrait.mini.regions import KEYPOINTS, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, rows
+from liveportrait.mini.regions import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, rows
 from liveportrait.motion import Crop, Motion, Performance, Portrait
 from talkinghead.demo import demo_inputs
 
 SENTENCES = Path(__file__).with_name("closure_sentences.txt")
-BILABIALS = "pbm"
-OPEN_VOWELS = "ɑæaʌɔɛAIW"
-ELSEWHERE = "tdkɡnŋsz"  # consonants that are made inside the mouth
 FAR = 0.12  # seconds that these must be from a bilabial, to tell what a closure means
 PAUSE = 0.4  # seconds before, between and after sentences
 AROUND = 5
@@ -69,6 +79,29 @@ def rendered_figures(sentences: int, model: str) -> tuple[dict[str, Figures], di
     return {"portrait": judge(opening, speech.sounds)}, {"portrait": course(opening, speech.sounds)}
 
 
+def compare_with_real(sounds: Iterable[Tensor], real: Iterable[Curve], performed: Iterable[Curve]) -> list[str]:
+    """Lay performed lips beside those of the people who speak, in two lines; hama tells what they say.
+
+    Args:
+        sounds: Recordings, 16 kHz mono, shape (N,) each.
+        real: Their lip openings over the inter-ocular distance, shape (T,) each.
+        performed: The same of the performances.
+    """
+    said: list[Sound] = []
+    frames = 0
+    real, performed = list(real), list(performed)
+    for samples, opening in zip(sounds, real, strict=True):
+        begin = frames / FRAME_RATE
+        said += [replace(s, start=s.start + begin, end=s.end + begin) for s in heard(samples) if s.start >= 0]
+        frames += len(opening)
+    lines = []
+    for name, curves in (("real lips", real), ("performed", performed)):
+        figures = judge(np.concatenate(curves), said)
+        shown = ("recall", "others closed", "vowels closed", "vowel opening")
+        lines.append(f"{name}: " + ", ".join(f"{key} {figures[key]:.2f}" for key in shown))
+    return [f"closures, {figures['counted']:.0f} bilabials that are heard:", *lines]
+
+
 def picked(count: int | None) -> list[str]:
     """Return the sentences, or so many of them, rich in bilabials and poor in them by turns."""
     lines = [line for line in SENTENCES.read_text().splitlines() if line and not line.startswith("#")]
@@ -93,7 +126,9 @@ def opening_of(performance: Performance) -> Curve:
     """Return the lip opening that a neutral face shows, over the inter-ocular distance, shape (T,); its head rests."""
     model = LivePortrait.from_pretrained("mini")
     face = model.renderer.face.mean[None]
-    neutral = Portrait(x_c=face, motion=Motion.still(1, face.shape[1]), x_s=face, f_s=None, crop=Crop(torch.zeros(1, 3, 1, 1)))
+    neutral = Portrait(
+        x_c=face, motion=Motion.still(1, face.shape[1]), x_s=face, f_s=None, crop=Crop(torch.zeros(1, 3, 1, 1))
+    )
     still = replace(
         performance,
         rotation=torch.eye(3).expand(len(performance), 3, 3),
@@ -122,11 +157,11 @@ def judge(opening: Curve, sounds: list[Sound]) -> Figures:
     counted = [sound for sound in closures if sound.sure]
     shut = {kind: [_shut(opening, s) for s in counted if s.phoneme == kind] for kind in BILABIALS}
     others = [s for s in sounds if s.phoneme in ELSEWHERE and _distance(s, closures) > FAR]
-    vowels = np.concatenate([opening[_inside(s)] for s in sounds if s.phoneme in OPEN_VOWELS] or [np.zeros(0)])
+    vowels = np.concatenate([np.zeros(0), *(opening[_inside(s)] for s in sounds if s.phoneme in OPEN_VOWELS)])
     return {
         "counted": len(counted),
         "of spoken": len(counted) / max(len(closures), 1),
-        "recall": _mean(sum(shut.values(), [])),
+        "recall": _mean([one for kind in shut.values() for one in kind]),
         **{f"recall {kind}": _mean(shut[kind]) for kind in BILABIALS},
         "others closed": _mean([_shut(opening, s) for s in others]),
         "vowels closed": _mean(vowels < CLOSED),
@@ -156,5 +191,5 @@ def _distance(sound: Sound, others: list[Sound]) -> float:
     return min((max(o.start - sound.end, sound.start - o.end) for o in others), default=FAR + 1)
 
 
-def _mean(values) -> float:
+def _mean(values: Sequence[bool] | NDArray[Any]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")

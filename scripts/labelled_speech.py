@@ -1,12 +1,13 @@
 """Speech whose sounds are known: hibari-tts speaks, tells how long each phoneme lasts, and hama hears whether it does.
 
 A voice is one of hibari's that is on the machine, slower, faster, larger or smaller: sounds are found in all of them
-alike, because the times come from the synthesis itself.
+alike, because the times come from the synthesis itself. In recordings of people only hama tells what sounds when, and
+only roughly: a reference to lay beside, not labels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -15,15 +16,25 @@ from typing import Any
 import numpy as np
 import torch
 import torchaudio
+from numpy.typing import NDArray
 from torch import Tensor
 
 RATE = 16_000
+BILABIALS = "pbm"
+OPEN_VOWELS = "ɑæaʌɔɛAIW"  # hibari writes the diphthongs of day, my and how as A, I and W
+ELSEWHERE = "tdkɡnŋsz"  # consonants that are made inside the mouth
 MARKED_LATE = 0.065
 """Seconds by which hibari's times come after the sounds. Measured between vowels, where the band from 1 to 4 kHz falls
 and rises again: p, b and m are shut from 75 to 15 ms before the beginning of their mark, which lasts 50 ms."""
 MARK_STEP = 0.025  # seconds; durations are whole multiples
 HEARD_NEAR = 0.06  # seconds around a mark in which a recogniser must hear the sound, which names it at the release
 HEARD = 0.5
+NAMED_LATE, NAMED_LATE_VOWEL = 0.075, 0.035
+"""Seconds after a sound's beginning at which hama names it: medians over what hibari says."""
+NAMED_LENGTH = 0.05
+NAMES = {name: name for name in ("p", "b", "m", "t", "d", "k", "ɡ", "n", "ŋ", "s", "z", "ɑ", "a", "æ", "ʌ", "ɔ", "ɛ")}
+NAMES |= {"pʰ": "p", "tʰ": "t", "kʰ": "k", "g": "ɡ", "aɪ": "I", "aʊ": "W", "eɪ": "A"}
+"""hama's names of sounds in hibari's alphabet; the others are left out."""
 STRESS = "ˈˌː"  # marks in hibari's alphabet that are no sounds
 STATE = 0.02  # seconds of a state of the recogniser
 HEARD_AS = {
@@ -154,20 +165,37 @@ def _with_times(model: str) -> Any:
 
 def confirmed(samples: Tensor, sounds: list[Sound]) -> list[Sound]:
     """Mark the bilabials that hama hears where they should be."""
+    probabilities, tokens = _recognised(samples)
+    kinds = {phoneme: [tokens.index(token) for token in names] for phoneme, names in HEARD_AS.items()}
+
+    def is_heard(sound: Sound) -> bool:
+        first, last = (round((at + MARKED_LATE) / STATE) for at in (sound.start - HEARD_NEAR, sound.end + HEARD_NEAR))
+        near = probabilities[max(first, 0) : last + 1, kinds[sound.phoneme]]
+        return bool(near.sum(1).max(initial=0.0) >= HEARD)
+
+    return [replace(sound, sure=sound.phoneme not in kinds or is_heard(sound)) for sound in sounds]
+
+
+def heard(samples: Tensor) -> list[Sound]:
+    """Find the sounds that hama is sure of in a recording, 16 kHz mono (N,)."""
+    probabilities, tokens = _recognised(samples)
+    best = probabilities.argmax(1)
+    sounds = []
+    for state in np.flatnonzero(np.diff(best, prepend=-1)):
+        name = NAMES.get(tokens[best[state]])
+        if name and probabilities[state, best[state]] >= HEARD:
+            vowel = name in OPEN_VOWELS
+            start = (state + 0.5) * STATE - (NAMED_LATE_VOWEL if vowel else NAMED_LATE)
+            sounds.append(Sound(name, start, start + NAMED_LENGTH))
+    return sounds
+
+
+def _recognised(samples: Tensor) -> tuple[NDArray[np.float32], list[str]]:
+    """Let hama listen: probabilities for every 20 ms, shape (states, tokens), and the tokens."""
     recogniser = _recogniser()
     feeds = {"waveform": samples.numpy()[None], "waveform_lengths": np.array([len(samples)])}
     (scores,) = recogniser.session.run(["log_probs"], feeds)
-    heard = np.exp(scores[0])
-    kinds = {p: [recogniser.decoder_tokens.index(token) for token in names] for p, names in HEARD_AS.items()}
-    checked = []
-    for sound in sounds:
-        if sound.phoneme in kinds:
-            marked = sound.start + MARKED_LATE, sound.end + MARKED_LATE
-            near = slice(max(round((marked[0] - HEARD_NEAR) / STATE), 0), round((marked[1] + HEARD_NEAR) / STATE) + 1)
-            share = heard[near, :][:, kinds[sound.phoneme]].sum(1)
-            sound = Sound(sound.phoneme, sound.start, sound.end, bool(share.max(initial=0.0) >= HEARD))
-        checked.append(sound)
-    return checked
+    return np.exp(scores[0]), recogniser.decoder_tokens
 
 
 @lru_cache(maxsize=1)

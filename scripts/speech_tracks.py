@@ -34,6 +34,8 @@ class SpeechTracks:
         brows: Brow coefficients, shape (frames, 6).
         opening: Inner lip distance in the head frame, shape (frames,).
         width: Mouth width in the head frame, shape (frames,).
+        eyes: Eye openness, lid distance over eye width, mean of both, shape (frames,).
+        gaze: Where the irises stand between the eyes' corners, right and down in the head frame, shape (frames, 2).
         rotation: Head rotation, shape (frames, 3, 3).
         translation: Head position in units of half the crop, shape (frames, 3).
         scale: Head size, shape (frames, 1).
@@ -48,6 +50,8 @@ class SpeechTracks:
     brows: Tensor
     opening: Tensor
     width: Tensor
+    eyes: Tensor
+    gaze: Tensor
     rotation: Tensor
     translation: Tensor
     scale: Tensor
@@ -110,7 +114,7 @@ def decode_sound(file: io.BytesIO | Path, num_samples: int) -> Tensor:
 def _express(
     points: Tensor, keypoints: tuple[int, ...], face: FaceModel, offsets: list[int], identities: list[str]
 ) -> tuple[Tensor, ...]:
-    """Turn landmarks (frames, N, 3) into mouth, brows, opening, width, rotation, translation and scale."""
+    """Turn landmarks (frames, N, 3) into what `SpeechTracks` holds, mouth to scale."""
     pose = face.pose(points, keypoints)
     head = face.to_head(points, pose)
     ratio, eyes = _openness(head, keypoints)
@@ -120,7 +124,7 @@ def _express(
         for part, group in ((slice(0, face.num_mouth), MOUTH), (slice(face.num_mouth, None), BROWS))
     )
     gap, width = _distance(head, keypoints, 13, 14), _distance(head, keypoints, *regions.MOUTH_CORNERS)
-    return mouth, brows, gap, width, pose.rotation, pose.translation, pose.scale
+    return mouth, brows, gap, width, eyes, _gaze(head, keypoints), pose.rotation, pose.translation, pose.scale
 
 
 def _distance(head: Tensor, keypoints: tuple[int, ...], first: int, second: int) -> Tensor:
@@ -134,6 +138,13 @@ def _openness(head: Tensor, keypoints: tuple[int, ...]) -> tuple[Tensor, Tensor]
     left = _distance(head, keypoints, 159, 145) / _distance(head, keypoints, *regions.LEFT_EYE_CORNERS)
     right = _distance(head, keypoints, 386, 374) / _distance(head, keypoints, *regions.RIGHT_EYE_CORNERS)
     return lips, 0.5 * (left + right)
+
+
+def _gaze(head: Tensor, keypoints: tuple[int, ...]) -> Tensor:
+    """Measure where the irises' centres stand against the middles of the eyes' corners, mean of both, (frames, 2)."""
+    irises = head[:, regions.rows((regions.LEFT_IRIS[0], regions.RIGHT_IRIS[0]), keypoints), :2]
+    corners = head[:, regions.rows(regions.LEFT_EYE_CORNERS + regions.RIGHT_EYE_CORNERS, keypoints), :2]
+    return (irises.mean(1) - corners.mean(1)).contiguous()
 
 
 def _rest_faces(head: Tensor, lips: Tensor, eyes: Tensor, offsets: list[int], identities: list[str]) -> Tensor:

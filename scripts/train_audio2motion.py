@@ -26,7 +26,9 @@ from typing import Annotated, Literal
 
 import torch
 import typer
-from life_tracks import brow_lift, describe_life, life_tracks, mirror_signs
+from evaluate_closures import compare_with_real, opening_of
+from life_figures import describe_life, drawn_life, real_life
+from life_tracks import brow_lift, life_tracks, mirror_signs
 from recogniser_weights import fill
 from safetensors.torch import load_file, save_file
 from speech_tracks import SpeechTracks, read_training, read_validation
@@ -250,7 +252,10 @@ def measure(data: Data, face: Face, weights: Weights = WEIGHTS) -> None:
     _row(f"median of {len(val)} val, live", summarise(score(model.mouth, val, everyone, partial(_live, model, val))))
     print(describe_live(model, val))
     print(f"closed in silence: {closed_in_silence(model, val):.1%} of frames")
-    print("\n".join(describe_life(model, torch.cat([sound_of(val, clip) for clip in range(len(val))]))))
+    if others := strangers(tracks):
+        print("\n".join(describe_closures(model, tracks, others)))
+    drawn = list(drawn_life(model, torch.cat([sound_of(val, clip) for clip in range(len(val))])))
+    print("\n".join(describe_life(drawn, [*real_life(tracks, shape), *real_life(val, shape)])))
 
 
 def closed_in_silence(model: AudioToMotion, tracks: SpeechTracks) -> float:
@@ -263,6 +268,13 @@ def closed_in_silence(model: AudioToMotion, tracks: SpeechTracks) -> float:
         first = len(sound) // FRAME_SAMPLES
         closed.append(ratio[first + SETTLED : first + FRAME_RATE - SETTLED] < CLOSED_RATIO)
     return float(torch.cat(closed).float().mean())
+
+
+def describe_closures(model: AudioToMotion, tracks: SpeechTracks, clips: list[int]) -> list[str]:
+    """Compare how lips close on p, b and m with how the speakers' own do; eyes are one unit apart in the head frame."""
+    sounds = [sound_of(tracks, clip) for clip in clips]
+    real = [tracks.opening[tracks.offsets[clip] : tracks.offsets[clip + 1]].numpy() for clip in clips]
+    return compare_with_real(sounds, real, [opening_of(model.perform(sound)) for sound in sounds])
 
 
 def _performed(model: AudioToMotion, tracks: SpeechTracks, clip: int) -> Tensor:

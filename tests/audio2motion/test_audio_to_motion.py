@@ -99,11 +99,17 @@ def test_lip_ratio_is_opening_over_width_and_never_negative(tiny):
     torch.testing.assert_close(tiny.mouth.lip_ratio(mouth)[:, 0], torch.tensor([0.1 / 0.7, 0.1 / 0.8, 0.0]))
 
 
-def test_calibration_widens_about_the_center_and_lets_lips_meet(tiny):
-    tiny.mouth.center.copy_(torch.tensor([1.0, 0.0, 0.0]))
+def test_calibration_widens_about_half_the_mean_opening_and_lets_lips_meet(tiny):
+    tiny.mouth.center.copy_(torch.tensor([1.0, 0.2, 0.0]))  # the first opens, the others keep their centre
     tiny.mouth.contrast.fill_(2.0)
     calibrated = tiny.mouth.calibrate(torch.tensor([[1.5, 0.5, 0.0], [0.0, 0.0, 0.0]]))
-    torch.testing.assert_close(calibrated, torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(calibrated, torch.tensor([[2.5, 0.8, 0.0], [0.0, -0.2, 0.0]]), atol=1e-5, rtol=0)
+
+
+def test_calibration_without_contrast_changes_nothing_but_lips_that_cross(tiny):
+    tiny.mouth.center.copy_(torch.tensor([1.0, 0.2, 0.0]))
+    said = torch.tensor([[0.3, -0.5, 0.7], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(tiny.mouth.calibrate(said), said)
 
 
 def test_a_click_moves_the_states_around_its_own_frame(tiny):
