@@ -3,6 +3,7 @@
     python scripts/benchmark.py base                      # random weights: the time does not depend on them
     python scripts/benchmark.py base --batches 1 --repeats 3 --threads 1
     python scripts/benchmark.py base --device cuda --json base.json
+    python scripts/benchmark.py mini                       # the embedded renderer, in PyTorch and compiled
     python scripts/benchmark.py stream --repeats 5         # delay of live pictures, real-time factor
 
 A part is a module `benchmark_<part>.py` beside this file with `run(settings)`, which yields rows.
@@ -20,7 +21,7 @@ from pathlib import Path
 import torch
 from timing import Row, Settings
 
-PARTS = ("base", "stream")
+PARTS = ("base", "mini", "stream")
 
 
 def parse() -> argparse.Namespace:

@@ -130,16 +130,17 @@ class PairSampler:
         return int(drawn[0]), int(drawn[1])
 
     def _augment(self, pictures: Tensor, points: Tensor, size: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Flip, turn, zoom and recolour; a pair shares its draw."""
+        """Flip, turn, zoom, squeeze and recolour; a pair shares its draw."""
 
         def draw(low: float, high: float) -> Tensor:
             return (low + (high - low) * torch.rand(size, generator=random)).repeat(2)
 
         angle, zoom = torch.deg2rad(draw(-12, 12)), draw(1.0, 1.25)
         flip = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+        squeeze = draw(0.93, 1.07)  # other proportions make other people
         turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).reshape(-1, 2, 2)
         matrix = turn / zoom[:, None, None]  # output → input
-        matrix = torch.stack([matrix[:, :, 0] * flip[:, None], matrix[:, :, 1]], -1)
+        matrix = torch.stack([matrix[:, :, 0] * (flip * squeeze)[:, None], matrix[:, :, 1]], -1)
         shift = torch.stack([draw(-0.08, 0.08), draw(-0.08, 0.08)], -1)
         grid = torch.einsum("tij,hwj->thwi", matrix, pixel_grid(SIDE, SIDE)) + shift[:, None, None]
         pictures = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
@@ -150,10 +151,10 @@ class PairSampler:
 
 
 def _recolour(pictures: Tensor, draw) -> Tensor:
-    """Change gain, gamma, tint and saturation, so that the painter takes its palette from the source."""
+    """Change tint, saturation, gamma and black, so that the painter takes its palette from the source."""
     tint = torch.stack([draw(0.85, 1.15) for _ in range(3)], 1)[..., None, None]
-    saturation = torch.where(draw(0, 1) < 0.1, torch.zeros(()), draw(0.6, 1.3))[:, None, None, None]
-    gamma = draw(0.8, 1.25)[:, None, None, None]
+    saturation = torch.where(draw(0, 1) < 0.1, torch.zeros(()), draw(0.5, 2.0))[:, None, None, None]
+    gamma, black = draw(0.75, 1.35)[:, None, None, None], draw(-0.08, 0.08)[:, None, None, None]
     grey = pictures.mean(1, keepdim=True)
     mixed = (grey + saturation * (pictures - grey)) * torch.where(saturation > 0, tint, torch.ones(()))
-    return mixed.clamp(0, 1).pow(gamma)
+    return (black + (1 - black) * mixed.clamp(0, 1).pow(gamma)).clamp(0, 1)

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from liveportrait.mini.renderer import Painted
+from liveportrait.mini.raster import disc_mask
+from liveportrait.mini.regions import LIPS, rows
+from liveportrait.mini.renderer import Painted, Warp
 
 
 def gradient_l1(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
@@ -20,19 +22,26 @@ def gradient_l1(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     return across.mean() + down.mean()
 
 
-def flow_loss(warped: Tensor, target: Tensor, residual: Tensor) -> Tensor:
-    """Photometric error of the warped picture, and a small, smooth residual.
+def flow_loss(shown: Tensor, target: Tensor, weight: Tensor, warp: Warp) -> Tensor:
+    """Photometric error of the warped and lit picture, and a small, smooth residual.
 
     Args:
-        warped: Warped source, shape (T, 3, H, W).
+        shown: Warped and lit source, shape (T, 3, H, W).
         target: Driving picture, same shape.
-        residual: Learned flow, shape (T, G, G, 2).
+        weight: How much each pixel counts, shape (T, 1, H, W).
+        warp: What was done to the source.
     """
+    residual = warp.flow - warp.prior
     bend = (residual[:, 1:] - residual[:, :-1]).abs().mean() + (residual[:, :, 1:] - residual[:, :, :-1]).abs().mean()
-    every = torch.ones_like(target[:, :1])
-    return (
-        (warped - target).abs().mean() + gradient_l1(warped, target, every) + 0.5 * bend + 0.02 * residual.abs().mean()
-    )
+    error = ((shown - target).abs() * weight).mean() + gradient_l1(shown, target, weight)
+    return error + 0.5 * bend + 0.02 * residual.abs().mean() + 0.02 * warp.light.abs().mean()
+
+
+def around_mouth(x: Tensor, size: int, weight: float) -> Tensor:
+    """Return 1 + `weight` in a soft disc around the lips and 1 elsewhere, shape (T, 1, size, size)."""
+    lips = x[:, rows(LIPS), :2]
+    low, high = lips.amin(1), lips.amax(1)
+    return 1 + weight * disc_mask((low + high) / 2, 0.8 * (high - low).amax(1), size, softness=0.03)
 
 
 def paint_loss(painted: Painted, target: Tensor, hole_weight: float, occlusion_weight: float) -> Tensor:

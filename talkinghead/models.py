@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -13,6 +14,7 @@ from liveportrait import LivePortrait, WeightsNotFoundError
 from liveportrait.config import Precision
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
+from talkinghead.memory import keep_freed_memory
 from talkinghead.options import PRECISION, VOICE_MODEL
 
 
@@ -34,7 +36,7 @@ class Models:
 
 
 def load_models(
-    name_or_directory: str | Path, device: str, voice: str | Path = VOICE_MODEL, precision: Precision = PRECISION
+    name_or_directory: str | Path, device: str, voice: str | Path = VOICE_MODEL, precision: str = PRECISION
 ) -> Models:
     """Load the networks.
 
@@ -42,7 +44,7 @@ def load_models(
         name_or_directory: The renderer: "mini", "base", "animals" or a directory.
         device: Where they run: "auto", or a name that torch knows.
         voice: What hears: "mini", "joyvasa" or a directory.
-        precision: In what the renderer computes: "fp32", "bf16" or "fp16".
+        precision: In what the renderer computes: "fp32", "bf16" or "fp16"; "auto" leaves it to the model.
 
     Raises:
         OptionError: There is no such device, or the renderer cannot follow the voice.
@@ -50,8 +52,10 @@ def load_models(
         WeightsError: A file is not what its name says.
     """
     place = choose_device(device)
+    keep_freed_memory()
     portrait = LivePortrait.from_pretrained(name_or_directory).to(place)
-    portrait.set_precision(precision)
+    if precision != PRECISION:
+        portrait.set_precision(cast(Precision, precision))
     moved = keypoints_of(voice)
     if moved not in (None, portrait.num_keypoints):
         raise OptionError(

@@ -10,7 +10,7 @@ from dataclasses import Field, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, get_args
 
-from liveportrait.config import PRECISIONS, Precision
+from liveportrait.config import PRECISIONS
 from talkinghead.errors import OptionError
 
 StrPath = str | os.PathLike[str]
@@ -24,7 +24,7 @@ MODEL = "mini"
 VOICE_MODEL = "mini"
 """What hears unless the user names another: it ships with the package and performs for any renderer."""
 
-PRECISION: Precision = "fp32"
+PRECISION = "auto"
 """In what the renderer computes unless the user says otherwise."""
 
 
@@ -254,15 +254,19 @@ class RenderOptions(_Checked):
     )
     crf: int = setting(18, "Picture quality of the video: 0 loses nothing, 51 is worst.", 0, 51)
     device: str = setting("auto", "Where the networks run: auto, cpu, cuda, cuda:1, mps ...")
-    precision: Precision = setting(PRECISION, "In what the renderer computes: fp32, bf16 or fp16.")  # noqa: RUF009
+    precision: str = setting(
+        PRECISION, "In what the renderer computes: fp32, bf16 or fp16; auto is what suits the model and the processor."
+    )
     batch_size: int = setting(8, "Frames rendered at a time.", 1, 64)
     overwrite: bool = setting(False, "Replace the output if it exists.")
 
     def __post_init__(self) -> None:
         if self.fps is not None:
             object.__setattr__(self, "fps", parse_fps(str(self.fps)))
-        if self.precision not in PRECISIONS:
-            raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
+        if self.precision not in (PRECISION, *PRECISIONS):
+            raise OptionError(
+                f"precision must be {PRECISION} or one of {', '.join(PRECISIONS)}, not {self.precision!r}"
+            )
         super().__post_init__()
 
 

@@ -24,7 +24,7 @@ from talkinghead.models import Models
 from talkinghead.moves import Moves
 from talkinghead.options import Options
 from talkinghead.reference import watch_reference
-from talkinghead.render import Pose, render
+from talkinghead.render import Pose, render_ahead
 from talkinghead.source import Source
 from talkinghead.speaking import enact
 
@@ -61,8 +61,7 @@ def animate(
         The video's pictures, RGB, uint8, each an array of its own.
     """
     batches = in_batches(driving, options.render.batch_size if source.still else 1)
-    for part, scene in zip(batches, source.scenes(), strict=False):
-        yield from render(models.portrait, scene, part, pose, grounds)
+    return render_ahead(models.portrait, zip(batches, source.scenes(), strict=False), pose, grounds)
 
 
 def speak(source: Source, sound: Sound, models: Models, options: Options) -> Video:

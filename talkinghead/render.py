@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat
 from typing import TypeAlias
 
@@ -20,6 +21,9 @@ Pose: TypeAlias = Callable[[Portrait, Frames], Tensor]
 
 
 _NOTHING = np.zeros((0, 0, 3), np.uint8)
+
+_renderer = ThreadPoolExecutor(1, "renderer")
+"""One thread for all videos of a process: every new one would hold memory of its own."""
 
 
 def render(
@@ -41,13 +45,38 @@ def render(
     Yields:
         Pictures of the video, RGB, uint8, one per frame.
     """
+    yield from _placed(scene, _crops(model, scene, part, pose), grounds)
+
+
+def render_ahead(
+    model: LivePortrait,
+    parts: Iterable[tuple[Frames, Scene]],
+    pose: Pose[Frames],
+    grounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
+) -> Iterator[Picture]:
+    """Render part after part as `render` does; the next one is rendered while one is pasted and watched."""
+    before: tuple[Scene, Future[Sequence[Picture]]] | None = None
+    for part, scene in parts:
+        now = scene, _renderer.submit(_crops, model, scene, part, pose)
+        if before:
+            yield from _placed(before[0], before[1].result(), grounds)
+        before = now
+    if before:
+        yield from _placed(before[0], before[1].result(), grounds)
+
+
+def _crops(model: LivePortrait, scene: Scene, part: Frames, pose: Pose[Frames]) -> Sequence[Picture]:
+    """Render the crops of a part; empty ones for a scene without a portrait."""
     if scene.portrait is None:
-        yield from (scene.place(_NOTHING, ground) for _, ground in zip(range(len(part)), grounds, strict=False))
-        return
+        return [_NOTHING] * len(part)
     with torch.inference_mode():
         x_d = pose(scene.portrait, part.to(scene.portrait.x_s.device))
-        crops = to_pictures(model.render(scene.portrait, x_d))
-    yield from (scene.place(crop, ground) for crop, ground in zip(crops, grounds, strict=False))
+        return to_pictures(model.render(scene.portrait, x_d))  # type: ignore[return-value] — a row of pictures
+
+
+def _placed(scene: Scene, crops: Sequence[Picture], grounds: Iterator[Picture | None]) -> Iterator[Picture]:
+    for crop, ground in zip(crops, grounds, strict=False):
+        yield scene.place(crop, ground)
 
 
 def to_pictures(images: Tensor) -> Picture:

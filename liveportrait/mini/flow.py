@@ -1,4 +1,4 @@
-"""W: what the spline cannot know about motion. Hair, ears and neck follow the head; the background does not."""
+"""W: what the spline cannot know. Hair, ears and neck follow the head, the background does not, and light changes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from liveportrait.mini.blocks import ResBlock, conv3
 
 MAX_RESIDUAL = 0.2  # in crop units; a tenth of the crop
+MAX_LIGHT = 0.25
 
 
 class ResidualFlow(nn.Module):
@@ -24,22 +25,24 @@ class ResidualFlow(nn.Module):
         self.middle = nn.Sequential(ResBlock(3 * channels), ResBlock(3 * channels))
         self.up_1 = conv3(3 * channels, 2 * channels)
         self.up_0 = conv3(2 * channels, channels)
-        self.last = conv3(channels, 2)
+        self.last = conv3(channels, 2 + 3)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Predict the residual.
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict what to add.
 
         Args:
             inputs: Shape (T, INPUTS, G, G).
 
         Returns:
-            Flow to add, shape (T, G, G, 2), within ±MAX_RESIDUAL.
+            Flow to add, shape (T, G, G, 2), within ±MAX_RESIDUAL; light and shadow to add to the warped picture,
+            shape (T, 3, G, G), within ±MAX_LIGHT.
         """
         full = F.silu(self.first(inputs))
         half = F.silu(self.down_0(full))
         quarter = self.middle(F.silu(self.down_1(half)))
         half = half + self.up_1(F.interpolate(quarter, scale_factor=2.0))
         full = full + self.up_0(F.interpolate(F.silu(half), scale_factor=2.0))
-        return MAX_RESIDUAL * torch.tanh(self.last(F.silu(full)).float()).permute(0, 2, 3, 1)
+        found = torch.tanh(self.last(F.silu(full)).float())
+        return MAX_RESIDUAL * found[:, :2].permute(0, 2, 3, 1), MAX_LIGHT * found[:, 2:]

@@ -18,6 +18,7 @@ from liveportrait.following import FollowRules
 from liveportrait.mini.edit import edit
 from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
 from liveportrait.mini.follow import follow, rest_of_picture
+from liveportrait.mini.graph import fastest_precision
 from liveportrait.mini.patches import paste_patch, sample
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
@@ -122,9 +123,9 @@ class MiniLivePortrait(LivePortrait):
         count, renderer = len(x_d), self.renderer
         image = portrait.crop.image.expand(count, -1, -1, -1)
         small = F.interpolate(portrait.crop.image, (FLOW_SIZE, FLOW_SIZE), mode="area").expand(count, -1, -1, -1)
-        flow, _ = renderer.backward_flow(small, portrait.x_s.expand(count, -1, -1), x_d)
-        crops = sample(image, resize_flow(flow, *image.shape[2:]))
-        for frame, painted in renderer.paint(image, self._unpack(portrait.f_s, count), flow, x_d):
+        warp = renderer.warp(small, portrait.x_s, x_d)
+        crops = warp.apply(image)
+        for frame, painted in renderer.paint(image, self._unpack(portrait.f_s, count), warp, x_d):
             paste_patch(crops, frame, painted.change)
         return crops.clamp_(0, 1)
 
@@ -133,7 +134,7 @@ class MiniLivePortrait(LivePortrait):
         """Warp the source along the spline alone: what `render` has to beat; shapes as in `render`."""
         image = portrait.crop.image.expand(len(x_d), -1, -1, -1)
         grid = pixel_grid(FLOW_SIZE, FLOW_SIZE).to(x_d)
-        flow = backward_flow(portrait.x_s.expand(len(x_d), -1, -1), x_d, grid)
+        flow = backward_flow(portrait.x_s, x_d, grid)
         return sample(image, resize_flow(flow, *image.shape[2:]))
 
     def _keypoints(self, crop: Crop) -> Tensor:
@@ -154,7 +155,10 @@ class MiniLivePortrait(LivePortrait):
 
 
 def save(renderer: MiniRenderer, directory: Path) -> None:
-    """Write config.json and model.safetensors: networks in float16, the face model's small tables in float32."""
+    """Write config.json and model.safetensors, and the graphs that processors run in place of some of the networks.
+
+    Networks are in float16, the face model's small tables in float32.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     config = {"model": "mini", **asdict(renderer.config)}
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -163,6 +167,7 @@ def save(renderer: MiniRenderer, directory: Path) -> None:
         for name, value in renderer.state_dict().items()
     }
     save_file(tensors, directory / "model.safetensors")
+    renderer.write_graphs(directory)
 
 
 def load(directory: Path) -> MiniLivePortrait:
@@ -179,4 +184,7 @@ def load(directory: Path) -> MiniLivePortrait:
         renderer.load_state_dict({name: value.float() for name, value in load_file(file).items()})
     except RuntimeError as error:
         raise WeightsError(f"{file}: {str(error).splitlines()[-1].strip()}; fetch the file again") from error
-    return MiniLivePortrait(renderer.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+    renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    renderer.read_graphs(directory)
+    renderer.precision = fastest_precision()
+    return MiniLivePortrait(renderer).eval()

@@ -36,7 +36,7 @@ class PatchDecoder(nn.Module):
 
     def __init__(self, condition: int, channels: int, blocks: int) -> None:
         super().__init__()
-        self.channels = channels
+        self.condition, self.channels = condition, channels
         half = channels // 2
         self.first = conv3(2 * channels, channels)
         self.coarse = nn.ModuleList(SpadeBlock(channels, 4 * condition) for _ in range(blocks))

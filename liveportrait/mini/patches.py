@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveportrait.mini.face_model import Pose
-from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_mask
+from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_masks
 from liveportrait.mini.regions import (
     FACE_OVAL,
     LEFT_EYE,
@@ -100,7 +100,7 @@ def draw_masks(kind: PatchKind, frame: Tensor, x: Tensor) -> Tensor:
     def inside(points: tuple[int, ...]) -> Tensor:
         return to_patch(frame, x[:, rows(points), :2])
 
-    masks = [polygon_mask(inside(polygon), kind.size, MASK_SOFTNESS) for polygon in kind.polygons]
+    masks = [polygon_masks([inside(polygon) for polygon in kind.polygons], kind.size, MASK_SOFTNESS)]
     if kind.iris:
         iris = inside(kind.iris)
         radius = (iris[:, 1:] - iris[:, :1]).norm(dim=-1).mean(1)

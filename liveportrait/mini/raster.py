@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def signed_distance(polygon: Tensor, points: Tensor) -> Tensor:
-    """Measure the distance to a closed polygon's outline, positive inside.
+def signed_distances(polygons: Sequence[Tensor], points: Tensor) -> Tensor:
+    """Measure the distances to the outlines of closed polygons, positive inside.
 
     Args:
-        polygon: Corners in order, shape (T, N, 2).
+        polygons: Corners in order, n tensors of shape (T, N, 2).
         points: Where to measure, shape (T, H, W, 2), in the same coordinates.
 
     Returns:
-        Distances in those coordinates, shape (T, 1, H, W).
+        Distances in those coordinates, shape (T, n, H, W).
     """
     height, width = points.shape[1:3]
+    corners = [polygon.shape[1] for polygon in polygons]
+    start, end = torch.cat(list(polygons), 1), torch.cat([polygon.roll(-1, 1) for polygon in polygons], 1)
     px, py = (points[..., axis].reshape(len(points), -1, 1) for axis in (0, 1))
-    ax, ay = (polygon[:, None, :, axis] for axis in (0, 1))
-    bx, by = (polygon.roll(-1, 1)[:, None, :, axis] for axis in (0, 1))
+    ax, ay, bx, by = (ends[:, None, :, axis] for ends in (start, end) for axis in (0, 1))
     ex, ey, ox, oy = bx - ax, by - ay, px - ax, py - ay
     along = ((ox * ex + oy * ey) / (ex * ex + ey * ey).clamp_min(1e-12)).clamp_(0, 1)
-    distance = ((ox - along * ex).square_() + (oy - along * ey).square_()).amin(-1).sqrt()
+    squared = (ox - along * ex).square_() + (oy - along * ey).square_()
     crosses = ((oy >= 0) != (py >= by)) & ((ox * ey < oy * ex) == (ey > 0))
-    inside = crosses.sum(-1) % 2 == 1
-    return torch.where(inside, distance, -distance).reshape(-1, 1, height, width)
+    distance = torch.stack([part.amin(-1) for part in squared.split(corners, -1)], 1).sqrt_()
+    inside = torch.stack([part.sum(-1) % 2 == 1 for part in crosses.split(corners, -1)], 1)
+    return torch.where(inside, distance, -distance).unflatten(-1, (height, width))
 
 
-def polygon_mask(polygon: Tensor, size: int, softness: float) -> Tensor:
-    """Draw a closed polygon, given in the coordinates of a square with corners ±1, with soft edges.
+def polygon_masks(polygons: Sequence[Tensor], size: int, softness: float) -> Tensor:
+    """Draw closed polygons, given in the coordinates of a square with corners ±1, with soft edges.
 
     Args:
-        polygon: Corners in order, shape (T, N, 2).
-        size: Side of the mask in pixels, even.
-        softness: Distance over which the mask falls from 0.73 to 0.27.
+        polygons: Corners in order, n tensors of shape (T, N, 2).
+        size: Side of the masks in pixels, even.
+        softness: Distance over which a mask falls from 0.73 to 0.27.
 
     Returns:
-        Mask in [0, 1], shape (T, 1, size, size). The distance is measured on every second pixel: it is smooth.
+        Masks in [0, 1], shape (T, n, size, size). The distance is measured on every second pixel: it is smooth.
     """
-    coarse = pixel_grid(size // 2, size // 2).to(polygon).expand(len(polygon), -1, -1, -1)
-    distance = F.interpolate(signed_distance(polygon, coarse), (size, size), mode="bilinear")
+    coarse = pixel_grid(size // 2, size // 2).to(polygons[0]).expand(len(polygons[0]), -1, -1, -1)
+    distance = F.interpolate(signed_distances(polygons, coarse), (size, size), mode="bilinear")
     return torch.sigmoid(distance / softness)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.flow import ResidualFlow
+from liveportrait.mini.graph import Graph, write_graph
 from liveportrait.mini.painter import PatchDecoder, PatchEncoder
 from liveportrait.mini.patches import (
     LEFT_EYE_PATCH,
@@ -24,7 +25,7 @@ from liveportrait.mini.patches import (
     patch_points,
     sample,
 )
-from liveportrait.mini.raster import pixel_grid, polygon_mask
+from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
 from liveportrait.mini.thin_plate import backward_flow
 
@@ -82,6 +83,36 @@ class Painted:
         return self.warped + self.change
 
 
+@dataclass(frozen=True)
+class Warp:
+    """How a source is bent and lit, on a coarse grid.
+
+    Attributes:
+        flow: Where in the source each output position comes from, shape (T, FLOW_SIZE, FLOW_SIZE, 2).
+        prior: Its analytic part, same shape.
+        light: What is added to the warped source, shape (T, 3, FLOW_SIZE, FLOW_SIZE).
+    """
+
+    flow: Tensor
+    prior: Tensor
+    light: Tensor
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Warp and light pictures (T, 3, H, W)."""
+        height, width = image.shape[2:]
+        light = F.interpolate(self.light, (height, width), mode="bilinear")
+        return sample(image, resize_flow(self.flow, height, width)).add_(light)
+
+    def apply_at(self, image: Tensor, points: Tensor) -> Tensor:
+        """Warp and light pictures (T, 3, H, W) at output positions (T, h, w, 2) only."""
+        fields = sample(torch.cat([self.flow.permute(0, 3, 1, 2), self.light], 1), points)
+        return sample(image, fields[:, :2].permute(0, 2, 3, 1)) + fields[:, 2:]
+
+    def detach(self) -> Warp:
+        """Return the same warp, as if nobody could change it."""
+        return Warp(self.flow.detach(), self.prior, self.light.detach())
+
+
 class PatchPainter(nn.Module):
     """Encoder and decoder for one kind of patch; both eyes share theirs."""
 
@@ -93,11 +124,10 @@ class PatchPainter(nn.Module):
         self.decoder = PatchDecoder(3 + kind.num_masks + 2, channels, blocks)
         self.register_buffer("fade", edge_fade(kind.size), persistent=False)
 
-    def paint(self, f_s: Tensor, warped: Tensor, masks: Tensor) -> Painted:
-        """Paint over a warped patch (T, 3, S, S) with its driving masks (T, m, S, S)."""
+    def condition(self, warped: Tensor, masks: Tensor) -> Tensor:
+        """Gather what the decoder looks at: a warped patch (T, 3, S, S), its driving masks (T, m, S, S), the place."""
         where = pixel_grid(*warped.shape[2:]).permute(2, 0, 1).to(warped).expand(len(warped), -1, -1, -1)
-        color, occlusion = self.decoder(f_s, torch.cat([warped, masks, where], 1))
-        return Painted(warped, color, occlusion * self.fade, masks)
+        return torch.cat([warped, masks, where], 1)
 
 
 class MiniRenderer(nn.Module):
@@ -107,16 +137,34 @@ class MiniRenderer(nn.Module):
         super().__init__()
         self.config = config
         self.precision = torch.float32
+        self.graphs: dict[nn.Module, Graph] = {}
         self.face = FaceModel(config.num_mouth, config.num_brows)
         self.flow = ResidualFlow(config.flow_channels)
         self.mouth = PatchPainter(MOUTH, config.mouth_channels, config.mouth_blocks)
         self.eyes = PatchPainter(LEFT_EYE_PATCH, config.eye_channels, config.eye_blocks)
 
-    def run(self, network: Callable[..., Any], *inputs: Any) -> Any:
-        """Call a network in the renderer's precision; geometry around it stays in float32."""
+    def run(self, network: nn.Module, *inputs: Tensor) -> Any:
+        """Call a network in the renderer's precision, or its graph; geometry around it stays in float32."""
+        graph = self.graphs.get(network)
+        if graph is not None and graph.suits(inputs, self.precision):
+            return graph.run(inputs, self.precision)
         device = self.face.mean.device.type
         with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
             return network(*inputs)
+
+    def write_graphs(self, directory: Path) -> None:
+        """Write what runs for every frame as graphs: flow.xml, mouth.xml and eyes.xml, with their .bin files."""
+        write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, FLOW_SIZE, FLOW_SIZE)], directory / "flow.xml")
+        for name, kind, painter in (("mouth", MOUTH, self.mouth), ("eyes", LEFT_EYE_PATCH, self.eyes)):
+            features = torch.rand(2, 3 * painter.encoder.channels, kind.size // 4, kind.size // 4)
+            condition = torch.rand(2, painter.decoder.condition, kind.size, kind.size)
+            write_graph(painter.decoder, [features, condition], directory / f"{name}.xml")
+
+    def read_graphs(self, directory: Path) -> None:
+        """Let processors run those graphs that are there in place of the networks."""
+        for name, network in (("flow", self.flow), ("mouth", self.mouth.decoder), ("eyes", self.eyes.decoder)):
+            if (directory / f"{name}.xml").exists():
+                self.graphs[network] = Graph(directory / f"{name}.xml")
 
     def patches(self) -> list[tuple[PatchKind, PatchPainter]]:
         """List what is painted, and by which network."""
@@ -139,46 +187,45 @@ class MiniRenderer(nn.Module):
             features.append(self.run(painter.encoder, torch.cat([patch, draw_masks(kind, frame, x_s)], 1)))
         return features
 
-    def backward_flow(self, small: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor]:
-        """W: where in the source each output position comes from.
+    def warp(self, small: Tensor, x_s: Tensor, x_d: Tensor) -> Warp:
+        """W: bend and light a source.
 
         Args:
             small: Source crops at FLOW_SIZE, shape (T, 3, FLOW_SIZE, FLOW_SIZE).
-            x_s: Source keypoints, shape (T, K, 3).
+            x_s: Source keypoints, shape (1 or T, K, 3).
             x_d: Driving keypoints, shape (T, K, 3).
-
-        Returns:
-            The whole flow and its analytic part, each (T, FLOW_SIZE, FLOW_SIZE, 2).
         """
         grid = pixel_grid(FLOW_SIZE, FLOW_SIZE).to(x_d)
         prior = backward_flow(x_s, x_d, grid)
-        faces = [polygon_mask(x[:, rows(FACE_OVAL), :2], FLOW_SIZE, FACE_SOFTNESS) for x in (x_s, x_d)]
-        shift = (prior - grid).permute(0, 3, 1, 2)
-        inputs = torch.cat([sample(small, prior), small, 4.0 * shift, *faces], 1)
-        return prior + self.run(self.flow, inputs), prior
+        ovals = [x[:, rows(FACE_OVAL), :2].expand(len(x_d), -1, -1) for x in (x_s, x_d)]
+        faces = polygon_masks(ovals, FLOW_SIZE, FACE_SOFTNESS)
+        inputs = torch.cat([sample(small, prior), small, 4.0 * (prior - grid).permute(0, 3, 1, 2), faces], 1)
+        residual, light = self.run(self.flow, inputs)
+        return Warp(prior + residual, prior, light)
 
-    def paint(self, image: Tensor, features: list[Tensor], flow: Tensor, x_d: Tensor) -> list[tuple[Tensor, Painted]]:
+    def paint(self, image: Tensor, features: list[Tensor], warp: Warp, x_d: Tensor) -> list[tuple[Tensor, Painted]]:
         """G: paint mouth and eyes over the warped source.
 
         Args:
             image: Source crops, shape (T, 3, H, W).
             features: From `encode`.
-            flow: From `backward_flow`, shape (T, FLOW_SIZE, FLOW_SIZE, 2).
+            warp: From `warp`.
             x_d: Driving keypoints, shape (T, K, 3).
 
         Returns:
             For each patch its place (T, 2, 3) and what was painted.
         """
-        pose, channels_first = self.face.pose(x_d), flow.permute(0, 3, 1, 2)
+        pose = self.face.pose(x_d)
         results = []
         for (kind, painter), f_s in zip(self.patches(), features, strict=True):
             frame = patch_frame(kind, pose)
-            positions = sample(channels_first, patch_points(frame, kind.size)).permute(0, 2, 3, 1)
-            masks = draw_masks(kind, frame, x_d)
-            results.append((frame, self.run(painter.paint, f_s, sample(image, positions), masks)))
+            warped, masks = warp.apply_at(image, patch_points(frame, kind.size)), draw_masks(kind, frame, x_d)
+            color, occlusion = self.run(painter.decoder, f_s, painter.condition(warped, masks))
+            results.append((frame, Painted(warped, color, occlusion * painter.fade, masks)))
         return results
 
 
 def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
     """Upsample a flow field (T, G, G, 2) to (T, height, width, 2)."""
-    return F.interpolate(flow.permute(0, 3, 1, 2), (height, width), mode="bilinear").permute(0, 2, 3, 1)
+    planes = flow.permute(0, 3, 1, 2).contiguous()  # four times as fast as two channels that lie interleaved
+    return F.interpolate(planes, (height, width), mode="bilinear").permute(0, 2, 3, 1)

@@ -33,31 +33,37 @@ def backward_flow(x_s: Tensor, x_d: Tensor, grid: Tensor) -> Tensor:
 
     Source: Bookstein, "Principal warps", 1989; smoothing as in Wahba, "Spline models", 1990.
     """
-    anchors = border_anchors().to(x_d).expand(len(x_d), -1, -1)
-    centres = torch.cat([x_d[:, CONTROL_ROWS, :2], anchors], 1)
-    targets = torch.cat([x_s[:, CONTROL_ROWS, :2].expand(len(x_d), -1, -1), anchors], 1)
     points = grid.reshape(-1, 2).to(x_d)
-    weights, affine = _solve(centres, targets - centres)
-    shift = _kernel(points.expand(len(x_d), -1, -1), centres) @ weights + affine[:, :1] + points @ affine[:, 1:]
-    return (points + shift).reshape(len(x_d), *grid.shape)
+    anchors = border_anchors().to(x_d)
+    centres = torch.cat([x_d[:, CONTROL_ROWS, :2], anchors.expand(len(x_d), -1, -1)], 1)
+    targets = torch.cat([x_s[:, CONTROL_ROWS, :2], anchors.expand(len(x_s), -1, -1)], 1)
+    # One by one: arrays of one frame stay in the processor's cache, and MKL's factorisation of a batch gives wrong
+    # pivots once torch.set_num_threads was called (torch 2.11).
+    shifts = [_shift(points, *pair) for pair in zip(centres, targets.expand_as(centres) - centres, strict=True)]
+    return (points + torch.stack(shifts)).reshape(len(x_d), *grid.shape)
+
+
+def _shift(points: Tensor, centres: Tensor, values: Tensor) -> Tensor:
+    """Bend a plate so that it has `values` (N, 2) at `centres` (N, 2), and read it at `points` (P, 2): shape (P, 2)."""
+    weights, affine = _solve(centres, values)
+    return torch.addmm(affine[0] + points @ affine[1:], _kernel(points, centres), weights)
 
 
 def _solve(centres: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve for the kernel weights (T, N, 2) and the affine part (T, 3, 2)."""
-    batch, count, _ = centres.shape
-    system = centres.new_zeros(batch, count + 3, count + 3)
-    system[:, :count, :count] = _kernel(centres, centres) + SMOOTHING * torch.eye(count).to(centres)
-    system[:, :count, count] = system[:, count, :count] = 1.0
-    system[:, :count, count + 1 :] = centres
-    system[:, count + 1 :, :count] = centres.transpose(1, 2)
-    right = torch.cat([values, values.new_zeros(batch, 3, 2)], 1)
-    # One by one: MKL's factorisation of a batch gives wrong pivots once torch.set_num_threads was called (torch 2.11).
-    solution = torch.stack([torch.linalg.solve(*pair) for pair in zip(system, right, strict=True)])
-    return solution[:, :count], solution[:, count:]
+    """Solve for the kernel weights (N, 2) and the affine part (3, 2)."""
+    count = len(centres)
+    system = centres.new_zeros(count + 3, count + 3)
+    system[:count, :count] = _kernel(centres, centres)
+    system.diagonal()[:count] += SMOOTHING
+    system[:count, count] = system[count, :count] = 1.0
+    system[:count, count + 1 :] = centres
+    system[count + 1 :, :count] = centres.T
+    solution = torch.linalg.solve(system, torch.cat([values, values.new_zeros(3, 2)]))
+    return solution[:count], solution[count:]
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """r² ln r² between two point sets, (T, P, 2) and (T, N, 2) → (T, P, N)."""
-    lengths = a.square().sum(-1, keepdim=True) + b.square().sum(-1)[:, None]
-    squared = torch.baddbmm(lengths, a, b.transpose(1, 2), alpha=-2).clamp_min_(1e-12)
+    """r² ln r² between two point sets, (P, 2) and (N, 2) → (P, N)."""
+    lengths = a.square().sum(-1, keepdim=True) + b.square().sum(-1)
+    squared = torch.addmm(lengths, a, b.T, alpha=-2).clamp_min_(1e-12)
     return squared.mul_(squared.log())

@@ -73,8 +73,8 @@ def render_both(renderer: MiniRenderer, source: Tensor, x_s: Tensor, x_d: Tensor
     features = [f.expand(count, -1, -1, -1) for f in renderer.encode(source, x_s)]
     source, x_s = source.expand(count, -1, -1, -1), x_s.expand(count, -1, -1)
     small = F.interpolate(source, (FLOW_SIZE, FLOW_SIZE), mode="area")
-    flow, prior = renderer.backward_flow(small, x_s, x_d)
-    full = sample(source, resize_flow(flow, side, side))
-    for place, painted in renderer.paint(source, features, flow, x_d):
+    warp = renderer.warp(small, x_s, x_d)
+    full = warp.apply(source)
+    for place, painted in renderer.paint(source, features, warp, x_d):
         paste_patch(full, place, painted.change)
-    return full, sample(source, resize_flow(prior, side, side))
+    return full, sample(source, resize_flow(warp.prior, side, side))

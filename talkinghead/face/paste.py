@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -88,6 +89,7 @@ class PasteBack:
         self._weight = _weights(mask, frame.resized(len(mask)), self._box)
         self._matrix, self._shrunk = self._crop_matrix(frame.resized(self._size))
         self._sampled = np.empty_like(self._picture[self._box], order="C")
+        self._inner = _covered(self._weight)
 
     def paste(self, crop: Picture, out: Picture | None = None) -> Picture:
         """Blend one crop into the picture.
@@ -122,9 +124,9 @@ class PasteBack:
             raise ValueError(f"expected a crop of shape {(self._size, self._size, 3)}, got {crop.shape}")
         if self._sampled.size:
             face, picture, target = self._sample(crop), ground[self._box], out[self._box]
-            for top in range(0, len(face), _BAND):
-                rows = slice(top, top + _BAND)
-                _blend(face[rows], picture[rows], self._weight[rows], target[rows])
+            target[self._inner] = face[self._inner]
+            for part in _around(self._inner, face.shape[:2]):
+                _blend(face[part], picture[part], self._weight[part], target[part])
         return out
 
     def _sample(self, crop: Picture) -> Picture:
@@ -157,6 +159,28 @@ def _blend(face: Picture, picture: Picture, weight: NDArray[np.uint16], out: Pic
     np.add(total, alpha, out=total)  # type: ignore[call-overload]
     np.right_shift(total, 8, out=total)
     np.copyto(out, total, casting="unsafe")
+
+
+def _covered(weight: NDArray[np.uint16]) -> tuple[slice, slice]:
+    """Return rows and columns of a rectangle in the middle in which only the crop is seen: no need to blend there."""
+    height, width = weight.shape
+    for share in np.arange(0.0, 0.5, 0.02):
+        top, left = math.ceil(share * height), math.ceil(share * width)
+        box = slice(top, height - top), slice(left, width - left)
+        if (weight[box] == _ONE).all():
+            return box
+    return slice(0, 0), slice(0, 0)
+
+
+def _around(box: tuple[slice, slice], shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Yield what lies around a rectangle: bands above and below it, and both sides of it."""
+    (rows, columns), (height, width) = box, shape
+    for first, last in ((0, rows.start), (rows.stop, height)):
+        for top in range(first, last, _BAND):
+            yield slice(top, min(top + _BAND, last)), slice(0, width)
+    for left, right in ((0, columns.start), (columns.stop, width)):
+        if rows.start < rows.stop and left < right:
+            yield rows, slice(left, right)
 
 
 def _box_under(frame: CropFrame, shape: tuple[int, ...]) -> tuple[slice, slice]:

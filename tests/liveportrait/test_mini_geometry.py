@@ -5,7 +5,7 @@ import torch
 
 from liveportrait.mini.face_model import Pose
 from liveportrait.mini.patches import MOUTH, RIGHT_EYE_PATCH, paste_patch, patch_frame, patch_points, to_patch
-from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_mask, signed_distance
+from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_masks, signed_distances
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow
 
@@ -35,13 +35,13 @@ def test_the_border_stays(x_s):
     assert (backward_flow(x_s, x_s + 0.1, corners)[0] - corners).abs().max() < 5e-3
 
 
-def test_signed_distance_inside_and_outside_a_square():
+def test_signed_distances_inside_and_outside_a_square():
     points = torch.tensor([[[[0.0, 0.0], [0.4, 0.0], [0.0, 0.7], [0.8, 0.9]]]])
-    assert signed_distance(SQUARE, points).flatten().tolist() == pytest.approx([0.5, 0.1, -0.2, -0.5], abs=1e-5)
+    assert signed_distances([SQUARE], points).flatten().tolist() == pytest.approx([0.5, 0.1, -0.2, -0.5], abs=1e-5)
 
 
-def test_polygon_mask_is_soft_at_the_outline_only():
-    mask = polygon_mask(SQUARE, 32, 0.02)[0, 0]
+def test_polygon_masks_are_soft_at_the_outline_only():
+    mask = polygon_masks([SQUARE], 32, 0.02)[0, 0]
     assert mask[16, 16] > 0.99
     assert mask[2, 2] < 0.01
     assert mask.mean() == pytest.approx(0.25, abs=0.02)

@@ -44,10 +44,17 @@ def test_the_loss_falls(face, clips):
     run = trainer(face, clips, override(SHORT, ["adversarial_start=99", "learning_rate=0.002"]))
     batch = run.sampler.batch(0, 4)
     before = sum(run.gradients(batch)[0].values())
-    for _ in range(20):
+    for _ in range(40):
         run.train_step()
-    run.step = 0  # a step on which the flow learns, so that the same losses are summed
     assert sum(run.gradients(batch)[0].values()) < 0.9 * before
+
+
+def test_flow_and_light_learn_alone(face, clips):
+    run = trainer(face, clips, override(SHORT, ["painting=false", "adversarial_start=0"]))
+    before = {name: value.clone() for name, value in run.renderer.named_parameters()}
+    assert set(run.train_step()) == {"flow"}
+    learned = {name for name, value in run.renderer.named_parameters() if not torch.equal(value, before[name])}
+    assert learned and {name.split(".")[0] for name in learned} == {"flow"}
 
 
 def test_a_resumed_run_goes_on_exactly(face, clips):

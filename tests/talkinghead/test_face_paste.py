@@ -75,6 +75,23 @@ def test_a_face_at_the_picture_s_edge(scene):
     assert result[295, 5].max() == 0
 
 
+@pytest.mark.parametrize("center", [(200, 150), (-40, 150), (440, 150), (200, -40), (200, 340), (-40, -40), (440, 340)])
+def test_every_pixel_is_blended_by_its_weight_wherever_the_crop_lies(scene, center):
+    """What is copied in the middle, and what is blended around it, are together the mask's rule."""
+    frame, crop = frame_at(center, 200), np.full((512, 512, 3), 200, np.uint8)
+    black = np.zeros_like(scene)
+    share = PasteBack(black, frame).paste(np.full((512, 512, 3), 255, np.uint8)) / 255
+    expected = share * 200 + (1 - share) * scene
+    np.testing.assert_allclose(PasteBack(scene, frame).paste(crop), expected, atol=2)
+
+
+def test_a_mask_that_is_full_up_to_the_edge_leaves_nothing_to_blend(scene):
+    frame = frame_at((200, 150), 600)
+    crop = np.full((512, 512, 3), 9, np.uint8)
+    result = PasteBack(scene, frame, mask=np.full((64, 64), 255, np.uint8)).paste(crop)
+    assert (result == 9).all()
+
+
 def test_a_crop_beside_the_picture_changes_nothing(scene):
     result = PasteBack(scene, frame_at((-500, 100), 200)).paste(np.zeros((512, 512, 3), np.uint8))
     np.testing.assert_array_equal(result, scene)

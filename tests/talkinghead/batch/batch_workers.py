@@ -13,7 +13,7 @@ class FakeWorker(Worker):
 
     def __init__(self, *_):
         super().__init__()
-        self._models = {("mini", "auto", "mini", "fp32"): fake_models()}
+        self._models = {("mini", "auto", "mini", "auto"): fake_models()}
         with open(os.environ["MADE_WORKERS"], "a") as made:
             made.write("worker\n")
 
