@@ -47,6 +47,7 @@ def reenact_clip(clip: Path, name: str) -> dict[str, float]:
                 found = trackers[kind].track(picture)
                 row[f"transfer {kind}"] = np.nan if found is None else float(measures.landmark_distance(found, points))
             if kind == "full":
+                row |= measures.mouth_oracles(shown, truth, points, box)
                 row |= motion_errors(model, found, points, driving)
         rows.append(row)
     names = rows[0]

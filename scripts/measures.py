@@ -16,11 +16,13 @@ UPPER_LIP, LOWER_LIP, LIP_CORNERS = 13, 14, (78, 308)
 LEFT_CORNERS, RIGHT_CORNERS = (33, 133), (362, 263)
 LEFT_LIDS, RIGHT_LIDS = (159, 145), (386, 374)
 LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 MOUTH_MARGIN = 1.6
+SMOOTH_LIGHT = 0.06  # deviation, in units of the box, of what counts as smooth
 
 
-def psnr(a: Picture, b: Picture) -> float:
-    """Peak signal-to-noise ratio in dB of two uint8 pictures."""
+def psnr(a: NDArray, b: NDArray) -> float:
+    """Peak signal-to-noise ratio in dB of two pictures, 0 to 255."""
     error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
     return float(10 * np.log10(255**2 / max(error, 1e-6)))
 
@@ -63,6 +65,38 @@ def mouth_box(points: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[slic
     left, top = np.clip(np.round(centre - half).astype(int), 0, None)
     right, bottom = np.round(centre + half).astype(int)
     return slice(top, min(bottom, shape[0])), slice(left, min(right, shape[1]))
+
+
+def mouth_oracles(
+    shown: Picture, real: Picture, points: NDArray[np.float32], box: tuple[slice, slice]
+) -> dict[str, float]:
+    """Tell where a mouth's error lies: the PSNR of its box if one thing were taken from the real picture.
+
+    Args:
+        shown: What was made, RGB.
+        real: What should have been.
+        points: The real face's landmarks in pixels, shape (478, 2 or 3).
+        box: From `mouth_box`.
+
+    Returns:
+        PSNR in dB with the real inside of the mouth; with the lips too; with real smooth light and shadow; aligned with
+        the real picture by optical flow.
+    """
+    mine, true = shown[box].astype(np.float32), real[box].astype(np.float32)
+    corner = (box[1].start, box[0].start)
+    figures = {}
+    for name, outline in (("inside", INNER_LIPS), ("lips", LIPS)):
+        area = np.zeros(mine.shape[:2], np.float32)
+        cv2.fillPoly(area, [np.round(points[list(outline), :2] - corner).astype(np.int32)], 1.0)
+        figures[f"with real {name}"] = psnr(mine + area[..., None] * (true - mine), true)
+    sigma = SMOOTH_LIGHT * len(mine)
+    light = cv2.GaussianBlur(true - mine, (0, 0), sigma)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(
+        *(cv2.cvtColor(picture[box], cv2.COLOR_RGB2GRAY) for picture in (real, shown)), None
+    )
+    y, x = np.mgrid[: mine.shape[0], : mine.shape[1]].astype(np.float32)
+    moved = cv2.remap(mine, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return figures | {"with real light": psnr(mine + light, true), "aligned": psnr(moved, true)}
 
 
 def inter_ocular(points: NDArray[np.float32]) -> Curve:
