@@ -39,7 +39,7 @@ def write_graph(network: nn.Module, examples: Sequence[Tensor], file: Path) -> N
 
     shapes = [openvino.PartialShape([-1, *example.shape[1:]]) for example in examples]
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch would trace with something newer, which OpenVINO reads slower
+        warnings.simplefilter("ignore")  # of the age of torch.jit, which is what OpenVINO takes
         traced = torch.jit.trace(network.eval(), tuple(examples), check_trace=False)
         graph = openvino.convert_model(traced, example_input=tuple(examples), input=shapes)
     openvino.save_model(graph, file, compress_to_fp16=True)
