@@ -210,7 +210,8 @@ def test_help_comes_at_once():
 
 
 SLOW = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts the tests in the background ignores it
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import fake_models
 from talkinghead import api, cli, watching
