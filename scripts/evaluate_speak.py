@@ -33,27 +33,33 @@ def speak_clip(clip: Path, model: str, seed: int) -> dict[str, float] | None:
         Pearson correlation of lip opening and width with the real lips at lag 0; best lag in frames (positive:
         generated lips come late); ratio of the spreads; share of silent frames with closed lips; blinks per minute;
         spread of the nose's position over the inter-ocular distance; mean change of the border from frame to frame in
-        grey levels.
+        grey levels, and that of the real clip's.
     """
     with av.open(str(clip)) as container:
         if not container.streams.audio:
             return None
-    truth = list(tracked(frame.picture for frame in read_frames(clip)))
+    truth, real_border = watch(frame.picture for frame in read_frames(clip))
     first = next(iter(read_frames(clip))).picture
     options = talkinghead.Options(motion=talkinghead.MotionOptions(seed=seed))
     with tempfile.TemporaryDirectory() as folder:
         voice = Path(folder) / "voice.wav"
         samples = torch.cat([*stream_mono_16k(clip), torch.zeros(MODEL_RATE)]).numpy()
         soundfile.write(voice, samples, MODEL_RATE)
-        shown, watched = tee(talkinghead.speak(first, voice, options=options, model=model))
-        pairs = list(zip(tracked(shown), border_changes(watched), strict=True))
-    spoken, border = [points for points, _ in pairs], [change for _, change in pairs]
+        spoken, border = watch(iter(talkinghead.speak(first, voice, options=options, model=model)))
     both = [n for n in range(min(len(truth), len(spoken))) if truth[n] is not None and spoken[n] is not None]
     seen = [n for n in range(len(spoken)) if spoken[n] is not None]
     if len(both) < measures.MIN_FRAMES:
         return None
     lips = lip_figures(np.stack([spoken[n] for n in both]), np.stack([truth[n] for n in both]))
-    return lips | life_figures(np.stack([spoken[n] for n in seen]), silence(samples)[seen], border)
+    life = life_figures(np.stack([spoken[n] for n in seen]), silence(samples)[seen])
+    return lips | life | {"border change": float(np.mean(border)), "real border": float(np.mean(real_border))}
+
+
+def watch(pictures: Iterator[NDArray[np.uint8]]) -> tuple[list[NDArray[np.float32] | None], list[float]]:
+    """Find the landmarks of each picture of a video, and how much its border changes."""
+    shown, watched = tee(pictures)
+    pairs = list(zip(tracked(shown), border_changes(watched), strict=True))
+    return [points for points, _ in pairs], [change for _, change in pairs]
 
 
 def tracked(pictures: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32] | None]:
@@ -72,8 +78,8 @@ def lip_figures(mine: NDArray[np.float32], real: NDArray[np.float32]) -> dict[st
     }
 
 
-def life_figures(mine: NDArray[np.float32], quiet: NDArray[np.bool_], border: list[float]) -> dict[str, float]:
-    """Describe silence, blinks, head motion and the stillness of the background."""
+def life_figures(mine: NDArray[np.float32], quiet: NDArray[np.bool_]) -> dict[str, float]:
+    """Describe silence, blinks and head motion."""
     closed = measures.lip_opening(mine) < CLOSED
     nose = mine[:, 1, :2] / measures.inter_ocular(mine)[:, None]
     return {
@@ -81,7 +87,6 @@ def life_figures(mine: NDArray[np.float32], quiet: NDArray[np.bool_], border: li
         "closed": float(closed[quiet].mean()) if quiet.any() else float("nan"),
         "blinks/min": measures.blinks_per_minute(measures.eye_openness(mine), 25.0),
         "head spread": float(nose.std(0).mean()),
-        "border change": float(np.mean(border)),
     }
 
 
