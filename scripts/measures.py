@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from liveportrait.mini.regions import LIPS_INNER, LIPS_OUTER
+
 Picture = NDArray[np.uint8]
 Curve = NDArray[np.float32]
 
@@ -15,8 +17,6 @@ MIN_FRAMES = 10
 UPPER_LIP, LOWER_LIP, LIP_CORNERS = 13, 14, (78, 308)
 LEFT_CORNERS, RIGHT_CORNERS = (33, 133), (362, 263)
 LEFT_LIDS, RIGHT_LIDS = (159, 145), (386, 374)
-LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
-INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 MOUTH_MARGIN = 1.6
 SMOOTH_LIGHT = 0.06  # deviation, in units of the box, of what counts as smooth
 
@@ -60,7 +60,7 @@ def mouth_box(points: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[slic
         points: Face-mesh landmarks in pixels, shape (478, 2 or 3).
         shape: Of the picture.
     """
-    lips = points[list(LIPS), :2]
+    lips = points[list(LIPS_OUTER), :2]
     centre, half = (lips.min(0) + lips.max(0)) / 2, MOUTH_MARGIN / 2 * np.ptp(lips, 0).max()
     left, top = np.clip(np.round(centre - half).astype(int), 0, None)
     right, bottom = np.round(centre + half).astype(int)
@@ -85,7 +85,7 @@ def mouth_oracles(
     mine, true = shown[box].astype(np.float32), real[box].astype(np.float32)
     corner = (box[1].start, box[0].start)
     figures = {}
-    for name, outline in (("inside", INNER_LIPS), ("lips", LIPS)):
+    for name, outline in (("inside", LIPS_INNER), ("lips", LIPS_OUTER)):
         area = np.zeros(mine.shape[:2], np.float32)
         cv2.fillPoly(area, [np.round(points[list(outline), :2] - corner).astype(np.int32)], 1.0)
         figures[f"with real {name}"] = psnr(mine + area[..., None] * (true - mine), true)
@@ -123,7 +123,7 @@ def eye_openness(points: NDArray[np.float32]) -> Curve:
 
 def lip_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> Curve:
     """Mean distance of the outer lips' points over the inter-ocular distance of b, (T, 478, 2 or 3) → (T,)."""
-    lips = list(LIPS)
+    lips = list(LIPS_OUTER)
     return np.linalg.norm(a[..., lips, :2] - b[..., lips, :2], axis=-1).mean(-1) / inter_ocular(b)
 
 

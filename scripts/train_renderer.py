@@ -56,7 +56,7 @@ class TrainConfig:
         average: Decay of the weight average that ships.
         flow_picture: Side of the pictures that judge the flow.
         mouth_weight: How much more the surroundings of the mouth count for flow and light.
-        painting: Train the painters too; flow and light alone take a tenth of the time.
+        painting: Train the painters too; without them only flow and light learn, in shorter steps.
         hole_weight: How much more the inside of mouth and eyes counts than the skin around them.
         open_share: Share of pairs whose driving mouth is the most open of a few.
         close_share: Share of pairs that go from an open mouth to a closed one.
@@ -176,7 +176,8 @@ class Trainer:
         config = self.config
         flow, painted, real = self.forward(*share)
         losses = {"flow": flow}
-        for name, patch, target in zip(("mouth", "left", "right"), painted, real, strict=False):
+        names = ("mouth", "left", "right") if config.painting else ()
+        for name, patch, target in zip(names, painted, real, strict=True):
             losses[name] = paint_loss(patch, target, config.hole_weight, config.occlusion_weight)
         total, judge_gradients = sum(losses.values()), [None] * len(list(self.judges.parameters()))
         if config.painting and self.step >= config.adversarial_start:

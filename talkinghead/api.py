@@ -127,11 +127,7 @@ def speak(
     file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
     picture, name = read_picture(image)
     sound = probe_sound(audio)
-    models = (
-        model
-        if isinstance(model, Models)
-        else load_models(model, options.render.device, voice_model, options.render.precision)
-    )
+    models = load_models(model, options.render.device, voice_model, options.render.precision)
     video = pipeline.speak(open_source(picture, name, models, options.crop), sound, models, options)
     return video if file is None else save(video, file, options.render.crf, watch)
 
@@ -194,11 +190,7 @@ def reenact(
     file = None if output is None else _check_reenactment(output, inputs, list(given.values()), options)
     shown = _read_moving(source)
     sound = choose_sound(list(given.values()), shown, options.drive)
-    models = (
-        model
-        if isinstance(model, Models)
-        else load_models(model, options.render.device, precision=options.render.precision)
-    )
+    models = load_models(model, options.render.device, precision=options.render.precision)
     sources, rate = _open_moving(source, shown, models, options, list(cast))
     watched = {}
     for path, each in given.items():
@@ -238,11 +230,7 @@ def template(
     """
     file = _check_template(output, [Path(driver)], options.render)
     given = open_driver(driver)
-    models = (
-        model
-        if isinstance(model, Models)
-        else load_models(model, options.render.device, precision=options.render.precision)
-    )
+    models = load_models(model, options.render.device, precision=options.render.precision)
     watched = watch_driver(given, str(driver), models, options, study)
     write_template(watched, file)
     return watched
@@ -277,11 +265,7 @@ def edit(
     file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=suffixes)
     keyframes = read_keyframes(asked.keyframes) if asked.keyframes else None
     picture, name = read_picture(image)
-    models = (
-        model
-        if isinstance(model, Models)
-        else load_models(model, options.render.device, precision=options.render.precision)
-    )
+    models = load_models(model, options.render.device, precision=options.render.precision)
     source = open_source(picture, name, models, options.crop)
     fps = options.render.fps or FRAME_RATE
     moves = moves_between(keyframes, asked, source.portrait.motion, fps) if keyframes else still_moves(asked)

@@ -45,11 +45,7 @@ def live(
     Raises:
         PortraitError: Something is wrong with what was given.
     """
-    models = (
-        model
-        if isinstance(model, Models)
-        else load_models(model, options.render.device, precision=options.render.precision)
-    )
+    models = load_models(model, options.render.device, precision=options.render.precision)
     mimic = Mimic(open_source(*read_picture(source), models, options.crop), models, options)
     return map(mimic.step, frames)
 

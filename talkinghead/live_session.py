@@ -74,11 +74,7 @@ def run_live(
     with _stop_signal() as stop, open_feed(options.live) as feed:
         fps = options.render.fps or feed.fps
         options = replace(options, render=replace(options.render, fps=fps))
-        models = (
-            model
-            if isinstance(model, Models)
-            else load_models(model, options.render.device, precision=options.render.precision)
-        )
+        models = load_models(model, options.render.device, precision=options.render.precision)
         opened = open_source(picture, name, models, options.crop)
         mimic = Mimic(opened, models, options)
         begun = time.perf_counter()

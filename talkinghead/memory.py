@@ -14,8 +14,7 @@ _ARENAS = 2  # what one thread leaves, another can use
 def keep_freed_memory() -> None:
     """Keep what pictures and tensors leave behind for those that follow, on Linux.
 
-    glibc gives arrays of megabytes back as soon as they are freed, and every frame fetches them anew, page by page:
-    that is a sixth of the time of a video (`scripts/evaluate.py speed`, with and without).
+    glibc gives arrays of megabytes back as soon as they are freed, and every frame would fetch them anew, page by page.
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)

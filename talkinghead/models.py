@@ -36,12 +36,12 @@ class Models:
 
 
 def load_models(
-    name_or_directory: str | Path, device: str, voice: str | Path = VOICE_MODEL, precision: str = PRECISION
+    name_or_directory: str | Path | Models, device: str, voice: str | Path = VOICE_MODEL, precision: str = PRECISION
 ) -> Models:
-    """Load the networks.
+    """Load the networks; those that were loaded before come back as they are.
 
     Args:
-        name_or_directory: The renderer: "mini", "base", "animals" or a directory.
+        name_or_directory: The renderer: "mini", "base", "animals" or a directory; or models.
         device: Where they run: "auto", or a name that torch knows.
         voice: What hears: "mini", "joyvasa" or a directory.
         precision: In what the renderer computes: "fp32", "bf16" or "fp16"; "auto" leaves it to the model.
@@ -51,6 +51,8 @@ def load_models(
         WeightsNotFoundError: There is no such renderer or voice.
         WeightsError: A file is not what its name says.
     """
+    if isinstance(name_or_directory, Models):
+        return name_or_directory
     place = choose_device(device)
     keep_freed_memory()
     portrait = LivePortrait.from_pretrained(name_or_directory).to(place)

@@ -60,11 +60,7 @@ def stream(
         if isinstance(image, str | os.PathLike)
         else (check_picture(image), "the picture")
     )
-    models = (
-        model
-        if isinstance(model, Models)
-        else load_models(model, options.render.device, precision=options.render.precision)
-    )
+    models = load_models(model, options.render.device, precision=options.render.precision)
     return speak_live(open_source(picture, name, models, options.crop), to_voice(sound, rate), models, options)
 
 

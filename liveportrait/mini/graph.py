@@ -1,4 +1,4 @@
-"""The embedded networks as graphs that OpenVINO runs on a processor, several times as fast as PyTorch does there."""
+"""The embedded networks as graphs that OpenVINO runs on a processor, in less time than PyTorch needs there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _core() -> Any:
 
 
 def fastest_precision() -> torch.dtype:
-    """Return bfloat16 where this processor multiplies it natively, which halves the time, else float32."""
+    """Return bfloat16 where this processor multiplies it natively, which saves time, else float32."""
     return torch.bfloat16 if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else torch.float32
 
 

@@ -61,11 +61,7 @@ def narrate(
     voices = {} if recording else open_voices(read, options.voice)
     with WorkFolder(Path(options.work.work or f"{file}.work")) as work:
         spoken = [] if recording else list(speak_lines(read, voices, options.voice.speed, work))
-        models = (
-            model
-            if isinstance(model, Models)
-            else load_models(model, options.render.device, precision=options.render.precision)
-        )
+        models = load_models(model, options.render.device, precision=options.render.precision)
         production = cast(portrait, read, models, options, kind)
         if recording:
             shots = read_aloud(read, recording, production.fps, work)
