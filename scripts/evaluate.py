@@ -58,9 +58,16 @@ def report(title: str, rows: dict[str, dict[str, float]], output: Path | None) -
 
 
 @app.command()
-def reenact(clips: Clips, model: Model = "mini", limit: Limit = None, output: Json = None) -> None:
+def reenact(
+    clips: Clips,
+    model: Model = "mini",
+    perception: Annotated[Path | None, typer.Option(help="Network of perception.py: LPIPS of the mouth too.")] = None,
+    limit: Limit = None,
+    output: Json = None,
+) -> None:
     """Drive each clip's first frame with its later frames; compare with copying and with warping alone."""
-    report(f"reenact, {model}", {path.stem: reenact_clip(path, model) for path in clips_in(clips, limit)}, output)
+    judged = {path.stem: reenact_clip(path, model, perception) for path in clips_in(clips, limit)}
+    report(f"reenact, {model}", judged, output)
 
 
 @app.command()

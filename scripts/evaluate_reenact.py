@@ -10,6 +10,7 @@ import measures
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from perception import Perception, load_perception
 
 from liveportrait import Crop, LivePortrait, Portrait
 from liveportrait.keypoints import euler_degrees, transform_keypoints
@@ -21,9 +22,9 @@ Picture = NDArray[np.uint8]
 EVERY = 3  # frames between two that are judged
 
 
-def reenact_clip(clip: Path, name: str) -> dict[str, float]:
-    """Judge one clip; the figures are means over its frames."""
-    model = load_model(name)
+def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[str, float]:
+    """Judge one clip; the figures are means over its frames, with LPIPS of the mouth if its network is given."""
+    model, looks = load_model(name), perception and load_looks(perception)
     frames = [frame.picture for frame in read_frames(clip)]
     tracks = list(FaceTracker().follow(frames))
     if tracks[0] is None:
@@ -43,6 +44,8 @@ def reenact_clip(clip: Path, name: str) -> dict[str, float]:
         for kind, picture in renderings(model, portrait, driving):
             shown = np.where(inside[..., None], picture, 0)
             row |= compare(kind, shown, truth, box)
+            if looks:
+                row[f"{kind} lpips"] = perceived(looks, shown[box], truth[box])
             if kind in trackers:
                 found = trackers[kind].track(picture)
                 row[f"transfer {kind}"] = np.nan if found is None else float(measures.landmark_distance(found, points))
@@ -58,6 +61,18 @@ def reenact_clip(clip: Path, name: str) -> dict[str, float]:
 def load_model(name: str) -> LivePortrait:
     """Load a model once."""
     return LivePortrait.from_pretrained(name)
+
+
+@cache
+def load_looks(file: Path) -> Perception:
+    """Load the network of LPIPS once."""
+    return load_perception(file)
+
+
+def perceived(looks: Perception, shown: Picture, real: Picture) -> float:
+    """Measure LPIPS of two pictures."""
+    with torch.no_grad():
+        return float(looks(to_tensor(shown), to_tensor(real)))
 
 
 def renderings(model: LivePortrait, portrait: Portrait, driving: Crop) -> Iterator[tuple[str, Picture]]:

@@ -17,6 +17,7 @@ from liveportrait.mini.face_model import lip_ratio
 from liveportrait.mini.raster import pixel_grid
 
 SIDE = 256
+DETAILED = 200.0  # pixels of a face that loses nothing in a clip of 256
 CANDIDATES = 5  # frames from which the most open or most closed mouth is picked
 
 
@@ -29,12 +30,14 @@ class ClipSet:
         points: Keypoints, shape (frames, K, 3), ±1 at the crop's edges.
         bounds: First and last-plus-one frame of each clip.
         identities: Who is in each clip.
+        face_pixels: How large each clip's face was in the video it was cut from.
     """
 
     frames: np.ndarray
     points: Tensor
     bounds: list[tuple[int, int]]
     identities: list[str]
+    face_pixels: list[float]
 
 
 def load_clips(data: Path, split: str, cache: Path, permissive_only: bool) -> ClipSet:
@@ -58,7 +61,9 @@ def load_clips(data: Path, split: str, cache: Path, permissive_only: bool) -> Cl
     files = [data / split / manifest[n]["file"] for n in keep]
     frames = _decode(files, lengths, cache / f"{split}_{'permissive' if permissive_only else 'all'}.npy")
     bounds = list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
-    return ClipSet(frames, torch.from_numpy(points), bounds, [manifest[n]["identity"] for n in keep])
+    rows = [manifest[n] for n in keep]
+    pixels = [float(row["face_px_source"]) for row in rows]
+    return ClipSet(frames, torch.from_numpy(points), bounds, [row["identity"] for row in rows], pixels)
 
 
 def _decode(files: list[Path], lengths: list[int], cache: Path) -> np.ndarray:
@@ -88,17 +93,20 @@ class PairSampler:
         seed: Of the draws.
         open_share: Share of pairs whose driving mouth is the most open of a few.
         close_share: Share of pairs whose source mouth is the most open of a few and whose driving mouth is the least.
+        detail: How much less clips with small faces are drawn: the share of DETAILED pixels, to this power.
     """
 
-    def __init__(self, clips: ClipSet, twins: list[int], seed: int, open_share: float, close_share: float) -> None:
+    def __init__(
+        self, clips: ClipSet, twins: list[int], seed: int, open_share: float, close_share: float, detail: float = 0.0
+    ) -> None:
         self.clips, self.twins, self.seed = clips, twins, seed
         self.open_share, self.close_share = open_share, close_share
         total: dict[str, int] = {}
         for who, (start, end) in zip(clips.identities, clips.bounds, strict=True):
             total[who] = total.get(who, 0) + end - start
         weights = [
-            (end - start) / math.sqrt(total[who])
-            for who, (start, end) in zip(clips.identities, clips.bounds, strict=True)
+            (end - start) / math.sqrt(total[who]) * min(1.0, pixels / DETAILED) ** detail
+            for who, (start, end), pixels in zip(clips.identities, clips.bounds, clips.face_pixels, strict=True)
         ]
         self.clip_weights = torch.tensor(weights)
         self.openness = lip_ratio(clips.points)[:, 0]
@@ -130,7 +138,7 @@ class PairSampler:
         return int(drawn[0]), int(drawn[1])
 
     def _augment(self, pictures: Tensor, points: Tensor, size: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Flip, turn, zoom, squeeze and recolour; a pair shares its draw."""
+        """Flip, turn, zoom, squeeze, recolour and sharpen; a pair shares its draw."""
 
         def draw(low: float, high: float) -> Tensor:
             return (low + (high - low) * torch.rand(size, generator=random)).repeat(2)
@@ -147,7 +155,7 @@ class PairSampler:
         flat = torch.einsum("tij,tkj->tki", torch.linalg.inv(matrix), points[..., :2] - shift[:, None])
         points = torch.cat([flat, points[..., 2:] * zoom[:, None, None]], -1)
         points = torch.where(flip[:, None, None] < 0, points[:, self.twins], points)
-        return _recolour(pictures, draw), points
+        return _sharpen(_recolour(pictures, draw), draw), points
 
 
 def _recolour(pictures: Tensor, draw) -> Tensor:
@@ -158,3 +166,10 @@ def _recolour(pictures: Tensor, draw) -> Tensor:
     grey = pictures.mean(1, keepdim=True)
     mixed = (grey + saturation * (pictures - grey)) * torch.where(saturation > 0, tint, torch.ones(()))
     return (black + (1 - black) * mixed.clamp(0, 1).pow(gamma)).clamp(0, 1)
+
+
+def _sharpen(pictures: Tensor, draw) -> Tensor:
+    """Sharpen half of the pairs: photographs are sharper than video."""
+    amount = draw(-0.8, 0.8).clamp_min(0)[:, None, None, None]
+    around = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return (pictures + amount * (pictures - around)).clamp(0, 1)

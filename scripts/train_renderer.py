@@ -1,6 +1,7 @@
 """Train the embedded renderer.
 
-    python scripts/train_renderer.py --data ../shared/data --run runs/renderer    # two CPU cores, under two hours
+    python scripts/perception.py --output runs/perception.safetensors
+    python scripts/train_renderer.py --data ../shared/data --run runs/renderer    # two CPU cores, two hours
     python scripts/train_renderer.py --data ../shared/data --run runs/renderer --setting gpu
 
 Stops and resumes at any time: the run folder holds the last checkpoint, the resolved config and the log. Every step's
@@ -20,15 +21,9 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 import typer
+from perception import Perception, load_perception
 from renderer_data import ClipSet, PairSampler, load_clips
-from renderer_losses import (
-    PatchDiscriminator,
-    adversarial_loss,
-    around_mouth,
-    discriminator_loss,
-    flow_loss,
-    paint_loss,
-)
+from renderer_losses import Judge, around_mouth, flow_loss, judge_loss, paint_loss, persuading_loss
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -38,6 +33,7 @@ from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, Pain
 from liveportrait.mini.validation import mirror_order, self_reenactment
 
 Gradients = Sequence[Tensor | None]
+STAGES, WINDOW = 4, 64  # what is looked at: the fifth stage and all of a mouth's patch would take three times as long
 
 
 @dataclass(frozen=True)
@@ -49,17 +45,18 @@ class TrainConfig:
         batch: Pairs per step.
         learning_rate: Peak, for painter and flow; the judge's is the same.
         warmup: Steps of linear rise.
-        adversarial_start: First step with a discriminator.
+        perceptual_weight: Weight of how different a patch looks (LPIPS).
+        adversarial_start: First step whose patches have to persuade a judge, too.
         adversarial_weight: Weight of its verdict.
-        matching: Weight of its features against its verdict.
         occlusion_weight: Price of paint where warping would do.
         average: Decay of the weight average that ships.
         flow_picture: Side of the pictures that judge the flow.
         mouth_weight: How much more the surroundings of the mouth count for flow and light.
-        painting: Train the painters too; without them only flow and light learn, in shorter steps.
+        parts: What learns: "all"; "flow", flow and light alone, in shorter steps; "paint", the painters alone.
         hole_weight: How much more the inside of mouth and eyes counts than the skin around them.
         open_share: Share of pairs whose driving mouth is the most open of a few.
         close_share: Share of pairs that go from an open mouth to a closed one.
+        detail: How much less clips count whose faces had few pixels where they came from: share of 200, to this power.
         validate_every: Steps between validations and checkpoints.
         bfloat16: Run the networks in bfloat16.
         threads: Shares of a batch that are computed side by side, each by one processor core.
@@ -71,17 +68,18 @@ class TrainConfig:
     batch: int = 12
     learning_rate: float = 5e-4
     warmup: int = 100
+    perceptual_weight: float = 1.0
     adversarial_start: int = 2500
-    adversarial_weight: float = 0.02
-    matching: float = 10.0
+    adversarial_weight: float = 0.004
     occlusion_weight: float = 0.004
     average: float = 0.998
     flow_picture: int = 128
     mouth_weight: float = 3.0
-    painting: bool = True
+    parts: str = "all"
     hole_weight: float = 7.0
     open_share: float = 0.55
     close_share: float = 0.25
+    detail: float = 0.0
     validate_every: int = 250
     bfloat16: bool = True
     threads: int = 2
@@ -106,17 +104,18 @@ class Trainer:
         face: dict[str, Tensor],
         train: ClipSet,
         validation: ClipSet,
+        perception: Perception,
         networks: MiniConfig = MiniConfig(),  # noqa: B008 — frozen
     ) -> None:
         torch.manual_seed(config.seed)
-        self.config, self.validation, self.step = config, validation, 0
+        self.config, self.validation, self.perception, self.step = config, validation, perception, 0
         self.renderer = MiniRenderer(networks)
         self.renderer.face.load_state_dict(face)
         self.renderer.precision = torch.bfloat16 if config.bfloat16 else torch.float32
-        self.judges = nn.ModuleList(PatchDiscriminator(3 + kind.num_masks) for kind, _ in self.renderer.patches()[:2])
+        self.judges = nn.ModuleList(Judge(kind.num_masks) for kind, _ in self.renderer.patches()[:2])
         twins = mirror_order(self.renderer.face.mean)
-        self.sampler = PairSampler(train, twins, config.seed, config.open_share, config.close_share)
-        for module in (self.renderer, self.judges):
+        self.sampler = PairSampler(train, twins, config.seed, config.open_share, config.close_share, config.detail)
+        for module in (self.renderer, self.judges, self.perception):
             module.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pool = ThreadPoolExecutor(config.threads)
         self.average = {name: value.clone() for name, value in self.renderer.state_dict().items()}
@@ -140,9 +139,10 @@ class Trainer:
             F.interpolate(picture, (size, size), mode="area")
             for picture, size in ((source, FLOW_SIZE), (source, side), (driving, side))
         )
-        warp = renderer.warp(small, x_s, x_d)
-        loss = flow_loss(warp.apply(before), after, around_mouth(x_d, side, self.config.mouth_weight), warp)
-        if not self.config.painting:
+        with torch.set_grad_enabled(self.config.parts != "paint"):
+            warp = renderer.warp(small, x_s, x_d)
+            loss = flow_loss(warp.apply(before), after, around_mouth(x_d, side, self.config.mouth_weight), warp)
+        if self.config.parts == "flow":
             return loss, [], []
         features = renderer.encode(source, x_s)
         results = renderer.paint(source, features, warp.detach(), x_d)
@@ -159,7 +159,6 @@ class Trainer:
             group["lr"] = self.rate()
         batch = self.sampler.batch(self.step, config.batch)
         shares = zip(*(part.to(config.device).chunk(config.threads) for part in batch), strict=True)
-        self.refresh_judges()
         results = list(self.pool.map(self.gradients, shares))
         for modules, optimiser, which in ((self.renderer, self.painter_steps, 1), (self.judges, self.judge_steps, 2)):
             for parameter, *found in zip(modules.parameters(), *(result[which] for result in results), strict=True):
@@ -176,29 +175,38 @@ class Trainer:
         config = self.config
         flow, painted, real = self.forward(*share)
         losses = {"flow": flow}
-        names = ("mouth", "left", "right") if config.painting else ()
-        for name, patch, target in zip(names, painted, real, strict=True):
+        for name, patch, target in zip(("mouth", "left", "right"), painted, real, strict=False):
             losses[name] = paint_loss(patch, target, config.hole_weight, config.occlusion_weight)
         total, judge_gradients = sum(losses.values()), [None] * len(list(self.judges.parameters()))
-        if config.painting and self.step >= config.adversarial_start:
-            judged = list(zip([self.judges[0], self.judges[1], self.judges[1]], painted, real, strict=True))
-            with torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16):
-                losses["judge"] = sum(discriminator_loss(*one) for one in judged)  # type: ignore[arg-type]
-                persuading = sum(adversarial_loss(*one, config.matching) for one in judged)  # type: ignore[arg-type]
-            judge_gradients = torch.autograd.grad(losses["judge"], list(self.judges.parameters()))
-            total = total + config.adversarial_weight * persuading
+        if painted:
+            losses["looks"], persuading, judging = self.look(painted, real)
+            total = total + config.perceptual_weight * losses["looks"]
+            if self.step >= config.adversarial_start:
+                losses["judge"] = judging
+                judge_gradients = torch.autograd.grad(judging, list(self.judges.parameters()))
+                total = total + config.adversarial_weight * persuading
         gradients = torch.autograd.grad(total, list(self.renderer.parameters()), allow_unused=True)  # type: ignore
         return {name: float(value.detach()) for name, value in losses.items()}, gradients, judge_gradients
 
-    @torch.no_grad()
-    def refresh_judges(self) -> None:
-        """Take one power iteration of the judges' spectral norms here, so that the threads only read them."""
-        self.judges.train()
-        for judge, (kind, _) in zip(self.judges, self.renderer.patches()[:2], strict=True):
-            judge(
-                *(torch.zeros(1, count, kind.size, kind.size).to(self.config.device) for count in (3, kind.num_masks))
-            )
-        self.judges.eval()
+    def look(self, painted: list[Painted], real: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Look at a window of each patch, another one in every step.
+
+        Returns:
+            How different painted and real patches look; the painter's loss before the judges, and the judges' own.
+        """
+        random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
+        sums = [torch.zeros((), device=self.config.device) for _ in range(3)]
+        judges = (self.judges[0], self.judges[1], self.judges[1])
+        for judge, patch, target in zip(judges, painted, real, strict=True):
+            left, top = torch.randint(max(1, target.shape[-1] - WINDOW + 1), (2,), generator=random).tolist()
+            window = (..., slice(top, top + WINDOW), slice(left, left + WINDOW))
+            with torch.autocast(self.config.device, torch.bfloat16, enabled=self.config.bfloat16):
+                shown, masks = self.perception.features(patch.blended[window]), patch.masks[window]
+                true = self.perception.features(target[window])
+                sums[0] = sums[0] + self.perception.distance(shown, true).mean()
+                sums[1] = sums[1] + persuading_loss(judge, shown, masks)
+                sums[2] = sums[2] + judge_loss(judge, shown, true, masks)
+        return sums[0], sums[1], sums[2]
 
     def state(self) -> dict:
         """Everything that a resumed run needs."""
@@ -246,6 +254,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder with train/, val/ and the landmark files.")],
     run: Annotated[Path, typer.Option(help="Folder for checkpoints, cache and log; resumed if it exists.")],
     face: Annotated[Path, typer.Option(help="Face model of fit_face_model.py.")] = Path("runs/face_model.safetensors"),
+    perception: Annotated[Path, typer.Option(help="Network of perception.py.")] = Path("runs/perception.safetensors"),
     setting: Annotated[str, typer.Option(help="cpu or gpu.")] = "cpu",
     change: Annotated[list[str], typer.Option("--set", help="name=value, over the setting.")] = [],  # noqa: B006
     minutes: Annotated[float, typer.Option(help="Stop after this long; run again to go on.")] = 1e9,
@@ -262,7 +271,7 @@ def main(
     run.mkdir(parents=True, exist_ok=True)
     train = load_clips(data, "train", run.parent / "cache", permissive_only=True)
     validation = load_clips(data, "val", run.parent / "cache", permissive_only=False)
-    trainer = Trainer(config, load_file(face), train, validation)
+    trainer = Trainer(config, load_file(face), train, validation, load_perception(perception, STAGES))
     if checkpoint.exists():
         trainer.load(torch.load(checkpoint, map_location=config.device, weights_only=True))
     (run / "config.json").write_text(json.dumps(asdict(config), indent=2))

@@ -19,7 +19,7 @@ from liveportrait.mini.edit import edit
 from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
 from liveportrait.mini.follow import follow, rest_of_picture
 from liveportrait.mini.graph import fastest_precision
-from liveportrait.mini.patches import paste_patch, sample
+from liveportrait.mini.patches import sample
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
 from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, resize_flow
@@ -29,6 +29,7 @@ from liveportrait.motion import Crop, Motion, Performance, Portrait
 from liveportrait.sliders import Sliders
 
 EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
+PAINTED = 256
 LARGEST_CROP, STEP = 1024, 64
 """Warping keeps the detail of larger crops too, but takes four times as long for twice the side."""
 
@@ -79,7 +80,7 @@ class MiniLivePortrait(LivePortrait):
     def encode(self, crop: Crop) -> Portrait:
         """Encode source faces."""
         x_s = self._keypoints(crop)
-        features = self.renderer.encode(crop.image, x_s)
+        features = self.renderer.encode(painted_size(crop.image), x_s)
         return Portrait(
             x_c=self.renderer.face.mean.expand_as(x_s),
             motion=self.extract(crop),
@@ -125,8 +126,9 @@ class MiniLivePortrait(LivePortrait):
         small = F.interpolate(portrait.crop.image, (FLOW_SIZE, FLOW_SIZE), mode="area").expand(count, -1, -1, -1)
         warp = renderer.warp(small, portrait.x_s, x_d)
         crops = warp.apply(image)
-        for frame, painted in renderer.paint(image, self._unpack(portrait.f_s, count), warp, x_d):
-            paste_patch(crops, frame, painted.change)
+        coarse = painted_size(portrait.crop.image).expand(count, -1, -1, -1)
+        for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, x_d):
+            painted.lay_over(crops, frame)
         return crops.clamp_(0, 1)
 
     @torch.no_grad()
@@ -152,6 +154,12 @@ class MiniLivePortrait(LivePortrait):
             part.reshape(count, *shape).contiguous(memory_format=torch.channels_last)
             for part, shape in zip(parts, shapes, strict=True)
         ]
+
+
+def painted_size(crop: Tensor) -> Tensor:
+    """Shrink crops (T, 3, S, S) to what the painters learned at: finer detail would be strange to them."""
+    size = min(crop.shape[-1], PAINTED)
+    return F.interpolate(crop, (size, size), mode="area")
 
 
 def save(renderer: MiniRenderer, directory: Path) -> None:

@@ -120,15 +120,17 @@ def sample(picture: Tensor, positions: Tensor) -> Tensor:
     return F.grid_sample(picture, positions, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def paste_patch(crop: Tensor, frame: Tensor, change: Tensor) -> None:
-    """Add what the painter changed to warped crops, in place and only inside the patches' box.
+def paste_patch(crop: Tensor, frame: Tensor, change: Tensor, veil: Tensor) -> None:
+    """Lay what the painter changed over warped crops, in place and only inside the patches' box.
 
-    The change is as coarse as the patch; the crop keeps the finer detail of the warped picture underneath.
+    The paint is as coarse as the patch; the crop keeps the finer detail of the warped picture, but for where the paint
+    shows something else than the source: there the detail is that of stretched lips.
 
     Args:
         crop: Warped pictures, shape (T, 3, H, W).
         frame: The patch's place in each, shape (T, 2, 3).
-        change: Finished patch minus warped patch, zero at the border, shape (T, 3, S, S).
+        change: What to add once the veil is drawn, zero at the border, shape (T, 3, S, S).
+        veil: How much of the warped picture goes, zero at the border, shape (T, 1, S, S).
     """
     height, width = crop.shape[2:]
     reach = frame[:, :, :2].abs().sum(-1)
@@ -138,4 +140,6 @@ def paste_patch(crop: Tensor, frame: Tensor, change: Tensor) -> None:
     if right <= left or bottom <= top:
         return
     pixels = pixel_grid(height, width)[top:bottom, left:right].to(frame).expand(len(crop), -1, -1, -1)
-    crop[:, :, top:bottom, left:right] += F.grid_sample(change, to_patch(frame, pixels), align_corners=False)
+    found = F.grid_sample(torch.cat([change, veil], 1), to_patch(frame, pixels), align_corners=False)
+    box = crop[:, :, top:bottom, left:right]
+    box.addcmul_(box, found[:, 3:], value=-1).add_(found[:, :3])

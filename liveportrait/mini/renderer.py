@@ -21,6 +21,7 @@ from liveportrait.mini.patches import (
     PatchKind,
     draw_masks,
     edge_fade,
+    paste_patch,
     patch_frame,
     patch_points,
     sample,
@@ -81,6 +82,19 @@ class Painted:
     def blended(self) -> Tensor:
         """The finished patch."""
         return self.warped + self.change
+
+    def lay_over(self, crop: Tensor, frame: Tensor) -> None:
+        """Lay the paint over warped crops, in place.
+
+        Outside mouth and eye the crop keeps detail that is finer than the patch; inside it would be that of stretched
+        lips.
+
+        Args:
+            crop: Warped pictures, shape (T, 3, H, W).
+            frame: The patch's place in each, shape (T, 2, 3).
+        """
+        veil = self.occlusion * self.masks[:, :1]
+        paste_patch(crop, frame, self.change + veil * self.warped, veil)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveportrait.mini.patches import paste_patch, sample
+from liveportrait.mini.patches import sample
 from liveportrait.mini.regions import LIPS, rows
 from liveportrait.mini.renderer import FLOW_SIZE, MiniRenderer, resize_flow
 
@@ -76,5 +76,5 @@ def render_both(renderer: MiniRenderer, source: Tensor, x_s: Tensor, x_d: Tensor
     warp = renderer.warp(small, x_s, x_d)
     full = warp.apply(source)
     for place, painted in renderer.paint(source, features, warp, x_d):
-        paste_patch(full, place, painted.change)
+        painted.lay_over(full, place)
     return full, sample(source, resize_flow(warp.prior, side, side))

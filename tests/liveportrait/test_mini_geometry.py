@@ -75,7 +75,7 @@ def test_to_patch_undoes_patch_points():
 def test_a_change_lands_under_its_patch_and_nowhere_else():
     crop, frame = torch.zeros(1, 3, 128, 128), patch_frame(MOUTH, upright())
     ramp = pixel_grid(96, 96)[..., 0].expand(1, 3, -1, -1)
-    paste_patch(crop, frame, ramp)
+    paste_patch(crop, frame, ramp, torch.zeros(1, 1, 96, 96))
     inside = to_patch(frame, pixel_grid(128, 128)[None])[0]
     inner, outer = (inside.abs() < 0.95).all(-1), (inside.abs() > 1.05).any(-1)
     assert torch.allclose(crop[0, 0][inner], inside[..., 0][inner], atol=0.02)
@@ -85,8 +85,16 @@ def test_a_change_lands_under_its_patch_and_nowhere_else():
 def test_a_patch_outside_the_crop_is_ignored():
     crop = torch.zeros(1, 3, 32, 32)
     far = torch.tensor([[[0.1, 0.0, 5.0], [0.0, 0.1, 5.0]]])
-    paste_patch(crop, far, torch.ones(1, 3, 8, 8))
+    paste_patch(crop, far, torch.ones(1, 3, 8, 8), torch.ones(1, 1, 8, 8))
     assert crop.abs().max() == 0
+
+
+def test_a_veil_hides_detail_that_is_finer_than_the_patch():
+    checks = (torch.arange(128)[:, None] + torch.arange(128)) % 2
+    crop, frame = checks.float().expand(1, 3, -1, -1).clone(), patch_frame(MOUTH, upright())
+    paste_patch(crop, frame, torch.full((1, 3, 24, 24), 0.25), torch.ones(1, 1, 24, 24))
+    inside = (to_patch(frame, pixel_grid(128, 128)[None])[0].abs() < 0.9).all(-1)
+    assert torch.allclose(crop[0, :, inside], torch.tensor(0.25))
 
 
 def test_splines_of_a_batch_are_those_of_its_members_whatever_the_threads():

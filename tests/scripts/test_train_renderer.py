@@ -10,7 +10,9 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
+from perception import Perception
 from renderer_data import ClipSet, PairSampler
+from renderer_losses import Judge, judge_loss, persuading_loss
 from train_renderer import TrainConfig, Trainer, override
 
 from liveportrait import LivePortrait
@@ -33,15 +35,36 @@ def clips(face) -> ClipSet:
     frames = np.kron(rng.integers(0, 255, (1, 16, 16, 3)), np.ones((8, 16, 16, 1))).astype(np.uint8)
     shifts = torch.linspace(-0.1, 0.1, 8)[:, None, None] * torch.tensor([1.0, 0.5, 0.0])
     points = 0.4 * face.mean + torch.tensor([0.0, -0.2, 0.0]) + shifts
-    return ClipSet(frames, points, [(0, 4), (4, 8)], ["one", "other"])
+    return ClipSet(frames, points, [(0, 4), (4, 8)], ["one", "other"], [100.0, 400.0])
 
 
-def trainer(face, clips, config=SHORT) -> Trainer:
-    return Trainer(config, face.state_dict(), clips, clips, TINY)
+@pytest.fixture(scope="module")
+def perception() -> Perception:
+    """A network that has learned nothing still tells pictures apart."""
+    torch.manual_seed(0)
+    network = Perception(stages=3).requires_grad_(False)
+    for weight in network.weights:
+        weight.fill_(0.1)
+    return network
 
 
-def test_the_loss_falls(face, clips):
-    run = trainer(face, clips, override(SHORT, ["adversarial_start=99", "learning_rate=0.002"]))
+@pytest.fixture(scope="module")
+def trainer(face, clips, perception):
+    """Makes trainers of tiny networks."""
+    return lambda config=SHORT: Trainer(config, face.state_dict(), clips, clips, perception, TINY)
+
+
+def learned(run: Trainer) -> set[str]:
+    """Take a step and return which parts of the renderer changed."""
+    before = {name: value.clone() for name, value in run.renderer.named_parameters()}
+    run.train_step()
+    return {
+        name.split(".")[0] for name, value in run.renderer.named_parameters() if not torch.equal(value, before[name])
+    }
+
+
+def test_the_loss_falls(trainer):
+    run = trainer(override(SHORT, ["adversarial_start=99", "learning_rate=0.002"]))
     batch = run.sampler.batch(0, 4)
     before = sum(run.gradients(batch)[0].values())
     for _ in range(40):
@@ -49,22 +72,46 @@ def test_the_loss_falls(face, clips):
     assert sum(run.gradients(batch)[0].values()) < 0.9 * before
 
 
-def test_flow_and_light_learn_alone(face, clips):
-    run = trainer(face, clips, override(SHORT, ["painting=false", "adversarial_start=0"]))
-    before = {name: value.clone() for name, value in run.renderer.named_parameters()}
-    assert set(run.train_step()) == {"flow"}
-    learned = {name for name, value in run.renderer.named_parameters() if not torch.equal(value, before[name])}
-    assert learned and {name.split(".")[0] for name in learned} == {"flow"}
+def test_parts_learn_alone(trainer):
+    assert learned(trainer(override(SHORT, ["parts=flow", "adversarial_start=0"]))) == {"flow"}
+    assert learned(trainer(override(SHORT, ["parts=paint"]))) == {"mouth", "eyes"}
+    assert learned(trainer()) == {"flow", "mouth", "eyes"}
 
 
-def test_a_resumed_run_goes_on_exactly(face, clips):
-    whole = trainer(face, clips)
+def test_looks_count_as_much_as_asked(trainer):
+    """Without a weight they are reported and change nothing; with one they do."""
+    without, with_them = (trainer(override(SHORT, [f"perceptual_weight={weight}"])) for weight in (0, 1))
+    batch = without.sampler.batch(0, 2)
+    (losses, plain, _), (_, looking, _) = (run.gradients(batch) for run in (without, with_them))
+    assert losses["looks"] > 0
+    assert any(
+        a is not None and b is not None and not torch.allclose(a, b) for a, b in zip(plain, looking, strict=True)
+    )
+
+
+def test_a_judge_learns_to_tell_blurred_from_sharp_and_can_be_persuaded(perception):
+    torch.manual_seed(0)
+    judge, masks = Judge(masks=1), torch.ones(4, 1, 32, 32)
+    steps = torch.optim.Adam(judge.parameters(), 1e-3)
+    for _ in range(60):
+        real = torch.rand(4, 3, 32, 32)
+        seen = [perception.features(p) for p in (torch.nn.functional.avg_pool2d(real, 5, 1, 2), real)]
+        loss = judge_loss(judge, *seen, masks)
+        steps.zero_grad()
+        loss.backward()
+        steps.step()
+    assert loss.item() < 0.5
+    assert persuading_loss(judge, seen[1], masks) < persuading_loss(judge, seen[0], masks)
+
+
+def test_a_resumed_run_goes_on_exactly(trainer):
+    whole = trainer()
     for _ in range(2):
         whole.train_step()
     saved = whole.state()
     saved = torch.load(_stored(saved), weights_only=True)
     whole.train_step()
-    resumed = trainer(face, clips)
+    resumed = trainer()
     resumed.load(saved)
     resumed.train_step()
     assert resumed.step == whole.step == 3
@@ -91,6 +138,12 @@ def test_a_steps_data_depend_on_seed_and_step_alone(face, clips):
         assert torch.equal(one, other)
 
 
+def test_people_whose_faces_were_small_are_drawn_less(face, clips):
+    even, keen = (PairSampler(clips, mirror_order(face.mean), 0, 0.5, 0.2, detail) for detail in (0.0, 1.0))
+    assert even.clip_weights[0] == even.clip_weights[1]
+    assert keen.clip_weights[0] == pytest.approx(0.5 * keen.clip_weights[1])
+
+
 def test_pairs_come_from_one_clip_and_stay_registered(face, clips):
     """What the augmentation does to a picture it does to the points: the mouth stays under its landmarks."""
     source, x_s, driving, x_d = PairSampler(clips, mirror_order(face.mean), 0, 0.5, 0.2).batch(1, 4)
@@ -105,6 +158,6 @@ def test_override_knows_its_names():
         override(SHORT, ["bach=7"])
 
 
-def test_validation_names_crop_and_mouth(face, clips):
-    figures = trainer(face, clips).validate()
+def test_validation_names_crop_and_mouth(trainer):
+    figures = trainer().validate()
     assert set(figures) == {f"{kind}_{part}" for kind in ("copy", "warp", "full") for part in ("crop", "mouth")}
