@@ -9,8 +9,9 @@ from pathlib import Path
 import measures
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from perception import Perception, load_perception
+from perception import Features, Perception, load_perception
 
 from liveportrait import Crop, LivePortrait, Portrait
 from liveportrait.keypoints import euler_degrees, transform_keypoints
@@ -20,6 +21,7 @@ from talkinghead.media.video import read_frames
 
 Picture = NDArray[np.uint8]
 EVERY = 3  # frames between two that are judged
+LOOKED_AT = 128  # pixels of a mouth box for LPIPS
 
 
 def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[str, float]:
@@ -41,11 +43,12 @@ def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[
         points = place.points_to_crop(tracks[n][:, :2])
         box = measures.mouth_box(points, truth.shape)
         row = {"transfer copy": float(measures.landmark_distance(own, points))}
+        real = looks and seen(looks, truth[box])
         for kind, picture in renderings(model, portrait, driving):
             shown = np.where(inside[..., None], picture, 0)
             row |= compare(kind, shown, truth, box)
-            if looks:
-                row[f"{kind} lpips"] = perceived(looks, shown[box], truth[box])
+            if looks and real:
+                row[f"{kind} lpips"] = float(looks.distance(seen(looks, shown[box]), real))
             if kind in trackers:
                 found = trackers[kind].track(picture)
                 row[f"transfer {kind}"] = np.nan if found is None else float(measures.landmark_distance(found, points))
@@ -69,10 +72,10 @@ def load_looks(file: Path) -> Perception:
     return load_perception(file)
 
 
-def perceived(looks: Perception, shown: Picture, real: Picture) -> float:
-    """Measure LPIPS of two pictures."""
+def seen(looks: Perception, picture: Picture) -> Features:
+    """Let the network of LPIPS look at a mouth, at the same size whatever the crop's."""
     with torch.no_grad():
-        return float(looks(to_tensor(shown), to_tensor(real)))
+        return looks.features(F.interpolate(to_tensor(picture), (LOOKED_AT, LOOKED_AT), mode="area"))
 
 
 def renderings(model: LivePortrait, portrait: Portrait, driving: Crop) -> Iterator[tuple[str, Picture]]:

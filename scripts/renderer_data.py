@@ -91,8 +91,8 @@ class PairSampler:
         clips: What to draw from.
         twins: Each keypoint's mirror image.
         seed: Of the draws.
-        open_share: Share of pairs whose driving mouth is the most open of a few.
-        close_share: Share of pairs whose source mouth is the most open of a few and whose driving mouth is the least.
+        open_share: Share of pairs whose source mouth is the least open of a few and whose driving mouth is the most.
+        close_share: Share of pairs the other way round.
         detail: How much less clips with small faces are drawn: the share of DETAILED pixels, to this power.
     """
 
@@ -132,7 +132,7 @@ class PairSampler:
         most, least = int(drawn[self.openness[drawn].argmax()]), int(drawn[self.openness[drawn].argmin()])
         kind = float(torch.rand((), generator=random))
         if kind < self.open_share:
-            return int(drawn[0]), most
+            return least, most  # as a portrait does: what the warp stretches over the mouth is lip
         if kind < self.open_share + self.close_share:
             return most, least
         return int(drawn[0]), int(drawn[1])

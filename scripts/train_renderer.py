@@ -54,7 +54,7 @@ class TrainConfig:
         mouth_weight: How much more the surroundings of the mouth count for flow and light.
         parts: What learns: "all"; "flow", flow and light alone, in shorter steps; "paint", the painters alone.
         hole_weight: How much more the inside of mouth and eyes counts than the skin around them.
-        open_share: Share of pairs whose driving mouth is the most open of a few.
+        open_share: Share of pairs that go from a closed mouth to an open one.
         close_share: Share of pairs that go from an open mouth to a closed one.
         detail: How much less clips count whose faces had few pixels where they came from: share of 200, to this power.
         validate_every: Steps between validations and checkpoints.
@@ -145,7 +145,7 @@ class Trainer:
         if self.config.parts == "flow":
             return loss, [], []
         features = renderer.encode(source, x_s)
-        results = renderer.paint(source, features, warp.detach(), x_d)
+        results = renderer.paint(source, features, warp.detach(), x_s, x_d)
         kinds = [kind for kind, _ in renderer.patches()]
         real = [
             sample(driving, patch_points(place, kind.size)) for kind, (place, _) in zip(kinds, results, strict=True)

@@ -127,7 +127,7 @@ class MiniLivePortrait(LivePortrait):
         warp = renderer.warp(small, portrait.x_s, x_d)
         crops = warp.apply(image)
         coarse = painted_size(portrait.crop.image).expand(count, -1, -1, -1)
-        for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, x_d):
+        for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, portrait.x_s, x_d):
             painted.lay_over(crops, frame)
         return crops.clamp_(0, 1)
 

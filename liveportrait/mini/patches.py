@@ -23,6 +23,8 @@ from liveportrait.mini.regions import (
 
 EDGE = 0.16  # share of a patch's half side over which the paint fades out at the border
 MASK_SOFTNESS = 0.02  # in patch units: about one pixel of a 96-pixel patch
+STRETCHED, WHOLE = 0.1, 0.4  # areas in the source over areas in the driver between which an inside comes to be trusted
+TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,28 @@ def draw_masks(kind: PatchKind, frame: Tensor, x: Tensor) -> Tensor:
         radius = (iris[:, 1:] - iris[:, :1]).norm(dim=-1).mean(1)
         masks.append(disc_mask(iris[:, 0], radius, kind.size, MASK_SOFTNESS))
     return torch.cat(masks, 1)
+
+
+def shown_share(kind: PatchKind, x_s: Tensor, x_d: Tensor) -> Tensor:
+    """Tell how much of an open mouth or eye the source shows.
+
+    Args:
+        kind: Which patch.
+        x_s: Source keypoints, shape (1 or T, K, 2 or 3).
+        x_d: Driving keypoints, shape (T, K, 2 or 3).
+
+    Returns:
+        Shape (T, 1, 1, 1): 1 where the source is about as open as the driver; 0 where it is shut beside it, so that the
+        warp would stretch the seam of the lips over the inside.
+    """
+    before, after = (_area(x[:, rows(kind.polygons[0]), :2]) for x in (x_s, x_d))
+    return ((before / after.clamp_min(TINY) - STRETCHED) / (WHOLE - STRETCHED)).clamp(0, 1)[:, None, None, None]
+
+
+def _area(polygons: Tensor) -> Tensor:
+    """Areas of polygons (T, N, 2), shape (T,)."""
+    x, y = polygons.unbind(-1)
+    return 0.5 * (x * y.roll(-1, 1) - y * x.roll(-1, 1)).sum(1).abs()
 
 
 def edge_fade(size: int) -> Tensor:

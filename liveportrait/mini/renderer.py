@@ -25,6 +25,7 @@ from liveportrait.mini.patches import (
     patch_frame,
     patch_points,
     sample,
+    shown_share,
 )
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
@@ -138,10 +139,19 @@ class PatchPainter(nn.Module):
         self.decoder = PatchDecoder(3 + kind.num_masks + 2, channels, blocks)
         self.register_buffer("fade", edge_fade(kind.size), persistent=False)
 
-    def condition(self, warped: Tensor, masks: Tensor) -> Tensor:
-        """Gather what the decoder looks at: a warped patch (T, 3, S, S), its driving masks (T, m, S, S), the place."""
+    def condition(self, warped: Tensor, masks: Tensor, shown: Tensor) -> Tensor:
+        """Gather what the decoder looks at.
+
+        Args:
+            warped: Shape (T, 3, S, S); its inside is hidden where the source did not show it.
+            masks: Driving masks, shape (T, m, S, S).
+            shown: From `shown_share`.
+
+        Returns:
+            The two and each pixel's place, shape (T, 3 + m + 2, S, S).
+        """
         where = pixel_grid(*warped.shape[2:]).permute(2, 0, 1).to(warped).expand(len(warped), -1, -1, -1)
-        return torch.cat([warped, masks, where], 1)
+        return torch.cat([warped * (1 - masks[:, :1] * (1 - shown)), masks, where], 1)
 
 
 class MiniRenderer(nn.Module):
@@ -217,13 +227,16 @@ class MiniRenderer(nn.Module):
         residual, light = self.run(self.flow, inputs)
         return Warp(prior + residual, prior, light)
 
-    def paint(self, image: Tensor, features: list[Tensor], warp: Warp, x_d: Tensor) -> list[tuple[Tensor, Painted]]:
+    def paint(
+        self, image: Tensor, features: list[Tensor], warp: Warp, x_s: Tensor, x_d: Tensor
+    ) -> list[tuple[Tensor, Painted]]:
         """G: paint mouth and eyes over the warped source.
 
         Args:
             image: Source crops, shape (T, 3, H, W).
             features: From `encode`.
             warp: From `warp`.
+            x_s: Source keypoints, shape (1 or T, K, 3).
             x_d: Driving keypoints, shape (T, K, 3).
 
         Returns:
@@ -234,7 +247,8 @@ class MiniRenderer(nn.Module):
         for (kind, painter), f_s in zip(self.patches(), features, strict=True):
             frame = patch_frame(kind, pose)
             warped, masks = warp.apply_at(image, patch_points(frame, kind.size)), draw_masks(kind, frame, x_d)
-            color, occlusion = self.run(painter.decoder, f_s, painter.condition(warped, masks))
+            condition = painter.condition(warped, masks, shown_share(kind, x_s, x_d))
+            color, occlusion = self.run(painter.decoder, f_s, condition)
             results.append((frame, Painted(warped, color, occlusion * painter.fade, masks)))
         return results
 

@@ -4,9 +4,17 @@ import pytest
 import torch
 
 from liveportrait.mini.face_model import Pose
-from liveportrait.mini.patches import MOUTH, RIGHT_EYE_PATCH, paste_patch, patch_frame, patch_points, to_patch
+from liveportrait.mini.patches import (
+    MOUTH,
+    RIGHT_EYE_PATCH,
+    paste_patch,
+    patch_frame,
+    patch_points,
+    shown_share,
+    to_patch,
+)
 from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_masks, signed_distances
-from liveportrait.mini.regions import KEYPOINTS
+from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
 from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow
 
 SQUARE = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])
@@ -87,6 +95,19 @@ def test_a_patch_outside_the_crop_is_ignored():
     far = torch.tensor([[[0.1, 0.0, 5.0], [0.0, 0.1, 5.0]]])
     paste_patch(crop, far, torch.ones(1, 3, 8, 8), torch.ones(1, 1, 8, 8))
     assert crop.abs().max() == 0
+
+
+def test_an_inside_is_shown_as_far_as_the_source_was_open():
+    wide = torch.rand(1, len(KEYPOINTS), 3, generator=torch.Generator().manual_seed(0))
+    angle = torch.linspace(0, 2 * torch.pi, len(LIPS_INNER) + 1)[:-1]
+    wide[:, rows(LIPS_INNER), :2] = 0.1 * torch.stack([angle.cos(), angle.sin()], -1)
+
+    def opened(share: float) -> torch.Tensor:
+        return wide * torch.tensor([1.0, share, 1.0])
+
+    shares = [shown_share(MOUTH, opened(source), opened(1.0)).item() for source in (0.0, 0.25, 0.5, 2.0)]
+    assert shares == pytest.approx([0.0, 0.5, 1.0, 1.0], abs=1e-3)
+    assert shown_share(MOUTH, wide, wide.repeat(3, 1, 1)).shape == (3, 1, 1, 1)
 
 
 def test_a_veil_hides_detail_that_is_finer_than_the_patch():
