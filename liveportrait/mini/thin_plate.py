@@ -5,10 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS
+from liveportrait.mini.regions import (
+    KEYPOINTS,
+    LEFT_IRIS,
+    LEFT_LID_PAIRS,
+    LIP_PAIRS,
+    RIGHT_IRIS,
+    RIGHT_LID_PAIRS,
+    rows,
+)
 
 ANCHORS_PER_SIDE = 8
 SMOOTHING = 3e-4  # bends the spline away from nearly coincident points (closed lips) within about 1 % of the crop
+SEAM = 0.016  # gap that closed lids and lips keep in the spline: half a step of the flow's grid, so nobody sees it
+UPPER, LOWER = (rows(side) for side in zip(*LIP_PAIRS, *LEFT_LID_PAIRS, *RIGHT_LID_PAIRS, strict=True))
 CONTROL_ROWS = [n for n, point in enumerate(KEYPOINTS) if point not in LEFT_IRIS + RIGHT_IRIS]
 
 
@@ -34,6 +44,7 @@ def backward_flow(x_s: Tensor, x_d: Tensor, grid: Tensor) -> Tensor:
     Source: Bookstein, "Principal warps", 1989; smoothing as in Wahba, "Spline models", 1990.
     """
     points = grid.reshape(-1, 2).to(x_d)
+    x_d = _parted(x_s, x_d)
     anchors = border_anchors().to(x_d)
     centres = torch.cat([x_d[:, CONTROL_ROWS, :2], anchors.expand(len(x_d), -1, -1)], 1)
     targets = torch.cat([x_s[:, CONTROL_ROWS, :2], anchors.expand(len(x_s), -1, -1)], 1)
@@ -41,6 +52,30 @@ def backward_flow(x_s: Tensor, x_d: Tensor, grid: Tensor) -> Tensor:
     # pivots once torch.set_num_threads was called (torch 2.11).
     shifts = [_shift(points, *pair) for pair in zip(centres, targets.expand_as(centres) - centres, strict=True)]
     return (points + torch.stack(shifts)).reshape(len(x_d), *grid.shape)
+
+
+def _parted(x_s: Tensor, x_d: Tensor) -> Tensor:
+    """Keep lids and lips that close a hair apart, or as far as they are in the source.
+
+    Where an upper and a lower point meet that come from different places, a smooth spline would settle between the two
+    and show the eye wide open behind its closed lids.
+
+    Args:
+        x_s: Source keypoints, shape (1 or T, K, 2 or 3).
+        x_d: Driving keypoints, shape (T, K, 2 or 3).
+
+    Returns:
+        Driving keypoints, shape (T, K, 2).
+    """
+    x_s, x_d = x_s[..., :2], x_d[..., :2].clone()
+    open_s = x_s[:, LOWER] - x_s[:, UPPER]
+    width = open_s.norm(dim=-1, keepdim=True)
+    across = open_s / width.clamp_min(1e-6)
+    gap = ((x_d[:, LOWER] - x_d[:, UPPER]) * across).sum(-1, keepdim=True)
+    push = 0.5 * (width.clamp_max(SEAM) - gap).clamp_min(0) * across
+    x_d[:, UPPER] -= push
+    x_d[:, LOWER] += push
+    return x_d
 
 
 def _shift(points: Tensor, centres: Tensor, values: Tensor) -> Tensor:
