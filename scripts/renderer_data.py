@@ -111,11 +111,12 @@ class PairSampler:
         self.clip_weights = torch.tensor(weights)
         self.openness = lip_ratio(clips.points)[:, 0]
 
-    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Draw a batch.
 
         Returns:
-            Source pictures (B, 3, 256, 256) in [0, 1], source keypoints (B, K, 3), driving pictures and keypoints.
+            Source pictures (B, 3, 256, 256) in [0, 1], source keypoints (B, K, 3), driving pictures and keypoints; and
+            the source pictures as the painters shall see them, half of them with rougher skin.
         """
         random = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         pairs = [self._pair(int(n), random) for n in torch.multinomial(self.clip_weights, size, True, generator=random)]
@@ -123,7 +124,8 @@ class PairSampler:
         pictures = torch.from_numpy(self.clips.frames[source + driving]).permute(0, 3, 1, 2).float() / 255
         points = self.clips.points[source + driving]
         pictures, points = self._augment(pictures, points, size, random)
-        return pictures[:size], points[:size], pictures[size:], points[size:]
+        source = pictures[:size]
+        return source, points[:size], pictures[size:], points[size:], _roughen(source, random)
 
     def _pair(self, clip: int, random: torch.Generator) -> tuple[int, int]:
         """Draw a source and a driving frame of a clip: a mouth that opens, one that closes, or any two."""
@@ -173,3 +175,12 @@ def _sharpen(pictures: Tensor, draw) -> Tensor:
     amount = draw(-0.8, 0.8).clamp_min(0)[:, None, None, None]
     around = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
     return (pictures + amount * (pictures - around)).clamp(0, 1)
+
+
+def _roughen(pictures: Tensor, random: torch.Generator) -> Tensor:
+    """Give half of the pictures wrinkles and pores, which video has lost: light and dark spots of 1, 2 or 4 pixels."""
+    count = len(pictures)
+    strength = 0.5 * (torch.rand(count, 1, 1, 1, generator=random) - 0.5).clamp_min(0)
+    size = SIDE // 2 ** int(torch.randint(3, (), generator=random))
+    spots = torch.randn(count, 1, size, size, generator=random)
+    return (pictures * (1 + strength * F.interpolate(spots, (SIDE, SIDE), mode="bilinear"))).clamp(0, 1)

@@ -130,9 +130,12 @@ class Trainer:
         return self.config.learning_rate * rise * (0.02 + 0.98 * fall)
 
     def forward(
-        self, source: Tensor, x_s: Tensor, driving: Tensor, x_d: Tensor
+        self, source: Tensor, x_s: Tensor, driving: Tensor, x_d: Tensor, view: Tensor
     ) -> tuple[Tensor, list[Painted], list[Tensor]]:
-        """Run the renderer on a batch: the flow's loss, the painted patches and the real ones."""
+        """Run the renderer on a batch: the flow's loss, the painted patches and the real ones.
+
+        The painters look at `view` and paint over `source`, so that they make nothing of its finest detail.
+        """
         renderer = self.renderer
         side = self.config.flow_picture
         small, before, after = (
@@ -144,13 +147,14 @@ class Trainer:
             loss = flow_loss(warp.apply(before), after, around_mouth(x_d, side, self.config.mouth_weight), warp)
         if self.config.parts == "flow":
             return loss, [], []
-        features = renderer.encode(source, x_s)
-        results = renderer.paint(source, features, warp.detach(), x_s, x_d)
-        kinds = [kind for kind, _ in renderer.patches()]
-        real = [
-            sample(driving, patch_points(place, kind.size)) for kind, (place, _) in zip(kinds, results, strict=True)
-        ]
-        return loss, [painted for _, painted in results], real
+        warp = warp.detach()
+        painted, real = [], []
+        results = renderer.paint(view, renderer.encode(view, x_s), warp, x_s, x_d)
+        for (kind, _), (place, patch) in zip(renderer.patches(), results, strict=True):
+            points = patch_points(place, kind.size)
+            painted.append(replace(patch, warped=warp.apply_at(source, points)))
+            real.append(sample(driving, points))
+        return loss, painted, real
 
     def train_step(self) -> dict[str, float]:
         """Draw a batch, share it among the threads, and update everything once."""

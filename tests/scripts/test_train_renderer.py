@@ -146,8 +146,8 @@ def test_people_whose_faces_were_small_are_drawn_less(face, clips):
 
 def test_pairs_come_from_one_clip_and_stay_registered(face, clips):
     """What the augmentation does to a picture it does to the points: the mouth stays under its landmarks."""
-    source, x_s, driving, x_d = PairSampler(clips, mirror_order(face.mean), 0, 0.5, 0.2).batch(1, 4)
-    assert source.shape == driving.shape == (4, 3, 256, 256)
+    source, x_s, driving, x_d, view = PairSampler(clips, mirror_order(face.mean), 0, 0.5, 0.2).batch(1, 4)
+    assert source.shape == driving.shape == view.shape == (4, 3, 256, 256)
     moved = (x_s - x_d)[..., :2]
     assert (moved - moved.mean(1, keepdim=True)).abs().max() < 1e-4  # one shift for all points of a face
 
