@@ -1,7 +1,7 @@
 """Train the embedded renderer.
 
     python scripts/perception.py --output runs/perception.safetensors
-    python scripts/train_renderer.py --data ../shared/data --run runs/renderer    # two CPU cores, two hours
+    python scripts/train_renderer.py --data ../shared/data --run runs/renderer    # two CPU cores, two to three hours
     python scripts/train_renderer.py --data ../shared/data --run runs/renderer --setting gpu
 
 Stops and resumes at any time: the run folder holds the last checkpoint, the resolved config and the log. Every step's
@@ -33,7 +33,10 @@ from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, Pain
 from liveportrait.mini.validation import mirror_order, self_reenactment
 
 Gradients = Sequence[Tensor | None]
-STAGES, WINDOW = 4, 64  # what is looked at: the fifth stage and all of a mouth's patch would take three times as long
+SEEN_STAGES, WINDOW = (
+    4,
+    64,
+)  # what is looked at: the fifth stage and all of a mouth's patch would take three times as long
 
 
 @dataclass(frozen=True)
@@ -275,7 +278,7 @@ def main(
     run.mkdir(parents=True, exist_ok=True)
     train = load_clips(data, "train", run.parent / "cache", permissive_only=True)
     validation = load_clips(data, "val", run.parent / "cache", permissive_only=False)
-    trainer = Trainer(config, load_file(face), train, validation, load_perception(perception, STAGES))
+    trainer = Trainer(config, load_file(face), train, validation, load_perception(perception, SEEN_STAGES))
     if checkpoint.exists():
         trainer.load(torch.load(checkpoint, map_location=config.device, weights_only=True))
     (run / "config.json").write_text(json.dumps(asdict(config), indent=2))

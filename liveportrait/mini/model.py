@@ -29,7 +29,7 @@ from liveportrait.motion import Crop, Motion, Performance, Portrait
 from liveportrait.sliders import Sliders
 
 EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
-PAINTED = 256
+PAINTED = 256  # side of the crops at which the painters learned
 LARGEST_CROP, STEP = 1024, 64
 """Warping keeps the detail of larger crops too, but takes four times as long for twice the side."""
 
