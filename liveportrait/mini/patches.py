@@ -157,10 +157,11 @@ def paste_patch(crop: Tensor, frame: Tensor, change: Tensor, veil: Tensor) -> No
         veil: How much of the warped picture goes, zero at the border, shape (T, 1, S, S).
     """
     height, width = crop.shape[2:]
-    reach = frame[:, :, :2].abs().sum(-1)
+    reach = frame[:, :, :2].abs().sum(-1) * (1 + 1 / change.shape[-1])  # the last pixels reach half their width further
     low, high = (frame[:, :, 2] - reach).amin(0), (frame[:, :, 2] + reach).amax(0)
-    left, right = (int(((edge + 1) / 2 * width).clamp(0, width)) for edge in (low[0], high[0]))
-    top, bottom = (int(((edge + 1) / 2 * height).clamp(0, height)) for edge in (low[1], high[1]))
+    sides = low.new_tensor((width, height))
+    left, top = ((low + 1) / 2 * sides).floor().clamp_min(0).int().tolist()
+    right, bottom = torch.minimum(((high + 1) / 2 * sides).ceil(), sides).int().tolist()
     if right <= left or bottom <= top:
         return
     pixels = pixel_grid(height, width)[top:bottom, left:right].to(frame).expand(len(crop), -1, -1, -1)

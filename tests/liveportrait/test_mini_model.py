@@ -90,15 +90,19 @@ def test_render_gives_pictures_in_range(model, crop, frames):
     assert result.min() >= 0 and result.max() <= 1
 
 
-def test_frames_do_not_depend_on_their_batch(model, crop):
+def test_frames_do_not_depend_on_their_batch(crop):
+    """But for rounding in bfloat16, by less than a grey level."""
+    model = LivePortrait.from_pretrained("mini")
     portrait = model.encode(crop)
     coefficients = torch.randn(
         3, model.renderer.face.expression_basis.shape[0], generator=torch.Generator().manual_seed(1)
     )
     x_d = model.perform(portrait, replace(at_rest(model, 3), expression=coefficients))
-    together = model.render(portrait, x_d)
-    alone = torch.cat([model.render(portrait, x) for x in x_d.split(1)])
-    assert torch.allclose(together, alone, atol=2e-3)
+    for precision, step in (("bf16", 1 / 255), ("fp32", 1e-5)):
+        model.set_precision(precision)
+        together = model.render(portrait, x_d)
+        alone = torch.cat([model.render(portrait, x) for x in x_d.split(1)])
+        assert torch.allclose(together, alone, rtol=0, atol=step)
 
 
 def test_rendering_the_source_keypoints_keeps_the_picture_outside_mouth_and_eyes(model, crop):
