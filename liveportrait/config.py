@@ -9,6 +9,12 @@ Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
+def check_precision(name: str) -> None:
+    """Raise ValueError unless `name` is one of PRECISIONS."""
+    if name not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {name!r}")
+
+
 @dataclass(frozen=True)
 class AppearanceConfig:
     """Sizes of the appearance extractor F.

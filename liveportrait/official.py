@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from liveportrait.config import PRECISIONS, OfficialConfig, Precision
+from liveportrait.config import OfficialConfig, Precision, check_precision
 from liveportrait.errors import PortraitError
 from liveportrait.following import FollowRules
 from liveportrait.keypoints import transform_keypoints
@@ -80,8 +80,7 @@ class OfficialPortrait(LivePortrait):
         Raises:
             ValueError: It is none of fp32, bf16 and fp16.
         """
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        check_precision(precision)
         self.precision: Precision = precision
         self._prepared = None
         for network in (self.appearance_extractor, self.motion_extractor, self.warping, self.generator):

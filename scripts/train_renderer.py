@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 import typer
-from perception import Perception, load_perception
+from perception import Features, Perception, load_perception
 from renderer_data import ClipSet, PairSampler, load_clips
 from renderer_losses import Judge, around_mouth, flow_loss, judge_loss, paint_loss, persuading_loss
 from safetensors.torch import load_file
@@ -33,10 +33,8 @@ from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, Pain
 from liveportrait.mini.validation import mirror_order, self_reenactment
 
 Gradients = Sequence[Tensor | None]
-SEEN_STAGES, WINDOW = (
-    4,
-    64,
-)  # what is looked at: the fifth stage and all of a mouth's patch would take three times as long
+SEEN_STAGES, WINDOW = 4, 64
+"""What is looked at of a patch: the fifth stage and all of a mouth's pixels would take three times as long."""
 
 
 @dataclass(frozen=True)
@@ -185,35 +183,32 @@ class Trainer:
         for name, patch, target in zip(("mouth", "left", "right"), painted, real, strict=False):
             losses[name] = paint_loss(patch, target, config.hole_weight, config.occlusion_weight)
         total, judge_gradients = sum(losses.values()), [None] * len(list(self.judges.parameters()))
-        if painted:
-            losses["looks"], persuading, judging = self.look(painted, real)
-            total = total + config.perceptual_weight * losses["looks"]
-            if self.step >= config.adversarial_start:
-                losses["judge"] = judging
-                judge_gradients = torch.autograd.grad(judging, list(self.judges.parameters()))
+        with torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16):
+            seen = list(self.look(painted, real))
+            if seen:
+                losses["looks"] = sum(self.perception.distance(shown, true).mean() for _, shown, true, _ in seen)  # type: ignore[assignment]
+                total = total + config.perceptual_weight * losses["looks"]
+            if seen and self.step >= config.adversarial_start:
+                losses["judge"] = sum(judge_loss(*one) for one in seen)  # type: ignore[assignment]
+                judge_gradients = torch.autograd.grad(losses["judge"], list(self.judges.parameters()))
+                persuading = sum(persuading_loss(judge, shown, masks) for judge, shown, _, masks in seen)
                 total = total + config.adversarial_weight * persuading
         gradients = torch.autograd.grad(total, list(self.renderer.parameters()), allow_unused=True)  # type: ignore
         return {name: float(value.detach()) for name, value in losses.items()}, gradients, judge_gradients
 
-    def look(self, painted: list[Painted], real: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def look(self, painted: list[Painted], real: list[Tensor]) -> Iterator[tuple[Judge, Features, Features, Tensor]]:
         """Look at a window of each patch, another one in every step.
 
-        Returns:
-            How different painted and real patches look; the painter's loss before the judges, and the judges' own.
+        Yields:
+            For each patch its judge, the features of the painted and of the real window, and its driving masks.
         """
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-        sums = [torch.zeros((), device=self.config.device) for _ in range(3)]
-        judges = (self.judges[0], self.judges[1], self.judges[1])
-        for judge, patch, target in zip(judges, painted, real, strict=True):
+        mouth, eyes = self.judges
+        for judge, patch, target in zip((mouth, eyes, eyes), painted, real, strict=False):
             left, top = torch.randint(max(1, target.shape[-1] - WINDOW + 1), (2,), generator=random).tolist()
             window = (..., slice(top, top + WINDOW), slice(left, left + WINDOW))
-            with torch.autocast(self.config.device, torch.bfloat16, enabled=self.config.bfloat16):
-                shown, masks = self.perception.features(patch.blended[window]), patch.masks[window]
-                true = self.perception.features(target[window])
-                sums[0] = sums[0] + self.perception.distance(shown, true).mean()
-                sums[1] = sums[1] + persuading_loss(judge, shown, masks)
-                sums[2] = sums[2] + judge_loss(judge, shown, true, masks)
-        return sums[0], sums[1], sums[2]
+            shown, true = (self.perception.features(picture[window]) for picture in (patch.blended, target))
+            yield judge, shown, true, patch.masks[window]  # type: ignore[misc]
 
     def state(self) -> dict:
         """Everything that a resumed run needs."""

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from liveportrait.config import PRECISIONS, Precision
+from liveportrait.config import Precision, check_precision
 from liveportrait.errors import WeightsError
 from liveportrait.following import FollowRules
 from liveportrait.mini.edit import edit
@@ -52,8 +52,7 @@ class MiniLivePortrait(LivePortrait):
         Raises:
             ValueError: It is none of fp32, bf16 and fp16.
         """
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        check_precision(precision)
         self.renderer.precision = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
     def crop_side(self, pixels: float) -> int:
