@@ -22,12 +22,14 @@ class LivePortrait(nn.Module):
         crop_size: Usual side in pixels of the crops that `render` returns.
         needs_landmarks: Whether `Crop.landmarks` must be given.
         extracts_from_landmarks: Whether `extract` looks at the landmarks only, so that pictures may have no pixels.
+        reads_skin: Whether there is a `read_skin`.
     """
 
     num_keypoints: int
     crop_size: int
     needs_landmarks: bool
     extracts_from_landmarks: bool = False
+    reads_skin: bool = False
 
     @staticmethod
     def from_pretrained(name_or_directory: str | Path = "mini") -> LivePortrait:
@@ -68,6 +70,21 @@ class LivePortrait(nn.Module):
     def extract(self, crop: Crop) -> Motion:
         """Read the motion of driving faces (M); T crops give T frames."""
 
+    def read_skin(self, reference: Crop, crop: Crop) -> Tensor:
+        """Read from a driver's pictures what its keypoints do not tell.
+
+        Args:
+            reference: One earlier picture of the same face.
+            crop: T pictures.
+
+        Returns:
+            How skin slides and is shaded since the reference, for `Motion.skin`; differences count, shape (T, 3, G, G).
+
+        Raises:
+            PortraitError: This model's keypoints tell everything.
+        """
+        raise PortraitError(f"{type(self).__name__} reads no skin; its keypoints tell everything")
+
     @abstractmethod
     def perform(self, portrait: Portrait, performance: Performance) -> Tensor:
         """Turn what a voice asks for into this portrait's keypoints x_d, shape (T, K, 3)."""
@@ -98,12 +115,13 @@ class LivePortrait(nn.Module):
         raise PortraitError(f"{type(self).__name__} cannot be edited; leave --model out, or give mini")
 
     @abstractmethod
-    def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:
+    def render(self, portrait: Portrait, x_d: Tensor, skin: Tensor | None = None) -> Tensor:
         """Render driving keypoints (W and G).
 
         Args:
             portrait: One portrait, or T of them.
             x_d: Driving keypoints, shape (T, K, 3).
+            skin: What moves between the keypoints, from `read_skin`, where the model has it.
 
         Returns:
             RGB crops, shape (T, 3, S, S), float32 in [0, 1]; S as in `crop_side`.

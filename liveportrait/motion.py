@@ -60,6 +60,7 @@ class Motion(PerFrame):
         translation: t, shape (T, 3).
         eye_ratio: Eye openness (left, right) in the picture, lid distance over eye width, shape (T, 2), or None.
         lip_ratio: Lip openness, inner lip distance over mouth width, shape (T, 1), or None.
+        skin: What `LivePortrait.read_skin` saw between the keypoints, shape (T, 3, G, G), or None.
     """
 
     rotation: Tensor
@@ -68,6 +69,7 @@ class Motion(PerFrame):
     translation: Tensor
     eye_ratio: Tensor | None = None
     lip_ratio: Tensor | None = None
+    skin: Tensor | None = None
 
     def __len__(self) -> int:
         return self.rotation.shape[0]

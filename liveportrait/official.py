@@ -188,12 +188,13 @@ class OfficialPortrait(LivePortrait):
         with torch.inference_mode():
             return edit(self, portrait.x_c, portrait.motion, sliders, stitching=True)
 
-    def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:
+    def render(self, portrait: Portrait, x_d: Tensor, skin: Tensor | None = None) -> Tensor:
         """Render driving keypoints (W and G).
 
         Args:
             portrait: One portrait, or T of them.
             x_d: Driving keypoints, shape (T, K, 3).
+            skin: Not looked at: these keypoints tell everything.
 
         Returns:
             RGB crops, shape (T, 3, crop_size, crop_size), float32 in [0, 1].

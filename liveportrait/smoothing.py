@@ -101,13 +101,13 @@ class MotionSmoother:
         """
         cutoff = fps / 2 * (1 / fps) ** amount  # from half the frame rate down to half a hertz
         self._amount = amount
-        self._filters = [OneEuro(cutoff, 12.0, fps) for _ in range(4)]
+        self._filters = [OneEuro(cutoff, 12.0, fps) for _ in range(5)]
 
     def __call__(self, motion: Motion) -> Motion:
         """Smooth the next T frames; parts may have any length. Openness ratios stay."""
         if not self._amount:
             return motion
-        turn, face, size, place = self._filters
+        turn, face, size, place, between = self._filters
         rotation = _nearest_rotation(turn(motion.rotation))
         expression = face(motion.expression @ motion.rotation.transpose(1, 2)) @ rotation
         return replace(
@@ -116,6 +116,7 @@ class MotionSmoother:
             expression=expression,
             scale=size(motion.scale),
             translation=place(motion.translation),
+            skin=motion.skin if motion.skin is None else between(motion.skin),
         )
 
 

@@ -97,7 +97,7 @@ def _read_ours(path: Path) -> Template:
         found = metadata.get("version")
         raise TemplateError(f"{path}: a template of version {found!r}, known is {_VERSION}: update the program")
     names = {field.name for field in fields(Motion)}
-    missing = names - {"eye_ratio", "lip_ratio"} - set(tensors)
+    missing = names - {"eye_ratio", "lip_ratio", "skin"} - set(tensors)
     if missing or set(tensors) - names:
         raise TemplateError(f"{path}: entries {sorted(tensors)} do not make a motion")
     try:
@@ -151,6 +151,7 @@ def _checked(motion: Motion, fps: Fraction, path: Path) -> Template:
         "translation": (frames, 3),
         "eye_ratio": (frames, 2),
         "lip_ratio": (frames, 1),
+        "skin": (frames, 3, *(() if motion.skin is None else motion.skin.shape[2:])),
     }
     if frames == 0 or keypoints == 0:
         raise TemplateError(f"{path}: holds no frames")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from liveportrait import LivePortrait, Portrait
 from liveportrait.config import Precision
 from liveportrait.mini import MiniLivePortrait
-from liveportrait.mini.renderer import FLOW_SIZE, MiniRenderer
+from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer
 from talkinghead.demo import demo_inputs
 from talkinghead.face import FaceDetector, make_crop
 from talkinghead.media.image import read_image
@@ -56,7 +56,7 @@ def _rows(model: MiniLivePortrait, portrait: Portrait, batch: int, setting: str,
         return torch.rand(batch, *shape, device=s.device)
 
     calls: list[tuple[str, nn.Module, list[Tensor]]] = [
-        ("W flow and light", renderer.flow, [draw(renderer.flow.INPUTS, FLOW_SIZE, FLOW_SIZE)])
+        ("W flow and light", renderer.flow, [draw(renderer.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)])
     ]
     for name, (kind, painter) in zip(("G mouth", "G an eye"), renderer.patches()[:2], strict=True):
         features = draw(3 * painter.encoder.channels, kind.size // 4, kind.size // 4)

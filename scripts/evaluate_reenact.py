@@ -79,12 +79,14 @@ def seen(looks: Perception, picture: Picture) -> Features:
 
 
 def renderings(model: LivePortrait, portrait: Portrait, driving: Crop) -> Iterator[tuple[str, Picture]]:
-    """Yield the source itself, the spline alone (for the embedded model) and the full rendering."""
+    """Yield the source itself, the spline alone (embedded model), what keypoints alone give, and the full rendering."""
     yield "copy", to_picture(portrait.crop.image)
     x_d = transform_keypoints(portrait.x_c, model.extract(driving))
     if isinstance(model, MiniLivePortrait):
         yield "warp", to_picture(model.warp(portrait, x_d))
-    yield "full", to_picture(model.render(portrait, x_d))
+    yield "points", to_picture(model.render(portrait, x_d))
+    skin = model.read_skin(portrait.crop, driving) if model.reads_skin else None
+    yield "full", to_picture(model.render(portrait, x_d, skin))
 
 
 def compare(kind: str, shown: Picture, truth: Picture, box: tuple[slice, slice]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Training pairs for the renderer: two frames of one clip, with their landmarks and a common augmentation."""
+"""Training pairs for the renderer: two frames of one clip, or one frame and itself shut, in a common augmentation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ import av
 import numpy as np
 import torch
 import torch.nn.functional as F
+from shut_mouths import shut_mouths
 from torch import Tensor
 
-from liveportrait.mini.face_model import lip_ratio
+from liveportrait.mini.face_model import FaceModel, lip_ratio
 from liveportrait.mini.raster import pixel_grid
+from liveportrait.mini.regions import KEYPOINTS
+from liveportrait.mini.validation import mirror_order
+from talkinghead.face import FaceDetector, make_crop
+from talkinghead.media.image import read_image
 
 SIDE = 256
+PERMISSIVE = ("MIT", "Apache-2.0", "BSD", "CC0", "CC BY 4.0")
 DETAILED = 200.0  # pixels of a face that loses nothing in a clip of 256
+OPEN_STILL = 0.1  # openness over width of a mouth that is worth learning from
 CANDIDATES = 5  # frames from which the most open or most closed mouth is picked
 
 
@@ -49,8 +56,7 @@ def load_clips(data: Path, split: str, cache: Path, permissive_only: bool) -> Cl
         cache: Folder for the decoded frames.
         permissive_only: Leave out clips that may not train weights which ship.
     """
-    with (data / split / "manifest.csv").open() as file:
-        manifest = list(csv.DictReader(file))
+    manifest = _manifest(data / split)
     with np.load(data / f"landmarks_{split}.npz") as tracks:
         offsets, landmarks = tracks["offsets"], tracks["landmarks"]
     keep = [n for n, row in enumerate(manifest) if row["permissive"] == "yes" or not permissive_only]
@@ -64,6 +70,42 @@ def load_clips(data: Path, split: str, cache: Path, permissive_only: bool) -> Cl
     rows = [manifest[n] for n in keep]
     pixels = [float(row["face_px_source"]) for row in rows]
     return ClipSet(frames, torch.from_numpy(points), bounds, [row["identity"] for row in rows], pixels)
+
+
+def load_stills(data: Path, cache: Path) -> ClipSet:
+    """Find the faces with open mouths among the stills that may train weights which ship, once, and keep them.
+
+    Nobody is among them whom the validation clips or the example inputs show.
+    """
+    if not cache.exists():
+        known = {row["identity"] for part in ("val", "inputs") for row in _manifest(data / part)}
+        rows = [row for row in _manifest(data / "stills") if row["identity"] not in known and _permits(row["licence"])]
+        faces, pictures, points, names = FaceDetector(), [], [], []
+        for row in rows:
+            picture = read_image(data / "stills" / row["file"])
+            for face in faces.detect(picture)[:1]:
+                crop, _ = make_crop(picture, face.landmarks)
+                x = crop.landmarks[:, list(KEYPOINTS)]  # type: ignore[index]
+                if float(lip_ratio(x)) > OPEN_STILL:
+                    small = F.interpolate(crop.image, (SIDE, SIDE), mode="area")[0]
+                    pictures.append((255 * small).round().byte().permute(1, 2, 0).numpy())
+                    points.append(x[0].numpy())
+                    names.append(row["identity"])
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(cache, pictures=np.stack(pictures), points=np.stack(points), names=np.array(names))
+    with np.load(cache) as kept:
+        pictures, points, names = kept["pictures"], torch.from_numpy(kept["points"]), kept["names"].tolist()
+    bounds = [(n, n + 1) for n in range(len(names))]
+    return ClipSet(pictures, points, bounds, names, [DETAILED] * len(names))
+
+
+def _manifest(folder: Path) -> list[dict[str, str]]:
+    with (folder / "manifest.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def _permits(licence: str) -> bool:
+    return licence.startswith(PERMISSIVE)
 
 
 def _decode(files: list[Path], lengths: list[int], cache: Path) -> np.ndarray:
@@ -82,6 +124,25 @@ def _decode(files: list[Path], lengths: list[int], cache: Path) -> np.ndarray:
     return np.load(cache, mmap_mode="r")
 
 
+@dataclass(frozen=True)
+class Shares:
+    """Which pairs are drawn how often.
+
+    Attributes:
+        open: Share of pairs whose source mouth is the least open of a few and whose driving mouth is the most.
+        shut: Share of pairs, among those, whose source is the driving picture with its mouth shut by hand.
+        close: Share of pairs that go from an open mouth to a closed one.
+        still: Share of pairs that are made of a single picture, its mouth shut by hand.
+        detail: How much less clips with small faces are drawn: the share of DETAILED pixels, to this power.
+    """
+
+    open: float
+    shut: float
+    close: float
+    still: float
+    detail: float
+
+
 class PairSampler:
     """Draws source and driving frames: people by the square root of their time, mouths that open or close more often.
 
@@ -89,55 +150,80 @@ class PairSampler:
 
     Args:
         clips: What to draw from.
-        twins: Each keypoint's mirror image.
+        stills: Single pictures of open mouths.
+        face: Says how mouths are shut.
         seed: Of the draws.
-        open_share: Share of pairs whose source mouth is the least open of a few and whose driving mouth is the most.
-        close_share: Share of pairs the other way round.
-        detail: How much less clips with small faces are drawn: the share of DETAILED pixels, to this power.
+        shares: How often which kind of pair is drawn.
     """
 
-    def __init__(
-        self, clips: ClipSet, twins: list[int], seed: int, open_share: float, close_share: float, detail: float = 0.0
-    ) -> None:
-        self.clips, self.twins, self.seed = clips, twins, seed
-        self.open_share, self.close_share = open_share, close_share
+    def __init__(self, clips: ClipSet, stills: ClipSet, face: FaceModel, seed: int, shares: Shares) -> None:
+        self.clips, self.stills, self.face, self.seed, self.shares = clips, stills, face, seed, shares
+        self.twins = mirror_order(face.mean)
         total: dict[str, int] = {}
         for who, (start, end) in zip(clips.identities, clips.bounds, strict=True):
             total[who] = total.get(who, 0) + end - start
         weights = [
-            (end - start) / math.sqrt(total[who]) * min(1.0, pixels / DETAILED) ** detail
+            (end - start) / math.sqrt(total[who]) * min(1.0, pixels / DETAILED) ** shares.detail
             for who, (start, end), pixels in zip(clips.identities, clips.bounds, clips.face_pixels, strict=True)
         ]
         self.clip_weights = torch.tensor(weights)
         self.openness = lip_ratio(clips.points)[:, 0]
+        self.points = torch.cat([clips.points, stills.points])
 
-    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Draw a batch.
 
         Returns:
-            Source pictures (B, 3, 256, 256) in [0, 1], source keypoints (B, K, 3), driving pictures and keypoints; and
-            the source pictures as the painters shall see them, half of them with rougher skin.
+            Source pictures (B, 3, 256, 256) in [0, 1], source keypoints (B, K, 3), driving pictures and keypoints; the
+            source pictures as the painters shall see them, half of them with rougher skin; and 1 where a pair is two
+            pictures, 0 where it is one and itself shut, shape (B).
         """
         random = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        pairs = [self._pair(int(n), random) for n in torch.multinomial(self.clip_weights, size, True, generator=random)]
-        source, driving = (list(side) for side in zip(*pairs, strict=True))
-        pictures = torch.from_numpy(self.clips.frames[source + driving]).permute(0, 3, 1, 2).float() / 255
-        points = self.clips.points[source + driving]
+        drawn = torch.multinomial(self.clip_weights, size, True, generator=random)
+        pairs = [self._pair(int(n), random) for n in drawn]
+        source, driving, by_hand = (list(side) for side in zip(*pairs, strict=True))
+        pictures = np.stack([self._picture(n) for n in source + driving])
+        pictures = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+        points = self.points[source + driving]
+        shut = [n for n, shutting in enumerate(by_hand) if shutting]
+        if shut:
+            seam = 0.2 + 0.7 * torch.rand(len(shut), generator=random)
+            pictures[shut], points[shut] = shut_mouths(self.face, pictures[shut], points[shut], seam)
+        paired = torch.ones(size).index_fill_(0, torch.tensor(shut, dtype=torch.long), 0.0)
         pictures, points = self._augment(pictures, points, size, random)
         source = pictures[:size]
-        return source, points[:size], pictures[size:], points[size:], _roughen(source, random)
+        return source, points[:size], pictures[size:], points[size:], _roughen(source, random), paired
 
-    def _pair(self, clip: int, random: torch.Generator) -> tuple[int, int]:
-        """Draw a source and a driving frame of a clip: a mouth that opens, one that closes, or any two."""
+    def _picture(self, number: int) -> np.ndarray:
+        """Return a frame, or a still, which are numbered after the frames."""
+        frames = len(self.clips.frames)
+        return self.clips.frames[number] if number < frames else self.stills.frames[number - frames]
+
+    def _pair(self, clip: int, random: torch.Generator) -> tuple[int, int, bool]:
+        """Draw a source and a driving frame: a mouth that opens, one that closes, any two, or one to be shut by hand.
+
+        Args:
+            clip: Of which clip, unless a still is drawn.
+            random: What draws.
+
+        Returns:
+            Their numbers, stills after frames, and whether the source is to be shut.
+        """
+        shares = self.shares
+        if float(torch.rand((), generator=random)) < shares.still and len(self.stills.frames):
+            still = len(self.clips.frames) + int(torch.randint(len(self.stills.frames), (), generator=random))
+            return still, still, True
         start, end = self.clips.bounds[clip]
         drawn = torch.randint(start, end, (CANDIDATES,), generator=random)
         most, least = int(drawn[self.openness[drawn].argmax()]), int(drawn[self.openness[drawn].argmin()])
         kind = float(torch.rand((), generator=random))
-        if kind < self.open_share:
-            return least, most  # as a portrait does: what the warp stretches over the mouth is lip
-        if kind < self.open_share + self.close_share:
-            return most, least
-        return int(drawn[0]), int(drawn[1])
+        if kind < shares.shut and self.openness[most] > OPEN_STILL:
+            return most, most, True
+        if kind < shares.open:
+            return least, most, False  # as a portrait does: what the warp stretches over the mouth is lip
+        if kind < shares.open + shares.close:
+            return most, least, False
+        return int(drawn[0]), int(drawn[1]), False
 
     def _augment(self, pictures: Tensor, points: Tensor, size: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Flip, turn, zoom, squeeze, recolour and sharpen; a pair shares its draw."""

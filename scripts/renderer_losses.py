@@ -34,7 +34,7 @@ def flow_loss(shown: Tensor, target: Tensor, weight: Tensor, warp: Warp) -> Tens
     residual = warp.flow - warp.prior
     bend = (residual[:, 1:] - residual[:, :-1]).abs().mean() + (residual[:, :, 1:] - residual[:, :, :-1]).abs().mean()
     error = ((shown - target).abs() * weight).mean() + gradient_l1(shown, target, weight)
-    return error + 0.5 * bend + 0.02 * residual.abs().mean() + 0.02 * warp.light.abs().mean()
+    return error + bend + 0.02 * residual.abs().mean() + 0.02 * warp.light.abs().mean()
 
 
 def around_mouth(x: Tensor, size: int, weight: float) -> Tensor:

@@ -22,15 +22,16 @@ import torch
 import torch.nn.functional as F
 import typer
 from perception import Features, Perception, load_perception
-from renderer_data import ClipSet, PairSampler, load_clips
+from renderer_data import ClipSet, PairSampler, Shares, load_clips, load_stills
 from renderer_losses import Judge, around_mouth, flow_loss, judge_loss, paint_loss, persuading_loss
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.model import save
 from liveportrait.mini.patches import patch_points, sample
-from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, Painted
-from liveportrait.mini.validation import mirror_order, self_reenactment
+from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Painted
+from liveportrait.mini.validation import self_reenactment
 
 Gradients = Sequence[Tensor | None]
 SEEN_STAGES, WINDOW = 4, 64
@@ -56,7 +57,9 @@ class TrainConfig:
         parts: What learns: "all"; "flow", flow and light alone, in shorter steps; "paint", the painters alone.
         hole_weight: How much more the inside of mouth and eyes counts than the skin around them.
         open_share: Share of pairs that go from a closed mouth to an open one.
+        shut_share: Share of pairs, among those, whose source is the driving picture with its mouth shut by hand.
         close_share: Share of pairs that go from an open mouth to a closed one.
+        still_share: Share of pairs that are made of a still.
         detail: How much less clips count whose faces had few pixels where they came from: share of 200, to this power.
         validate_every: Steps between validations and checkpoints.
         bfloat16: Run the networks in bfloat16.
@@ -79,7 +82,9 @@ class TrainConfig:
     parts: str = "all"
     hole_weight: float = 7.0
     open_share: float = 0.55
+    shut_share: float = 0.2
     close_share: float = 0.25
+    still_share: float = 0.1
     detail: float = 0.0
     validate_every: int = 250
     bfloat16: bool = True
@@ -104,6 +109,7 @@ class Trainer:
         config: TrainConfig,
         face: dict[str, Tensor],
         train: ClipSet,
+        stills: ClipSet,
         validation: ClipSet,
         perception: Perception,
         networks: MiniConfig = MiniConfig(),  # noqa: B008 — frozen
@@ -114,8 +120,10 @@ class Trainer:
         self.renderer.face.load_state_dict(face)
         self.renderer.precision = torch.bfloat16 if config.bfloat16 else torch.float32
         self.judges = nn.ModuleList(Judge(kind.num_masks) for kind, _ in self.renderer.patches()[:2])
-        twins = mirror_order(self.renderer.face.mean)
-        self.sampler = PairSampler(train, twins, config.seed, config.open_share, config.close_share, config.detail)
+        shares = Shares(config.open_share, config.shut_share, config.close_share, config.still_share, config.detail)
+        knowing = FaceModel()
+        knowing.load_state_dict(face)
+        self.sampler = PairSampler(train, stills, knowing, config.seed, shares)
         for module in (self.renderer, self.judges, self.perception):
             module.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pool = ThreadPoolExecutor(config.threads)
@@ -131,21 +139,24 @@ class Trainer:
         return self.config.learning_rate * rise * (0.02 + 0.98 * fall)
 
     def forward(
-        self, source: Tensor, x_s: Tensor, driving: Tensor, x_d: Tensor, view: Tensor
+        self, source: Tensor, x_s: Tensor, driving: Tensor, x_d: Tensor, view: Tensor, paired: Tensor
     ) -> tuple[Tensor, list[Painted], list[Tensor]]:
         """Run the renderer on a batch: the flow's loss, the painted patches and the real ones.
 
-        The painters look at `view` and paint over `source`, so that they make nothing of its finest detail.
+        The painters look at `view` and paint over `source`, so that they make nothing of its finest detail. From pairs
+        that are not `paired`, one picture and itself shut, the flow learns nothing: the spline undoes what a spline has
+        done.
         """
         renderer = self.renderer
         side = self.config.flow_picture
         small, before, after = (
             F.interpolate(picture, (size, size), mode="area")
-            for picture, size in ((source, FLOW_SIZE), (source, side), (driving, side))
+            for picture, size in ((source, SEEN_SIZE), (source, side), (driving, side))
         )
         with torch.set_grad_enabled(self.config.parts != "paint"):
             warp = renderer.warp(small, x_s, x_d)
-            loss = flow_loss(warp.apply(before), after, around_mouth(x_d, side, self.config.mouth_weight), warp)
+            weight = around_mouth(x_d, side, self.config.mouth_weight) * paired[:, None, None, None]
+            loss = flow_loss(warp.apply(before), after, weight, warp)
         if self.config.parts == "flow":
             return loss, [], []
         warp = warp.detach()
@@ -272,8 +283,9 @@ def main(
         torch.set_num_threads(1 if config.threads > 1 else torch.get_num_threads())
     run.mkdir(parents=True, exist_ok=True)
     train = load_clips(data, "train", run.parent / "cache", permissive_only=True)
+    stills = load_stills(data, run.parent / "cache" / "stills.npz")
     validation = load_clips(data, "val", run.parent / "cache", permissive_only=False)
-    trainer = Trainer(config, load_file(face), train, validation, load_perception(perception, SEEN_STAGES))
+    trainer = Trainer(config, load_file(face), train, stills, validation, load_perception(perception, SEEN_STAGES))
     if checkpoint.exists():
         trainer.load(torch.load(checkpoint, map_location=config.device, weights_only=True))
     (run / "config.json").write_text(json.dumps(asdict(config), indent=2))

@@ -12,6 +12,7 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from liveportrait import Motion, TemplateError
 from liveportrait.following import FollowRules, neutral_frame
@@ -70,6 +71,13 @@ class Driver:
             raise OptionError(f"anchor is frame {number}, but {self.name} has {len(self.motion)} frames to drive with")
         return self.motion[neutral_frame(self.motion) if number is None else number - 1]
 
+    def skin_since(self, anchor: Motion | None, strength: float) -> Tensor | None:
+        """Return how the skin differs from the anchor's, (T, 3, G, G), if that was read and counts."""
+        skin = self.motion.skin
+        if skin is None or anchor is None or anchor.skin is None or not strength:
+            return None
+        return strength * (skin - anchor.skin)
+
 
 Given = VideoFile | Template | Picture
 """What may drive, before anything has been read from it."""
@@ -113,7 +121,7 @@ def watch_driver(given: Given, name: str, models: Models, options: Options, stud
         return _play(given, name, trim, fps)
     if isinstance(given, VideoFile):
         frames = study(trimmed(given.file, trim), given.num_frames)
-        watched = watch_video(given, frames, models, drive_crop(options.drive), fps)
+        watched = watch_video(given, frames, models, drive_crop(options.drive), fps, skin=options.drive.skin)
         rate = fps or given.fps
 
         def pictures() -> Iterator[Picture]:

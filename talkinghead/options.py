@@ -178,6 +178,7 @@ class DriveOptions(_Checked):
         "expression",
         "expression keeps motion in proportion to the face's size, pose leaves it as large as the driver's.",
     )
+    skin: bool = setting(True, "Also follow how the driver's skin slides and is shaded between the landmarks (mini).")
     stitching: bool = setting(True, "Keep the border of the crop still (base, animals; mini always does).")
     anchor: int | None = setting(
         None, 'Driving frame, counted from 1, that changes are measured against; the most neutral one if "auto".', 1

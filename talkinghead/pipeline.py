@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -128,7 +128,8 @@ def perform(role: Role, count: int, models: Models, options: Options) -> Perform
 
     def performer(grounds: Iterator[Picture | None]) -> Iterator[Picture]:
         smooth = MotionSmoother(options.drive.smooth, float(driver.fps))
-        motion = lasting(driver.motion, count if source.still else None, loop=options.drive.loop)
+        moves = replace(driver.motion, skin=driver.skin_since(anchor, rules.face) if source.still else None)
+        motion = lasting(moves, count if source.still else None, loop=options.drive.loop)
         return animate(source, map(smooth, motion), follow, models, options, grounds)
 
     return performer

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from liveportrait import LivePortrait, Portrait
+from liveportrait import LivePortrait, Motion, Portrait
 from talkinghead.driving import Frames
 from talkinghead.media.image import Picture
 from talkinghead.source import Scene
@@ -71,7 +71,8 @@ def _crops(model: LivePortrait, scene: Scene, part: Frames, pose: Pose[Frames]) 
         return [_NOTHING] * len(part)
     with torch.inference_mode():
         x_d = pose(scene.portrait, part.to(scene.portrait.x_s.device))
-        return to_pictures(model.render(scene.portrait, x_d))  # type: ignore[return-value] — a row of pictures
+        skin = part.skin.to(x_d.device) if isinstance(part, Motion) and part.skin is not None else None
+        return to_pictures(model.render(scene.portrait, x_d, skin))  # type: ignore[return-value] — a row of pictures
 
 
 def _placed(scene: Scene, crops: Sequence[Picture], grounds: Iterator[Picture | None]) -> Iterator[Picture]:

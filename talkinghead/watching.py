@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
@@ -22,6 +23,9 @@ from talkinghead.timing import positions
 _BATCH = 16
 """Driving faces that are read at a time."""
 
+_SKIN_SIDE = 256
+"""Side of the crops from which skin is read."""
+
 _PATIENCE = Fraction(1)
 """Seconds without a face after which a shell reports the gap; shorter ones are bridged silently."""
 
@@ -32,15 +36,19 @@ Seen = tuple[Picture, Array]
 class FaceReader:
     """Reads motion through a crop that stays where the first face was, so that a head's shift is seen."""
 
-    def __init__(self, models: Models, rule: CropRule) -> None:
+    def __init__(self, models: Models, rule: CropRule, *, skin: bool = False) -> None:
         """Start with nothing seen.
 
         Args:
             models: What reads motion.
             rule: How the crop is laid around the first face.
+            skin: Whether skin is read too, against the first face.
         """
-        self._models, self._rule = models, rule
+        self._models, self._skin = models, skin and models.portrait.reads_skin
+        self._looks = self._skin or not models.portrait.extracts_from_landmarks
+        self._rule = replace(rule, size=_SKIN_SIDE) if self._skin else rule
         self._place: CropFrame | None = None
+        self._first: Crop | None = None
 
     def read(self, faces: Iterable[Seen]) -> Iterator[Motion]:
         """Yield the motion of faces, batch by batch; of the pictures no more than crops are kept, if that."""
@@ -60,13 +68,18 @@ class FaceReader:
     def _motion(self, crops: list[Crop]) -> Motion:
         images = torch.cat([crop.image for crop in crops])
         landmarks = torch.cat([crop.landmarks for crop in crops if crop.landmarks is not None])
+        seen = Crop(images, landmarks).to(self._models.device)
         with torch.inference_mode():
-            return self._models.portrait.extract(Crop(images, landmarks).to(self._models.device)).to("cpu")
+            motion = self._models.portrait.extract(seen)
+            if self._skin:
+                self._first = self._first or seen[:1]
+                motion = replace(motion, skin=self._models.portrait.read_skin(self._first, seen))
+        return motion.to("cpu")
 
     def _crop(self, picture: Picture, points: Array) -> Crop:
         self._place = self._place or frame_face(points, self._rule)
         image = torch.zeros(1, 3, 0, 0)
-        if not self._models.portrait.extracts_from_landmarks:
+        if self._looks:
             image = torch.from_numpy(cut(picture, self._place, smooth=False)).permute(2, 0, 1)[None].float() / 255
         return Crop(image, torch.from_numpy(landmarks_in_crop(points, self._place))[None])
 
@@ -86,7 +99,13 @@ class Watched(NamedTuple):
 
 
 def watch_video(
-    video: VideoFile, frames: Iterable[VideoFrame], models: Models, rule: CropRule, fps: Fraction | None
+    video: VideoFile,
+    frames: Iterable[VideoFrame],
+    models: Models,
+    rule: CropRule,
+    fps: Fraction | None,
+    *,
+    skin: bool,
 ) -> Watched:
     """Read the motion of a driving video, in constant memory but for the motion itself.
 
@@ -96,6 +115,7 @@ def watch_video(
         models: What reads motion.
         rule: How its face is cropped.
         fps: Frames a second to come out; the video's own unless given.
+        skin: Whether skin is read too.
 
     Raises:
         VideoError: There are no frames.
@@ -103,7 +123,7 @@ def watch_video(
     """
     times: list[Fraction] = []
     seen: list[int] = []
-    parts = list(FaceReader(models, rule).read(_faces(frames, times, seen)))
+    parts = list(FaceReader(models, rule, skin=skin).read(_faces(frames, times, seen)))
     if not times:
         raise VideoError(f"{video.file}: no frames in the part that --trim chooses")
     if not parts:

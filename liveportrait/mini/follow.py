@@ -16,11 +16,13 @@ from liveportrait.mini.regions import (
     KEYPOINTS,
     LEFT_BROW,
     LEFT_EYE,
+    LEFT_EYE_CORNERS,
     LEFT_IRIS,
     LIPS,
     MOUTH_CORNERS,
     RIGHT_BROW,
     RIGHT_EYE,
+    RIGHT_EYE_CORNERS,
     RIGHT_IRIS,
     rows,
 )
@@ -30,6 +32,7 @@ from liveportrait.retarget import CLOSED_LIP_RATIO
 NOSE_BASE, CHIN = 2, 152
 MAX_SHIFT, MAX_ZOOM = 0.4, 1.35
 """How far a head may move in its crop, in half crops, and grow or shrink: beyond, it would leave the crop."""
+CORNER = 0.25  # share of an eye's width: nearer to a corner an iris is hidden
 NEUTRAL_WEIGHT = 0.05
 """Strength of the prior when the expression of a single picture is guessed: variance of identity per coordinate."""
 
@@ -57,9 +60,27 @@ def follow(face: FaceModel, source: Motion, driving: Motion, anchor: Motion, rul
         moved = begun + (asked - rest) * part_weights(face, rules)
     moved = moved + face.move_lips(moved, _lip_gaps(face, moved, asked, rules))
     moved = moved + face.move_lids(moved, _lid_gaps(face, own, asked, rest, rules))
+    moved = _irises_within(moved, asked)
     if rules.replace:
         return _posed(moved, source)
     return _posed(moved, _carried(source, driving, anchor, rules))
+
+
+def _irises_within(moved: Tensor, asked: Tensor) -> Tensor:
+    """Keep irises away from the eyes' corners, unless the driver's are as near; points in the head frame, (T, K, 3)."""
+    moved = moved.clone()
+    for corners, iris in ((LEFT_EYE_CORNERS, LEFT_IRIS), (RIGHT_EYE_CORNERS, RIGHT_IRIS)):
+        (place, axis), (driver, _) = (_along_eye(points, corners, iris[0]) for points in (moved, asked))
+        within = place.clamp(min=driver.clamp_max(CORNER)).minimum(driver.clamp_min(1 - CORNER))
+        moved[:, rows(iris)] += ((within - place)[:, None] * axis)[:, None]
+    return moved
+
+
+def _along_eye(points: Tensor, corners: tuple[int, int], centre: int) -> tuple[Tensor, Tensor]:
+    """Return where an iris lies between its eye's corners, from 0 to 1, shape (T,), and the way across, (T, 3)."""
+    first, last, iris = (points[:, row] for row in rows((*corners, centre)))
+    axis = last - first
+    return ((iris - first) * axis).sum(-1) / axis.square().sum(-1).clamp_min(1e-6), axis
 
 
 def part_weights(face: FaceModel, rules: FollowRules) -> Tensor:

@@ -15,15 +15,15 @@ from torch import Tensor
 from liveportrait.config import Precision, check_precision
 from liveportrait.errors import WeightsError
 from liveportrait.following import FollowRules
+from liveportrait.mini.bending import bend
 from liveportrait.mini.edit import edit
 from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
 from liveportrait.mini.follow import follow, rest_of_picture
 from liveportrait.mini.graph import fastest_precision
-from liveportrait.mini.patches import sample
-from liveportrait.mini.raster import pixel_grid
+from liveportrait.mini.patches import patch_frame, patch_points, sample
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
-from liveportrait.mini.renderer import FLOW_SIZE, MiniConfig, MiniRenderer, resize_flow
-from liveportrait.mini.thin_plate import backward_flow
+from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, resize_flow
+from liveportrait.mini.skin import SKIN, read_skin
 from liveportrait.model import LivePortrait
 from liveportrait.motion import Crop, Motion, Performance, Portrait
 from liveportrait.sliders import Sliders
@@ -41,6 +41,7 @@ class MiniLivePortrait(LivePortrait):
     crop_size = 512
     needs_landmarks = True
     extracts_from_landmarks = True
+    reads_skin = True
 
     def __init__(self, renderer: MiniRenderer) -> None:
         super().__init__()
@@ -74,6 +75,17 @@ class MiniLivePortrait(LivePortrait):
             eye_ratio=eye_ratio(head),
             lip_ratio=lip_ratio(head),
         )
+
+    @torch.no_grad()
+    def read_skin(self, reference: Crop, crop: Crop) -> Tensor:
+        """Compare a driver's pictures with what the renderer makes of an earlier one, shape (T, 3, G, G)."""
+        x_s, x_d, renderer = self._keypoints(reference), self._keypoints(crop), self.renderer
+        earlier = reference.image.expand(len(x_d), -1, -1, -1)
+        small = F.interpolate(earlier, (SEEN_SIZE, SEEN_SIZE), mode="area")
+        frame = patch_frame(SKIN, renderer.face.pose(x_d))
+        points = patch_points(frame, SKIN.size)
+        expected = renderer.warp(small, x_s, x_d).apply_at(earlier, points)
+        return read_skin(expected, sample(crop.image, points), frame, x_d)
 
     @torch.no_grad()
     def encode(self, crop: Crop) -> Portrait:
@@ -118,12 +130,14 @@ class MiniLivePortrait(LivePortrait):
         return edit(self.renderer.face, portrait.motion, sliders)
 
     @torch.no_grad()
-    def render(self, portrait: Portrait, x_d: Tensor) -> Tensor:
+    def render(self, portrait: Portrait, x_d: Tensor, skin: Tensor | None = None) -> Tensor:
         """Warp the source along the flow and paint mouth and eyes over it."""
         count, renderer = len(x_d), self.renderer
         image = portrait.crop.image.expand(count, -1, -1, -1)
-        small = F.interpolate(portrait.crop.image, (FLOW_SIZE, FLOW_SIZE), mode="area").expand(count, -1, -1, -1)
+        small = F.interpolate(portrait.crop.image, (SEEN_SIZE, SEEN_SIZE), mode="area").expand(count, -1, -1, -1)
         warp = renderer.warp(small, portrait.x_s, x_d)
+        if skin is not None:
+            warp = renderer.lay_skin(warp, small, skin, x_d)
         crops = warp.apply(image)
         coarse = painted_size(portrait.crop.image).expand(count, -1, -1, -1)
         for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, portrait.x_s, x_d):
@@ -134,8 +148,7 @@ class MiniLivePortrait(LivePortrait):
     def warp(self, portrait: Portrait, x_d: Tensor) -> Tensor:
         """Warp the source along the spline alone: what `render` has to beat; shapes as in `render`."""
         image = portrait.crop.image.expand(len(x_d), -1, -1, -1)
-        grid = pixel_grid(FLOW_SIZE, FLOW_SIZE).to(x_d)
-        flow = backward_flow(portrait.x_s, x_d, grid)
+        flow = bend(self.renderer.face, portrait.x_s, x_d)
         return sample(image, resize_flow(flow, *image.shape[2:]))
 
     def _keypoints(self, crop: Crop) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from liveportrait.mini.bending import FLOW_SIZE, bend
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.flow import ResidualFlow
 from liveportrait.mini.graph import Graph, write_graph
@@ -29,9 +30,9 @@ from liveportrait.mini.patches import (
 )
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
-from liveportrait.mini.thin_plate import backward_flow
+from liveportrait.mini.skin import place_skin
 
-FLOW_SIZE = 64
+SEEN_SIZE = 64  # of the pictures that the flow network looks at
 FACE_SOFTNESS = 0.03
 
 
@@ -178,7 +179,7 @@ class MiniRenderer(nn.Module):
 
     def write_graphs(self, directory: Path) -> None:
         """Write what runs for every frame as graphs: flow.xml, mouth.xml and eyes.xml, with their .bin files."""
-        write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, FLOW_SIZE, FLOW_SIZE)], directory / "flow.xml")
+        write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)], directory / "flow.xml")
         for name, kind, painter in (("mouth", MOUTH, self.mouth), ("eyes", LEFT_EYE_PATCH, self.eyes)):
             features = torch.rand(2, 3 * painter.encoder.channels, kind.size // 4, kind.size // 4)
             condition = torch.rand(2, painter.decoder.condition, kind.size, kind.size)
@@ -215,17 +216,31 @@ class MiniRenderer(nn.Module):
         """W: bend and light a source.
 
         Args:
-            small: Source crops at FLOW_SIZE, shape (T, 3, FLOW_SIZE, FLOW_SIZE).
+            small: Source crops, shape (T, 3, SEEN_SIZE, SEEN_SIZE).
             x_s: Source keypoints, shape (1 or T, K, 3).
             x_d: Driving keypoints, shape (T, K, 3).
         """
-        grid = pixel_grid(FLOW_SIZE, FLOW_SIZE).to(x_d)
-        prior = backward_flow(x_s, x_d, grid)
+        prior = bend(self.face, x_s, x_d)
+        seen, grid = resize_flow(prior, SEEN_SIZE, SEEN_SIZE), pixel_grid(SEEN_SIZE, SEEN_SIZE).to(x_d)
         ovals = [x[:, rows(FACE_OVAL), :2].expand(len(x_d), -1, -1) for x in (x_s, x_d)]
-        faces = polygon_masks(ovals, FLOW_SIZE, FACE_SOFTNESS)
-        inputs = torch.cat([sample(small, prior), small, 4.0 * (prior - grid).permute(0, 3, 1, 2), faces], 1)
+        faces = polygon_masks(ovals, SEEN_SIZE, FACE_SOFTNESS)
+        inputs = torch.cat([sample(small, seen), small, 4.0 * (seen - grid).permute(0, 3, 1, 2), faces], 1)
         residual, light = self.run(self.flow, inputs)
-        return Warp(prior + residual, prior, light)
+        light = F.interpolate(light, (FLOW_SIZE, FLOW_SIZE), mode="bilinear")
+        return Warp(prior + resize_flow(residual, FLOW_SIZE, FLOW_SIZE), prior, light)
+
+    def lay_skin(self, warp: Warp, small: Tensor, skin: Tensor, x_d: Tensor) -> Warp:
+        """Let the skin of a warped source slide and be shaded as a driver's.
+
+        Args:
+            warp: From `warp`.
+            small: Source crops, shape (T, 3, SEEN_SIZE, SEEN_SIZE).
+            skin: From `read_skin`, shape (T, 3, SKIN_SIZE, SKIN_SIZE).
+            x_d: Driving keypoints, shape (T, K, 3).
+        """
+        slide, brighter = place_skin(skin, self.face.pose(x_d), x_d, FLOW_SIZE)
+        flow = warp.flow + slide
+        return Warp(flow, warp.prior, warp.light + brighter * (sample(small, flow) + warp.light))
 
     def paint(
         self, image: Tensor, features: list[Tensor], warp: Warp, x_s: Tensor, x_d: Tensor

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from liveportrait.mini.regions import (
-    KEYPOINTS,
-    LEFT_IRIS,
-    LEFT_LID_PAIRS,
-    LIP_PAIRS,
-    RIGHT_IRIS,
-    RIGHT_LID_PAIRS,
-    rows,
-)
+from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS
 
 ANCHORS_PER_SIDE = 8
 SMOOTHING = 3e-4  # bends the spline away from nearly coincident points (closed lips) within about 1 % of the crop
-SEAM = 0.016  # gap that closed lids and lips keep in the spline: half a step of the flow's grid, so nobody sees it
-UPPER, LOWER = (rows(side) for side in zip(*LIP_PAIRS, *LEFT_LID_PAIRS, *RIGHT_LID_PAIRS, strict=True))
 CONTROL_ROWS = [n for n, point in enumerate(KEYPOINTS) if point not in LEFT_IRIS + RIGHT_IRIS]
 
 
@@ -44,7 +35,6 @@ def backward_flow(x_s: Tensor, x_d: Tensor, grid: Tensor) -> Tensor:
     Source: Bookstein, "Principal warps", 1989; smoothing as in Wahba, "Spline models", 1990.
     """
     points = grid.reshape(-1, 2).to(x_d)
-    x_d = _parted(x_s, x_d)
     anchors = border_anchors().to(x_d)
     centres = torch.cat([x_d[:, CONTROL_ROWS, :2], anchors.expand(len(x_d), -1, -1)], 1)
     targets = torch.cat([x_s[:, CONTROL_ROWS, :2], anchors.expand(len(x_s), -1, -1)], 1)
@@ -54,38 +44,36 @@ def backward_flow(x_s: Tensor, x_d: Tensor, grid: Tensor) -> Tensor:
     return (points + torch.stack(shifts)).reshape(len(x_d), *grid.shape)
 
 
-def _parted(x_s: Tensor, x_d: Tensor) -> Tensor:
-    """Keep lids and lips that close a hair apart, or as far as they are in the source.
-
-    Where an upper and a lower point meet that come from different places, a smooth spline would settle between the two
-    and show the eye wide open behind its closed lids.
+def forward_shifts(before: Tensor, after: Tensor, grid: Tensor) -> Tensor:
+    """Tell how far positions move when some of them are known to.
 
     Args:
-        x_s: Source keypoints, shape (1 or T, K, 2 or 3).
-        x_d: Driving keypoints, shape (T, K, 2 or 3).
+        before: Where N points are, shape (1 or T, N, 2), ±1 at the crop's edges.
+        after: Where they go, shape (T, N, 2).
+        grid: Positions, shape (..., 2).
 
     Returns:
-        Driving keypoints, shape (T, K, 2).
+        Shape (T, ..., 2): a spline through the points' shifts that is zero at the border anchors.
     """
-    x_s, x_d = x_s[..., :2], x_d[..., :2].clone()
-    open_s = x_s[:, LOWER] - x_s[:, UPPER]
-    width = open_s.norm(dim=-1, keepdim=True)
-    across = open_s / width.clamp_min(1e-6)
-    gap = ((x_d[:, LOWER] - x_d[:, UPPER]) * across).sum(-1, keepdim=True)
-    push = 0.5 * (width.clamp_max(SEAM) - gap).clamp_min(0) * across
-    x_d[:, UPPER] -= push
-    x_d[:, LOWER] += push
-    return x_d
+    points = grid.reshape(-1, 2).to(after)
+    anchors = border_anchors().to(after)
+    shifts = F.pad(after - before, (0, 0, 0, len(anchors)))
+    centres = torch.cat([before, anchors.expand(len(before), -1, -1)], 1)
+    if len(before) == 1:  # one source, one factorisation
+        found = _shift(points, centres[0], shifts.permute(1, 0, 2).flatten(1)).unflatten(1, (-1, 2)).transpose(0, 1)
+    else:
+        found = torch.stack([_shift(points, *pair) for pair in zip(centres, shifts, strict=True)])
+    return found.reshape(len(after), *grid.shape)
 
 
 def _shift(points: Tensor, centres: Tensor, values: Tensor) -> Tensor:
-    """Bend a plate so that it has `values` (N, 2) at `centres` (N, 2), and read it at `points` (P, 2): shape (P, 2)."""
+    """Bend plates to have `values` (N, D) at `centres` (N, 2), and read them at `points` (P, 2): shape (P, D)."""
     weights, affine = _solve(centres, values)
     return torch.addmm(affine[0] + points @ affine[1:], _kernel(points, centres), weights)
 
 
 def _solve(centres: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve for the kernel weights (N, 2) and the affine part (3, 2)."""
+    """Solve for the kernel weights (N, D) and the affine part (3, D)."""
     count = len(centres)
     system = centres.new_zeros(count + 3, count + 3)
     system[:count, :count] = _kernel(centres, centres)
@@ -93,7 +81,7 @@ def _solve(centres: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     system[:count, count] = system[count, :count] = 1.0
     system[:count, count + 1 :] = centres
     system[count + 1 :, :count] = centres.T
-    solution = torch.linalg.solve(system, torch.cat([values, values.new_zeros(3, 2)]))
+    solution = torch.linalg.solve(system, torch.cat([values, values.new_zeros(3, values.shape[1])]))
     return solution[:count], solution[count:]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from liveportrait.mini.patches import sample
 from liveportrait.mini.regions import LIPS, rows
-from liveportrait.mini.renderer import FLOW_SIZE, MiniRenderer, resize_flow
+from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer, resize_flow
 
 FRAMES_PER_CLIP = 6
 MOUTH_MARGIN = 1.6
@@ -72,7 +72,7 @@ def render_both(renderer: MiniRenderer, source: Tensor, x_s: Tensor, x_d: Tensor
     side, count = source.shape[-1], len(x_d)
     features = [f.expand(count, -1, -1, -1) for f in renderer.encode(source, x_s)]
     source, x_s = source.expand(count, -1, -1, -1), x_s.expand(count, -1, -1)
-    small = F.interpolate(source, (FLOW_SIZE, FLOW_SIZE), mode="area")
+    small = F.interpolate(source, (SEEN_SIZE, SEEN_SIZE), mode="area")
     warp = renderer.warp(small, x_s, x_d)
     full = warp.apply(source)
     for place, painted in renderer.paint(source, features, warp, x_s, x_d):

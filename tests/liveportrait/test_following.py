@@ -9,8 +9,18 @@ from liveportrait import Motion
 from liveportrait.following import FollowRules, neutral_frame
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.mini.face_model import FaceModel
-from liveportrait.mini.follow import follow, rest_of_picture
-from liveportrait.mini.regions import KEYPOINTS, LEFT_BROW, LEFT_LID_PAIRS, LIP_PAIRS, LIPS, RIGHT_LID_PAIRS, rows
+from liveportrait.mini.follow import _along_eye, follow, rest_of_picture
+from liveportrait.mini.regions import (
+    KEYPOINTS,
+    LEFT_BROW,
+    LEFT_EYE_CORNERS,
+    LEFT_IRIS,
+    LEFT_LID_PAIRS,
+    LIP_PAIRS,
+    LIPS,
+    RIGHT_LID_PAIRS,
+    rows,
+)
 from liveportrait.smoothing import MotionSmoother, OneEuro
 
 RULES = FollowRules(
@@ -118,6 +128,20 @@ def test_eyes_of_any_size_shut_when_the_drivers_do(face):
     assert torch.allclose(face.lid_gaps(follow(face, wide, anchor, anchor, RULES)), torch.tensor(0.2), atol=1e-5)
     asked = replace(RULES, retarget_eyes=True)
     assert torch.allclose(face.lid_gaps(follow(face, wide, anchor, anchor, asked)), torch.tensor(0.08), atol=1e-5)
+
+
+def test_irises_stay_as_far_from_the_corners_as_the_drivers(face):
+    """A driver looks aside by half the width of its eye; a portrait that looks aside already does not go on beyond."""
+    rest, own = motion(1, 1, spread=0.0), motion(1, 1, spread=0.0)
+    shift = torch.zeros(len(KEYPOINTS), 3)
+    first, last = (face.mean[rows((corner,))[0]] for corner in LEFT_EYE_CORNERS)
+    iris = rows(LEFT_IRIS)
+    face.mean[iris] = face.mean[iris] - face.mean[iris[0]] + (first + last) / 2
+    shift[iris] = 0.4 * (last - first)
+    looking, aside = (replace(m, expression=m.expression + shift @ m.rotation) for m in (rest, own))
+    place = lambda x: _along_eye(face.to_head(x, face.pose(x)), LEFT_EYE_CORNERS, LEFT_IRIS[0])[0]  # noqa: E731
+    assert float(place(follow(face, own, looking, rest, RULES))) == pytest.approx(0.9, abs=0.02)
+    assert float(place(follow(face, aside, looking, rest, RULES))) == pytest.approx(0.9, abs=0.02)
 
 
 def test_lips_meet_and_do_not_cross(face):

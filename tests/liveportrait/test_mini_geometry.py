@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from liveportrait import LivePortrait
 from liveportrait.mini.face_model import Pose
 from liveportrait.mini.patches import (
     MOUTH,
@@ -15,7 +14,7 @@ from liveportrait.mini.patches import (
     to_patch,
 )
 from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_masks, signed_distances
-from liveportrait.mini.regions import KEYPOINTS, LEFT_LID_PAIRS, LIPS_INNER, rows
+from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
 from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow
 
 SQUARE = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])
@@ -117,21 +116,6 @@ def test_a_veil_hides_detail_that_is_finer_than_the_patch():
     paste_patch(crop, frame, torch.full((1, 3, 24, 24), 0.25), torch.ones(1, 1, 24, 24))
     inside = (to_patch(frame, pixel_grid(128, 128)[None])[0].abs() < 0.9).all(-1)
     assert torch.allclose(crop[0, :, inside], torch.tensor(0.25))
-
-
-def test_lids_that_meet_or_cross_fold_nothing():
-    """Down a line through the eye, the source is read from top to bottom, and the open eye within a slit."""
-    face = LivePortrait.from_pretrained("mini").renderer.face
-    head = face.mean[None]
-    x_s, crossed = 0.4 * head, torch.full_like(face.lid_gaps(head), -0.04)
-    x_d = x_s + 0.4 * face.move_lids(head, crossed)
-    upper, lower = (rows((point,))[0] for point in LEFT_LID_PAIRS[3])
-    down = torch.linspace(-0.1, 0.1, 201)
-    line = torch.stack([x_d[0, upper, 0].expand(201), x_d[0, upper, 1] + down], -1)
-    height = backward_flow(x_s, x_d, line[None])[0, 0, :, 1]
-    assert (height.diff() > 0).all()
-    inside = (height > x_s[0, upper, 1]) & (height < x_s[0, lower, 1])
-    assert 0.001 * inside.sum() < 0.5 * (x_s[0, lower, 1] - x_s[0, upper, 1])
 
 
 def test_lips_that_are_shut_already_stay_shut_in_the_spline():

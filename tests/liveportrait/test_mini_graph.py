@@ -7,7 +7,7 @@ import torch
 
 from liveportrait import LivePortrait
 from liveportrait.mini.graph import Graph, fastest_precision, write_graph
-from liveportrait.mini.renderer import FLOW_SIZE
+from liveportrait.mini.renderer import SEEN_SIZE
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def graph(network, tmp_path_factory):
 def inputs_of(renderer, name, count):
     random = torch.Generator().manual_seed(1)
     if name == "flow":
-        return renderer.flow, [torch.rand(count, renderer.flow.INPUTS, FLOW_SIZE, FLOW_SIZE, generator=random)]
+        return renderer.flow, [torch.rand(count, renderer.flow.INPUTS, SEEN_SIZE, SEEN_SIZE, generator=random)]
     kind, painter = {"mouth": renderer.patches()[0], "eyes": renderer.patches()[1]}[name]
     features = torch.rand(count, 3 * painter.encoder.channels, kind.size // 4, kind.size // 4, generator=random)
     condition = torch.rand(count, painter.decoder.condition, kind.size, kind.size, generator=random)

@@ -8,6 +8,7 @@ import pickle
 import pickletools
 import struct
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -112,6 +113,15 @@ def test_ours_there_and_back(tmp_path: Path, fps: Fraction):
     template = load_template(tmp_path / "ours.safetensors", num_keypoints=21)
     assert_same(template.motion, driver())
     assert template.fps == fps
+
+
+def test_skin_is_kept(tmp_path: Path):
+    motion = replace(Motion.still(3, 162), skin=torch.rand(3, 3, 16, 16))
+    save_template(Template(motion, Fraction(25)), tmp_path / "skin.safetensors")
+    assert torch.equal(load_template(tmp_path / "skin.safetensors").motion.skin, motion.skin)
+    save_template(Template(replace(motion, skin=motion.skin[:2]), Fraction(25)), tmp_path / "short.safetensors")
+    with pytest.raises(TemplateError, match="skin has shape"):
+        load_template(tmp_path / "short.safetensors")
 
 
 def test_ratios_may_be_absent(tmp_path: Path):

@@ -1,6 +1,7 @@
 """Training the renderer: the loss falls, a resumed run is the run that never stopped, typing mistakes are errors."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,18 @@ import typer
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from perception import Perception
-from renderer_data import ClipSet, PairSampler
+from renderer_data import ClipSet, PairSampler, Shares
 from renderer_losses import Judge, judge_loss, persuading_loss
+from shut_mouths import shut_mouths
 from train_renderer import TrainConfig, Trainer, override
 
 from liveportrait import LivePortrait
+from liveportrait.mini.raster import polygon_masks
+from liveportrait.mini.regions import LIPS_INNER, rows
 from liveportrait.mini.renderer import MiniConfig
-from liveportrait.mini.validation import mirror_order
 
 TINY = MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, mouth_blocks=1, eye_blocks=1)
+SHARES = Shares(open=0.5, shut=0.0, close=0.2, still=0.2, detail=0.0)
 SHORT = TrainConfig(steps=20, batch=2, warmup=1, adversarial_start=1, bfloat16=False, learning_rate=3e-3)
 
 
@@ -39,6 +43,16 @@ def clips(face) -> ClipSet:
 
 
 @pytest.fixture(scope="module")
+def stills(face) -> ClipSet:
+    """One open mouth, dark inside."""
+    head = face.mean + face.express(-3.0 * torch.eye(1, len(face.expression_basis)))
+    points = 0.4 * head - torch.tensor([0.0, 0.2, 0.0])
+    inside = polygon_masks([points[:, rows(LIPS_INNER), :2]], 256, 0.01)[0, 0]
+    picture = (200 * (1 - inside)).byte()[None, ..., None].expand(1, 256, 256, 3).numpy()
+    return ClipSet(picture, points, [(0, 1)], ["still"], [200.0])
+
+
+@pytest.fixture(scope="module")
 def perception() -> Perception:
     """A network that has learned nothing still tells pictures apart."""
     torch.manual_seed(0)
@@ -49,9 +63,9 @@ def perception() -> Perception:
 
 
 @pytest.fixture(scope="module")
-def trainer(face, clips, perception):
+def trainer(face, clips, stills, perception):
     """Makes trainers of tiny networks."""
-    return lambda config=SHORT: Trainer(config, face.state_dict(), clips, clips, perception, TINY)
+    return lambda config=SHORT: Trainer(config, face.state_dict(), clips, stills, clips, perception, TINY)
 
 
 def learned(run: Trainer) -> set[str]:
@@ -64,7 +78,7 @@ def learned(run: Trainer) -> set[str]:
 
 
 def test_the_loss_falls(trainer):
-    run = trainer(override(SHORT, ["adversarial_start=99", "learning_rate=0.002"]))
+    run = trainer(override(SHORT, ["adversarial_start=99", "learning_rate=0.002", "still_share=0"]))
     batch = run.sampler.batch(0, 4)
     before = sum(run.gradients(batch)[0].values())
     for _ in range(40):
@@ -130,26 +144,43 @@ def _stored(state):
     return file
 
 
-def test_a_steps_data_depend_on_seed_and_step_alone(face, clips):
-    sampler = PairSampler(clips, mirror_order(face.mean), 3, 0.5, 0.2)
-    again = PairSampler(clips, mirror_order(face.mean), 3, 0.5, 0.2)
+def test_a_steps_data_depend_on_seed_and_step_alone(face, clips, stills):
+    sampler, again = (PairSampler(clips, stills, face, 3, SHARES) for _ in range(2))
     sampler.batch(0, 2)
     for one, other in zip(sampler.batch(5, 2), again.batch(5, 2), strict=True):
         assert torch.equal(one, other)
 
 
-def test_people_whose_faces_were_small_are_drawn_less(face, clips):
-    even, keen = (PairSampler(clips, mirror_order(face.mean), 0, 0.5, 0.2, detail) for detail in (0.0, 1.0))
+def test_people_whose_faces_were_small_are_drawn_less(face, clips, stills):
+    even, keen = (PairSampler(clips, stills, face, 0, replace(SHARES, detail=detail)) for detail in (0.0, 1.0))
     assert even.clip_weights[0] == even.clip_weights[1]
     assert keen.clip_weights[0] == pytest.approx(0.5 * keen.clip_weights[1])
 
 
-def test_pairs_come_from_one_clip_and_stay_registered(face, clips):
+def test_pairs_come_from_one_clip_and_stay_registered(face, clips, stills):
     """What the augmentation does to a picture it does to the points: the mouth stays under its landmarks."""
-    source, x_s, driving, x_d, view = PairSampler(clips, mirror_order(face.mean), 0, 0.5, 0.2).batch(1, 4)
+    sampler = PairSampler(clips, stills, face, 0, replace(SHARES, still=0.0))
+    source, x_s, driving, x_d, view, _ = sampler.batch(1, 4)
     assert source.shape == driving.shape == view.shape == (4, 3, 256, 256)
     moved = (x_s - x_d)[..., :2]
     assert (moved - moved.mean(1, keepdim=True)).abs().max() < 1e-4  # one shift for all points of a face
+
+
+def test_stills_are_paired_with_themselves_shut(face, clips, stills):
+    source, x_s, driving, x_d, _, paired = PairSampler(clips, stills, face, 0, replace(SHARES, still=1.0)).batch(0, 2)
+    assert paired.tolist() == [0, 0]
+    gaps = [face.lip_gaps(face.to_head(x, face.pose(x))).mean() for x in (x_s, x_d)]
+    assert gaps[0] < 0.02
+    assert gaps[1] > 0.2
+    assert not torch.equal(source, driving)
+
+
+def test_a_shut_mouth_hides_its_inside_and_keeps_the_rest(face, stills):
+    picture = torch.from_numpy(stills.frames.copy()).permute(0, 3, 1, 2).float() / 255
+    shut, x = shut_mouths(face, picture, stills.points, torch.tensor([0.9]))
+    assert (shut < 0.5).sum() < 0.15 * (picture < 0.5).sum()
+    assert (shut[..., :60] - picture[..., :60]).abs().max() < 1e-3
+    assert x.shape == stills.points.shape
 
 
 def test_override_knows_its_names():

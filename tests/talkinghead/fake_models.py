@@ -48,7 +48,7 @@ class GrayPortrait(LivePortrait):
     def edit(self, portrait, sliders):
         return torch.full((1, 1, 3), sliders.smile)
 
-    def render(self, portrait, x_d):
+    def render(self, portrait, x_d, skin=None):
         return x_d[:, :1, :1, None].expand(-1, 3, SIDE, SIDE)
 
 

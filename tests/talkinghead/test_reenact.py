@@ -1,5 +1,6 @@
 """A portrait follows a driver: frames, times, sound and what is reported, with stand-ins for the networks."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from fake_models import SIDE, BrightnessTracker, fake_models
+from fake_models import SIDE, BrightnessTracker, GrayPortrait, fake_models
 from PIL import Image
 
 import talkinghead
@@ -234,6 +235,50 @@ def test_a_template_drives_as_its_video_does(tmp_path, picture):
     assert torch.equal(models.portrait.anchors[0].lip_ratio, models.portrait.anchors[-1].lip_ratio)
     cut = reenact(picture, tmp_path / "m.safetensors", trim="0.1:0.2")
     assert shown(cut) == pytest.approx([40, 120, 90], abs=2)
+
+
+class SkinReader(GrayPortrait):
+    """Reads how much brighter a driver is than its first frame, and notes the skin that it is to render."""
+
+    reads_skin = True
+
+    def __init__(self):
+        super().__init__()
+        self.skins = []
+
+    def read_skin(self, reference, crop):
+        change = crop.image.mean((1, 2, 3)) - reference.image.mean()
+        return change[:, None, None, None].expand(-1, 3, 2, 2)
+
+    def render(self, portrait, x_d, skin=None):
+        self.skins.append(skin)
+        return super().render(portrait, x_d)
+
+
+@pytest.mark.parametrize(("drive", "scale"), [({}, 1.0), ({"expression_strength": 0.5}, 0.5)])
+def test_skin_changes_since_the_anchor_as_much_as_the_expression(tmp_path, picture, drive, scale):
+    levels = [200, 100, 40, 120]
+    models = replace(fake_models(), portrait=SkinReader())
+    list(reenact(picture, film(tmp_path / "d.mp4", levels), models, smooth=0.0, anchor=3, **drive))
+    found = torch.cat(models.portrait.skins)[:, 0, 0, 0]
+    change = torch.tensor([160.0, 60.0, 0.0, 80.0]) / 255 * scale
+    assert torch.allclose(found / found[0], change / change[0], atol=0.03)
+    assert found[2] == 0
+
+
+@pytest.mark.parametrize("drive", [{"skin": False}, {"region": "lip"}, {"expression_strength": 0.0}])
+def test_skin_may_stay(tmp_path, picture, drive):
+    models = replace(fake_models(), portrait=SkinReader())
+    list(reenact(picture, film(tmp_path / "d.mp4", [60, 100, 140]), models, **drive))
+    assert models.portrait.skins == [None]
+
+
+def test_skin_is_kept_in_templates(tmp_path, picture):
+    file, kept = film(tmp_path / "d.mp4", [60, 100, 140]), tmp_path / "m.safetensors"
+    models = [replace(fake_models(), portrait=SkinReader()) for _ in range(2)]
+    for given, model in zip((file, kept), models, strict=True):
+        list(reenact(picture, given, model, save_template=str(kept) if given == file else ""))
+    assert torch.equal(*(model.portrait.skins[0] for model in models))
 
 
 def test_a_template_is_saved_on_the_way(tmp_path, picture):

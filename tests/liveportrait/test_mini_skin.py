@@ -1,0 +1,90 @@
+"""Skin: what slides and darkens in a driver's picture is found there, and laid onto another face where it belongs."""
+
+import pytest
+import torch
+
+from liveportrait import Crop, LivePortrait
+from liveportrait.mini.patches import patch_frame, patch_points, sample
+from liveportrait.mini.raster import pixel_grid
+from liveportrait.mini.regions import FACE_OVAL, KEYPOINTS, rows
+from liveportrait.mini.renderer import FLOW_SIZE
+from liveportrait.mini.skin import MOST_SHADE, MOST_SLIDE, SKIN, SKIN_SIZE, place_skin, read_skin
+
+SIDE = 256
+
+
+@pytest.fixture(scope="module")
+def model():
+    return LivePortrait.from_pretrained("mini")
+
+
+@pytest.fixture(scope="module")
+def x(model):
+    return 0.4 * model.renderer.face.mean[None] - torch.tensor([0.0, 0.2, 0.0])
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """Blotches of a few pixels, which a search for motion can hold on to."""
+    random = torch.Generator().manual_seed(0)
+    spots = torch.rand(1, 3, 64, 64, generator=random)
+    return torch.nn.functional.interpolate(spots, (SIDE, SIDE), mode="bicubic").clamp(0, 1) * 0.5 + 0.25
+
+
+def look(model, picture, x):
+    frame = patch_frame(SKIN, model.renderer.face.pose(x))
+    return sample(picture, patch_points(frame, SKIN.size)), frame
+
+
+def cheek(skin):
+    """The part of the patch left of the mouth, away from lips and eyes."""
+    return skin[0, :, SKIN_SIZE * 9 // 16 : SKIN_SIZE * 11 // 16, SKIN_SIZE * 4 // 16 : SKIN_SIZE * 5 // 16]
+
+
+def test_the_same_picture_shows_nothing(model, picture, x):
+    seen, frame = look(model, picture, x)
+    assert read_skin(seen, seen, frame, x).abs().max() < 5e-3
+
+
+def test_slide_and_shade_are_read(model, picture, x):
+    """The driver's skin moved right by three pixels of the patch and lost a tenth of its brightness."""
+    seen, frame = look(model, picture, x)
+    later = 0.9 * torch.roll(seen, 3, 3)
+    right, down, shade = cheek(read_skin(seen, later, frame, x)).flatten(1).mean(1)
+    assert right == pytest.approx(-3 * 2 / SKIN.size, abs=0.01)  # comes from further left
+    assert abs(down) < 0.01
+    assert shade == pytest.approx(-0.1, abs=0.03)
+
+
+def test_what_is_read_is_bounded(model, picture, x):
+    seen, frame = look(model, picture, x)
+    found = read_skin(seen, 1 - torch.roll(seen, 40, 2), frame, x)
+    assert found[:, :2].abs().max() <= MOST_SLIDE
+    assert found[:, 2].abs().max() <= MOST_SHADE
+
+
+def test_skin_is_laid_on_the_face_alone(model, x):
+    """Slides turn and grow with the head; beyond the face nothing changes."""
+    skin = torch.zeros(1, 3, SKIN_SIZE, SKIN_SIZE)
+    skin[:, 0], skin[:, 2] = 0.05, -0.2
+    slide, brighter = place_skin(skin, model.renderer.face.pose(x), x, FLOW_SIZE)
+    grid = pixel_grid(FLOW_SIZE, FLOW_SIZE)
+    oval = x[0, rows(FACE_OVAL), :2]
+    middle = (grid - oval.mean(0)).norm(dim=-1).argmin()
+    assert slide.reshape(-1, 2)[middle].tolist() == pytest.approx([0.05 * 0.4 * SKIN.half_side, 0.0], abs=2e-3)
+    assert brighter.flatten()[middle] == pytest.approx(-0.181, abs=5e-3)
+    assert slide[0, 0].abs().max() < 5e-4
+    assert brighter[0, 0, :, 0].abs().max() < 5e-3
+
+
+def test_a_driver_that_is_the_portrait_brings_it_closer(model, picture, x):
+    """Self-reenactment of a darker, slid picture: the rendering with skin is nearer to it than without."""
+    mesh = torch.zeros(1, 478, 3)
+    mesh[:, list(KEYPOINTS)] = x
+    source, driver = Crop(picture, mesh), Crop(0.9 * torch.roll(picture, 4, 3), mesh)
+    portrait = model.encode(source)
+    skin = model.read_skin(source, driver)
+    plain, closer = (model.render(portrait, portrait.x_s, each) for each in (None, skin))
+    patch = (..., slice(120, 160), slice(80, 100))
+    errors = [(shown - driver.image)[patch].abs().mean() for shown in (plain, closer)]
+    assert errors[1] < 0.6 * errors[0]
