@@ -27,7 +27,7 @@ from renderer_losses import Judge, around_mouth, flow_loss, judge_loss, paint_lo
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.face_model import FaceModel, lip_ratio
 from liveportrait.mini.model import save
 from liveportrait.mini.patches import patch_points, sample
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Painted
@@ -251,6 +251,18 @@ def averaged(weights: dict[str, Tensor], networks: MiniConfig = MiniConfig()) ->
     return renderer.eval()
 
 
+@torch.no_grad()
+def remember(renderer: MiniRenderer, clips: ClipSet, who: str) -> Tensor:
+    """Return the features of a person's mouth where it is most shut, for `MiniRenderer.memory`."""
+    own = [range(*bounds) for bounds, name in zip(clips.bounds, clips.identities, strict=True) if name == who]
+    if not own:
+        raise typer.BadParameter(f"nobody is called {who!r} in the training clips")
+    openness = lip_ratio(clips.points)[:, 0]
+    frame = min((n for clip in own for n in clip), key=lambda n: float(openness[n]))
+    picture = torch.from_numpy(clips.frames[frame].copy()).permute(2, 0, 1)[None].float() / 255
+    return renderer.encode(picture, clips.points[frame : frame + 1])[0].float()
+
+
 def override(config: TrainConfig, changes: list[str]) -> TrainConfig:
     """Apply name=value pairs; unknown names are errors."""
     types = {field.name: type(getattr(config, field.name)) for field in fields(config)}
@@ -272,11 +284,16 @@ def main(
     change: Annotated[list[str], typer.Option("--set", help="name=value, over the setting.")] = [],  # noqa: B006
     minutes: Annotated[float, typer.Option(help="Stop after this long; run again to go on.")] = 1e9,
     export: Annotated[Path | None, typer.Option(help="Write the averaged weights here and stop.")] = None,
+    memory: Annotated[str, typer.Option(help="Whose mouth the exported weights remember.")] = "lp_s20",
 ) -> None:
     """Train, resume or export."""
     checkpoint = run / "last.pt"
     if export is not None:
-        save(averaged(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]), export)
+        renderer = averaged(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+        renderer.memory = remember(
+            renderer, load_clips(data, "train", run.parent / "cache", permissive_only=True), memory
+        )
+        save(renderer, export)
         return
     config, begin = override(SETTINGS[setting], change), time.monotonic()
     if config.device == "cpu":

@@ -186,6 +186,8 @@ def save(renderer: MiniRenderer, directory: Path) -> None:
         name: (value if name.startswith("face.") else value.half()).contiguous()
         for name, value in renderer.state_dict().items()
     }
+    if renderer.memory is not None:
+        tensors["memory"] = renderer.memory.half().contiguous()
     save_file(tensors, directory / "model.safetensors")
     renderer.write_graphs(directory)
 
@@ -200,8 +202,10 @@ def load(directory: Path) -> MiniLivePortrait:
     config.pop("model")
     renderer = MiniRenderer(MiniConfig(**config))
     file = directory / "model.safetensors"
+    tensors = {name: value.float() for name, value in load_file(file).items()}
+    renderer.memory = tensors.pop("memory", None)
     try:
-        renderer.load_state_dict({name: value.float() for name, value in load_file(file).items()})
+        renderer.load_state_dict(tensors)
     except RuntimeError as error:
         raise WeightsError(f"{file}: {str(error).splitlines()[-1].strip()}; fetch the file again") from error
     renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -10,7 +10,8 @@ from liveportrait.errors import WeightsError
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.mini import load, save
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
-from liveportrait.mini.regions import KEYPOINTS, rows
+from liveportrait.mini.raster import polygon_masks
+from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
 from liveportrait.mini.renderer import MiniConfig, MiniRenderer
 
 
@@ -116,6 +117,27 @@ def test_the_painters_see_larger_crops_at_the_size_at_which_they_learned(model, 
     assert torch.allclose(model.encode(large).f_s, model.encode(crop).f_s, atol=1e-5)
 
 
+@pytest.mark.parametrize("begins_open", [False, True])
+def test_a_mouth_that_was_shut_is_painted_from_memory(crop, begins_open):
+    """Only inside the lips, and only where the source does not show it."""
+    model = LivePortrait.from_pretrained("mini")
+    model.set_precision("fp32")
+    face, memory = model.renderer.face, model.renderer.memory
+    assert memory is not None
+    rest = model.perform(model.encode(crop), at_rest(model))
+    opened = rest + 0.4 * face.express(-2.0 * torch.eye(1, len(face.expression_basis)))
+    landmarks = torch.zeros(1, 478, 3)
+    landmarks[:, list(KEYPOINTS)] = opened if begins_open else rest
+    portrait = model.encode(Crop(crop.image, landmarks))
+    shown = model.render(portrait, opened)
+    model.renderer.memory = -memory
+    change = (model.render(portrait, opened) - shown).abs().amax(1)[0]
+    inside = polygon_masks([opened[:, rows(LIPS_INNER), :2]], 256, 0.01)[0, 0] > 0
+    near = torch.nn.functional.max_pool2d(inside[None, None].float(), 17, 1, 8)[0, 0] > 0
+    assert change[~near].max() < 1e-5
+    assert (change[inside].max() < 1e-5) == begins_open
+
+
 def test_landmarks_are_required(model):
     with pytest.raises(ValueError, match="landmarks"):
         model.encode(Crop(torch.rand(1, 3, 64, 64)))
@@ -124,8 +146,10 @@ def test_landmarks_are_required(model):
 def test_save_and_load_round_trip(tmp_path):
     torch.manual_seed(0)
     renderer = MiniRenderer(MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, mouth_blocks=1, eye_blocks=1))
+    renderer.memory = torch.rand(1, 24, 24, 24)
     save(renderer, tmp_path)
     again = load(tmp_path).renderer
+    assert again.memory is not None and torch.allclose(again.memory, renderer.memory, atol=1e-3)
     for name, value in renderer.state_dict().items():
         assert torch.allclose(again.state_dict()[name], value, atol=1e-2), name
 
