@@ -34,6 +34,7 @@ from liveportrait.mini.skin import place_skin
 
 SEEN_SIZE = 64  # of the pictures that the flow network looks at
 FACE_SOFTNESS = 0.03
+USUAL_SKIN = (0.60, 0.43, 0.35)  # mean colour of the skin around a mouth over the people of the training footage
 
 
 @dataclass(frozen=True)
@@ -276,8 +277,18 @@ class MiniRenderer(nn.Module):
                 inside = F.max_pool2d(masks[:, :1], 3, 1, 1)
                 f_s, allowed = torch.lerp(self.memory, own.float(), shown), allowed * (inside + shown * (1 - inside))
             color, occlusion = self.run(painter.decoder, f_s, painter.condition(warped, masks, shown))
+            if kind is MOUTH and self.memory is not None:
+                color = (color * torch.lerp(tint(warped, masks), color.new_ones(()), shown)).clamp(0, 1)
             results.append((frame, Painted(warped, color, occlusion * allowed, masks)))
         return results
+
+
+def tint(warped: Tensor, masks: Tensor) -> Tensor:
+    """Tell in what colours skin is lit around a mouth, against what is usual: factors, shape (T, 3, 1, 1)."""
+    skin = masks[:, 2:3] * (1 - masks[:, 1:2])
+    color = (warped * skin).sum((2, 3), keepdim=True) / skin.sum((2, 3), keepdim=True).clamp_min(1.0)
+    ratio = color.clamp_min(0.02) / color.new_tensor(USUAL_SKIN)[:, None, None]
+    return (ratio / ratio.mean(1, keepdim=True)).sqrt()
 
 
 def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:

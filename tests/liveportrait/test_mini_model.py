@@ -12,7 +12,7 @@ from liveportrait.mini import load, save
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
 from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
-from liveportrait.mini.renderer import MiniConfig, MiniRenderer
+from liveportrait.mini.renderer import USUAL_SKIN, MiniConfig, MiniRenderer, tint
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +136,17 @@ def test_a_mouth_that_was_shut_is_painted_from_memory(crop, begins_open):
     near = torch.nn.functional.max_pool2d(inside[None, None].float(), 17, 1, 8)[0, 0] > 0
     assert change[~near].max() < 1e-5
     assert (change[inside].max() < 1e-5) == begins_open
+
+
+def test_what_is_remembered_is_lit_as_the_skin():
+    """Skin of the usual colour changes nothing, however bright; golden skin makes less blue of it."""
+    masks = torch.zeros(2, 3, 8, 8)
+    masks[:, 2], masks[:, 1, 2:4, 2:4] = 1.0, 1.0
+    skin = torch.tensor([USUAL_SKIN, (0.75, 0.6, 0.2)])[:, :, None, None].expand(-1, -1, 8, 8).clone()
+    skin[:, :, 2:4, 2:4] = 0.0  # lips do not count
+    usual, golden = tint(0.8 * skin, masks)[..., 0, 0]
+    assert torch.allclose(usual, torch.ones(3), atol=1e-5)
+    assert golden[2] < 0.9 < golden[1]
 
 
 def test_landmarks_are_required(model):
