@@ -75,7 +75,7 @@ def load_clips(data: Path, split: str, cache: Path, permissive_only: bool) -> Cl
 def load_stills(data: Path, cache: Path) -> ClipSet:
     """Find the faces with open mouths among the stills that may train weights which ship, once, and keep them.
 
-    Nobody is among them whom the validation clips or the example inputs show.
+    Nobody is among them whom the validation clips or the example inputs show. There may be no stills.
     """
     if not cache.exists():
         known = {row["identity"] for part in ("val", "inputs") for row in _manifest(data / part)}
@@ -92,7 +92,9 @@ def load_stills(data: Path, cache: Path) -> ClipSet:
                     points.append(x[0].numpy())
                     names.append(row["identity"])
         cache.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(cache, pictures=np.stack(pictures), points=np.stack(points), names=np.array(names))
+        stacked = np.asarray(pictures, np.uint8).reshape(-1, SIDE, SIDE, 3)
+        places = np.asarray(points, np.float32).reshape(-1, len(KEYPOINTS), 3)
+        np.savez(cache, pictures=stacked, points=places, names=np.array(names, str))
     with np.load(cache) as kept:
         pictures, points, names = kept["pictures"], torch.from_numpy(kept["points"]), kept["names"].tolist()
     bounds = [(n, n + 1) for n in range(len(names))]
@@ -100,6 +102,9 @@ def load_stills(data: Path, cache: Path) -> ClipSet:
 
 
 def _manifest(folder: Path) -> list[dict[str, str]]:
+    """Read a folder's list of files; none for a folder that is not there."""
+    if not folder.exists():
+        return []
     with (folder / "manifest.csv").open() as file:
         return list(csv.DictReader(file))
 

@@ -276,7 +276,7 @@ def override(config: TrainConfig, changes: list[str]) -> TrainConfig:
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder with train/, val/ and the landmark files.")],
+    data: Annotated[Path, typer.Option(help="Folder with train/, val/, their landmarks and perhaps stills/.")],
     run: Annotated[Path, typer.Option(help="Folder for checkpoints, cache and log; resumed if it exists.")],
     face: Annotated[Path, typer.Option(help="Face model of fit_face_model.py.")] = Path("runs/face_model.safetensors"),
     perception: Annotated[Path, typer.Option(help="Network of perception.py.")] = Path("runs/perception.safetensors"),

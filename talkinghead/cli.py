@@ -46,7 +46,7 @@ app = typer.Typer(
 _VOICES = "mini (embedded), joyvasa (fetched once; moves base and animals), or a folder."
 
 _READING = {"trim", "driver_scale", "driver_x", "driver_y", "fps", "device", "overwrite"}
-_NOT_LIVE = {"anchor", "trim", "loop", "audio", "save_template", "concat", "batch_size"}
+_NOT_LIVE = {"anchor", "trim", "loop", "audio", "save_template", "concat", "batch_size", "skin"}
 
 Json = Annotated[bool, typer.Option("--json", help="Print what was made as one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]

@@ -86,8 +86,8 @@ def closing_flow(x_s: Tensor, x_c: Tensor, grid: Tensor) -> Tensor:
     moving = F.interpolate(shift.abs().amax((0, 1), keepdim=True), grid.shape[:2])[0, 0] > STILL
     origin = grid.expand(len(x_c), -1, -1, -1).clone()
     if moving.any():
-        rows, columns = (_span(moving.any(1 - axis)) for axis in (0, 1))
-        origin[:, rows, columns] = _invert(shift, origin[:, rows, columns])
+        high, wide = (_span(moving.any(1 - axis)) for axis in (0, 1))
+        origin[:, high, wide] = _invert(shift, origin[:, high, wide])
     return origin
 
 

@@ -272,14 +272,16 @@ class MiniRenderer(nn.Module):
         for (kind, painter), own in zip(self.patches(), features, strict=True):
             frame = patch_frame(kind, pose)
             warped, masks = warp.apply_at(image, patch_points(frame, kind.size)), draw_masks(kind, frame, x_d)
-            f_s, allowed, shown = own, painter.fade, shown_share(kind, x_s, x_d)
+            shown = shown_share(kind, x_s, x_d)
+            condition = painter.condition(warped, masks, shown)
             if kind is MOUTH and self.memory is not None:
-                inside = F.max_pool2d(masks[:, :1], 3, 1, 1)
-                f_s, allowed = torch.lerp(self.memory, own.float(), shown), allowed * (inside + shown * (1 - inside))
-            color, occlusion = self.run(painter.decoder, f_s, painter.condition(warped, masks, shown))
-            if kind is MOUTH and self.memory is not None:
+                color, occlusion = self.run(painter.decoder, torch.lerp(self.memory, own.float(), shown), condition)
                 color = (color * torch.lerp(tint(warped, masks), color.new_ones(()), shown)).clamp(0, 1)
-            results.append((frame, Painted(warped, color, occlusion * allowed, masks)))
+                inside = F.max_pool2d(masks[:, :1], 3, 1, 1)
+                occlusion = occlusion * (inside + shown * (1 - inside))
+            else:
+                color, occlusion = self.run(painter.decoder, own, condition)
+            results.append((frame, Painted(warped, color, occlusion * painter.fade, masks)))
         return results
 
 

@@ -12,12 +12,13 @@ import typer
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from perception import Perception
-from renderer_data import ClipSet, PairSampler, Shares
+from renderer_data import ClipSet, PairSampler, Shares, load_stills
 from renderer_losses import Judge, judge_loss, persuading_loss
 from shut_mouths import shut_mouths
-from train_renderer import TrainConfig, Trainer, override
+from train_renderer import TrainConfig, Trainer, override, remember
 
 from liveportrait import LivePortrait
+from liveportrait.mini.face_model import lip_ratio
 from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import LIPS_INNER, rows
 from liveportrait.mini.renderer import MiniConfig
@@ -181,6 +182,26 @@ def test_a_shut_mouth_hides_its_inside_and_keeps_the_rest(face, stills):
     assert (shut < 0.5).sum() < 0.15 * (picture < 0.5).sum()
     assert (shut[..., :60] - picture[..., :60]).abs().max() < 1e-3
     assert x.shape == stills.points.shape
+
+
+def test_without_stills_there_are_none(tmp_path, face, clips):
+    (tmp_path / "data").mkdir()
+    for _ in range(2):  # found, then read again
+        none = load_stills(tmp_path / "data", tmp_path / "stills.npz")
+        assert none.frames.shape == (0, 256, 256, 3) and none.identities == []
+    sampler = PairSampler(clips, none, face, 0, replace(SHARES, still=1.0))
+    assert sampler.batch(0, 2)[-1].tolist() == [1, 1]
+
+
+def test_the_most_shut_mouth_of_a_person_is_remembered(trainer, face, clips):
+    renderer = trainer().renderer
+    openness = lip_ratio(clips.points)[4:, 0]
+    frame = 4 + int(openness.argmin())
+    picture = torch.from_numpy(clips.frames[frame].copy()).permute(2, 0, 1)[None].float() / 255
+    kept = remember(renderer, clips, "other")
+    assert torch.allclose(kept, renderer.encode(picture, clips.points[frame : frame + 1])[0].float(), atol=1e-5)
+    with pytest.raises(typer.BadParameter, match="nobody is called"):
+        remember(renderer, clips, "stranger")
 
 
 def test_override_knows_its_names():
