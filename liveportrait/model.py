@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from liveportrait.config import Precision
 from liveportrait.errors import PortraitError
 from liveportrait.following import FollowRules
-from liveportrait.motion import Crop, Motion, Performance, Portrait
+from liveportrait.motion import Crop, FlowSearch, Motion, Performance, Portrait
 from liveportrait.sliders import Sliders
 
 
@@ -70,12 +70,13 @@ class LivePortrait(nn.Module):
     def extract(self, crop: Crop) -> Motion:
         """Read the motion of driving faces (M); T crops give T frames."""
 
-    def read_skin(self, reference: Crop, crop: Crop) -> Tensor:
+    def read_skin(self, reference: Crop, crop: Crop, search: FlowSearch) -> Tensor:
         """Read from a driver's pictures what its keypoints do not tell.
 
         Args:
             reference: One earlier picture of the same face.
             crop: T pictures.
+            search: Finds how pictures moved.
 
         Returns:
             How skin slides and is shaded since the reference, for `Motion.skin`; differences count, shape (T, 3, G, G).

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+
+FlowSearch = Callable[[Tensor, Tensor], Tensor]
+"""Optical flow: where each pixel of T grey pictures was in T others, both (T, H, W) in [0, 1], as (right, down) pixels,
+shape (T, 2, H, W)."""
 
 
 class PerFrame:

@@ -17,6 +17,7 @@ from liveportrait import Crop, LivePortrait, Portrait
 from liveportrait.keypoints import euler_degrees, transform_keypoints
 from liveportrait.mini import MiniLivePortrait
 from talkinghead.face import FaceTracker, cut, landmarks_in_crop, make_crop
+from talkinghead.face.optical_flow import optical_flow
 from talkinghead.media.video import read_frames
 
 Picture = NDArray[np.uint8]
@@ -85,7 +86,7 @@ def renderings(model: LivePortrait, portrait: Portrait, driving: Crop) -> Iterat
     if isinstance(model, MiniLivePortrait):
         yield "warp", to_picture(model.warp(portrait, x_d))
     yield "points", to_picture(model.render(portrait, x_d))
-    skin = model.read_skin(portrait.crop, driving) if model.reads_skin else None
+    skin = model.read_skin(portrait.crop, driving, optical_flow) if model.reads_skin else None
     yield "full", to_picture(model.render(portrait, x_d, skin))
 
 

@@ -79,9 +79,9 @@ def load_stills(data: Path, cache: Path) -> ClipSet:
     """
     if not cache.exists():
         known = {row["identity"] for part in ("val", "inputs") for row in _manifest(data / part)}
-        rows = [row for row in _manifest(data / "stills") if row["identity"] not in known and _permits(row["licence"])]
+        stills = [row for row in _manifest(data / "stills") if row["licence"].startswith(PERMISSIVE)]
         faces, pictures, points, names = FaceDetector(), [], [], []
-        for row in rows:
+        for row in (row for row in stills if row["identity"] not in known):
             picture = read_image(data / "stills" / row["file"])
             for face in faces.detect(picture)[:1]:
                 crop, _ = make_crop(picture, face.landmarks)
@@ -107,10 +107,6 @@ def _manifest(folder: Path) -> list[dict[str, str]]:
         return []
     with (folder / "manifest.csv").open() as file:
         return list(csv.DictReader(file))
-
-
-def _permits(licence: str) -> bool:
-    return licence.startswith(PERMISSIVE)
 
 
 def _decode(files: list[Path], lengths: list[int], cache: Path) -> np.ndarray:

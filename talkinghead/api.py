@@ -192,6 +192,8 @@ def reenact(
     sound = choose_sound(list(given.values()), shown, options.drive)
     models = load_models(model, options.render.device, precision=options.render.precision)
     sources, rate = _open_moving(source, shown, models, options, list(cast))
+    if isinstance(shown, VideoFile) and not kept:  # whose own skin moves
+        options = replace(options, drive=replace(options.drive, skin=False))
     watched = {}
     for path, each in given.items():
         options = replace(options, render=replace(options.render, fps=rate or options.render.fps))

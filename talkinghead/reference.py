@@ -18,7 +18,7 @@ from liveportrait.regions import OFFICIAL
 from talkinghead.driver import open_driver, watch_driver
 from talkinghead.errors import VideoError
 from talkinghead.models import Models
-from talkinghead.options import Options, RenderOptions
+from talkinghead.options import DriveOptions, Options, RenderOptions
 
 WIDEST = 1.2
 """How much wider than usual borrowed eyes may open."""
@@ -62,7 +62,7 @@ def watch_reference(path: str | os.PathLike[str], models: Models) -> Reference:
         VideoError: It is a single picture.
         PortraitError: It cannot be read, or shows no face.
     """
-    options = Options(render=RenderOptions(fps=Fraction(FRAME_RATE)))
+    options = Options(drive=DriveOptions(skin=False), render=RenderOptions(fps=Fraction(FRAME_RATE)))
     driver = watch_driver(open_driver(path), str(path), models, options, lambda frames, _: frames)
     anchor = driver.anchor(None)
     if anchor is None:

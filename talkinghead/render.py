@@ -70,9 +70,9 @@ def _crops(model: LivePortrait, scene: Scene, part: Frames, pose: Pose[Frames]) 
     if scene.portrait is None:
         return [_NOTHING] * len(part)
     with torch.inference_mode():
-        x_d = pose(scene.portrait, part.to(scene.portrait.x_s.device))
-        skin = part.skin.to(x_d.device) if isinstance(part, Motion) and part.skin is not None else None
-        return to_pictures(model.render(scene.portrait, x_d, skin))  # type: ignore[return-value] — a row of pictures
+        part = part.to(scene.portrait.x_s.device)
+        skin = part.skin if isinstance(part, Motion) else None
+        return to_pictures(model.render(scene.portrait, pose(scene.portrait, part), skin))  # type: ignore[return-value] — a row of pictures
 
 
 def _placed(scene: Scene, crops: Sequence[Picture], grounds: Iterator[Picture | None]) -> Iterator[Picture]:

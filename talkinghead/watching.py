@@ -15,6 +15,7 @@ from talkinghead.driving import interpolate
 from talkinghead.errors import VideoError
 from talkinghead.face import CropFrame, CropRule, FaceTracker, NoFaceError, cut, frame_face, landmarks_in_crop
 from talkinghead.face.crop import Array
+from talkinghead.face.optical_flow import optical_flow
 from talkinghead.media.image import Picture
 from talkinghead.media.video import VideoFile, VideoFrame
 from talkinghead.models import Models
@@ -73,7 +74,7 @@ class FaceReader:
             motion = self._models.portrait.extract(seen)
             if self._skin:
                 self._first = self._first or seen[:1]
-                motion = replace(motion, skin=self._models.portrait.read_skin(self._first, seen))
+                motion = replace(motion, skin=self._models.portrait.read_skin(self._first, seen, optical_flow))
         return motion.to("cpu")
 
     def _crop(self, picture: Picture, points: Array) -> Crop:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.patches import sample
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import LEFT_LID_PAIRS, LIP_PAIRS, RIGHT_LID_PAIRS, rows
 from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow, forward_shifts
@@ -45,7 +46,7 @@ def bend(face: FaceModel, x_s: Tensor, x_d: Tensor) -> Tensor:
     if len(closing):
         sources = x_s if len(x_s) == 1 else x_s[closing]
         shift = (closing_flow(sources, x_c[closing], fine) - fine).permute(0, 3, 1, 2)
-        flow[closing] += _look_up(shift, flow[closing]).permute(0, 2, 3, 1)
+        flow[closing] += sample(shift, flow[closing]).permute(0, 2, 3, 1)
     return flow
 
 
@@ -112,13 +113,9 @@ def _invert(shift: Tensor, place: Tensor) -> Tensor:
     right, down = torch.gradient(shift, spacing=step, dim=(3, 2))
     field, origin = torch.cat([shift, right, down], 1), place
     for _ in range(ROUNDS):
-        dx, dy, xx, yx, xy, yy = _look_up(field, origin).unbind(1)
+        dx, dy, xx, yx, xy, yy = sample(field, origin).unbind(1)
         x, y = origin[..., 0] + dx - place[..., 0], origin[..., 1] + dy - place[..., 1]
         area = ((1 + xx) * (1 + yy) - xy * yx).clamp_min(LEAST_AREA)
         across, along = ((1 + yy) * x - xy * y) / area, ((1 + xx) * y - yx * x) / area
         origin = origin - torch.stack([across, along], -1).clamp(-LONGEST_STEP, LONGEST_STEP)
     return origin
-
-
-def _look_up(field: Tensor, positions: Tensor) -> Tensor:
-    return F.grid_sample(field, positions, mode="bilinear", padding_mode="border", align_corners=False)

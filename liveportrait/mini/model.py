@@ -25,7 +25,7 @@ from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, resize_flow
 from liveportrait.mini.skin import SKIN, read_skin
 from liveportrait.model import LivePortrait
-from liveportrait.motion import Crop, Motion, Performance, Portrait
+from liveportrait.motion import Crop, FlowSearch, Motion, Performance, Portrait
 from liveportrait.sliders import Sliders
 
 EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
@@ -77,7 +77,7 @@ class MiniLivePortrait(LivePortrait):
         )
 
     @torch.no_grad()
-    def read_skin(self, reference: Crop, crop: Crop) -> Tensor:
+    def read_skin(self, reference: Crop, crop: Crop, search: FlowSearch) -> Tensor:
         """Compare a driver's pictures with what the renderer makes of an earlier one, shape (T, 3, G, G)."""
         x_s, x_d, renderer = self._keypoints(reference), self._keypoints(crop), self.renderer
         earlier = reference.image.expand(len(x_d), -1, -1, -1)
@@ -85,7 +85,7 @@ class MiniLivePortrait(LivePortrait):
         frame = patch_frame(SKIN, renderer.face.pose(x_d))
         points = patch_points(frame, SKIN.size)
         expected = renderer.warp(small, x_s, x_d).apply_at(earlier, points)
-        return read_skin(expected, sample(crop.image, points), frame, x_d)
+        return read_skin(expected, sample(crop.image, points), frame, x_d, search)
 
     @torch.no_grad()
     def encode(self, crop: Crop) -> Portrait:

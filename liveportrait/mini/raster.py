@@ -33,13 +33,13 @@ def signed_distances(polygons: Sequence[Tensor], points: Tensor) -> Tensor:
     return torch.where(inside, distance, -distance).unflatten(-1, (height, width))
 
 
-def polygon_masks(polygons: Sequence[Tensor], size: int, softness: float) -> Tensor:
+def polygon_masks(polygons: Sequence[Tensor], size: int, softness: float | Tensor) -> Tensor:
     """Draw closed polygons, given in the coordinates of a square with corners ±1, with soft edges.
 
     Args:
         polygons: Corners in order, n tensors of shape (T, N, 2).
         size: Side of the masks in pixels, even.
-        softness: Distance over which a mask falls from 0.73 to 0.27.
+        softness: Distance over which a mask falls from 0.73 to 0.27; or one for each frame, shape (T, 1, 1, 1).
 
     Returns:
         Masks in [0, 1], shape (T, n, size, size). The distance is measured on every second pixel: it is smooth.

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
 
 from liveportrait.mini.face_model import Pose
-from liveportrait.mini.patches import PatchKind, patch_frame, to_patch
+from liveportrait.mini.patches import PatchKind, patch_frame, sample, to_patch
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, LEFT_EYE, LIPS_INNER, RIGHT_EYE, rows
+from liveportrait.motion import FlowSearch
 
 SKIN_SIZE = 16
 SKIN = PatchKind((0.0, 0.7, -0.3), 1.6, False, 128, (FACE_OVAL,))
 FADE, HOLE_FADE = 0.15, 0.06  # of the oval's edge and of lips and eyes, in patch units
-BLUR = 4.0  # pixels of the patch
+BLUR, BLUR_SIDE = 4.0, 33  # of a Gaussian, pixels of the patch: its sigma, and where it is cut off
 MOST_SLIDE, MOST_SHADE = 0.12, 0.3  # in patch units; of the logarithm of brightness
 LEAST_COUNT = 0.01
 DARK = 0.05  # brightness below which ratios say nothing
 
 
-def read_skin(expected: Tensor, seen: Tensor, frame: Tensor, x: Tensor) -> Tensor:
+def read_skin(expected: Tensor, seen: Tensor, frame: Tensor, x: Tensor, search: FlowSearch) -> Tensor:
     """Compare a driver's face with what its landmarks made of an earlier picture.
 
     Args:
@@ -30,6 +30,7 @@ def read_skin(expected: Tensor, seen: Tensor, frame: Tensor, x: Tensor) -> Tenso
         seen: The driver, in the patch, shape (T, 3, S, S).
         frame: The patch's places, shape (T, 2, 3).
         x: The driver's keypoints, shape (T, K, 3).
+        search: Finds how the one moved to become the other.
 
     Returns:
         Shape (T, 3, SKIN_SIZE, SKIN_SIZE): slide right and down in patch units, and the logarithm of shade.
@@ -42,15 +43,10 @@ def read_skin(expected: Tensor, seen: Tensor, frame: Tensor, x: Tensor) -> Tenso
     counts = area(FACE_OVAL, FADE)
     for hole in (LIPS_INNER, LEFT_EYE, RIGHT_EYE):
         counts = counts * (1 - area(hole, HOLE_FADE))
-    greys = [picture.mean(1).clamp(0, 1).mul(255).byte().cpu().numpy() for picture in (seen, expected)]
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    slides = [search.calc(now, before, None) * (2 / size) for now, before in zip(*greys, strict=True)]  # type: ignore
-    slide = _smooth(torch.from_numpy(np.stack(slides)).permute(0, 3, 1, 2).to(seen), counts).clamp(
-        -MOST_SLIDE, MOST_SLIDE
-    )
-    moved = pixel_grid(size, size).to(seen) + slide.permute(0, 2, 3, 1)
-    before = F.grid_sample(expected, moved, padding_mode="border", align_corners=False).mean(1, keepdim=True)
-    ratio = ((seen.mean(1, keepdim=True) + DARK) / (before + DARK)).clamp(0.5, 2.0).log()
+    grey, expected_grey = (picture.mean(1, keepdim=True) for picture in (seen, expected))
+    slide = _smooth(search(grey[:, 0], expected_grey[:, 0]) * (2 / size), counts).clamp(-MOST_SLIDE, MOST_SLIDE)
+    before = sample(expected_grey, pixel_grid(size, size).to(seen) + slide.permute(0, 2, 3, 1))
+    ratio = ((grey + DARK) / (before + DARK)).clamp(0.5, 2.0).log()
     shade = _smooth(ratio, counts).clamp(-MOST_SHADE, MOST_SHADE)
     return F.interpolate(torch.cat([slide, shade], 1), (SKIN_SIZE, SKIN_SIZE), mode="area")
 
@@ -69,7 +65,7 @@ def place_skin(skin: Tensor, pose: Pose, x: Tensor, size: int) -> tuple[Tensor, 
         shape (T, 1, size, size).
     """
     frame = patch_frame(SKIN, pose)
-    softness = FADE * SKIN.half_side * float(pose.scale.mean())
+    softness = FADE * SKIN.half_side * pose.scale[:, :, None, None]
     inside = polygon_masks([x[:, rows(FACE_OVAL), :2]], size, softness)
     places = to_patch(frame, pixel_grid(size, size).to(x).expand(len(x), -1, -1, -1))
     found = F.grid_sample(skin, places, mode="bicubic", padding_mode="border", align_corners=False) * inside
@@ -80,9 +76,7 @@ def place_skin(skin: Tensor, pose: Pose, x: Tensor, size: int) -> tuple[Tensor, 
 def _smooth(field: Tensor, counts: Tensor) -> Tensor:
     """Blur a field (T, C, S, S) where it counts, (T, 1, S, S)."""
 
-    def blur(pictures: Tensor) -> Tensor:
-        channels_last = pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        blurred = [cv2.GaussianBlur(one, (0, 0), BLUR) for one in channels_last]
-        return torch.from_numpy(np.stack(blurred).reshape(channels_last.shape)).permute(0, 3, 1, 2)
+    def blur(pictures: Tensor) -> Tensor:  # across, then down: the square kernel takes three times as long
+        return gaussian_blur(gaussian_blur(pictures, [BLUR_SIDE, 1], [BLUR]), [1, BLUR_SIDE], [BLUR])
 
-    return (blur(field * counts) / (blur(counts) + LEAST_COUNT)).to(field)
+    return blur(field * counts) / (blur(counts) + LEAST_COUNT)

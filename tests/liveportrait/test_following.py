@@ -131,7 +131,7 @@ def test_eyes_of_any_size_shut_when_the_drivers_do(face):
 
 
 def test_irises_stay_as_far_from_the_corners_as_the_drivers(face):
-    """A driver looks aside by half the width of its eye; a portrait that looks aside already does not go on beyond."""
+    """A driver looks almost into the corner of its eye; a portrait that looks aside already does not go on beyond."""
     rest, own = motion(1, 1, spread=0.0), motion(1, 1, spread=0.0)
     shift = torch.zeros(len(KEYPOINTS), 3)
     first, last = (face.mean[rows((corner,))[0]] for corner in LEFT_EYE_CORNERS)

@@ -70,6 +70,20 @@ def test_a_mouth_that_opens_is_the_splines(face, open_wide, shut):
     assert (bent - spline).abs().mean() < 5e-4
 
 
+def test_lids_that_meet_or_cross_fold_nothing(face):
+    """Down a line through the eye, the source is read from top to bottom, and the open eye within a slit."""
+    head = face.mean[None]
+    x_s, crossed = 0.4 * head, torch.full_like(face.lid_gaps(head), -0.04)
+    x_d = x_s + 0.4 * face.move_lids(head, crossed)
+    upper, lower = (rows((point,))[0] for point in LEFT_LID_PAIRS[3])
+    down = torch.linspace(-0.1, 0.1, 201)
+    line = torch.stack([x_d[0, upper, 0].expand(201), x_d[0, upper, 1] + down], -1)
+    height = sample(bend(face, x_s, x_d).permute(0, 3, 1, 2), line[None, None])[0, 1, 0]
+    assert (height.diff() > 0).all()
+    inside = (height > x_s[0, upper, 1]) & (height < x_s[0, lower, 1])
+    assert 0.001 * inside.sum() < 0.5 * (x_s[0, lower, 1] - x_s[0, upper, 1])
+
+
 def test_lids_that_cross_only_meet(face):
     head = face.mean[None]
     crossed = head + face.move_lids(head, torch.full_like(face.lid_gaps(head), -0.04))

@@ -92,14 +92,14 @@ def test_render_gives_pictures_in_range(model, crop, frames):
 
 
 def test_frames_do_not_depend_on_their_batch(crop):
-    """But for rounding in bfloat16, by less than a grey level."""
+    """But for rounding."""
     model = LivePortrait.from_pretrained("mini")
     portrait = model.encode(crop)
     coefficients = torch.randn(
         3, model.renderer.face.expression_basis.shape[0], generator=torch.Generator().manual_seed(1)
     )
     x_d = model.perform(portrait, replace(at_rest(model, 3), expression=coefficients))
-    for precision, step in (("bf16", 1 / 255), ("fp32", 1e-5)):
+    for precision, step in (("bf16", 2e-3), ("fp32", 1e-5)):
         model.set_precision(precision)
         together = model.render(portrait, x_d)
         alone = torch.cat([model.render(portrait, x) for x in x_d.split(1)])

@@ -9,6 +9,7 @@ from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import FACE_OVAL, KEYPOINTS, rows
 from liveportrait.mini.renderer import FLOW_SIZE
 from liveportrait.mini.skin import MOST_SHADE, MOST_SLIDE, SKIN, SKIN_SIZE, place_skin, read_skin
+from talkinghead.face.optical_flow import optical_flow
 
 SIDE = 256
 
@@ -43,14 +44,14 @@ def cheek(skin):
 
 def test_the_same_picture_shows_nothing(model, picture, x):
     seen, frame = look(model, picture, x)
-    assert read_skin(seen, seen, frame, x).abs().max() < 5e-3
+    assert read_skin(seen, seen, frame, x, optical_flow).abs().max() < 5e-3
 
 
 def test_slide_and_shade_are_read(model, picture, x):
     """The driver's skin moved right by three pixels of the patch and lost a tenth of its brightness."""
     seen, frame = look(model, picture, x)
     later = 0.9 * torch.roll(seen, 3, 3)
-    right, down, shade = cheek(read_skin(seen, later, frame, x)).flatten(1).mean(1)
+    right, down, shade = cheek(read_skin(seen, later, frame, x, optical_flow)).flatten(1).mean(1)
     assert right == pytest.approx(-3 * 2 / SKIN.size, abs=0.01)  # comes from further left
     assert abs(down) < 0.01
     assert shade == pytest.approx(-0.1, abs=0.03)
@@ -58,7 +59,7 @@ def test_slide_and_shade_are_read(model, picture, x):
 
 def test_what_is_read_is_bounded(model, picture, x):
     seen, frame = look(model, picture, x)
-    found = read_skin(seen, 1 - torch.roll(seen, 40, 2), frame, x)
+    found = read_skin(seen, 1 - torch.roll(seen, 40, 2), frame, x, optical_flow)
     assert found[:, :2].abs().max() <= MOST_SLIDE
     assert found[:, 2].abs().max() <= MOST_SHADE
 
@@ -77,13 +78,23 @@ def test_skin_is_laid_on_the_face_alone(model, x):
     assert brighter[0, 0, :, 0].abs().max() < 5e-3
 
 
+def test_faces_are_covered_alike_in_any_batch(model, x):
+    """A small head's oval is as soft beside a large one as alone."""
+    both = torch.cat([x, 0.5 * x])
+    skin = torch.full((2, 3, SKIN_SIZE, SKIN_SIZE), 0.05)
+    together = place_skin(skin, model.renderer.face.pose(both), both, FLOW_SIZE)
+    alone = place_skin(skin[1:], model.renderer.face.pose(both[1:]), both[1:], FLOW_SIZE)
+    for a, b in zip(together, alone, strict=True):
+        assert torch.allclose(a[1:], b, atol=1e-5)
+
+
 def test_a_driver_that_is_the_portrait_brings_it_closer(model, picture, x):
     """Self-reenactment of a darker, slid picture: the rendering with skin is nearer to it than without."""
     mesh = torch.zeros(1, 478, 3)
     mesh[:, list(KEYPOINTS)] = x
     source, driver = Crop(picture, mesh), Crop(0.9 * torch.roll(picture, 4, 3), mesh)
     portrait = model.encode(source)
-    skin = model.read_skin(source, driver)
+    skin = model.read_skin(source, driver, optical_flow)
     plain, closer = (model.render(portrait, portrait.x_s, each) for each in (None, skin))
     patch = (..., slice(120, 160), slice(80, 100))
     errors = [(shown - driver.image)[patch].abs().mean() for shown in (plain, closer)]

@@ -246,7 +246,7 @@ class SkinReader(GrayPortrait):
         super().__init__()
         self.skins = []
 
-    def read_skin(self, reference, crop):
+    def read_skin(self, reference, crop, search):
         change = crop.image.mean((1, 2, 3)) - reference.image.mean()
         return change[:, None, None, None].expand(-1, 3, 2, 2)
 
