@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import os
 import secrets
-import warnings
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from talkinghead.errors import ImageError
 from talkinghead.media.files import output_error, require_file
@@ -45,7 +46,7 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
         ImageError: It is a folder, no picture, broken, or larger than 200 megapixels.
     """
     file = require_file(path, ImageError)
-    with _bombs_defused(), _open(file) as image:
+    with _open(file) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise ImageError(
@@ -70,7 +71,7 @@ def is_still(path: str | os.PathLike[str]) -> bool:
     """
     file = require_file(path, ImageError)
     try:
-        with _bombs_defused(), Image.open(file, formats=_FORMATS) as image:
+        with _open(file) as image:
             return getattr(image, "n_frames", 1) == 1
     except Exception:  # headers of broken files raise all sorts of errors
         return False
@@ -119,27 +120,34 @@ def resize(picture: Picture, width: int, height: int) -> Picture:
     return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _open(file: Path) -> Image.Image:
+@contextmanager
+def _open(file: Path) -> Iterator[Image.Image]:
+    """Open a picture; only its header is read."""
     if file.stat().st_size == 0:
         raise ImageError(f"{file}: the file is empty")
     try:
-        return Image.open(file, formats=_FORMATS)
+        stream = file.open("rb")
     except PermissionError:
         raise ImageError(f"{file}: may not be read; check its permissions") from None
-    except Exception as error:  # headers of broken files raise all sorts of errors
-        raise ImageError(f"{file}: not a picture that can be read: give a PNG, JPEG, WebP, BMP or TIFF") from error
+    with stream:
+        try:
+            image = _read_header(stream)
+        except Exception as error:  # headers of broken files raise all sorts of errors
+            raise ImageError(f"{file}: not a picture that can be read: give a PNG, JPEG, WebP, BMP or TIFF") from error
+        yield image
 
 
-@contextmanager
-def _bombs_defused() -> Iterator[None]:
-    """Lift Pillow's own limit, which is below ours, and keep its warnings about odd files to ourselves."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+def _read_header(stream: BinaryIO) -> Image.Image:
+    """Do what `Image.open` does, without its limit of pixels, which is below ours and that of the whole process."""
+    Image.init()
+    prefix = stream.read(16)
+    for factory, accept in (Image.OPEN[name] for name in _FORMATS if name in Image.OPEN):
+        if accept and accept(prefix) is not True:
+            continue
+        stream.seek(0)
+        with suppress(SyntaxError, IndexError, TypeError, struct.error):  # it is of another format
+            return factory(stream, "")
+    raise UnidentifiedImageError("no format fits")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
