@@ -16,6 +16,7 @@ import typer
 from liveportrait.errors import PortraitError
 from talkinghead.batch.command import batch
 from talkinghead.command_options import takes
+from talkinghead.lines import LONGEST, escape, one_line
 from talkinghead.narrate.command import narrate
 from talkinghead.options import (
     MODEL,
@@ -115,9 +116,9 @@ def template(
         from talkinghead.api import template
 
         made = template(driver, output, options=options, model=model, study=bar.study)
-    typer.echo(f"{output}: {len(made.motion)} frames at {float(made.fps):g} fps")
+    typer.echo(escape(f"{output}: {len(made.motion)} frames at {float(made.fps):g} fps"))
     for note in made.notes:
-        typer.echo(f"talkinghead: {note}", err=True)
+        say(note)
 
 
 @app.command()
@@ -244,9 +245,15 @@ def _speak(
 
 def report(made: Summary, as_json: bool) -> None:
     """Say what was made."""
-    typer.echo(_as_json(made) if as_json else _as_line(made))
+    typer.echo(_as_json(made) if as_json else escape(_as_line(made)))
     for note in made.notes:
-        typer.echo(f"talkinghead: {note}", err=True)
+        say(note)
+
+
+def say(message: str) -> None:
+    """Print one line on stderr: a mistake or a note."""
+    prefix = "talkinghead: "
+    typer.echo(prefix + one_line(message, LONGEST - len(prefix)), err=True)
 
 
 def _as_line(made: Summary) -> str:
@@ -270,6 +277,6 @@ def _interrupt(*_: Any) -> None:
 
 def _fail(message: str, code: int = 1) -> None:
     """Say what is wrong in one line and leave."""
-    typer.echo(f"talkinghead: {' '.join(message.split())}", err=True)
+    say(message)
     sys.stdout.flush()
     raise SystemExit(code)

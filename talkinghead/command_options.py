@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from functools import wraps
 from inspect import Parameter, signature
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from talkinghead.options import Options
 
-_PLAIN = (bool, int, float, str, int | None, float | None)
-"""Types that typer reads itself; anything else arrives as text, which the option classes read."""
+_METAVARS = {int: "<int>", float: "<float>"}
+"""What `--help` calls values; everything but switches arrives as text, which the option classes read."""
 
 
 def takes(
@@ -58,12 +58,13 @@ def takes(
 
 def _parameter(options: type, option: Field[Any]) -> Parameter:
     """Describe one command-line option by the field that holds its meaning."""
-    kind = get_type_hints(options)[option.name]
-    if option.name in {"fps", "anchor", "box"}:
-        kind = str | None
-    elif kind not in _PLAIN:
-        kind = str
+    kinds = {*get_args(kind := get_type_hints(options)[option.name]), kind}
     # What is off by default needs no second switch to turn it off.
     switch = [f"--{option.name.replace('_', '-')}"] if option.default is False else []
-    described = Annotated[kind, typer.Option(*switch, help=option.metadata["meaning"])]
-    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=option.default, annotation=described)
+    metavar = next((word for number, word in _METAVARS.items() if number in kinds), None)
+    described = typer.Option(*switch, help=option.metadata["meaning"], metavar=metavar)
+    if bool in kinds:
+        default, taken = option.default, bool
+    else:
+        default, taken = None if option.default is None else str(option.default), str | None
+    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[taken, described])

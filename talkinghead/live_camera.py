@@ -17,13 +17,16 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 
-from talkinghead.errors import VideoError
+from liveportrait.numerals import read_whole
+from talkinghead.errors import OptionError, VideoError
 from talkinghead.media.image import Picture
 from talkinghead.media.video import VideoFrame, decode_frames, probe_video
 from talkinghead.options import LiveOptions, Trim
 from talkinghead.timing import trimmed
 
 _WHOLE = Trim(Fraction(0), None)
+
+_MOST_CAMERAS = 1000
 
 _PATIENCE = 10.0
 """Seconds without a frame after which a camera counts as gone."""
@@ -52,12 +55,19 @@ def open_feed(options: LiveOptions) -> Iterator[Feed]:
     """
     name = options.camera
     if name.isdigit():
-        with _Camera(int(name)) as camera:
+        with _Camera(_number(name)) as camera:
             yield _mirrored(Feed(camera.frames(), camera.fps, is_live=True), options)
     elif name == "-":
         yield _mirrored(_read_pipe(sys.stdin.buffer), options)
     else:
         yield _mirrored(Feed(trimmed(name, _WHOLE), probe_video(name).fps, is_live=False), options)
+
+
+def _number(name: str) -> int:
+    try:
+        return read_whole(name, "camera", 0, _MOST_CAMERAS)
+    except ValueError as error:
+        raise OptionError(f"{error}: give the number of a camera, a video file, or - for stdin") from None
 
 
 def _mirrored(feed: Feed, options: LiveOptions) -> Feed:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from liveportrait.config import PRECISIONS
+from liveportrait.numerals import DAY_SECONDS, read_number, read_whole
 from talkinghead.errors import OptionError
+from talkinghead.settings import Checked, setting
 
 StrPath = str | os.PathLike[str]
 
 MAX_SIDE = 8192
 """Longest side of a video in pixels: the largest that H.264 players are made for."""
+
+_FARTHEST = 1e6
+"""Pixels, the most that a part of a picture may be away or long."""
+
+SLOWEST_FPS, FASTEST_FPS = 1, 120
+"""Frames a second that a video may have."""
 
 MODEL = "mini"
 """The renderer unless the user names another: it ships with the package."""
@@ -26,26 +33,6 @@ VOICE_MODEL = "mini"
 
 PRECISION = "auto"
 """In what the renderer computes unless the user says otherwise."""
-
-
-def setting(default: Any, meaning: str, low: float | None = None, high: float | None = None) -> Any:
-    """Declare a field of an options class.
-
-    Args:
-        default: Its value unless the user gives one; None stands for a choice made later, described in `meaning`.
-        meaning: One line for `--help`.
-        low: Least value allowed.
-        high: Greatest value allowed.
-    """
-    return field(default=default, metadata={"meaning": meaning, "low": low, "high": high})
-
-
-class _Checked:
-    """Checks the declared ranges when an instance is made."""
-
-    def __post_init__(self) -> None:
-        for option in fields(self):  # type: ignore[arg-type]
-            _check(option, getattr(self, option.name))
 
 
 class Box(NamedTuple):
@@ -91,7 +78,7 @@ REGIONS: dict[str, tuple[Part, ...]] = {
 
 
 @dataclass(frozen=True)
-class CropOptions(_Checked):
+class CropOptions(Checked):
     """Which face, and how much of the picture becomes the video; `box` may be given as "X,Y,WIDTH,HEIGHT"."""
 
     face: int | None = setting(None, "Which face to animate, counted from 0 at the left; the largest unless given.", 0)
@@ -113,23 +100,25 @@ class CropOptions(_Checked):
     crop_y: float = setting(-0.125, "How far the crop lies below the face, in units of its side.", -0.5, 0.5)
 
     def __post_init__(self) -> None:
-        if isinstance(self.box, str):
+        if self.box is not None and not isinstance(self.box, Box):
             object.__setattr__(self, "box", parse_box(self.box))
         super().__post_init__()
 
 
 @dataclass(frozen=True)
-class MotionOptions(_Checked):
+class MotionOptions(Checked):
     """How the portrait moves."""
 
-    seed: int = setting(0, "Decides head, brows, blinks and gaze: the same seed gives the same video.", 0)
+    seed: int = setting(0, "Decides head, brows, blinks and gaze: the same seed gives the same video.", 0, 2**63 - 1)
     lip_strength: float = setting(1.0, "How far the mouth moves.", 0.0, 2.0)
     head_strength: float = setting(1.0, "How far the head moves.", 0.0, 2.0)
     expression_strength: float = setting(1.0, "How far the rest of the face moves.", 0.0, 2.0)
     blink: bool = setting(True, "Whether the eyes blink.")
     still: bool = setting(False, "Hold the head still; only the face moves.")
     lips_only: bool = setting(False, "Move nothing but the mouth.")
-    reference: str = setting("", "Clip whose head motion and blinks are borrowed, played forth and back.")
+    reference: str = setting(
+        "", "Clip whose head motion and blinks are borrowed, played forth and back.", names_file=bool
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,7 +146,7 @@ class MotionOptions(_Checked):
 
 
 @dataclass(frozen=True)
-class DriveOptions(_Checked):
+class DriveOptions(Checked):
     """How a portrait follows a driver; `anchor` may be given as a number or "auto", `trim` as "START:END"."""
 
     region: str = setting(
@@ -193,17 +182,21 @@ class DriveOptions(_Checked):
     driver_y: float = setting(-0.1, "How far it lies below the face, in units of its side.", -0.5, 0.5)
     concat: bool = setting(False, "Show the source, the drivers and the result side by side.")
     audio: str = setting(
-        "auto", "The sound: driver, source, none, or a file; auto takes a source video's, else the driver's."
+        "auto",
+        "The sound: driver, source, none, or a file; auto takes a source video's, else the driver's.",
+        names_file=lambda text: text not in {"", "auto", "driver", "source", "none"},
     )
-    save_template: str = setting("", "Also write the driver's motion here, as a .safetensors template.")
+    save_template: str = setting(
+        "", "Also write the driver's motion here, as a .safetensors template.", names_file=bool
+    )
 
     def __post_init__(self) -> None:
-        anchor = None if self.anchor in {None, "auto"} else _whole("anchor", self.anchor)
-        object.__setattr__(self, "anchor", anchor)
+        if self.anchor == "auto":
+            object.__setattr__(self, "anchor", None)
         if not isinstance(self.trim, Trim):
             object.__setattr__(self, "trim", parse_trim(self.trim))
-        parse_region(self.region)
         super().__post_init__()
+        parse_region(self.region)
         if self.friendly not in get_args(Friendly):
             raise OptionError(f"friendly {self.friendly!r} is none of {', '.join(get_args(Friendly))}")
         if self.concat and self.loop:
@@ -211,7 +204,7 @@ class DriveOptions(_Checked):
 
 
 @dataclass(frozen=True)
-class EditOptions(_Checked):
+class EditOptions(Checked):
     """How one face is changed by hand."""
 
     smile: float = setting(0.0, "Smile, or frown below zero.", -0.3, 1.3)
@@ -231,11 +224,13 @@ class EditOptions(_Checked):
     purse: float = setting(0.0, "Purse the lips (base and animals).", -20, 15)
     grin: float = setting(0.0, "Grin (base and animals).", 0, 15)
     mouth: float = setting(0.0, "Close or open the mouth (base and animals).", -90, 120)
-    keyframes: str = setting("", "YAML file of keyframes, seconds: {smile: 0.6, yaw: 10}; then a video is made.")
+    keyframes: str = setting(
+        "", "YAML file of keyframes, seconds: {smile: 0.6, yaw: 10}; then a video is made.", names_file=bool
+    )
 
 
 @dataclass(frozen=True)
-class LiveOptions(_Checked):
+class LiveOptions(Checked):
     """How a face before a camera is watched."""
 
     camera: str = setting("0", "Number of a camera, or a video file in its place, or - for a video on standard input.")
@@ -243,15 +238,20 @@ class LiveOptions(_Checked):
     calibrate: float = setting(
         1.0, "Seconds that the face is watched at first; changes are measured against its most neutral moment.", 0, 30
     )
-    seconds: float | None = setting(None, "Stop after so many seconds; Ctrl-C stops too, and keeps the file.", 0.1)
+    seconds: float | None = setting(
+        None, "Stop after so many seconds; Ctrl-C stops too, and keeps the file.", 0.1, DAY_SECONDS
+    )
 
 
 @dataclass(frozen=True)
-class RenderOptions(_Checked):
+class RenderOptions(Checked):
     """How the video is computed and coded; `fps` may be given as whatever `parse_fps` reads."""
 
     fps: Fraction | None = setting(  # noqa: RUF009
-        None, "Frames per second: 25, 29.97, 30000/1001 ...; those of a driving video, else 25, unless given.", 1, 120
+        None,
+        "Frames per second: 25, 29.97, 30000/1001 ...; those of a driving video, else 25, unless given.",
+        SLOWEST_FPS,
+        FASTEST_FPS,
     )
     crf: int = setting(18, "Picture quality of the video: 0 loses nothing, 51 is worst.", 0, 51)
     device: str = setting("auto", "Where the networks run: auto, cpu, cuda, cuda:1, mps ...")
@@ -263,12 +263,12 @@ class RenderOptions(_Checked):
 
     def __post_init__(self) -> None:
         if self.fps is not None:
-            object.__setattr__(self, "fps", parse_fps(str(self.fps)))
+            object.__setattr__(self, "fps", parse_fps(self.fps))
+        super().__post_init__()
         if self.precision not in (PRECISION, *PRECISIONS):
             raise OptionError(
                 f"precision must be {PRECISION} or one of {', '.join(PRECISIONS)}, not {self.precision!r}"
             )
-        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -283,18 +283,16 @@ class Options:
     render: RenderOptions = field(default_factory=RenderOptions)
 
 
-def parse_fps(text: str) -> Fraction:
-    """Read a frame rate: "25", "30000/1001", or a rounded broadcast rate such as "29.97" or "23.976".
+def parse_fps(given: object) -> Fraction:
+    """Read a frame rate: 25, "30000/1001", or a rounded broadcast rate such as "29.97" or "23.976".
 
     Raises:
-        OptionError: This is not a number above zero.
+        OptionError: This is not a number, or no video has so many or so few frames.
     """
     try:
-        fps = Fraction(text.strip())
-    except (ValueError, ZeroDivisionError):
-        fps = Fraction(0)
-    if fps <= 0:
-        raise OptionError(f"fps {text!r} is no frame rate: give a number such as 25, 29.97 or 30000/1001")
+        fps = read_number(given, "fps", SLOWEST_FPS, FASTEST_FPS)
+    except ValueError as error:
+        raise OptionError(f"{error}: give a frame rate such as 25, 29.97 or 30000/1001") from None
     for whole in (24, 30, 48, 60, 120):
         broadcast = Fraction(whole * 1000, 1001)
         if abs(fps / broadcast - 1) < Fraction(1, 5000):
@@ -320,21 +318,20 @@ def parse_region(text: str) -> frozenset[Part]:
     return frozenset(parts)
 
 
-def parse_box(text: str) -> Box:
+def parse_box(given: object) -> Box:
     """Read a part of a picture: "X,Y,WIDTH,HEIGHT" in pixels.
 
     Raises:
         OptionError: These are not four numbers, or nothing lies inside.
     """
+    parts = given.split(",") if isinstance(given, str) else given if isinstance(given, list | tuple) else ()
+    least = (-_FARTHEST, -_FARTHEST, 1, 1)
     try:
-        box = Box(*map(float, text.split(",")))
-    except (TypeError, ValueError):
-        box = Box(0, 0, 0, 0)
-    if not (all(map(math.isfinite, box)) and box.width >= 1 and box.height >= 1):
+        return Box(*(float(read_number(part, "box", low, _FARTHEST)) for part, low in zip(parts, least, strict=True)))
+    except ValueError:
         raise OptionError(
-            f"box {text!r} is no part of a picture: give X,Y,WIDTH,HEIGHT in pixels, such as 40,0,300,300"
-        )
-    return box
+            f"box {given!r} is no part of a picture: give X,Y,WIDTH,HEIGHT in pixels, such as 40,0,300,300"
+        ) from None
 
 
 def parse_cast(faces: Sequence[str], driver: StrPath | None) -> dict[int | None, StrPath]:
@@ -353,9 +350,13 @@ def parse_cast(faces: Sequence[str], driver: StrPath | None) -> dict[int | None,
     cast: dict[int | None, StrPath | None] = {}
     for text in faces:
         number, _, own = text.partition("=")
-        if not number.strip().isdigit() or int(number) in cast:
+        try:
+            face = read_whole(number, "face", 0)
+        except ValueError:
+            face = None
+        if face is None or face in cast:
             raise OptionError(f"--face {text!r}: give every face once, counted from 0 at the left, as N or N=DRIVER")
-        cast[int(number)] = own or driver
+        cast[face] = own or driver
     cast = cast or {None: driver}
     if None in cast.values():
         raise OptionError("a driver is missing: give a video, a picture or a template, or --face N=DRIVER")
@@ -364,36 +365,18 @@ def parse_cast(faces: Sequence[str], driver: StrPath | None) -> dict[int | None,
     return {number: own for number, own in cast.items() if own is not None}
 
 
-def parse_trim(text: str) -> Trim:
+def parse_trim(given: object) -> Trim:
     """Read a part of a video: "START:END" in seconds, either left out for the beginning or the end.
 
     Raises:
         OptionError: These are not two times, or not in this order.
     """
-    first, colon, last = (text or ":").partition(":")
+    first, colon, last = (given or ":").partition(":") if isinstance(given, str) else ("", "", "")
     try:
-        start, end = Fraction(first or 0), Fraction(last) if last else None
-    except (ValueError, ZeroDivisionError):
-        start, end = Fraction(-1), None
-    if not colon or start < 0 or (end is not None and end <= start):
-        raise OptionError(f"trim {text!r} is no part of a video: give START:END in seconds, such as 2:5.5, 2: or :5.5")
-    return Trim(start, end)
-
-
-def _whole(name: str, value: object) -> int:
-    try:
-        return int(str(value))
+        start = read_number(first or 0, "trim", 0, DAY_SECONDS)
+        end = read_number(last, "trim", 0, DAY_SECONDS) if last else None
     except ValueError:
-        raise OptionError(f"{name} {value!r} is no whole number") from None
-
-
-def _check(option: Field[Any], value: Any) -> None:
-    """Raise OptionError unless a value lies in its option's range; not-a-number lies in none."""
-    low, high = option.metadata["low"], option.metadata["high"]
-    if value is None or (low is None and high is None):
-        return
-    if (low is None or value >= low) and (high is None or value <= high):
-        return
-    allowed = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
-    shown = value if isinstance(value, Fraction) else format(value, "g")
-    raise OptionError(f"{option.name} is {shown}, it must be {allowed}")
+        start, end = Fraction(0), Fraction(0)
+    if not colon or (end is not None and end <= start):
+        raise OptionError(f"trim {given!r} is no part of a video: give START:END in seconds, such as 2:5.5, 2: or :5.5")
+    return Trim(start, end)

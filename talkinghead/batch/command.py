@@ -11,6 +11,7 @@ import typer
 
 from talkinghead.batch.options import BatchOptions, PoolOptions
 from talkinghead.command_options import takes
+from talkinghead.lines import one_line
 
 
 @takes(PoolOptions, into=BatchOptions)
@@ -22,7 +23,7 @@ def batch(
 ) -> None:
     """Make many videos; one that fails is reported, and the rest go on."""
     from talkinghead.batch.runner import batch
-    from talkinghead.cli import INTERRUPTED
+    from talkinghead.cli import INTERRUPTED, say
 
     asked, outcomes = batch(jobs, options)
     failed, done = 0, 0
@@ -30,11 +31,12 @@ def batch(
         for done, outcome in enumerate(outcomes, 1):
             failed += bool(outcome.error)
             said = outcome.error or f"{outcome.frames} frames in {outcome.seconds:.1f} s"
-            text = json.dumps(asdict(outcome)) if as_json else f"[{done}/{len(asked)}] {outcome.name}: {said}"
+            line = one_line(f"[{done}/{len(asked)}] {outcome.name}: {said}")
+            text = json.dumps(asdict(outcome)) if as_json else line
             typer.echo(text, err=bool(outcome.error) and not as_json)
     except KeyboardInterrupt:
-        typer.echo(f"talkinghead: interrupted; {done - failed} of {len(asked)} videos are there", err=True)
+        say(f"interrupted; {done - failed} of {len(asked)} videos are there")
         raise SystemExit(INTERRUPTED) from None
     if failed:
-        typer.echo(f"talkinghead: {failed} of {len(asked)} jobs failed", err=True)
+        say(f"{failed} of {len(asked)} jobs failed")
         raise SystemExit(1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from talkinghead.options import _Checked, setting
+from talkinghead.settings import Checked, setting
 
 
 @dataclass(frozen=True)
-class PoolOptions(_Checked):
+class PoolOptions(Checked):
     """Who does the jobs."""
 
     workers: int = setting(1, "How many jobs run at a time; each has its own networks in memory.", 1, 1024)

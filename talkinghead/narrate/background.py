@@ -12,13 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageColor
 
 from talkinghead.errors import InputNotFoundError, OptionError
 from talkinghead.film import steady
 from talkinghead.media.image import Picture, is_still, read_image
 from talkinghead.media.video import VideoFile, probe_video, read_frames
 from talkinghead.narrate.layouts import Box, window
+from talkinghead.narrate.options import read_colour
 from talkinghead.narrate.work import hash_files
 
 
@@ -89,10 +89,9 @@ def open_background(given: str) -> Background:
         return Background(identity, video=probe_video(file))
     if file.suffix:
         raise InputNotFoundError(f"{file}: no such file; a background is a colour, a picture or a video")
-    try:
-        colour = ImageColor.getrgb(given)[:3]
-    except ValueError:
-        raise OptionError(f"background {given!r} is no colour such as #203040 or white, and no file") from None
+    colour = read_colour(given)
+    if colour is None:
+        raise OptionError(f"background {given!r} is no colour such as #203040 or white, and no file")
     return Background(str(colour), np.array(colour, np.uint8).reshape(1, 1, 3))
 
 

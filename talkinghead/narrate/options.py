@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from talkinghead.errors import OptionError
-from talkinghead.options import CropOptions, MotionOptions, Options, RenderOptions, _Checked, setting
+from talkinghead.options import CropOptions, MotionOptions, Options, RenderOptions
+from talkinghead.settings import Checked, setting
 
 LAYOUTS = ("full", "side-by-side", "circle", "portrait")
 ALIGNMENTS = ("auto", "words", "proportional")
 
 
 @dataclass(frozen=True)
-class VoiceOptions(_Checked):
+class VoiceOptions(Checked):
     """Who speaks, and at what pace."""
 
     voice: str = setting("heart", "Who speaks: a voice of hibari (heart, emma ...), kokoro:NAME or piper:FILE.onnx.")
@@ -21,7 +22,7 @@ class VoiceOptions(_Checked):
     sentence_pause: float = setting(0.35, "Seconds of silence after a sentence.", 0, 10)
     paragraph_pause: float = setting(0.7, "Seconds of silence after a paragraph.", 0, 10)
     chapter_pause: float = setting(1.2, "Seconds of silence after a chapter.", 0, 10)
-    audio: str = setting("", "A recording of the script to use instead of a synthetic voice.")
+    audio: str = setting("", "A recording of the script to use instead of a synthetic voice.", names_file=bool)
     align: str = setting(
         "auto", f"How a recording's words are found: {', '.join(ALIGNMENTS)}; auto takes words if its model is there."
     )
@@ -34,12 +35,18 @@ class VoiceOptions(_Checked):
 
 
 @dataclass(frozen=True)
-class StageOptions(_Checked):
+class StageOptions(Checked):
     """What the picture shows beside the face."""
 
     layout: str = setting("", f"What is seen: {', '.join(LAYOUTS)}; as the script says, else full (cut says the same).")
-    slides: str = setting("", "Folder of slides for circle and portrait: one a chapter, in the order of their names.")
-    background: str = setting("", "What stands behind the person: a colour such as #203040, a picture or a video.")
+    slides: str = setting(
+        "", "Folder of slides for circle and portrait: one a chapter, in the order of their names.", names_file=bool
+    )
+    background: str = setting(
+        "",
+        "What stands behind the person: a colour such as #203040, a picture or a video.",
+        names_file=lambda text: bool(text) and read_colour(text) is None,
+    )
     alpha: bool = setting(False, "Leave what is behind the person transparent; write a .webm or a .mov.")
 
     def __post_init__(self) -> None:
@@ -52,20 +59,24 @@ class StageOptions(_Checked):
 
 
 @dataclass(frozen=True)
-class CaptionOptions(_Checked):
+class CaptionOptions(Checked):
     """Captions; they are written beside the video as .srt and .vtt."""
 
     captions: bool = setting(True, "Write captions beside the video, as .srt and .vtt.")
     burn: bool = setting(False, "Draw the captions into the picture.")
     caption_size: float = setting(0.045, "Height of drawn captions, in parts of the shorter side.", 0.01, 0.2)
-    caption_font: str = setting("", "Font file for drawn captions, for scripts that DejaVu Sans lacks.")
+    caption_font: str = setting(
+        "", "Font file for drawn captions, for scripts that DejaVu Sans lacks.", names_file=bool
+    )
 
 
 @dataclass(frozen=True)
-class WorkOptions(_Checked):
+class WorkOptions(Checked):
     """Where finished parts are kept."""
 
-    work: str = setting("", "Folder for finished parts: a next run makes only what is new; OUT.work unless given.")
+    work: str = setting(
+        "", "Folder for finished parts: a next run makes only what is new; OUT.work unless given.", names_file=bool
+    )
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,17 @@ class NarrationOptions:
     def shared(self) -> Options:
         """Those that a single video has too."""
         return Options(crop=self.crop, motion=self.motion, render=self.render)
+
+
+def read_colour(text: str) -> tuple[int, ...] | None:
+    """Return a colour as CSS writes it, (red, green, blue) from 0 to 255; None where it is something else."""
+    from PIL import ImageColor
+
+    try:
+        colour = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        return None
+    return colour if all(0 <= part < 256 for part in colour) else None
 
 
 def read_layout(name: str) -> str:

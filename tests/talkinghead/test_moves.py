@@ -64,7 +64,7 @@ def test_one_edit_is_one_frame():
         ("1: {smile: much}", "smile is 'much', it must be a number"),
         ("1: {smile: yes}", "smile is True, it must be a number"),
         ("1: {smile: null}", "smile is None, it must be a number"),
-        ("1: {smile: .nan}", "smile is nan"),
+        ("1: {smile: .nan}", "smile nan is not a number"),
         ("1: smile", "'smile' are no sliders"),
         ("soon: {smile: 1}", "'soon' is no time"),
         ("-1: {smile: 1}", "-1 is no time"),

@@ -2,11 +2,22 @@
 
 from dataclasses import fields
 from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from talkinghead.errors import OptionError
-from talkinghead.options import CropOptions, MotionOptions, Options, RenderOptions, parse_fps
+from talkinghead.options import (
+    CropOptions,
+    DriveOptions,
+    LiveOptions,
+    MotionOptions,
+    Options,
+    RenderOptions,
+    parse_cast,
+    parse_fps,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,12 +58,51 @@ def test_what_is_no_frame_rate(text):
         lambda: MotionOptions(seed=-1),
         lambda: MotionOptions(lip_strength=-0.1),
         lambda: MotionOptions(head_strength=2.1),
-        lambda: MotionOptions(expression_strength=float("nan")),
+        lambda: MotionOptions(seed=2**63),
+        lambda: LiveOptions(seconds=10**6),
+        lambda: RenderOptions(fps="1e300"),
     ],
 )
 def test_ranges(make):
     with pytest.raises(OptionError, match="must be"):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: MotionOptions(expression_strength=float("nan")), "expression_strength nan is not a number"),
+        (lambda: MotionOptions(seed=1.5), "seed 1.5 is not a whole number"),
+        (lambda: MotionOptions(seed="²"), "seed '²' is not a whole number"),
+        (lambda: MotionOptions(seed=True), "seed True is not a whole number"),
+        (lambda: MotionOptions(blink="maybe"), "blink is 'maybe', it must be true or false"),
+        (lambda: MotionOptions(reference=5), "reference is 5, it must be text"),
+        (lambda: MotionOptions(reference="a\0b"), "must be text"),
+        (lambda: MotionOptions(head_strength=None), "head_strength None is not a number"),
+        (lambda: RenderOptions(fps="1e999999999"), "fps '1e999999999' is not a number"),
+        (lambda: RenderOptions(fps=[25]), r"fps \[25\] is not a number"),
+        (lambda: RenderOptions(device=[1]), r"device is \[1\], it must be text"),
+        (lambda: DriveOptions(anchor="²"), "anchor '²' is not a whole number"),
+        (lambda: DriveOptions(region=5), "region is 5, it must be text"),
+        (lambda: DriveOptions(trim=[1]), r"trim \[1\] is no part of a video"),
+        (lambda: DriveOptions(trim="1e999999999:"), "is no part of a video"),
+        (lambda: DriveOptions(trim=f"{24 * 60 * 60 + 1}:"), "is no part of a video"),
+        (lambda: CropOptions(box=[1, 2]), "X,Y,WIDTH,HEIGHT"),
+        (lambda: CropOptions(box="1e308,1e308,1e308,1e308"), "X,Y,WIDTH,HEIGHT"),
+        (lambda: parse_cast(["²"], "a.mp4"), "give every face once"),
+    ],
+)
+def test_values_of_another_kind(make, said):
+    with pytest.raises(OptionError, match=said):
+        make()
+
+
+def test_texts_become_what_they_stand_for():
+    options = MotionOptions(seed="7", lip_strength="0.5", blink="no", still="true")
+    assert (options.seed, options.lip_strength, options.blink, options.still) == (7, 0.5, False, True)
+    assert CropOptions(face=np.int64(1), box="-5,0,10,1e2").box == (-5, 0, 10, 100)
+    assert MotionOptions(reference=Path("a.mp4")).reference == "a.mp4"
+    assert DriveOptions(anchor="3", trim="1/2:2.5").trim == (Fraction(1, 2), Fraction(5, 2))
 
 
 def test_still_and_a_moving_head_contradict():

@@ -82,7 +82,7 @@ def test_wrong_settings_fail_when_their_turn_comes(folder):
     jobs = [speak("a", lip_strength=9), speak("b", colour="red"), speak("c", lip_strength="high"), speak("d")]
     errors = [outcome.error for outcome in map(FakeWorker().run, read_jobs(write(folder, jobs)))]
     assert "lip_strength is 9" in errors[0] and "no setting 'colour'" in errors[1]
-    assert "wrong kind" in errors[2] and not errors[3]
+    assert "lip_strength 'high' is not a number" in errors[2] and not errors[3]
 
 
 def test_defaults_and_names(folder):

@@ -1,0 +1,79 @@
+"""What an option is made of: its meaning, its range, and how a value is brought to its type."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import Field, field, fields
+from typing import Any, get_args, get_type_hints
+
+from liveportrait.numerals import read_number, read_whole
+from talkinghead.errors import OptionError
+
+_SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    names_file: Callable[[str], bool] | None = None,
+) -> Any:
+    """Declare a field of an options class.
+
+    Args:
+        default: Its value unless the user gives one; None stands for a choice made later, described in `meaning`.
+        meaning: One line for `--help`.
+        low: Least value allowed.
+        high: Greatest value allowed.
+        names_file: Tells whether a value is the path of a file or folder; None where no value is.
+    """
+    return field(default=default, metadata={"meaning": meaning, "low": low, "high": high, "names_file": names_file})
+
+
+class Checked:
+    """Brings every value to its declared type and checks its range when an instance is made."""
+
+    def __post_init__(self) -> None:
+        kinds = get_type_hints(type(self))
+        for option in fields(self):  # type: ignore[arg-type]
+            try:
+                value = _read(option, kinds[option.name], getattr(self, option.name))
+            except ValueError as error:
+                raise OptionError(str(error)) from None
+            object.__setattr__(self, option.name, value)
+
+
+def _read(option: Field[Any], kind: Any, given: Any) -> Any:
+    """Return what a value stands for; a class reads values of its own types itself.
+
+    Raises:
+        ValueError: It is of another kind, or out of range.
+    """
+    name, low, high = option.name, option.metadata["low"], option.metadata["high"]
+    kinds = get_args(kind) or (kind,)
+    if given is None and type(None) in kinds:
+        return None
+    if bool in kinds:
+        return _read_switch(given, name)
+    if int in kinds:
+        return read_whole(given, name, low, high)
+    if float in kinds:
+        return float(read_number(given, name, low, high))
+    return _read_text(given, name) if str in kinds else given
+
+
+def _read_switch(given: Any, name: str) -> bool:
+    word = str(given).strip().lower()
+    if word not in _SWITCHES:
+        raise ValueError(f"{name} is {given!r}, it must be true or false")
+    return _SWITCHES[word]
+
+
+def _read_text(given: Any, name: str) -> str:
+    text = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(text, str) or "\0" in text:
+        raise ValueError(f"{name} is {given!r}, it must be text")
+    return text
