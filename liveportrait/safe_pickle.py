@@ -1,7 +1,7 @@
 """Read pickles that hold numpy arrays and plain containers, without running anything they ask for.
 
 Nothing named in the file is imported. The few names that numpy's own pickles use are answered by stand-ins that
-record what they are given; every other name is refused.
+record what they are given; every other name is refused. What is built takes memory and time in proportion to the file.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,12 @@ _TYPES = {
     "u1": torch.uint8,
     "b1": torch.bool,
 }
+# Steps of a pickle that make instances, sets and copies, or name what lies outside.
+_COPIES = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EMPTY_SET", "ADDITEMS", "FROZENSET", "DUP"}
+_OUTSIDE = {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER"}
+_MOST_STEPS = 5_000_000
+"""About 25,000 frames of upstream's templates, a quarter of an hour; the most that hostile steps cost is 500 MB."""
+_MOST_AXES = 8
 
 
 class _Standin:
@@ -50,35 +57,54 @@ class _Type:
 
     def __init__(self, code: object, *_: object):
         if not isinstance(code, str) or code.lstrip("<>|=") not in _TYPES:
-            raise pickle.UnpicklingError(f"it holds an array of type {code!r}")
+            named = repr(code[:20]) if isinstance(code, str) else type(code).__name__
+            raise pickle.UnpicklingError(f"it holds an array of type {named}")
         self.code, self.order = code.lstrip("<>|="), code[:1]
 
     def __setstate__(self, state: tuple) -> None:
         self.order = state[1]
 
 
+class _Budget:
+    """How many bytes may still be copied: each of a file's bytes once as text and once as an array.
+
+    Without it, a few bytes that are referred to again and again would fill any memory.
+    """
+
+    def __init__(self, size: int):
+        self._left = 2 * size
+
+    def spend(self, data: bytes | bytearray | str) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            raise pickle.UnpicklingError("its arrays are larger than the file")
+
+
 class _Array:
     """A numpy array: everything arrives as state."""
 
-    __slots__ = ("tensor",)
+    __slots__ = ("_budget", "tensor")
 
-    def __init__(self):
-        self.tensor: Tensor | None = None
+    def __init__(self, budget: _Budget, tensor: Tensor | None = None):
+        self._budget, self.tensor = budget, tensor
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, kind, fortran, data = state
-        self.tensor = _tensor(data, kind, shape, fortran)
+        self.tensor = _tensor(data, kind, shape, fortran, self._budget)
 
 
-def _tensor(data: object, kind: object, shape: object, fortran: bool) -> Tensor:
+def _tensor(data: object, kind: object, shape: object, fortran: bool, budget: _Budget) -> Tensor:
     """Read an array's bytes after checking that there are exactly as many as its shape says."""
     if not isinstance(kind, _Type) or not isinstance(data, bytes | bytearray) or not isinstance(shape, tuple):
         raise pickle.UnpicklingError("an array is not made of type, shape and bytes")
     if kind.order == ">":
         raise pickle.UnpicklingError("an array is stored in big-endian order")
     itemsize = int(kind.code[1:])
-    if not all(isinstance(n, int) and n >= 0 for n in shape) or math.prod(shape) * itemsize != len(data):
+    if len(shape) > _MOST_AXES or not all(isinstance(n, int) and 0 <= n < 1 << 40 for n in shape):
+        raise pickle.UnpicklingError(f"an array's shape is not made of at most {_MOST_AXES} numbers")
+    if math.prod(shape) * itemsize != len(data):
         raise pickle.UnpicklingError(f"an array of shape {shape} has {len(data)} bytes")
+    budget.spend(data)
     if not data:
         return torch.empty(shape, dtype=_TYPES[kind.code])
     flat = torch.frombuffer(bytearray(data), dtype=_TYPES[kind.code])
@@ -87,41 +113,71 @@ def _tensor(data: object, kind: object, shape: object, fortran: bool) -> Tensor:
     return flat.reshape(shape)
 
 
-def _filled(tensor: Tensor) -> _Array:
-    array = _Array()
-    array.tensor = tensor
-    return array
-
-
-def _latin1(text: object, encoding: object) -> bytes:
+def _latin1(text: object, encoding: object, budget: _Budget) -> bytes:
     if not isinstance(text, str) or encoding != "latin1":
         raise pickle.UnpicklingError("it encodes text other than an array's bytes")
+    budget.spend(text)
     return text.encode("latin1")
 
 
-def _answers() -> dict[tuple[str, str], Callable[..., Any]]:
+def _answers(budget: _Budget) -> dict[tuple[str, str], Callable[..., Any]]:
     """Return what numpy's pickles may ask for; numpy 2 moved `core` to `_core`."""
+
+    def filled(data: object, kind: object, shape: object = (), order: object = "C") -> _Array:
+        return _Array(budget, _tensor(data, kind, shape, order == "F", budget))
+
     answers: dict[tuple[str, str], Callable[..., Any]] = {
         ("numpy", "dtype"): _Type,
-        ("numpy", "ndarray"): _Array,
-        ("_codecs", "encode"): _latin1,
+        ("numpy", "ndarray"): lambda: _Array(budget),
+        ("_codecs", "encode"): lambda text, encoding: _latin1(text, encoding, budget),
     }
     for core in ("numpy.core", "numpy._core"):
-        answers[f"{core}.multiarray", "_reconstruct"] = lambda *_: _Array()
-        answers[f"{core}.multiarray", "scalar"] = lambda kind, data: _filled(_tensor(data, kind, (), False))
-        answers[f"{core}.numeric", "_frombuffer"] = lambda data, kind, shape, order: _filled(
-            _tensor(data, kind, shape, order == "F")
-        )
+        answers[f"{core}.multiarray", "_reconstruct"] = lambda *_: _Array(budget)
+        answers[f"{core}.multiarray", "scalar"] = lambda kind, data: filled(data, kind)
+        answers[f"{core}.numeric", "_frombuffer"] = filled
     return answers
+
+
+def _with_text_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
+    """Make a step of the reader that fills a dictionary refuse other keys: hashing nested tuples may take for ever."""
+
+    def checked(reader: Any) -> None:
+        if not all(type(key) is str for key in reader.stack[keys]):
+            raise pickle.UnpicklingError("it has a dictionary whose keys are no texts")
+        load(reader)
+
+    return checked
 
 
 # The unpickler written in Python: the faster one lets a short file reserve any amount of memory.
 class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
+    dispatch = pickle._Unpickler.dispatch | {  # type: ignore[attr-defined]
+        code[0]: _with_text_keys(pickle._Unpickler.dispatch[code[0]], keys)  # type: ignore[attr-defined]
+        for code, keys in (
+            (pickle.SETITEM, slice(-2, -1)),
+            (pickle.SETITEMS, slice(None, None, 2)),
+            (pickle.DICT, slice(None, None, 2)),
+        )
+    }
+
+    def __init__(self, data: bytes):
+        super().__init__(io.BytesIO(data))
+        self._answers = _answers(_Budget(len(data)))
+
     def find_class(self, module: str, name: str) -> Any:
-        answer = _answers().get((module, name))
+        answer = self._answers.get((module, name))
         if answer is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise pickle.UnpicklingError(f"it asks for {module[:40]}.{name[:40]}")
         return _Standin(answer)
+
+
+def _check_steps(data: bytes) -> None:
+    """Refuse lengths beyond the file's end, steps that no array needs, and too many, before anything is built."""
+    for count, (opcode, _, _) in enumerate(pickletools.genops(data)):
+        if opcode.name in _COPIES | _OUTSIDE:
+            raise pickle.UnpicklingError(f"it uses {opcode.name}, which arrays do not need")
+        if count == _MOST_STEPS:
+            raise pickle.UnpicklingError(f"it has more than {_MOST_STEPS} steps")
 
 
 def loads(data: bytes) -> Any:
@@ -137,12 +193,13 @@ def loads(data: bytes) -> Any:
         pickle.UnpicklingError: It is no pickle, is damaged, or asks for more than arrays and plain containers.
     """
     try:
-        return _Reader(io.BytesIO(data)).load()
+        _check_steps(data)
+        return _Reader(data).load()
     except pickle.UnpicklingError:
         raise
     # A damaged or hostile pickle can make the reader fail in any way at all.
     except Exception as error:
-        raise pickle.UnpicklingError(f"it is damaged ({type(error).__name__}: {error})") from error
+        raise pickle.UnpicklingError(f"it is damaged ({type(error).__name__}: {str(error)[:100]})") from error
 
 
 def as_tensor(value: object) -> Tensor:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from liveportrait import safe_pickle
 from liveportrait.errors import TemplateError
 from liveportrait.motion import Motion
+from liveportrait.tensor_files import Entry, read_tensors
 
 _FORMAT = "talkinghead-motion"
 _VERSION = "1"
+_OPTIONAL = {"eye_ratio", "lip_ratio", "skin"}
+_MOST_BYTES, _MOST_PICKLED_BYTES = 2 << 30, 128 << 20
+_MOST_FRAMES = 500_000
+"""More than five hours at 25 frames a second."""
+_MOST_PICKLED_FRAMES = 50_000
+_MOST_KEYPOINTS, _MOST_SKIN_SIDE = 1000, 64
+_LEAST_FPS, _MOST_FPS = Fraction(1, 10), 1000
+_MOST = 1000.0
+"""Far beyond any face: keypoints are counted in heads or crops."""
+_MOST_RATIO = 1e6
+"""Openness over a width that may be next to nothing in profile."""
 # Per frame of an upstream template: our name, its key, an older key, and the shape that it has there.
 _FRAME_KEYS = (
     ("rotation", "R", "R_d", (3, 3)),
@@ -58,8 +73,9 @@ def load_template(path: Path, num_keypoints: int | None = None) -> Template:
     Raises:
         TemplateError: The file is missing, damaged, hostile, of another kind, or of another model.
     """
-    if not path.is_file():
-        raise TemplateError(f"{path}: no such file; give a .safetensors or an upstream .pkl template")
+    if not os.path.isfile(path):  # Path.is_file raises where the path is too long or may not be looked at
+        found = "not a file" if os.path.exists(path) else "no such file"
+        raise TemplateError(f"{path}: {found}; give a .safetensors or an upstream .pkl template")
     readers = {".safetensors": _read_ours, ".pkl": _read_upstream}
     if path.suffix.lower() not in readers:
         raise TemplateError(f"{path}: a motion template ends in .safetensors or .pkl, not {path.suffix or 'nothing'}")
@@ -79,41 +95,61 @@ def save_template(template: Template, path: Path) -> None:
     if path.suffix.lower() != ".safetensors":
         raise ValueError(f"a template is written as .safetensors, got {path.name!r}")
     values = {field.name: getattr(template.motion, field.name) for field in fields(Motion)}
-    tensors = {name: value.detach().cpu().contiguous() for name, value in values.items() if value is not None}
+    tensors = {name: value.detach().float().cpu().contiguous() for name, value in values.items() if value is not None}
     metadata = {"format": _FORMAT, "version": _VERSION, "fps": str(template.fps)}
     save_file(tensors, path, metadata)
 
 
 def _read_ours(path: Path) -> Template:
+    def check(metadata: Mapping[str, str], entries: Mapping[str, Entry]) -> None:
+        _check_header(metadata, entries, path)
+
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        metadata, tensors = read_tensors(path, check, _MOST_BYTES)
     except (OSError, SafetensorError) as error:
-        raise TemplateError(f"{path}: not readable as safetensors ({error})") from error
-    if metadata.get("format") != _FORMAT:
-        raise TemplateError(f"{path}: not a motion template of this program (format {metadata.get('format')!r})")
-    if metadata.get("version") != _VERSION:
-        found = metadata.get("version")
-        raise TemplateError(f"{path}: a template of version {found!r}, known is {_VERSION}: update the program")
-    names = {field.name for field in fields(Motion)}
-    missing = names - {"eye_ratio", "lip_ratio", "skin"} - set(tensors)
-    if missing or set(tensors) - names:
-        raise TemplateError(f"{path}: entries {sorted(tensors)} do not make a motion")
+        raise TemplateError(f"{path}: not readable as safetensors ({str(error)[:120]})") from error
+    return _checked(Motion(**tensors), _parse_fps(metadata.get("fps", ""), path), path)
+
+
+def _parse_fps(text: str, path: Path) -> Fraction:
+    """Read a frame rate without exponents: 1e999999999 would be computed for ever."""
     try:
-        fps = Fraction(metadata.get("fps", ""))
-    except (ValueError, ZeroDivisionError) as error:
-        raise TemplateError(f"{path}: frame rate {metadata.get('fps')!r} is not a number") from error
-    return _checked(Motion(**tensors), fps, path)
+        if re.fullmatch(r"[0-9]{1,10}([./][0-9]{1,10})?", text):
+            return Fraction(text)
+    except ZeroDivisionError:
+        pass
+    raise TemplateError(f"{path}: frame rate {text[:40]!r} is not a number such as 25 or 30000/1001")
+
+
+def _check_header(metadata: Mapping[str, str], entries: Mapping[str, Entry], path: Path) -> None:
+    """Check what a file of ours says that it holds, before it is read."""
+    found = metadata.get("format", "none")
+    if found != _FORMAT:
+        raise TemplateError(f"{path}: not a motion template of this program (format {found[:40]!r})")
+    version = metadata.get("version", "none")
+    if version != _VERSION:
+        raise TemplateError(f"{path}: a template of version {version[:40]!r}, known is {_VERSION}: update the program")
+    names = {field.name for field in fields(Motion)}
+    if names - _OPTIONAL - set(entries) or set(entries) - names:
+        held = ", ".join(sorted(entries))
+        raise TemplateError(f"{path}: entries {held[:100]!r} do not make a motion; make the template anew")
+    for name, entry in entries.items():
+        if entry.dtype != "F32":
+            raise TemplateError(f"{path}: {name} is of type {entry.dtype}, expected F32; make the template anew")
+    _check_shapes({name: entry.shape for name, entry in entries.items()}, path)
 
 
 def _read_upstream(path: Path) -> Template:
     try:
+        if path.stat().st_size > _MOST_PICKLED_BYTES:
+            raise TemplateError(f"{path}: an upstream template has at most {_MOST_PICKLED_BYTES >> 20} MB")
         content = safe_pickle.loads(path.read_bytes())
     except (OSError, pickle.UnpicklingError) as error:
         raise TemplateError(f"{path}: refused as a template: {error}") from error
     try:
         frames = content["motion"]
+        if len(frames) > _MOST_PICKLED_FRAMES:
+            raise ValueError(f"it has {len(frames)} frames, at most {_MOST_PICKLED_FRAMES} are read")
         tensors = {
             name: torch.cat([_value(frame, key, older, shape) for frame in frames])
             for name, key, older, shape in _FRAME_KEYS
@@ -126,8 +162,10 @@ def _read_upstream(path: Path) -> Template:
         # Upstream writes 25 where it did not know.
         fps = Fraction(float(safe_pickle.as_tensor(content.get("output_fps", 25)))).limit_denominator(1001)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
-        raise TemplateError(f"{path}: not an upstream motion template ({error})") from error
-    return _checked(Motion(**tensors), fps, path)
+        raise TemplateError(f"{path}: not an upstream motion template ({str(error)[:120]})") from error
+    motion = Motion(**tensors)
+    _check_shapes({name: tuple(value.shape) for name, value in tensors.items()}, path)
+    return _checked(motion, fps, path)
 
 
 def _value(frame: dict[str, Any], key: str, older: str, shape: tuple[int, ...]) -> Tensor:
@@ -135,34 +173,54 @@ def _value(frame: dict[str, Any], key: str, older: str, shape: tuple[int, ...]) 
 
 
 def _shaped(value: object, key: str, shape: tuple[int, ...]) -> Tensor:
-    tensor = safe_pickle.as_tensor(value).float()
+    tensor = safe_pickle.as_tensor(value)
     if tensor.numel() != torch.Size(shape).numel():
         raise ValueError(f"{key} has shape {tuple(tensor.shape)}, expected (1, {', '.join(map(str, shape))})")
-    return tensor.reshape(1, *shape)
+    return tensor.float().reshape(1, *shape)
 
 
-def _checked(motion: Motion, fps: Fraction, path: Path) -> Template:
-    """Check what a file claims to be a motion."""
-    frames, keypoints = motion.rotation.shape[0], motion.expression.shape[1] if motion.expression.ndim == 3 else 0
+def _check_shapes(found: dict[str, tuple[int, ...]], path: Path) -> None:
+    """Check the shapes of a motion: T and K are those of the expression, G that of the skin."""
+    frames, keypoints, _ = found["expression"] if len(found["expression"]) == 3 else (0, 0, 0)
+    side = found["skin"][-1] if len(found.get("skin", ())) == 4 else 0
     shapes = {
-        "rotation": (frames, 3, 3),
         "expression": (frames, keypoints, 3),
+        "rotation": (frames, 3, 3),
         "scale": (frames, 1),
         "translation": (frames, 3),
         "eye_ratio": (frames, 2),
         "lip_ratio": (frames, 1),
-        "skin": (frames, 3, *(() if motion.skin is None else motion.skin.shape[2:])),
+        "skin": (frames, 3, side, side),
     }
+    for name in found.keys() & shapes.keys():
+        if found[name] != shapes[name]:
+            raise TemplateError(f"{path}: {name} has shape {str(found[name])[:60]}, expected {shapes[name]}")
     if frames == 0 or keypoints == 0:
         raise TemplateError(f"{path}: holds no frames")
-    if not 0 < fps <= 1000:
-        raise TemplateError(f"{path}: frame rate {fps} is not between 0 and 1000")
-    for name, shape in shapes.items():
+    if "skin" in found and not 2 <= side <= _MOST_SKIN_SIDE:
+        raise TemplateError(f"{path}: skin has shape {found['skin']}; sides of 2 to {_MOST_SKIN_SIDE} are read")
+    if frames > _MOST_FRAMES or keypoints > _MOST_KEYPOINTS:
+        raise TemplateError(
+            f"{path}: {frames} frames of {keypoints} keypoints are too many; "
+            f"at most {_MOST_FRAMES} of {_MOST_KEYPOINTS} are read"
+        )
+
+
+def _checked(motion: Motion, fps: Fraction, path: Path) -> Template:
+    """Check that numbers are those of a face."""
+    if not _LEAST_FPS <= fps <= _MOST_FPS:
+        raise TemplateError(f"{path}: frame rate {float(fps):.3g} is not between {float(_LEAST_FPS)} and {_MOST_FPS}")
+    for name in (field.name for field in fields(Motion)):
         value = getattr(motion, name)
         if value is None:
             continue
-        if tuple(value.shape) != shape:
-            raise TemplateError(f"{path}: {name} has shape {tuple(value.shape)}, expected {shape}")
-        if not value.is_floating_point() or not bool(value.isfinite().all()):
+        if not bool(value.isfinite().all()):
             raise TemplateError(f"{path}: {name} holds values that are not finite numbers")
+        if value.abs().max() > (_MOST_RATIO if name.endswith("ratio") else _MOST):
+            raise TemplateError(f"{path}: {name} has values up to {float(value.abs().max()):.3g}, which no face has")
+    if motion.scale.min() < 1 / _MOST:
+        raise TemplateError(f"{path}: scale is {float(motion.scale.min()):.3g} in some frame; it lies above zero")
+    product = motion.rotation @ motion.rotation.transpose(1, 2)
+    if (product - torch.eye(3)).abs().max() > 0.1:
+        raise TemplateError(f"{path}: rotation is not made of rotation matrices; make the template anew")
     return Template(motion, fps)
