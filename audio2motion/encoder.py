@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from audio2motion.config import FEATURE_SAMPLES, SAMPLE_RATE, EncoderConfig
 from liveportrait.errors import WeightsError, WeightsNotFoundError
+from liveportrait.imports import quiet_imports
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -97,7 +98,8 @@ def _published(config: EncoderConfig) -> PreTrainedModel:
 
 def _read(checkpoint: str) -> PreTrainedModel:
     """Load a checkpoint; a directory with nothing but its config.json gives it with random weights."""
-    from transformers import AutoConfig, AutoModel
+    with quiet_imports():
+        from transformers import AutoConfig, AutoModel
 
     directory = Path(checkpoint)
     try:
@@ -112,7 +114,8 @@ def _read(checkpoint: str) -> PreTrainedModel:
 
 
 def _own(config: EncoderConfig) -> PreTrainedModel:
-    from transformers import Wav2Vec2Config, Wav2Vec2Model
+    with quiet_imports():
+        from transformers import Wav2Vec2Config, Wav2Vec2Model
 
     network = Wav2Vec2Model(
         Wav2Vec2Config(

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # slower as soon as anything else, its own encoder included, wants a core. Heeded if torch is imported after this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Nothing is reported to anybody: not by the runtime of narration's voices, by Ray, or by the client of the model hub.
+# Heeded if they are imported after this; what else packages do when they are imported: `liveportrait.imports`.
+os.environ.update(ORT_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0", HF_HUB_DISABLE_TELEMETRY="1")
+
 __all__ = [
     "CropOptions",
     "DriveOptions",

@@ -14,6 +14,7 @@ import yaml
 from torch import Tensor
 
 from liveportrait import Motion
+from liveportrait.imports import quiet_imports
 from liveportrait.motion import PerFrame
 from liveportrait.sliders import Sliders
 from talkinghead.errors import OptionError
@@ -164,7 +165,8 @@ def _smooth_curve(times: list[float], values: list[float], wanted: np.ndarray) -
     """Interpolate with a curve that is smooth, stays between its points and rests at its ends."""
     if len(times) < 2:
         return np.full(len(wanted), values[0])
-    from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
+    with quiet_imports():
+        from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
     slopes = PchipInterpolator(times, values).derivative()(times)
     slopes[[0, -1]] = 0.0

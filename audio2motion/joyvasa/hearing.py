@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from audio2motion.config import FEATURE_SAMPLES
 from audio2motion.joyvasa.config import HubertSizes
+from liveportrait.imports import quiet_imports
 
 if TYPE_CHECKING:
     from transformers import HubertModel
@@ -20,7 +21,8 @@ _STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 def build_hubert(sizes: HubertSizes) -> HubertModel:
     """Build the speech encoder with random weights."""
-    from transformers import HubertConfig, HubertModel
+    with quiet_imports():
+        from transformers import HubertConfig, HubertModel
 
     return HubertModel(
         HubertConfig(

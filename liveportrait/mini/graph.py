@@ -12,12 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from liveportrait.imports import quiet_imports
+
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 @cache
 def _core() -> Any:
-    import openvino
+    with quiet_imports():
+        import openvino
 
     return openvino.Core()
 
@@ -35,7 +38,8 @@ def write_graph(network: nn.Module, examples: Sequence[Tensor], file: Path) -> N
         examples: Inputs to trace it with.
         file: Where to write.
     """
-    import openvino
+    with quiet_imports():
+        import openvino
 
     shapes = [openvino.PartialShape([-1, *example.shape[1:]]) for example in examples]
     with torch.no_grad(), warnings.catch_warnings():

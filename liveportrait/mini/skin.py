@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from liveportrait.mini.face_model import Pose
 from liveportrait.mini.patches import PatchKind, patch_frame, sample, to_patch
@@ -75,8 +74,13 @@ def place_skin(skin: Tensor, pose: Pose, x: Tensor, size: int) -> tuple[Tensor, 
 
 def _smooth(field: Tensor, counts: Tensor) -> Tensor:
     """Blur a field (T, C, S, S) where it counts, (T, 1, S, S)."""
+    return _blur(field * counts) / (_blur(counts) + LEAST_COUNT)
 
-    def blur(pictures: Tensor) -> Tensor:  # across, then down: the square kernel takes three times as long
-        return gaussian_blur(gaussian_blur(pictures, [BLUR_SIDE, 1], [BLUR]), [1, BLUR_SIDE], [BLUR])
 
-    return blur(field * counts) / (blur(counts) + LEAST_COUNT)
+def _blur(pictures: Tensor) -> Tensor:
+    """Blur pictures (T, C, S, S) across, then down: a square kernel takes three times as long."""
+    reach, channels = BLUR_SIDE // 2, pictures.shape[1]
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(pictures) / BLUR) ** 2)
+    across = (weights / weights.sum()).expand(channels, 1, 1, -1)
+    pictures = F.conv2d(F.pad(pictures, (reach, reach, 0, 0), mode="reflect"), across, groups=channels)
+    return F.conv2d(F.pad(pictures, (0, 0, reach, reach), mode="reflect"), across.mT, groups=channels)

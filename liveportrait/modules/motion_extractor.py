@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from liveportrait.config import MotionConfig
+from liveportrait.imports import quiet_imports
 from liveportrait.keypoints import rotation_matrix
 from liveportrait.motion import Motion
 
@@ -59,7 +60,8 @@ class MotionExtractor(nn.Module):
 
     def __init__(self, config: MotionConfig):
         super().__init__()
-        from timm import create_model
+        with quiet_imports():
+            from timm import create_model
 
         self.detector = create_model(
             "convnextv2_tiny", pretrained=False, num_classes=0, depths=config.depths, dims=config.widths

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from liveportrait.imports import quiet_imports
 from talkinghead.face.crop import Array, FaceRect, Picture, face_rect
 
 
@@ -124,7 +125,8 @@ def _sighting(detection: Any, size: int) -> Sighting:
 
 def _solutions() -> Any:
     os.environ.setdefault("GLOG_minloglevel", "3")
-    import mediapipe
+    with quiet_imports():
+        import mediapipe
 
     return mediapipe.solutions  # type: ignore[attr-defined]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,10 @@ class CaptionPainter:
 
 
 def _default_font() -> Path:
-    """Return DejaVu Sans, which Matplotlib carries: Latin, Greek, Cyrillic, Arabic, Hebrew and more."""
-    import matplotlib
+    """Return DejaVu Sans, which Matplotlib carries: Latin, Greek, Cyrillic, Arabic, Hebrew and more.
 
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
+    Matplotlib itself is not imported: it makes folders in the user's home.
+    """
+    found = find_spec("matplotlib")
+    assert found is not None and found.submodule_search_locations is not None
+    return Path(found.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
