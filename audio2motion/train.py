@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audio2motion.config import AudioToMotionConfig
 from audio2motion.data import BatchSampler
 from audio2motion.losses import LossWeights, mouth_loss, phoneme_loss
 from audio2motion.network import SpeechToMouth
+from liveportrait.writing import new_file, save_tensors
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,10 @@ class Trainer:
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-        save_file(tensors, directory / "training.part")
-        (directory / "training.part").replace(directory / "training.safetensors")
+        save_tensors(tensors, directory / "training.safetensors", replace=True)
         record = {"step": self.step, "config": asdict(self.config)}
-        (directory / "training.json").write_text(json.dumps(record, indent=1))
+        with new_file(directory / "training.json", replace=True) as partial:
+            partial.write_text(json.dumps(record, indent=1))
 
     def resume(self, directory: Path) -> None:
         """Go on from a checkpoint."""

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from liveportrait import safe_pickle
 from liveportrait.errors import TemplateError
 from liveportrait.motion import Motion
 from liveportrait.tensor_files import Entry, read_tensors
+from liveportrait.writing import save_tensors
 
 _FORMAT = "talkinghead-motion"
 _VERSION = "1"
@@ -86,18 +86,24 @@ def load_template(path: Path, num_keypoints: int | None = None) -> Template:
     return template
 
 
-def save_template(template: Template, path: Path) -> None:
-    """Write a template as safetensors.
+def save_template(template: Template, path: Path, *, replace: bool = False) -> None:
+    """Write a template as safetensors, complete or not at all.
+
+    Args:
+        template: The motion.
+        path: Where the file shall be.
+        replace: Whether another file there may be replaced.
 
     Raises:
         ValueError: The name does not end in .safetensors.
+        OSError: It cannot be written there.
     """
     if path.suffix.lower() != ".safetensors":
         raise ValueError(f"a template is written as .safetensors, got {path.name!r}")
     values = {field.name: getattr(template.motion, field.name) for field in fields(Motion)}
     tensors = {name: value.detach().float().cpu().contiguous() for name, value in values.items() if value is not None}
     metadata = {"format": _FORMAT, "version": _VERSION, "fps": str(template.fps)}
-    save_file(tensors, path, metadata)
+    save_tensors(tensors, path, metadata, replace=replace)
 
 
 def _read_ours(path: Path) -> Template:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from audio2motion.flow.data import MotionClips
 from liveportrait.errors import PortraitError
+from liveportrait.writing import save_tensors
 
 
 class CacheError(PortraitError, ValueError):
@@ -56,9 +56,8 @@ def write_clip(file: Path, clip: CachedClip) -> None:
     """Write a clip, complete or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     about = {"identity": clip.identity, "permissive": str(clip.permissive), "model": clip.model}
-    partial = file.with_suffix(".part")
-    save_file({"numbers": clip.numbers.contiguous(), "waveform": clip.waveform.contiguous()}, partial, about)
-    partial.replace(file)
+    tensors = {"numbers": clip.numbers.contiguous(), "waveform": clip.waveform.contiguous()}
+    save_tensors(tensors, file, about, replace=True)
 
 
 def read_clip(file: Path) -> CachedClip:

@@ -32,6 +32,7 @@ from liveportrait.mini.model import save
 from liveportrait.mini.patches import patch_points, sample
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Painted
 from liveportrait.mini.validation import self_reenactment
+from liveportrait.writing import new_file
 
 Gradients = Sequence[Tensor | None]
 SEEN_STAGES, WINDOW = 4, 64
@@ -314,8 +315,8 @@ def main(
                 print(json.dumps({k: round(v, 4) for k, v in entry.items()}), file=log, flush=True)
             if trainer.step % config.validate_every == 0 or trainer.step == config.steps:
                 print(json.dumps({"step": trainer.step, **trainer.validate()}), file=log, flush=True)
-                torch.save(trainer.state(), checkpoint.with_suffix(".partial"))
-                checkpoint.with_suffix(".partial").rename(checkpoint)
+                with new_file(checkpoint, replace=True) as partial:
+                    torch.save(trainer.state(), partial)
 
 
 if __name__ == "__main__":

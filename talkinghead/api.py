@@ -24,6 +24,7 @@ from talkinghead.driver import (
     write_template,
 )
 from talkinghead.film import Film, open_films
+from talkinghead.inputs import files_read
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
 from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, is_still, read_image, write_image
@@ -122,14 +123,13 @@ def speak(
     Raises:
         PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
     """
-    given = (image, audio, *filter(None, [options.motion.reference]))
-    inputs = [Path(path) for path in given if isinstance(path, str | os.PathLike)]
+    inputs = files_read(options, image, audio)
     file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
     picture, name = read_picture(image)
     sound = probe_sound(audio)
     models = load_models(model, options.render.device, voice_model, options.render.precision)
     video = pipeline.speak(open_source(picture, name, models, options.crop), sound, models, options)
-    return video if file is None else save(video, file, options.render.crf, watch)
+    return video if file is None else save(video, file, options.render, watch)
 
 
 @overload
@@ -184,8 +184,8 @@ def reenact(
     """
     cast = dict(driver) if isinstance(driver, Mapping) else {options.crop.face: driver}
     given = {path: open_driver(path) for path in dict.fromkeys(cast.values())}
-    inputs = [Path(path) for path in (source, *given) if isinstance(path, str | os.PathLike)]
-    kept = options.drive.save_template and _check_template(options.drive.save_template, inputs, options.render)
+    inputs = files_read(options, source, *given)
+    kept = options.drive.save_template and _check_template(options.drive.save_template, inputs, model, options.render)
     check_cast(list(given.values()), len(cast), options)
     file = None if output is None else _check_reenactment(output, inputs, list(given.values()), options)
     shown = _read_moving(source)
@@ -200,11 +200,11 @@ def reenact(
         watched[path] = watch_driver(each, str(path), models, options, study)
         rate = watched[path].fps  # further drivers come at the first one's rate
     if kept:
-        write_template(next(iter(watched.values())), kept)
+        write_template(next(iter(watched.values())), kept, overwrite=options.render.overwrite)
     roles = [Role(opened, watched[path]) for opened, path in zip(sources, cast.values(), strict=True)]
     video = pipeline.reenact(roles, sound, models, options)
     video = beside_its_inputs(video, roles) if options.drive.concat else video
-    return video if file is None else save(video, file, options.render.crf, watch)
+    return video if file is None else save(video, file, options.render, watch)
 
 
 def template(
@@ -230,11 +230,11 @@ def template(
     Raises:
         PortraitError: Something is wrong with what was given.
     """
-    file = _check_template(output, [Path(driver)], options.render)
+    file = _check_template(output, files_read(options, driver), model, options.render)
     given = open_driver(driver)
     models = load_models(model, options.render.device, precision=options.render.precision)
     watched = watch_driver(given, str(driver), models, options, study)
-    write_template(watched, file)
+    write_template(watched, file, overwrite=options.render.overwrite)
     return watched
 
 
@@ -262,7 +262,7 @@ def edit(
         PortraitError: Something is wrong with what was given.
     """
     asked = options.edit
-    inputs = [Path(given) for given in (image, asked.keyframes or None) if isinstance(given, str | os.PathLike)]
+    inputs = files_read(options, image)
     what, suffixes = ("videos", (".mp4",)) if asked.keyframes else ("pictures", tuple(PICTURE_SUFFIXES))
     file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=suffixes)
     keyframes = read_keyframes(asked.keyframes) if asked.keyframes else None
@@ -271,17 +271,18 @@ def edit(
     source = open_source(picture, name, models, options.crop)
     fps = options.render.fps or FRAME_RATE
     moves = moves_between(keyframes, asked, source.portrait.motion, fps) if keyframes else still_moves(asked)
-    return save(pipeline.edit(source, moves, models, options), file, options.render.crf, watch)
+    return save(pipeline.edit(source, moves, models, options), file, options.render, watch)
 
 
-def save(video: Video, file: Path, crf: int, watch: Watch) -> Summary:
+def save(video: Video, file: Path, render: RenderOptions, watch: Watch) -> Summary:
     """Make a video and write it with its sound; a name that is a picture's takes its first frame."""
     height, width = video.size
     begun = time.perf_counter()
     if file.suffix.lower() in PICTURE_SUFFIXES:
-        write_image(next(iter(video)), file)
+        write_image(next(iter(video)), file, overwrite=render.overwrite)
         return Summary(file, 1, 0.0, video.fps, width, height, time.perf_counter() - begun, video.notes)
-    with VideoWriter(file, video.fps, (height, width), video.sound, crf) as writer:
+    shape, sound = (height, width), video.sound
+    with VideoWriter(file, video.fps, shape, sound, render.crf, overwrite=render.overwrite) as writer:
         count = 0
         for count, picture in enumerate(watch(video, len(video)), 1):  # noqa: B007
             writer.write(picture)
@@ -323,6 +324,8 @@ def _check_reenactment(output: StrPath, inputs: list[Path], given: list[Given], 
     return check_output(output, inputs, overwrite=options.render.overwrite, suffixes=suffixes)
 
 
-def _check_template(output: StrPath, inputs: list[Path], options: RenderOptions) -> Path:
+def _check_template(output: StrPath, inputs: list[Path], model: str | Path | Models, options: RenderOptions) -> Path:
+    """Check the output of a motion, which must not replace a model's weights either."""
     suffixes = (".safetensors",)
-    return check_output(output, inputs, overwrite=options.overwrite, what="templates", suffixes=suffixes)
+    weights = [] if isinstance(model, Models) or not os.path.isdir(model) else Path(model).rglob(f"*{suffixes[0]}")
+    return check_output(output, [*inputs, *weights], overwrite=options.overwrite, what="templates", suffixes=suffixes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -145,20 +144,16 @@ def _play(template: Template, name: str, trim: Trim, fps: Fraction | None) -> Dr
     return Driver(name, motion, rate, is_video=len(template.motion) > 1)
 
 
-def write_template(driver: Driver, file: Path) -> None:
+def write_template(driver: Driver, file: Path, *, overwrite: bool = False) -> None:
     """Write a driver's motion, complete or not at all.
 
     Raises:
         OutputError: It cannot be written there.
     """
-    partial = file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part.safetensors")
     try:
-        save_template(Template(driver.motion, driver.fps), partial)
-        partial.replace(file)
+        save_template(Template(driver.motion, driver.fps), file, replace=overwrite)
     except OSError as error:
         raise output_error(file, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def lasting(motion: Motion, count: int | None, *, loop: bool) -> Iterator[Motion]:

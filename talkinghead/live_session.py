@@ -17,6 +17,7 @@ import cv2
 
 from talkinghead.api import read_picture
 from talkinghead.errors import OutputError
+from talkinghead.inputs import files_read
 from talkinghead.live import Mimic
 from talkinghead.live_camera import Feed, open_feed
 from talkinghead.media.files import check_output
@@ -66,8 +67,7 @@ def run_live(
     """
     file = None
     if output not in {None, PIPE}:
-        inputs = [Path(source)] if isinstance(source, str | os.PathLike) else []
-        file = check_output(str(output), inputs, overwrite=options.render.overwrite)
+        file = check_output(str(output), files_read(options, source), overwrite=options.render.overwrite)
     elif output is None:
         _require_screen()
     picture, name = read_picture(source)
@@ -84,7 +84,8 @@ def run_live(
         elif file is None:
             _pipe(steady(made, fps))
         else:
-            with VideoWriter(file, fps, opened.size, None, options.render.crf) as writer:
+            writer = VideoWriter(file, fps, opened.size, None, options.render.crf, overwrite=options.render.overwrite)
+            with writer:
                 for frame in steady(made, fps):
                     writer.write(frame.picture)
         return Session(mimic.num_frames, time.perf_counter() - begun, fps, opened.size)

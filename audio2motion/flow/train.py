@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, distributed, nn
 
 from audio2motion.flow.config import FlowConfig
@@ -17,6 +17,7 @@ from audio2motion.flow.data import FlowBatch, FlowSampler
 from audio2motion.flow.model import MotionFlow
 from audio2motion.flow.weights import parse_config
 from liveportrait.regions import OFFICIAL
+from liveportrait.writing import save_tensors
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,8 @@ class FlowTrainer:
             tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
         tensors["step"] = torch.tensor(self.step)
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-        save_file(tensors, directory / "training.part", {"config": json.dumps(asdict(self.config))})
-        (directory / "training.part").replace(directory / "training.safetensors")
+        about = {"config": json.dumps(asdict(self.config))}
+        save_tensors(tensors, directory / "training.safetensors", about, replace=True)
 
     def resume(self, directory: Path) -> None:
         """Go on from a checkpoint."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from liveportrait.errors import PortraitError
+from liveportrait.writing import is_replaceable, new_file
 from talkinghead.errors import InputNotFoundError, OutputError, OutputExistsError
 
 
@@ -16,12 +18,14 @@ def require_file(path: str | os.PathLike[str], wrong: type[PortraitError]) -> Pa
 
     Args:
         path: What the user gave.
-        wrong: What to raise for a folder.
+        wrong: What to raise for a folder, or for a name that no file can have.
 
     Raises:
         InputNotFoundError: Nothing is there.
     """
     file = Path(path)
+    if (fault := name_fault(file)) is not None:
+        raise wrong(fault)
     if file.is_dir():
         raise wrong(f"{file}: this is a folder, give a file")
     if not file.exists():
@@ -52,6 +56,8 @@ def check_output(
     """
     file, usual = Path(path), next(iter(suffixes))
     folder = file.parent
+    if (fault := name_fault(file)) is not None:
+        raise OutputError(fault)
     if file.is_dir():
         raise OutputError(f"{file}: this is a folder, give a file name such as {file / f'out{usual}'}")
     if file.suffix.lower() not in suffixes:
@@ -62,15 +68,58 @@ def check_output(
         raise OutputError(f"{folder}: no such folder; make it or choose another")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: the folder may not be written to; choose another")
-    if file.exists() and any(given.exists() and file.samefile(given) for given in inputs):
+    if any(is_same(file, given) for given in inputs):
         raise OutputError(f"{file}: this is one of the inputs; choose another name")
-    if file.exists() and not overwrite:
+    if os.path.lexists(file) and not overwrite:
         raise OutputExistsError(f"{file}: exists already; choose another name or say --overwrite")
+    if not is_replaceable(file):
+        raise OutputExistsError(f"{file}: is read-only or no plain file, so it is not replaced; choose another name")
     return file
+
+
+def is_same(file: Path, other: Path) -> bool:
+    """Whether two paths lead to the same file, whatever links there are; not if one of them leads nowhere."""
+    try:
+        return file.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def name_fault(file: Path) -> str | None:
+    """Say what is wrong with a path that no file system can look up."""
+    try:
+        file.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            name = str(file)
+            return f"{name[:40]}…{name[-40:]}: the name is too long; a name has at most 255 bytes, a path 4,095"
+        if error.errno in {errno.EACCES, errno.ELOOP}:
+            return f"{file}: cannot be reached ({error.strerror}); check the folders that lead to it"
+    except ValueError:
+        return f"{str(file)!r}: a name may not hold a zero byte; choose another"
+    return None
+
+
+@contextmanager
+def new_output(file: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a path to write to, see `liveportrait.writing.new_file`; what goes wrong is said in one line.
+
+    Raises:
+        OutputError: It cannot be written there, or something is there by now that may not be replaced.
+    """
+    try:
+        with new_file(file, replace=overwrite) as partial:
+            yield partial
+    except PortraitError:
+        raise
+    except OSError as error:
+        raise output_error(file, error) from error
 
 
 def output_error(file: Path, error: OSError) -> OutputError:
     """Say why a file could not be written."""
-    if error.errno == errno.ENOSPC:
+    if isinstance(error, FileExistsError):
+        return OutputExistsError(f"{file}: something of this name came while it was made, and is kept; choose another")
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return OutputError(f"{file}: the disk is full; make room or choose another folder")
     return OutputError(f"{file}: cannot be written ({error.strerror or error}); choose another place")

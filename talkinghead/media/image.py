@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from talkinghead.errors import ImageError
-from talkinghead.media.files import output_error, require_file
+from talkinghead.media.files import new_output, require_file
 
 Picture = NDArray[np.uint8]
 
@@ -77,20 +76,14 @@ def is_still(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def write_image(picture: Picture, file: Path) -> None:
+def write_image(picture: Picture, file: Path, *, overwrite: bool = False) -> None:
     """Write a picture, complete or not at all; its name says how it is coded.
 
     Raises:
         OutputError: It cannot be written there.
     """
-    partial = file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part")
-    try:
+    with new_output(file, overwrite=overwrite) as partial:
         Image.fromarray(picture).save(partial, format=PICTURE_SUFFIXES[file.suffix.lower()], quality=95)
-        partial.replace(file)
-    except OSError as error:
-        raise output_error(file, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_picture(picture: object) -> Picture:

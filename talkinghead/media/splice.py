@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +13,7 @@ from av.video.stream import VideoStream
 
 from talkinghead.media.audio import Sound
 from talkinghead.media.encode import open_output
-from talkinghead.media.files import output_error
+from talkinghead.media.files import new_output
 from talkinghead.media.formats import Format
 from talkinghead.media.soundtrack import SoundTrack
 
@@ -56,23 +54,15 @@ class Splice:
     title: str = ""
 
 
-def write_splice(file: Path, splice: Splice) -> None:
+def write_splice(file: Path, splice: Splice, *, overwrite: bool = False) -> None:
     """Write a joined video, complete or not at all.
 
     Raises:
         OutputError: It cannot be written there.
         ValueError: A clip is not like the first one.
     """
-    partial = file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part")
-    try:
-        with open_output(partial, splice.kind) as container:
-            _fill(container, splice)
-        partial.replace(file)
-    except OSError as error:
-        raise output_error(file, error) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with new_output(file, overwrite=overwrite) as partial, open_output(partial, splice.kind) as container:
+        _fill(container, splice)
 
 
 def _fill(container: OutputContainer, splice: Splice) -> None:

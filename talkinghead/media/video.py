@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,6 +17,7 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 
+from liveportrait.writing import create_beside, put_in_place
 from talkinghead.errors import VideoError
 from talkinghead.media.audio import Sound, is_video
 from talkinghead.media.encode import Encoder
@@ -43,6 +43,8 @@ class VideoWriter:
         sound: Sound | None = None,
         crf: int = 18,
         kind: Format = MP4,
+        *,
+        overwrite: bool = False,
     ) -> None:
         """Open a file beside the one that is to be.
 
@@ -53,14 +55,19 @@ class VideoWriter:
             sound: What to hear beside them.
             crf: Quality, 0 to 51, lower is better.
             kind: How it is coded.
+            overwrite: Whether another file there may be replaced.
 
         Raises:
             OutputError: It cannot be written there.
         """
-        self._file = file
-        self._partial = file.with_name(f".{file.stem}.{secrets.token_hex(4)}.part")
+        self._file, self._overwrite = file, overwrite
         try:
-            self._encoder = Encoder(self._partial, fps, size, sound, crf, kind)
+            self._partial = create_beside(file)
+            try:
+                self._encoder = Encoder(self._partial, fps, size, sound, crf, kind)
+            except BaseException:
+                self._partial.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise output_error(file, error) from error
         self._failure: Exception | None = None
@@ -101,7 +108,7 @@ class VideoWriter:
 
     def _finish(self) -> None:
         self._encoder.finish()
-        self._partial.replace(self._file)
+        put_in_place(self._partial, self._file, replace=self._overwrite)
 
     def _attempt(self, step: Callable[..., None], *arguments: Picture) -> None:
         """Take a step; what goes wrong is raised in the thread that writes."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pysubs2
 
-from talkinghead.media.files import output_error
+from talkinghead.media.files import new_output
 from talkinghead.narrate.timeline import Shot
 
 SUFFIXES = (".srt", ".vtt")
@@ -60,7 +60,7 @@ def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
-def write_captions(video: Path, cues: Sequence[Cue]) -> list[Path]:
+def write_captions(video: Path, cues: Sequence[Cue], *, overwrite: bool = False) -> list[Path]:
     """Write captions beside a video, as .srt and .vtt.
 
     Raises:
@@ -73,12 +73,6 @@ def write_captions(video: Path, cues: Sequence[Cue]) -> list[Path]:
         subtitles.append(event)
     files = [video.with_suffix(suffix) for suffix in SUFFIXES]
     for file in files:
-        partial = file.with_name(f".{file.name}.part")
-        try:
+        with new_output(file, overwrite=overwrite) as partial:
             partial.write_text(subtitles.to_string(file.suffix[1:]), encoding="utf-8")
-            partial.replace(file)
-        except OSError as error:
-            raise output_error(file, error) from error
-        finally:
-            partial.unlink(missing_ok=True)
     return files

@@ -92,9 +92,10 @@ def _produce(
         chapters=[Mark(*bounds) for bounds in chapter_bounds(shots, production.script.chapters)],
         title=production.script.title,
     )
-    write_splice(file, splice)
+    overwrite = production.options.render.overwrite
+    write_splice(file, splice, overwrite=overwrite)
     if production.options.captions.captions:
-        write_captions(file, list(cues_of(shots, production.fps)))
+        write_captions(file, list(cues_of(shots, production.fps)), overwrite=overwrite)
     work.tidy()
     frames, (height, width) = shots[-1].end, production.layout.size
     took, kept = time.perf_counter() - begun, len(set(clips)) - len(missing)

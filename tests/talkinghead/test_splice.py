@@ -23,7 +23,7 @@ def make(folder, kind, fps):
     clips, shown = [], 0
     for count in COUNTS:
         clips.append((folder / f"{count}{kind.suffix}", count))
-        with VideoWriter(clips[-1][0], fps, (64, 64), kind=kind) as writer:
+        with VideoWriter(clips[-1][0], fps, (64, 64), kind=kind, overwrite=True) as writer:
             for _ in range(count):
                 picture = np.roll(ground, shown * 3, 1)
                 picture[:8, :8] = shown * 6
@@ -31,7 +31,9 @@ def make(folder, kind, fps):
                 writer.write(np.dstack([picture, np.full((64, 64), 200, np.uint8)]) if kind.alpha else picture)
     file = folder / f"all{kind.suffix}"
     write_splice(
-        file, Splice(clips, probe_sound(folder / "a.wav"), fps, kind, [Mark("A", 0, 3), Mark("B", 3, 30)], "T")
+        file,
+        Splice(clips, probe_sound(folder / "a.wav"), fps, kind, [Mark("A", 0, 3), Mark("B", 3, 30)], "T"),
+        overwrite=True,
     )
     return file
 

@@ -34,7 +34,7 @@ def picture(n, height=48, width=64):
 
 
 def write(file, sound=None, fps=Fraction(25), count=50, size=(48, 64)):
-    with VideoWriter(file, fps, size, sound) as writer:
+    with VideoWriter(file, fps, size, sound, overwrite=True) as writer:
         for n in range(count):
             writer.write(picture(n, *size))
     return file
