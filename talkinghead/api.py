@@ -27,8 +27,8 @@ from talkinghead.film import Film, open_films
 from talkinghead.inputs import files_read
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
-from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, is_still, read_image, write_image
-from talkinghead.media.video import VideoFile, VideoWriter, probe_video
+from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image, write_image
+from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_video
 from talkinghead.models import Models, load_models
 from talkinghead.moves import moves_between, read_keyframes, still_moves
 from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrPath
@@ -305,7 +305,7 @@ def _read_moving(source: StrPath | Picture) -> Picture | VideoFile:
     """Return a picture, or a video that is still to be read."""
     if not isinstance(source, str | os.PathLike):
         return check_picture(source)
-    return read_image(source) if is_still(source) else probe_video(source)
+    return read_picture_or_video(source)
 
 
 def _open_moving(

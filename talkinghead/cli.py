@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -56,7 +57,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes 
 @app.command()
 @takes(CropOptions, MotionOptions, RenderOptions)
 def speak(
-    image: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
+    image: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, HEIC, AVIF, BMP or TIFF.")],
     audio: Annotated[Path, typer.Argument(help="Voice: wav, mp3, flac, ogg, m4a or a video with sound.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The mp4 to write.")],
     options: Options,
@@ -124,7 +125,7 @@ def template(
 @app.command()
 @takes(CropOptions, EditOptions, RenderOptions)
 def edit(
-    image: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
+    image: Annotated[Path, typer.Argument(help="Portrait: PNG, JPEG, WebP, HEIC, AVIF, BMP or TIFF.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The PNG, JPEG or WebP to write; with --keyframes the mp4.")
     ],
@@ -146,7 +147,7 @@ def edit(
 @app.command()
 @takes(CropOptions, LiveOptions, DriveOptions, RenderOptions, leave=_NOT_LIVE)
 def live(
-    source: Annotated[Path, typer.Option(help="Portrait: PNG, JPEG, WebP, BMP or TIFF.")],
+    source: Annotated[Path, typer.Option(help="Portrait: PNG, JPEG, WebP, HEIC, AVIF, BMP or TIFF.")],
     options: Options,
     output: Annotated[
         str | None,
@@ -214,6 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program: exit code 0, 1 after a mistake of the user's, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _interrupt)  # leave as tidily as after Ctrl-C
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries, about odd inputs
     try:
         if app(args=list(arguments), standalone_mode=False) == INTERRUPTED:  # how some versions of typer say it
             raise KeyboardInterrupt

@@ -21,8 +21,8 @@ from talkinghead.errors import OptionError
 from talkinghead.face import CropRule, choose_face
 from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import output_error
-from talkinghead.media.image import Picture, is_still, read_image
-from talkinghead.media.video import VideoFile, VideoFrame, probe_video
+from talkinghead.media.image import Picture
+from talkinghead.media.video import VideoFile, VideoFrame, read_picture_or_video
 from talkinghead.models import Models
 from talkinghead.options import DriveOptions, Options, Trim, parse_region
 from talkinghead.timing import positions, steady, trimmed
@@ -94,7 +94,7 @@ def open_driver(path: str | os.PathLike[str]) -> Given:
     file = Path(path)
     if file.suffix.lower() in {".safetensors", ".pkl"}:
         return load_template(file)
-    return read_image(file) if is_still(file) else probe_video(file)
+    return read_picture_or_video(file)
 
 
 def watch_driver(given: Given, name: str, models: Models, options: Options, study: Study) -> Driver:

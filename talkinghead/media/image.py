@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
 from talkinghead.errors import ImageError
 from talkinghead.media.files import new_output, require_file
+from talkinghead.media.picture_formats import MAX_JPEG_PIXELS, is_still_picture, open_picture
 
 Picture = NDArray[np.uint8]
-
-MAX_PIXELS = 200_000_000
-"""A picture with more is refused before it is decoded."""
-
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
-"""What Pillow may try: formats that start other programs stay out."""
-
 
 PICTURE_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """How pictures may be written."""
@@ -34,7 +25,7 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
     """Read a picture.
 
     Args:
-        path: PNG, JPEG, WebP, BMP, TIFF, AVIF or GIF (its first frame).
+        path: PNG, JPEG, WebP, HEIC, AVIF, BMP, TIFF or GIF; of several pictures in it the first.
 
     Returns:
         RGB, shape (H, W, 3): turned as its EXIF says, brought to sRGB if it has a colour profile, transparent
@@ -42,19 +33,16 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
 
     Raises:
         InputNotFoundError: There is no such file.
-        ImageError: It is a folder, no picture, broken, or larger than 200 megapixels.
+        ImageError: It is a folder, no picture, broken, or larger than 200 megapixels (JPEG) or 100 (all others).
     """
     file = require_file(path, ImageError)
-    with _open(file) as image:
+    with open_picture(file) as image:
         width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise ImageError(
-                f"{file}: {width} × {height} pixels are too many: at most {MAX_PIXELS // 10**6} megapixels"
-            )
         try:
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return np.array(_to_rgb(upright))
+            with suppress(ValueError, KeyError, SyntaxError):  # broken EXIF data
+                ImageOps.exif_transpose(image, in_place=True)
+            return np.array(_to_rgb(image))
         except MemoryError:
             raise ImageError(f"{file}: {width} × {height} pixels do not fit into memory") from None
         except Exception as error:  # whatever a broken file makes a decoder raise
@@ -62,18 +50,13 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
 
 
 def is_still(path: str | os.PathLike[str]) -> bool:
-    """Tell a picture from everything else; animations are no pictures.
+    """Tell a picture, even a damaged one, from everything else; animations count as videos.
 
     Raises:
         InputNotFoundError: There is no such file.
-        ImageError: It is a folder.
+        ImageError: It is a folder, empty, or may not be read.
     """
-    file = require_file(path, ImageError)
-    try:
-        with _open(file) as image:
-            return getattr(image, "n_frames", 1) == 1
-    except Exception:  # headers of broken files raise all sorts of errors
-        return False
+    return is_still_picture(require_file(path, ImageError))
 
 
 def write_image(picture: Picture, file: Path, *, overwrite: bool = False) -> None:
@@ -89,13 +72,16 @@ def write_image(picture: Picture, file: Path, *, overwrite: bool = False) -> Non
 def check_picture(picture: object) -> Picture:
     """Make sure that an array is a picture.
 
+    Returns:
+        The picture, in one piece of memory.
+
     Raises:
-        ImageError: It is not RGB, uint8, shape (H, W, 3).
+        ImageError: It is not RGB, uint8, shape (H, W, 3), or has no pixels or too many.
     """
     if not isinstance(picture, np.ndarray):
         found = type(picture).__name__
-    elif picture.dtype == np.uint8 and picture.shape[2:] == (3,) and 0 < picture.size <= 3 * MAX_PIXELS:
-        return picture
+    elif picture.dtype == np.uint8 and picture.shape[2:] == (3,) and 0 < picture.size <= 3 * MAX_JPEG_PIXELS:
+        return np.ascontiguousarray(picture)
     else:
         found = f"{picture.dtype} of shape {picture.shape}"
     raise ImageError(f"a picture must be a uint8 RGB array of shape (height, width, 3), not {found}")
@@ -113,43 +99,13 @@ def resize(picture: Picture, width: int, height: int) -> Picture:
     return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
 
 
-@contextmanager
-def _open(file: Path) -> Iterator[Image.Image]:
-    """Open a picture; only its header is read."""
-    if file.stat().st_size == 0:
-        raise ImageError(f"{file}: the file is empty")
-    try:
-        stream = file.open("rb")
-    except PermissionError:
-        raise ImageError(f"{file}: may not be read; check its permissions") from None
-    with stream:
-        try:
-            image = _read_header(stream)
-        except Exception as error:  # headers of broken files raise all sorts of errors
-            raise ImageError(f"{file}: not a picture that can be read: give a PNG, JPEG, WebP, BMP or TIFF") from error
-        yield image
-
-
-def _read_header(stream: BinaryIO) -> Image.Image:
-    """Do what `Image.open` does, without its limit of pixels, which is below ours and that of the whole process."""
-    Image.init()
-    prefix = stream.read(16)
-    for factory, accept in (Image.OPEN[name] for name in _FORMATS if name in Image.OPEN):
-        if accept and accept(prefix) is not True:
-            continue
-        stream.seek(0)
-        with suppress(SyntaxError, IndexError, TypeError, struct.error):  # it is of another format
-            return factory(stream, "")
-    raise UnidentifiedImageError("no format fits")
-
-
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to RGB on white."""
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         image = Image.fromarray(_eight_bits(np.asarray(image)))
     image = _to_srgb(image)
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     image = image.convert("RGBA")
     ground = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(ground, image).convert("RGB")
@@ -172,7 +128,9 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+        converted = ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), outputMode=mode, inPlace=image.mode == mode
+        )
     except (ImageCms.PyCMSError, OSError):
         return image
     return converted or image

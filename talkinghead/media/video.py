@@ -23,7 +23,8 @@ from talkinghead.media.audio import Sound, is_video
 from talkinghead.media.encode import Encoder
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.formats import MP4, Format
-from talkinghead.media.image import Picture
+from talkinghead.media.image import Picture, is_still, read_image
+from talkinghead.media.picture_formats import is_animation
 
 _QUEUED = 4
 """Pictures that may wait for the encoder; those of 8k take 100 MB each."""
@@ -191,6 +192,27 @@ def probe_video(path: str | os.PathLike[str]) -> VideoFile:
         count = max(stream.frames, round(seconds * fps), 1)
     height, width = first.shape[:2]
     return VideoFile(file, Fraction(fps), (height, width), count, has_sound)
+
+
+def read_picture_or_video(path: str | os.PathLike[str]) -> Picture | VideoFile:
+    """Read a picture, or look at a video; animated pictures are videos.
+
+    Raises:
+        InputNotFoundError: There is no such file.
+        ImageError: It is a picture that cannot be read.
+        VideoError: It is no picture, and no video that can be read.
+    """
+    if is_still(path):
+        return read_image(path)
+    try:
+        return probe_video(path)
+    except VideoError as error:
+        if not is_animation(Path(path)):
+            raise
+        raise VideoError(
+            f"{path}: an animation, which counts as a video, but not one that can be decoded; convert it to mp4, or"
+            " save its first picture alone"
+        ) from error
 
 
 def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import InputNotFoundError, OptionError
 from talkinghead.film import steady
-from talkinghead.media.image import Picture, is_still, read_image
-from talkinghead.media.video import VideoFile, probe_video, read_frames
+from talkinghead.media.image import Picture
+from talkinghead.media.video import VideoFile, read_frames, read_picture_or_video
 from talkinghead.narrate.layouts import Box, window
 from talkinghead.narrate.options import read_colour
 from talkinghead.narrate.work import hash_files
@@ -84,9 +84,8 @@ def open_background(given: str) -> Background:
     file = Path(given)
     if file.is_file():
         identity = hash_files([file])
-        if is_still(file):
-            return Background(identity, read_image(file))
-        return Background(identity, video=probe_video(file))
+        shown = read_picture_or_video(file)
+        return Background(identity, video=shown) if isinstance(shown, VideoFile) else Background(identity, shown)
     if file.suffix:
         raise InputNotFoundError(f"{file}: no such file; a background is a colour, a picture or a video")
     colour = read_colour(given)

@@ -10,7 +10,8 @@ from audio2motion import FRAME_RATE
 from talkinghead.errors import OptionError
 from talkinghead.media.files import require_file
 from talkinghead.media.formats import Format
-from talkinghead.media.image import PICTURE_SUFFIXES, limit_size, read_image
+from talkinghead.media.image import limit_size, read_image
+from talkinghead.media.picture_formats import PICTURE_ENDINGS
 from talkinghead.models import Models
 from talkinghead.narrate.background import Background, open_background
 from talkinghead.narrate.burn import CaptionPainter
@@ -35,7 +36,7 @@ def find_slides(script: Script, options: StageOptions) -> list[Path]:
         folder = Path(options.slides)
         if not folder.is_dir():
             raise OptionError(f"{folder}: no such folder of slides")
-        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
+        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURE_ENDINGS)
         slides = [*found[: len(slides)], *[None] * (len(slides) - len(found))]
     if not any(slides):
         if options.slides:

@@ -23,7 +23,7 @@ from talkinghead.options import MODEL, CropOptions, MotionOptions, RenderOptions
     into=NarrationOptions,
 )
 def narrate(
-    avatar: Annotated[Path, typer.Argument(help="Portrait of the speaker: PNG, JPEG, WebP, BMP or TIFF.")],
+    avatar: Annotated[Path, typer.Argument(help="Portrait of the speaker: PNG, JPEG, WebP, HEIC, AVIF, BMP or TIFF.")],
     script: Annotated[Path, typer.Argument(help="What to say: .txt, .md, .srt, .vtt or .yaml.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .mp4, .webm or .mov to write.")],
     options: NarrationOptions,
