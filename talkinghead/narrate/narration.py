@@ -22,8 +22,9 @@ from talkinghead.narrate.production import Production, fingerprint_of
 from talkinghead.narrate.recording import Recording, open_recording, read_aloud
 from talkinghead.narrate.script import read_script
 from talkinghead.narrate.speech import open_voices, speak_lines
-from talkinghead.narrate.timeline import Shot, chapter_bounds, lay_out, write_soundtrack
+from talkinghead.narrate.timeline import Shot, chapter_bounds, late_notes, lay_out, write_soundtrack
 from talkinghead.narrate.work import WorkFolder, key_of
+from talkinghead.narrate.writing_systems import fit_to_voices
 from talkinghead.options import MODEL
 
 
@@ -59,6 +60,7 @@ def narrate(
     kind = choose_format(file, alpha=options.stage.alpha)
     recording = open_recording(options.voice) if options.voice.audio else None
     voices = {} if recording else open_voices(read, options.voice)
+    read = read if recording else fit_to_voices(read, voices)
     with WorkFolder(Path(options.work.work or f"{file}.work")) as work:
         spoken = [] if recording else list(speak_lines(read, voices, options.voice.speed, work))
         models = load_models(model, options.render.device, precision=options.render.precision)
@@ -99,8 +101,10 @@ def _produce(
     work.tidy()
     frames, (height, width) = shots[-1].end, production.layout.size
     took, kept = time.perf_counter() - begun, len(set(clips)) - len(missing)
-    notes = (f"{kept} of {len(set(clips))} parts were there from an earlier run",) if kept else ()
-    return Summary(file, frames, float(frames / production.fps), production.fps, width, height, took, notes)
+    script = production.script
+    notes = [*script.notes, *([] if recording else late_notes(script, shots, production.fps))]
+    notes += [f"{kept} of {len(set(clips))} parts were there from an earlier run"] if kept else []
+    return Summary(file, frames, float(frames / production.fps), production.fps, width, height, took, tuple(notes))
 
 
 def _film(production: Production, missing: dict[Path, Shot]) -> Iterator[Picture]:

@@ -7,15 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from hibari import Hibari
-
-from talkinghead.narrate.script import Line, Script
-
-_WIDE_END = re.compile(r"(?<=[。！？｡])(?![」』”’）])")
-"""Ends of sentences in scripts that write no space after them."""
+from talkinghead.narrate.script import LONGEST_LINE, Line, Script
+from talkinghead.narrate.sentences import pieces, sentences
 
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)([^\s/<>()]*[^\s/<>().,;:!?])(?:/(?:[^\s<>()]*[^\s<>().,;:!?])?)?")
-_SPEAKABLE = re.compile(r"\w")
+_BREATH = 0.1
+"""Seconds of silence where a long sentence is cut."""
 
 
 def parse_plain(text: str, file: Path) -> Script:
@@ -24,18 +21,15 @@ def parse_plain(text: str, file: Path) -> Script:
 
 
 def lines_of(paragraphs: Iterable[str], chapter: int = 0) -> Iterator[Line]:
-    """Yield the sentences of paragraphs; the last one of each ends it."""
+    """Yield the sentences of paragraphs, long ones in pieces; the last one of each ends it."""
     for paragraph in paragraphs:
-        said = [Line(sentence, chapter=chapter) for sentence in sentences(paragraph)]
+        said: list[Line] = []
+        for sentence in sentences(_ADDRESS.sub(_host, paragraph)):
+            *begun, last = pieces(sentence, LONGEST_LINE)
+            said += [Line(piece, chapter=chapter, pause=_BREATH) for piece in begun]
+            said.append(Line(last, chapter=chapter))
         if said:
             yield from (*said[:-1], replace(said[-1], ends_paragraph=True))
-
-
-def sentences(paragraph: str) -> list[str]:
-    """Split a paragraph, whose line breaks mean nothing, into sentences; those without a word are left out."""
-    text = " ".join(_ADDRESS.sub(_host, paragraph).split())
-    parts = (part.strip() for whole in Hibari.split_sentences(text) for part in _WIDE_END.split(whole))
-    return [part for part in parts if _SPEAKABLE.search(part)]
 
 
 def _host(found: re.Match[str]) -> str:

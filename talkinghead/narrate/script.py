@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
-from talkinghead.errors import InputNotFoundError
 from talkinghead.narrate.errors import ScriptError
 
 Keyframes = Mapping[Fraction, Mapping[str, float | None]]
@@ -16,6 +15,14 @@ Keyframes = Mapping[Fraction, Mapping[str, float | None]]
 
 NARRATOR = "narrator"
 """Who speaks where a script names nobody."""
+
+LONGEST_LINE, LONGEST_DIRECTED = 1_000, 10_000
+"""Characters of a line: longer ones are cut up, unless they have keyframes, whose times count from their beginning."""
+
+LONGEST_HOURS = 12
+"""Of a narration."""
+LETTERS_A_SECOND = 15
+"""How fast a voice speaks, roughly."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,7 @@ class Script:
         roles: Who speaks, by name.
         title: Of the whole.
         layout: Where the speakers stand, if the script says.
+        notes: What a user should know about how it was read.
     """
 
     file: Path
@@ -120,6 +128,7 @@ class Script:
     roles: Mapping[str, Role] = field(default_factory=lambda: {NARRATOR: Role()})
     title: str = ""
     layout: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def timed(self) -> bool:
@@ -132,8 +141,9 @@ def read_script(path: str | os.PathLike[str]) -> Script:
 
     Raises:
         InputNotFoundError: There is no such file.
-        ScriptError: It is no script, says nothing, or contradicts itself.
+        ScriptError: It is no script, says nothing, is too long, or contradicts itself.
     """
+    from talkinghead.narrate.decoding import read_text
     from talkinghead.narrate.dialogue import parse_dialogue
     from talkinghead.narrate.markdown import parse_markdown
     from talkinghead.narrate.plain import parse_plain
@@ -152,20 +162,35 @@ def read_script(path: str | os.PathLike[str]) -> Script:
     parse = parsers.get(file.suffix.lower())
     if parse is None:
         raise ScriptError(f"{file}: not a script that can be read: give {', '.join(parsers)}")
-    script = parse(_text_of(file), file)
+    text, notes = read_text(file)
+    script = _printable(parse(text, file))
     if not any(line.text for line in script.lines):
         raise ScriptError(f"{file}: nothing in it to say; write at least one sentence")
-    return script
+    _check_length(script)
+    return replace(script, notes=(*notes, *script.notes))
 
 
-def _text_of(file: Path) -> str:
-    if file.is_dir():
-        raise ScriptError(f"{file}: this is a folder, give a script")
-    if not file.exists():
-        raise InputNotFoundError(f"{file}: no such file")
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ScriptError(f"{file}: not a text in UTF-8; save it as one") from None
-    except PermissionError:
-        raise ScriptError(f"{file}: may not be read; check its permissions") from None
+def _printable(script: Script) -> Script:
+    """Leave out the control characters that escapes of YAML and HTML can bring."""
+    from talkinghead.narrate.decoding import clean
+
+    lines = tuple(replace(line, text=clean(line.text)) for line in script.lines)
+    chapters = tuple(replace(chapter, title=clean(chapter.title)) for chapter in script.chapters)
+    return replace(script, lines=lines, chapters=chapters, title=clean(script.title))
+
+
+def _check_length(script: Script) -> None:
+    longest = max(script.lines, key=lambda line: len(line.text)).text
+    if len(longest) > LONGEST_DIRECTED:
+        raise ScriptError(
+            f"{script.file}: a line with keyframes has {len(longest):,} characters, {LONGEST_DIRECTED:,} is the most; "
+            f"cut it up ({longest[:40]!r})"
+        )
+    ends = [line.slot.end for line in script.lines if line.slot]
+    hours = max(ends, default=sum(len(line.text) for line in script.lines) / LETTERS_A_SECOND) / 3600
+    if hours > LONGEST_HOURS:
+        what = "its last cue ends after" if ends else "it would take about"
+        raise ScriptError(
+            f"{script.file}: {what} {hours:,.1f} hours; a narration has {LONGEST_HOURS} at most: cut it up"
+            + (", or correct its times" if ends else "")
+        )

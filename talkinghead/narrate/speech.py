@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from liveportrait.errors import PortraitError
 from talkinghead.errors import AudioError
 from talkinghead.media.audio import stream_frames
 from talkinghead.media.tempo import Samples, change_tempo
-from talkinghead.narrate.errors import ScriptError, SpeechError
+from talkinghead.narrate.errors import SpeechError
 from talkinghead.narrate.options import VoiceOptions
 from talkinghead.narrate.script import Line, Script
+from talkinghead.narrate.sentences import pieces
 from talkinghead.narrate.voices import Voice, open_voice, write_speech
 from talkinghead.narrate.work import WorkFolder, key_of
 
@@ -26,6 +29,9 @@ LEAD = Fraction(4, 25)
 
 FASTEST = 2.0
 """How much faster than usual a line may be spoken to fit its time."""
+
+LONGEST_SAID = 400
+"""Characters that a voice is given at once: the memory of many grows with the square of them."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,10 @@ def open_voices(script: Script, options: VoiceOptions) -> dict[str, Voice]:
 
 
 def speak_lines(script: Script, voices: Mapping[str, Voice], speed: float, work: WorkFolder) -> Iterator[Spoken]:
-    """Speak a script, line by line.
+    """Speak a script, line by line; what is too long for its time is spoken faster, within limits.
 
     Raises:
         SpeechError: A voice failed.
-        ScriptError: A line is too long for its time.
     """
     for number, line in enumerate(script.lines):
         if not line.text:
@@ -77,7 +82,8 @@ def speak_lines(script: Script, voices: Mapping[str, Voice], speed: float, work:
         seconds = _length(file)
         room = _room(script, number)
         if room is not None and seconds > room:
-            file = _fitted(script, number, speed * float(seconds / room), voice, work)
+            faster = speed * float(seconds / room) * 1.01  # the stretching is not exact to the sample
+            file = _spoken(line.text, voice, min(faster, FASTEST), work)
             seconds = _length(file)
         yield Spoken(line, file, seconds)
 
@@ -87,47 +93,63 @@ def _spoken(text: str, voice: Voice, speed: float, work: WorkFolder) -> Path:
     return work.made(key, ".wav", lambda file: _speak(text, voice, speed, file))
 
 
-def _fitted(script: Script, number: int, speed: float, voice: Voice, work: WorkFolder) -> Path:
-    text = script.lines[number].text
-    if speed > FASTEST:
-        raise ScriptError(
-            f"{script.file}: cue {number + 1} is too short for its words: they need to be spoken {speed:.1f} times as "
-            f"fast as usual, and {FASTEST:g} is the most; give it more time or fewer words ({text[:40]!r})"
-        )
-    return _spoken(text, voice, speed * 1.01, work)  # the stretching is not exact to the sample
-
-
 def _speak(text: str, voice: Voice, speed: float, file: Path) -> None:
     """Write a sentence at the common rate and the right speed."""
     raw = file.with_name(f"{file.stem}-raw.wav")
-    try:
-        voice.say(text, raw)
-        samples = _read(raw, text)
-    finally:
-        raw.unlink(missing_ok=True)
+    parts = []
+    for piece in pieces(text, LONGEST_SAID):
+        try:
+            _say(voice, piece, raw)
+            parts.append(_read(raw, piece))
+        finally:
+            _discard(raw)
+    samples = np.concatenate(parts)
     if speed != 1:
         samples = change_tempo(samples, RATE, min(speed, FASTEST))
     write_speech(file, samples, RATE)
 
 
-def _read(file: Path, text: str) -> Samples:
+def _say(voice: Voice, text: str, file: Path) -> None:
     try:
-        parts = [frame.to_ndarray().mean(axis=0) for frame in stream_frames(file, RATE)]
+        voice.say(text, file)
+    except PortraitError:
+        raise
+    except Exception as error:  # whatever an engine of somebody else's raises
+        raise SpeechError(f"the voice failed for {text[:40]!r} ({type(error).__name__}: {error})") from error
+
+
+def _discard(file: Path) -> None:
+    """Remove whatever a voice has made."""
+    if file.is_dir() and not file.is_symlink():
+        shutil.rmtree(file)
+    else:
+        file.unlink(missing_ok=True)
+
+
+def _read(file: Path, text: str) -> Samples:
+    longest = (60 + len(text)) * RATE  # a second a letter is slower than anybody speaks
+    parts, length = [np.zeros(0, np.float32)], 0
+    try:
+        for frame in stream_frames(file, RATE):
+            parts.append(frame.to_ndarray().mean(axis=0))
+            length += len(parts[-1])
+            if length > longest:
+                raise SpeechError(f"the voice made more than {longest // RATE} s of sound for {text[:40]!r}; check it")
     except AudioError as error:
-        raise SpeechError(f"what the voice wrote for {text!r} is no sound that can be read") from error
-    samples = np.concatenate([np.zeros(0, np.float32), *parts])
+        raise SpeechError(f"what the voice wrote for {text[:40]!r} is no sound that can be read") from error
+    samples = np.concatenate(parts)
     if not samples.size or not np.isfinite(samples).all():
-        raise SpeechError(f"the voice said nothing for {text!r}; change the text or the voice")
+        raise SpeechError(f"the voice said nothing for {text[:40]!r}; change the text or the voice")
     return samples
 
 
 def _room(script: Script, number: int) -> Fraction | None:
     """Return how long a line may sound: until the next one begins; None where it has no time."""
-    slot, later = script.lines[number].slot, script.lines[number + 1 :]
-    if slot is None:
+    slot, later = script.lines[number].slot, script.lines[number + 1 : number + 2]
+    if slot is None or not later:
         return None
-    end = later[0].slot.start if later and later[0].slot else slot.end if later else None
-    return None if end is None else max(Fraction(end - slot.start) - LEAD, LEAD)
+    end = later[0].slot.start if later[0].slot else slot.end
+    return max(Fraction(end - slot.start) - LEAD, LEAD)
 
 
 def _length(file: Path) -> Fraction:

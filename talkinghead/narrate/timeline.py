@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
 from talkinghead.narrate.options import VoiceOptions
 from talkinghead.narrate.script import Chapter, Line, Script
 from talkinghead.narrate.speech import LEAD, RATE, Spoken
+
+NOTICED_SECONDS = 0.1
+"""How late a line may be heard before that is worth a note."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +68,35 @@ def _in_turn(spoken: Sequence[Spoken], fps: Fraction, options: VoiceOptions) -> 
 
 
 def _timed(spoken: Sequence[Spoken], fps: Fraction) -> list[Shot]:
-    """Lay out lines that have their times; the video begins at zero, whenever the first one does."""
+    """Lay out lines that have their times; the video begins at zero, whenever the first one does.
+
+    A line that is not over when the next one should begin makes that one late.
+    """
     starts: list[int] = []
+    heard = Fraction(0)
     for part in spoken:
-        starts.append(max(math.floor((_start(part) - LEAD) * fps), starts[-1] + 1 if starts else 0))
-    last = spoken[-1]
-    ends = [*starts[1:], math.ceil((_start(last) + last.seconds + LEAD * 2) * fps)]
+        earliest = max(starts[-1] + 1, math.floor(heard * fps)) if starts else 0
+        starts.append(max(math.floor((_start(part) - LEAD) * fps), earliest))
+        heard = max(_start(part), starts[-1] / fps) + part.seconds
+    ends = [*starts[1:], math.ceil((heard + LEAD * 2) * fps)]
     shots = [Shot(Line(""), 0, starts[0])] if starts[0] else []
     for part, start, end in zip(spoken, starts, ends, strict=True):
         lead = max(_start(part) - start / fps, Fraction(0))
         shots.append(Shot(part.line, start, max(end - start, 1), part.file, lead, part.seconds))
     return shots
+
+
+def late_notes(script: Script, shots: Iterable[Shot], fps: Fraction) -> tuple[str, ...]:
+    """Say which cues are heard later than they should be, because there are too many words before them."""
+    starts = [(shot.line.slot.start, float(shot.spoken(fps)[0])) for shot in shots if shot.line.slot]
+    late = [(wanted, heard - wanted) for wanted, heard in starts if heard > wanted + NOTICED_SECONDS]
+    if not late:
+        return ()
+    clock = timedelta(seconds=round(late[0][0]))
+    return (
+        f"{script.file}: {len(late)} of {len(starts)} cues are heard up to {max(by for _, by in late):.1f} s late, "
+        f"first that of {clock}: there are more words before them than can be spoken even at twice the speed",
+    )
 
 
 def pause_after(line: Line, after: Line | None, options: VoiceOptions) -> float:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import importlib
-import shlex
-import subprocess
+import re
 import wave
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from talkinghead.narrate.errors import SpeechError
+from talkinghead.narrate.sentences import pieces, sentences
+from talkinghead.narrate.tts_command import CommandVoice
 
-_COMMAND_SECONDS = 600
-"""How long a command may take for one sentence."""
+_MOST_PHONEMES = 400
+"""That hibari is given at once: its memory grows with the square of them."""
+_LONG_NUMBER = re.compile(r"[0-9][0-9,]{15,}")
 
 
 class Voice(Protocol):
@@ -27,11 +30,16 @@ class Voice(Protocol):
 
     identity: str
 
+    @property
+    def reads(self) -> Collection[str] | None:
+        """The writing systems that it can read, named as in `writing_systems`; None if that is not known."""
+        ...
+
     def say(self, text: str, file: Path) -> None:
         """Write a sentence's sound.
 
         Args:
-            text: One sentence.
+            text: One sentence, or a piece of one that is long.
             file: The wav to write.
 
         Raises:
@@ -60,6 +68,8 @@ def open_voice(name: str, command: str | None = None) -> Voice:
 class HibariVoice:
     """The voices of hibari-tts: offline, English; "heart" comes with it, the others are fetched once."""
 
+    reads = ("LATIN",)
+
     def __init__(self, name: str) -> None:
         from hibari import Hibari, __version__
         from hibari.voices import VOICES
@@ -74,11 +84,19 @@ class HibariVoice:
 
     def say(self, text: str, file: Path) -> None:
         """Write a sentence's sound; the same text sounds the same every time."""
-        write_speech(file, self._hibari(text, seed=0), self._hibari.sample_rate)
+        chance = np.random.default_rng(0)
+        said = [np.zeros(0, np.float32)]
+        for sentence in sentences(text):
+            phonemes = self._hibari.g2p(_LONG_NUMBER.sub(_digits, sentence))
+            for part in pieces(phonemes, _MOST_PHONEMES):
+                said.append(self._hibari.from_ids(self._hibari.ids(part), rng=chance))
+        write_speech(file, np.concatenate(said), self._hibari.sample_rate)
 
 
 class KokoroVoice:
     """The voices of Kokoro-82M, where its package is installed; the first letter of a voice is its language."""
+
+    reads = None
 
     def __init__(self, name: str) -> None:
         kokoro = _engine("kokoro", "kokoro")
@@ -91,59 +109,30 @@ class KokoroVoice:
 
     def say(self, text: str, file: Path) -> None:
         """Write a sentence's sound."""
-        try:
-            parts = [np.asarray(audio, np.float32) for _, _, audio in self._pipeline(text, voice=self._voice)]
-        except Exception as error:
-            raise SpeechError(f"voice kokoro:{self._voice} cannot say {text!r} ({error})") from error
+        parts = [np.asarray(audio, np.float32) for _, _, audio in self._pipeline(text, voice=self._voice)]
         write_speech(file, np.concatenate([np.zeros(0, np.float32), *parts]), 24_000)
 
 
 class PiperVoice:
     """A voice of Piper: the .onnx file of a voice, its .json beside it."""
 
+    reads = None
+
     def __init__(self, model: str) -> None:
         piper = _engine("piper", "piper-tts")
         path = Path(model)
         if not path.is_file():
             raise SpeechError(f"{path}: no such voice; fetch one with python -m piper.download_voices")
-        self._voice = piper.PiperVoice.load(str(path))
+        try:
+            self._voice = piper.PiperVoice.load(str(path))
+        except Exception as error:
+            raise SpeechError(f"voice piper:{path} cannot be loaded ({error})") from error
         self.identity = f"piper {path.name} {path.stat().st_size}"
 
     def say(self, text: str, file: Path) -> None:
         """Write a sentence's sound."""
         with wave.open(str(file), "wb") as sound:
             self._voice.synthesize_wav(text, sound)
-
-
-class CommandVoice:
-    """Any program that reads a text and writes a wav; no shell is involved."""
-
-    def __init__(self, command: str) -> None:
-        """Take a command line in which {text} and {wav} stand for what to say and where to write it.
-
-        Raises:
-            SpeechError: Its quotes do not match.
-        """
-        try:
-            self._words = shlex.split(command)
-        except ValueError as error:
-            raise SpeechError(f"tts_command {command!r} cannot be read ({error})") from None
-        self._command, self.identity = command, f"command {command}"
-
-    def say(self, text: str, file: Path) -> None:
-        """Run the command."""
-        words = [word.replace("{text}", text).replace("{wav}", str(file)) for word in self._words]
-        try:
-            ended = subprocess.run(words, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
-        except OSError as error:
-            raise SpeechError(f"tts_command: {words[0]!r} cannot be started ({error.strerror})") from None
-        except subprocess.TimeoutExpired:
-            raise SpeechError(f"tts_command: took more than {_COMMAND_SECONDS} s for {text!r}") from None
-        if ended.returncode:
-            said = (ended.stderr or ended.stdout).strip().splitlines()[-1:] or ["it said nothing"]
-            raise SpeechError(f"tts_command: failed with code {ended.returncode} for {text!r} ({said[0]})")
-        if not file.exists() or not file.stat().st_size:
-            raise SpeechError(f"tts_command: wrote nothing for {text!r}; it must write the file that {{wav}} names")
 
 
 def write_speech(file: Path, samples: np.ndarray, rate: int) -> None:
@@ -158,3 +147,8 @@ def _engine(module: str, package: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise SpeechError(f"{module} is not installed: pip install {package}, or choose one of hibari's") from None
+
+
+def _digits(number: re.Match[str]) -> str:
+    """Take a number apart that is too long to have a name."""
+    return " ".join(number[0].replace(",", ""))

@@ -19,6 +19,7 @@ class HummingVoice:
     """Hums 50 ms a letter, at 24 kHz, and remembers what it was asked."""
 
     identity = "hum"
+    reads = None
 
     def __init__(self):
         self.said = []

@@ -11,7 +11,7 @@ from talkinghead import MotionOptions, RenderOptions
 from talkinghead.errors import OutputError, OutputExistsError
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.video import read_frames
-from talkinghead.narrate.errors import WorkFolderError
+from talkinghead.narrate.errors import ScriptError, WorkFolderError
 from talkinghead.narrate.narration import narrate
 from talkinghead.narrate.options import CaptionOptions, NarrationOptions, WorkOptions
 from talkinghead.narrate.work import WorkFolder
@@ -55,6 +55,16 @@ def test_a_script_becomes_a_video_with_chapters_and_captions(tmp_path, make):
     captions = (tmp_path / "out.srt").read_text()
     assert all(sentence in captions for sentence in ("Hello there.", "It is me.", "This is the end."))
     assert (tmp_path / "out.vtt").exists()
+
+
+def test_captions_hold_what_is_spoken_and_notes_what_is_not(tmp_path, make, hum):
+    hum.reads = ("LATIN",)
+    summary, _ = make("- [x] Say λόγος to ~~me~~ them[^1].\n\n[^1]: Not this.\n")
+    assert hum.said == ["Say to them."] and "Say to them." in (tmp_path / "out.srt").read_text()
+    assert len(summary.notes) == 1 and "Greek cannot be read by the voice" in summary.notes[0]
+    with pytest.raises(ScriptError, match=r"sentence 2 .* is written in Greek"):
+        make("Hello there. Γειά σου.", name="greek.mp4")
+    assert hum.said == ["Say to them."]
 
 
 def test_the_mouth_moves_while_it_is_heard(make, models):

@@ -1,6 +1,12 @@
 """Voices: the offline one, commands, and what can go wrong."""
 
+import contextlib
+import fcntl
+import signal
 import sys
+import threading
+import time
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,10 +15,13 @@ import soundfile
 
 from talkinghead.errors import OptionError
 from talkinghead.media.tempo import change_tempo
-from talkinghead.narrate.errors import ScriptError, SpeechError
+from talkinghead.narrate import tts_command
+from talkinghead.narrate.errors import SpeechError
 from talkinghead.narrate.options import VoiceOptions
 from talkinghead.narrate.script import Line, Role, Script, Slot
 from talkinghead.narrate.speech import RATE, open_voices, speak_lines
+from talkinghead.narrate.timeline import late_notes, lay_out
+from talkinghead.narrate.tts_command import CommandVoice
 from talkinghead.narrate.voices import open_voice
 from talkinghead.narrate.work import WorkFolder
 
@@ -74,13 +83,86 @@ def test_any_command_speaks(tmp_path, monkeypatch):
         ("/no/such/program {text} {wav}", "cannot be started"),
         ("mytts '{text} {wav}", "cannot be read"),
         (command("import sys; open(sys.argv[2],'w').write('no sound')"), "no sound that can be read"),
+        (command("import sys,os; os.mkdir(sys.argv[2])"), "made a folder or a pipe for 'Hello.'"),
+        (command("import sys,os; os.mkfifo(sys.argv[2])"), "made a folder or a pipe for 'Hello.'"),
+        (
+            command("import sys; sys.stderr.write('x'*3000000); sys.exit(1)"),
+            r"failed with code 1 for 'Hello.' \(x{120}\)",
+        ),
+        (command("import os,sys; os.write(2,bytes([27,0,255])*9+b'[no'); sys.exit(1)"), r"code 1 [^\x00\x1b]*\[no\)"),
+        (command("import os; os.kill(os.getpid(),9)"), "failed with code -9"),
+        (f"{sys.executable} {{text}}\\0{{wav}}", "failed|cannot be started"),
     ],
 )
 def test_commands_that_fail(tmp_path, spoken, message):
     read = Script(tmp_path / "a.txt", (Line("Hello."),))
     with pytest.raises(SpeechError, match=message), WorkFolder(tmp_path / "work") as work:
         list(speak_lines(read, open_voices(read, VoiceOptions(tts_command=spoken)), 1.0, work))
-    assert not list((tmp_path / "work").glob("*.wav"))
+    assert not list((tmp_path / "work").glob("*wav*"))
+
+
+CHILD = """
+import fcntl, subprocess, sys, time, wave
+lock = open(sys.argv[3])
+fcntl.flock(lock, fcntl.LOCK_EX)
+subprocess.Popen(['sleep', '60'], pass_fds=[lock.fileno()])
+time.sleep(float(sys.argv[4]))
+with wave.open(sys.argv[2], 'wb') as sound:
+    sound.setparams((1, 2, 8000, 0, 'NONE', ''))
+    sound.writeframes(bytes(2 * 8000 * 70))
+"""
+
+
+@pytest.fixture
+def with_child(tmp_path):
+    """Return a voice whose program starts another that goes on, and whether that one is still there."""
+    (tmp_path / "child.py").write_text(CHILD)
+    (tmp_path / "lock").touch()
+
+    def voice(seconds):
+        return CommandVoice(f"{sys.executable} {tmp_path / 'child.py'} {{text}} {{wav}} {tmp_path / 'lock'} {seconds}")
+
+    def ended():
+        with (tmp_path / "lock").open() as lock:
+            for _ in range(100):
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return True
+                time.sleep(0.05)
+        return False
+
+    return voice, ended
+
+
+def test_a_command_leaves_nothing_running_and_does_not_speak_for_ever(tmp_path, with_child):
+    voice, ended = with_child
+    read = Script(tmp_path / "a.txt", (Line("Hello."),))
+    with (
+        WorkFolder(tmp_path / "work") as work,
+        pytest.raises(SpeechError, match="more than 66 s of sound"),
+    ):
+        list(speak_lines(read, {"narrator": voice(0)}, 1.0, work))
+    assert ended()
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path, monkeypatch, with_child, interrupted):
+    voice, ended = with_child
+    if interrupted:
+        threading.Timer(1, signal.raise_signal, [signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            voice(60).say("Hello.", tmp_path / "a.wav")
+    else:
+        monkeypatch.setattr(tts_command, "_SECONDS", 1)
+        with pytest.raises(SpeechError, match="took more than 1 s"):
+            voice(60).say("Hello.", tmp_path / "a.wav")
+    assert ended()
+
+
+def test_what_is_said_is_never_a_name_for_something_else(tmp_path):
+    voice = CommandVoice(f"{sys.executable} -c 'import sys; sys.exit(sys.argv[1])' {{text}} {{wav}}")
+    with pytest.raises(SpeechError, match=r"\(\$\(touch x\) \{wav\} \{text\} `id`\)"):
+        voice.say("$(touch x) {wav} {text} `id`", tmp_path / "a.wav")
 
 
 def test_a_command_must_say_where(tmp_path):
@@ -113,11 +195,39 @@ def test_timed_lines_are_spoken_faster_until_they_fit(tmp_path, hum):
     assert 1.2 < spoken[0].seconds <= 1.5 and float(spoken[1].seconds) == pytest.approx(2, abs=0.01)
 
 
-def test_a_time_too_short_for_its_words(tmp_path, hum):
-    lines = (Line("x" * 80, slot=Slot(0, 1)), Line("x", slot=Slot(1, 2)))
+def test_a_time_too_short_for_its_words_makes_the_next_line_late(tmp_path, hum):
+    lines = (Line("x" * 80, slot=Slot(0, 1)), Line("x", slot=Slot(1, 2)), Line("x", slot=Slot(8, 9)))
     read = Script(tmp_path / "a.srt", lines)
-    with WorkFolder(tmp_path / "work") as work, pytest.raises(ScriptError, match=r"a\.srt: cue 1 is too short"):
-        list(speak_lines(read, open_voices(read, VoiceOptions()), 1.0, work))
+    with WorkFolder(tmp_path / "work") as work:
+        spoken = list(speak_lines(read, open_voices(read, VoiceOptions()), 1.0, work))
+    assert float(spoken[0].seconds) == pytest.approx(2, abs=0.05)
+    shots = lay_out(read, spoken, Fraction(25), VoiceOptions())
+    assert [shot.start for shot in shots] == [0, pytest.approx(50, abs=1), 196]
+    (note,) = late_notes(read, shots, Fraction(25))
+    assert "a.srt: 1 of 3 cues are heard up to 1.0 s late, first that of 0:00:01" in note
+
+
+def test_a_voice_is_given_little_at_once(tmp_path, hum):
+    read = Script(tmp_path / "a.txt", (Line("one two, " * 100),))
+    with WorkFolder(tmp_path / "work") as work:
+        (spoken,) = speak_lines(read, open_voices(read, VoiceOptions()), 1.0, work)
+    assert len(hum.said) == 3 and max(map(len, hum.said)) <= 400 and " ".join(hum.said) == ("one two, " * 100).strip()
+    assert float(spoken.seconds) == pytest.approx(sum(map(len, hum.said)) * 0.05, abs=0.1)
+    assert not list((tmp_path / "work").glob("*raw*"))
+
+
+def test_hibari_reads_what_it_was_not_made_for(tmp_path):
+    voice = open_voice("heart")
+    for text in ("9" * 40 + ",000", "1234567 " * 8, "(Yes.) Dr. No vs. Yes, i.e. μ and café."):
+        voice.say(text, tmp_path / "a.wav")
+        assert soundfile.info(tmp_path / "a.wav").frames > 24_000
+
+
+def test_whatever_an_engine_raises_is_one_line(tmp_path, hum, monkeypatch):
+    monkeypatch.setattr(hum, "say", lambda *_: {}[1])
+    read = Script(tmp_path / "a.txt", (Line("Hello."),))
+    with WorkFolder(tmp_path / "work") as work, pytest.raises(SpeechError, match=r"voice failed .*KeyError"):
+        list(speak_lines(read, {"narrator": hum}, 1.0, work))
 
 
 def test_tempo_keeps_the_pitch():
