@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 from liveportrait import safe_pickle
 from liveportrait.errors import TemplateError
 from liveportrait.motion import Motion
+from liveportrait.numerals import read_number
 from liveportrait.tensor_files import Entry, read_tensors
 from liveportrait.writing import save_tensors
 
@@ -29,7 +29,7 @@ _MOST_FRAMES = 500_000
 """More than five hours at 25 frames a second."""
 _MOST_PICKLED_FRAMES = 50_000
 _MOST_KEYPOINTS, _MOST_SKIN_SIDE = 1000, 64
-_LEAST_FPS, _MOST_FPS = Fraction(1, 10), 1000
+_LEAST_FPS, _MOST_FPS = 0.1, 1000
 _MOST = 1000.0
 """Far beyond any face: keypoints are counted in heads or crops."""
 _MOST_RATIO = 1e6
@@ -114,17 +114,7 @@ def _read_ours(path: Path) -> Template:
         metadata, tensors = read_tensors(path, check, _MOST_BYTES)
     except (OSError, SafetensorError) as error:
         raise TemplateError(f"{path}: not readable as safetensors ({str(error)[:120]})") from error
-    return _checked(Motion(**tensors), _parse_fps(metadata.get("fps", ""), path), path)
-
-
-def _parse_fps(text: str, path: Path) -> Fraction:
-    """Read a frame rate without exponents: 1e999999999 would be computed for ever."""
-    try:
-        if re.fullmatch(r"[0-9]{1,10}([./][0-9]{1,10})?", text):
-            return Fraction(text)
-    except ZeroDivisionError:
-        pass
-    raise TemplateError(f"{path}: frame rate {text[:40]!r} is not a number such as 25 or 30000/1001")
+    return _checked(Motion(**tensors), metadata.get("fps", ""), path)
 
 
 def _check_header(metadata: Mapping[str, str], entries: Mapping[str, Entry], path: Path) -> None:
@@ -166,12 +156,13 @@ def _read_upstream(path: Path) -> Template:
             if len(listed) == len(frames):
                 tensors[name] = torch.cat([_shaped(value, key, shape) for value in listed])
         # Upstream writes 25 where it did not know.
-        fps = Fraction(float(safe_pickle.as_tensor(content.get("output_fps", 25)))).limit_denominator(1001)
+        fps = float(safe_pickle.as_tensor(content.get("output_fps", 25)))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise TemplateError(f"{path}: not an upstream motion template ({str(error)[:120]})") from error
     motion = Motion(**tensors)
     _check_shapes({name: tuple(value.shape) for name, value in tensors.items()}, path)
-    return _checked(motion, fps, path)
+    template = _checked(motion, fps, path)
+    return replace(template, fps=template.fps.limit_denominator(1001))
 
 
 def _value(frame: dict[str, Any], key: str, older: str, shape: tuple[int, ...]) -> Tensor:
@@ -198,9 +189,9 @@ def _check_shapes(found: dict[str, tuple[int, ...]], path: Path) -> None:
         "lip_ratio": (frames, 1),
         "skin": (frames, 3, side, side),
     }
-    for name in found.keys() & shapes.keys():
-        if found[name] != shapes[name]:
-            raise TemplateError(f"{path}: {name} has shape {str(found[name])[:60]}, expected {shapes[name]}")
+    for name, shape in shapes.items():
+        if found.get(name, shape) != shape:
+            raise TemplateError(f"{path}: {name} has shape {str(found[name])[:60]}, expected {shape}")
     if frames == 0 or keypoints == 0:
         raise TemplateError(f"{path}: holds no frames")
     if "skin" in found and not 2 <= side <= _MOST_SKIN_SIDE:
@@ -212,10 +203,12 @@ def _check_shapes(found: dict[str, tuple[int, ...]], path: Path) -> None:
         )
 
 
-def _checked(motion: Motion, fps: Fraction, path: Path) -> Template:
+def _checked(motion: Motion, fps: str | float, path: Path) -> Template:
     """Check that numbers are those of a face."""
-    if not _LEAST_FPS <= fps <= _MOST_FPS:
-        raise TemplateError(f"{path}: frame rate {float(fps):.3g} is not between {float(_LEAST_FPS)} and {_MOST_FPS}")
+    try:
+        rate = read_number(fps[:40] if isinstance(fps, str) else fps, "frame rate", _LEAST_FPS, _MOST_FPS)
+    except ValueError as error:
+        raise TemplateError(f"{path}: {error}; make the template anew") from None
     for name in (field.name for field in fields(Motion)):
         value = getattr(motion, name)
         if value is None:
@@ -229,4 +222,4 @@ def _checked(motion: Motion, fps: Fraction, path: Path) -> Template:
     product = motion.rotation @ motion.rotation.transpose(1, 2)
     if (product - torch.eye(3)).abs().max() > 0.1:
         raise TemplateError(f"{path}: rotation is not made of rotation matrices; make the template anew")
-    return Template(motion, fps)
+    return Template(motion, rate)

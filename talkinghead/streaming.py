@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from audio2motion import FRAME_RATE, AudioToMotion
 from audio2motion.live import VoiceStream
 from liveportrait import Performance
+from liveportrait.numerals import read_whole
 from talkinghead.driving import direct, retime
 from talkinghead.errors import AudioError, OptionError
 from talkinghead.media.audio import MODEL_RATE
@@ -26,13 +28,29 @@ from talkinghead.reference import borrow, watch_reference
 from talkinghead.render import render
 from talkinghead.source import Source, open_source
 
-Samples = NDArray[np.float32] | NDArray[np.int16] | Tensor
-"""Mono samples of shape (N,), N ≥ 0: floating-point in [-1, 1], or int16."""
+Samples = NDArray[Any] | Tensor
+"""Mono samples of shape (N,), (N, 1) or (1, N), N ≥ 0: floating-point in [-1, 1], or integers as in WAV files."""
+
+_INTEGERS = {"uint8": (128, 128), "int16": (0, 32_768), "int32": (0, 2_147_483_648)}
+"""What silence is and what full scale is above it."""
+
+_LOUDEST = 100.0
+_LEAST_RATE, _MOST_RATE = 1_000, 768_000
+_PIECES = 25
+"""A second of sound is heard in so many pieces, so that a long chunk is shown while it is heard."""
+
+
+class Chunks(Protocol):
+    """A queue of chunks: `queue.Queue`, `multiprocessing.Queue` and the like."""
+
+    def get(self) -> Samples | None:
+        """Wait for the next chunk; None ends the sound."""
+        ...
 
 
 def stream(
     image: str | os.PathLike[str] | Picture,
-    sound: Iterable[Samples],
+    sound: Iterable[Samples] | Chunks,
     rate: int = MODEL_RATE,
     *,
     options: Options = Options(),  # noqa: B008 — frozen
@@ -43,8 +61,8 @@ def stream(
     Args:
         image: A picture file, or RGB of shape (H, W, 3), uint8.
         sound: Chunks of the voice as they come, of any size, each asked for when all pictures of those before are
-            out; `iter(queue.get, None)` makes them of a queue.
-        rate: Samples a second.
+            out; or a `queue.Queue` of chunks, which None ends.
+        rate: Samples a second, 1,000 to 768,000.
         options: Everything else a user can choose; `options.render.fps` pictures a second, 25 unless given.
         model: "mini", "base", "animals" or a directory; or models loaded before, which saves the time at the start.
 
@@ -55,13 +73,14 @@ def stream(
     Raises:
         PortraitError: Something is wrong with what was given.
     """
+    voice = to_voice(sound, rate)
     picture, name = (
         (read_image(image), str(image))
         if isinstance(image, str | os.PathLike)
         else (check_picture(image), "the picture")
     )
     models = load_models(model, options.render.device, precision=options.render.precision)
-    return speak_live(open_source(picture, name, models, options.crop), to_voice(sound, rate), models, options)
+    return speak_live(open_source(picture, name, models, options.crop), voice, models, options)
 
 
 def speak_live(source: Source, voice: Iterable[Tensor], models: Models, options: Options) -> Iterator[Picture]:
@@ -89,27 +108,64 @@ def perform_live(hearing: VoiceStream, voice: Iterable[Tensor]) -> Iterator[Perf
     yield from hearing.finish()
 
 
-def to_voice(chunks: Iterable[Samples], rate: int) -> Iterator[Tensor]:
-    """Bring a live sound to what the networks hear: float32 at 16 kHz.
+def to_voice(sound: Iterable[Samples] | Chunks, rate: int) -> Iterator[Tensor]:
+    """Bring a live sound to what the networks hear: float32 at 16 kHz, in pieces of at most 40 ms.
 
     Raises:
-        AudioError: A chunk is no row of samples.
+        AudioError: The rate is none, or the sound is neither chunks nor a queue of them; when it is heard, a chunk is
+            no row of samples.
     """
-    if rate == MODEL_RATE:
-        yield from map(torch.from_numpy, map(_samples, chunks))
-        return
+    try:
+        whole = int(rate) if isinstance(rate, float) and rate.is_integer() else rate
+        rate = read_whole(whole, "samples a second", _LEAST_RATE, _MOST_RATE)
+    except ValueError as error:
+        raise AudioError(f"the rate is none: {error}") from None
+    if isinstance(sound, np.ndarray | Tensor):
+        sound = [sound]
+    elif not isinstance(sound, Iterable):
+        if not hasattr(sound, "get"):
+            raise AudioError(f"the sound is {type(sound).__name__}: give chunks of samples, or a queue of them")
+        sound = _taken(sound)
+    pieces = (piece for chunk in sound for piece in _cut(_samples(chunk), rate))
+    return map(torch.from_numpy, pieces if rate == MODEL_RATE else _resampled(pieces, rate))
+
+
+def _taken(queue: Chunks) -> Iterator[Samples]:
+    """Take chunks from a queue until None comes; `iter(queue.get, None)` would compare every sample with None."""
+    while (chunk := queue.get()) is not None:
+        yield chunk
+
+
+def _cut(samples: NDArray[np.float32], rate: int) -> Iterator[NDArray[np.float32]]:
+    size = rate // _PIECES
+    return (samples[start : start + size] for start in range(0, len(samples), size))
+
+
+def _resampled(pieces: Iterable[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:
     resampler = av.AudioResampler("fltp", "mono", MODEL_RATE)
-    for chunk in map(_samples, chunks):
-        if len(chunk):
-            frame = av.AudioFrame.from_ndarray(chunk[None], "fltp", "mono")
-            frame.sample_rate = rate
-            yield from (torch.from_numpy(part.to_ndarray()[0]) for part in resampler.resample(frame))
-    yield from (torch.from_numpy(part.to_ndarray()[0]) for part in resampler.resample(None))
+    for piece in pieces:
+        frame = av.AudioFrame.from_ndarray(piece[None], "fltp", "mono")
+        frame.sample_rate = rate
+        yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
+    yield from (part.to_ndarray()[0] for part in resampler.resample(None))
 
 
 def _samples(chunk: Samples) -> NDArray[np.float32]:
-    values = chunk.numpy(force=True) if isinstance(chunk, Tensor) else np.asarray(chunk)
-    if values.ndim != 1 or (values.dtype != np.int16 and values.dtype.kind != "f"):
-        raise AudioError(f"a chunk of sound has shape {values.shape} in {values.dtype}: give (N,) in float32 or int16")
-    scale = 32768 if values.dtype == np.int16 else 1
-    return np.ascontiguousarray(values.astype(np.float32) / np.float32(scale))
+    """Return a chunk as floating-point samples in a row.
+
+    Raises:
+        AudioError: It is none, or has values that no sound has.
+    """
+    if isinstance(chunk, Tensor):  # numpy has no bfloat16
+        chunk = (chunk.float() if chunk.is_floating_point() else chunk).numpy(force=True)
+    values = np.asarray(chunk)
+    kind = str(values.dtype)
+    if values.ndim not in (1, 2) or (values.ndim == 2 and 1 not in values.shape):
+        raise AudioError(f"a chunk of sound has shape {values.shape}: give one channel, (N,)")
+    if values.dtype.kind != "f" and kind not in _INTEGERS:
+        raise AudioError(f"a chunk of sound is in {kind}: give float32 in [-1, 1], or {', '.join(_INTEGERS)}")
+    loudest = float(np.abs(values).max(initial=0)) if values.dtype.kind == "f" else 0.0
+    if not loudest <= _LOUDEST:  # NaN too
+        raise AudioError(f"a chunk of sound has samples up to {loudest:.3g}: give floating-point in [-1, 1]")
+    silence, full = _INTEGERS.get(kind, (0, 1))
+    return np.ascontiguousarray((values.ravel().astype(np.float32) - silence) / np.float32(full), np.float32)

@@ -277,7 +277,7 @@ def test_values_that_are_not_numbers(tmp_path: Path):
     content["motion"][0]["exp"] = np.full((1, 21, 3), np.nan, np.float32)
     with pytest.raises(TemplateError, match="expression holds values that are not finite"):
         load_template(write(tmp_path / "nan.pkl", content))
-    with pytest.raises(TemplateError, match="frame rate 0"):
+    with pytest.raises(TemplateError, match="frame rate is 0"):
         load_template(write(tmp_path / "rate.pkl", upstream(driver(), fps=0)))
 
 
