@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from liveportrait.imports import quiet_imports
 from talkinghead.narrate.errors import SpeechError
 from talkinghead.narrate.sentences import pieces, sentences
 from talkinghead.narrate.tts_command import CommandVoice
@@ -71,8 +72,9 @@ class HibariVoice:
     reads = ("LATIN",)
 
     def __init__(self, name: str) -> None:
-        from hibari import Hibari, __version__
-        from hibari.voices import VOICES
+        with quiet_imports():
+            from hibari import Hibari, __version__
+            from hibari.voices import VOICES
 
         if name not in VOICES:
             raise SpeechError(f"voice {name!r} is none of hibari's: {', '.join(VOICES)}; or give kokoro:, piper:")
@@ -144,7 +146,8 @@ def write_speech(file: Path, samples: np.ndarray, rate: int) -> None:
 
 def _engine(module: str, package: str) -> Any:
     try:
-        return importlib.import_module(module)
+        with quiet_imports():
+            return importlib.import_module(module)
     except ImportError:
         raise SpeechError(f"{module} is not installed: pip install {package}, or choose one of hibari's") from None
 
