@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from talkinghead.pipeline import Video
     from talkinghead.streaming import stream
 
-# Threads of the networks sleep while they wait for each other. Spinning, OpenMP's default, makes a video five times
-# slower as soon as anything else, its own encoder included, wants a core. Heeded if torch is imported after this.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 # Nothing is reported to anybody: not by the runtime of narration's voices, by Ray, or by the client of the model hub.
 # Heeded if they are imported after this; what else packages do when they are imported: `liveportrait.imports`.
 os.environ.update(ORT_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0", HF_HUB_DISABLE_TELEMETRY="1")

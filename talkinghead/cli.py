@@ -6,8 +6,8 @@ import json
 import signal
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +31,7 @@ from talkinghead.options import (
     RenderOptions,
     parse_cast,
 )
+from talkinghead.process import native_output_hidden, settle_process
 
 if TYPE_CHECKING:
     from talkinghead.api import Summary
@@ -214,9 +215,13 @@ def _talkinghead(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program: exit code 0, 1 after a mistake of the user's, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    settle_process()
+    with nullcontext() if "--debug" in arguments else native_output_hidden():
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, _interrupt)  # leave as tidily as after Ctrl-C
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # of libraries, about odd inputs
     try:
         if app(args=list(arguments), standalone_mode=False) == INTERRUPTED:  # how some versions of typer say it
             raise KeyboardInterrupt

@@ -31,3 +31,7 @@ class OutputError(PortraitError, OSError):
 
 class OutputExistsError(OutputError, FileExistsError):
     """The output exists and may not be replaced."""
+
+
+class ForkError(PortraitError, RuntimeError):
+    """The process is a fork of one that had used the networks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -127,12 +128,12 @@ class Film:
         return self.log.notes(str(self.file.file), self.file.fps)
 
     def _sights(self) -> Iterator[Sight]:
-        tracker = FaceTracker(self.models.faces)
-        for n, picture in enumerate(self.pictures()):
-            if n == self.first:
-                tracker.start(picture, self.face)
-            points = tracker.track(picture) if n >= self.first else None
-            yield Sight(picture, points, n > self.first and tracker.is_cut)
+        with closing(FaceTracker(self.models.faces)) as tracker:
+            for n, picture in enumerate(self.pictures()):
+                if n == self.first:
+                    tracker.start(picture, self.face)
+                points = tracker.track(picture) if n >= self.first else None
+                yield Sight(picture, points, n > self.first and tracker.is_cut)
 
     def _scene(self, picture: Picture, points: Array) -> Scene:
         frame = frame_around(points, self.models.portrait, self.options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,11 @@ from liveportrait import LivePortrait, WeightsNotFoundError
 from liveportrait.config import Precision
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
-from talkinghead.memory import keep_freed_memory
+from talkinghead.forks import check_process
 from talkinghead.options import PRECISION, VOICE_MODEL
+
+_one_loads = threading.Lock()
+"""Some libraries break when threads import them at once for the first time."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,16 @@ def load_models(
         OptionError: There is no such device, or the renderer cannot follow the voice.
         WeightsNotFoundError: There is no such renderer or voice.
         WeightsError: A file is not what its name says.
+        ForkError: This process is a fork of one that had loaded networks.
     """
+    check_process()
     if isinstance(name_or_directory, Models):
         return name_or_directory
-    place = choose_device(device)
-    keep_freed_memory()
+    with _one_loads:
+        return _load(name_or_directory, choose_device(device), voice, precision)
+
+
+def _load(name_or_directory: str | Path, place: torch.device, voice: str | Path, precision: str) -> Models:
     portrait = LivePortrait.from_pretrained(name_or_directory).to(place)
     if precision != PRECISION:
         portrait.set_precision(cast(Precision, precision))

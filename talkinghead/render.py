@@ -13,6 +13,7 @@ from torch import Tensor
 
 from liveportrait import LivePortrait, Motion, Portrait
 from talkinghead.driving import Frames
+from talkinghead.forks import check_process
 from talkinghead.media.image import Picture
 from talkinghead.source import Scene
 
@@ -55,6 +56,7 @@ def render_ahead(
     grounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Render part after part as `render` does; the next one is rendered while one is pasted and watched."""
+    check_process()
     before: tuple[Scene, Future[Sequence[Picture]]] | None = None
     for part, scene in parts:
         now = scene, _renderer.submit(_crops, model, scene, part, pose)

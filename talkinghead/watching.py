@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -13,7 +14,16 @@ import torch
 from liveportrait import Crop, Motion
 from talkinghead.driving import interpolate
 from talkinghead.errors import VideoError
-from talkinghead.face import CropFrame, CropRule, FaceTracker, NoFaceError, cut, frame_face, landmarks_in_crop
+from talkinghead.face import (
+    CropFrame,
+    CropRule,
+    FaceDetector,
+    FaceTracker,
+    NoFaceError,
+    cut,
+    frame_face,
+    landmarks_in_crop,
+)
 from talkinghead.face.crop import Array
 from talkinghead.face.optical_flow import optical_flow
 from talkinghead.media.image import Picture
@@ -124,7 +134,7 @@ def watch_video(
     """
     times: list[Fraction] = []
     seen: list[int] = []
-    parts = list(FaceReader(models, rule, skin=skin).read(_faces(frames, times, seen)))
+    parts = list(FaceReader(models, rule, skin=skin).read(_faces(frames, models.faces, times, seen)))
     if not times:
         raise VideoError(f"{video.file}: no frames in the part that --trim chooses")
     if not parts:
@@ -133,15 +143,17 @@ def watch_video(
     return Watched(motion, len(times), _notes(str(video.file), times, seen))
 
 
-def _faces(frames: Iterable[VideoFrame], times: list[Fraction], seen: list[int]) -> Iterator[Seen]:
+def _faces(
+    frames: Iterable[VideoFrame], detector: FaceDetector, times: list[Fraction], seen: list[int]
+) -> Iterator[Seen]:
     """Follow the face; note every frame's time, and the numbers of those that show it."""
-    tracker = FaceTracker()
-    for frame in frames:
-        points = tracker.track(frame.picture)
-        if points is not None:
-            seen.append(len(times))
-            yield frame.picture, points
-        times.append(frame.seconds)
+    with closing(FaceTracker(detector)) as tracker:
+        for frame in frames:
+            points = tracker.track(frame.picture)
+            if points is not None:
+                seen.append(len(times))
+                yield frame.picture, points
+            times.append(frame.seconds)
 
 
 def _notes(name: str, times: list[Fraction], seen: list[int]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from talkinghead.batch.jobs import Job
 from talkinghead.batch.local import ATTEMPTS, MakeWorker
 from talkinghead.batch.work import Outcome, Worker
 from talkinghead.errors import OptionError
+from talkinghead.process import settle_process
 
 LOCAL = "local"
 """The address that stands for a cluster on this machine, made for these jobs."""
@@ -71,6 +72,7 @@ class _Actor:
     """A worker on some machine of the cluster."""
 
     def __init__(self, make_worker: MakeWorker) -> None:
+        settle_process()
         self._worker = make_worker()
 
     def run(self, job: Job) -> Outcome:

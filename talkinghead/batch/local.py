@@ -15,6 +15,7 @@ from typing import Any
 
 from talkinghead.batch.jobs import Job
 from talkinghead.batch.work import Outcome, Worker
+from talkinghead.process import native_output_hidden, settle_process
 
 ATTEMPTS = 2
 """How often a job is started whose worker is killed."""
@@ -73,8 +74,9 @@ def _serve(line: Connection, make_worker: MakeWorker | None, threads: int) -> No
     """Do what comes along the line: the work of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; ours ends the others
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # tidies up what is half written
+    settle_process()
     worker = make_worker() if make_worker else Worker(threads)
-    with suppress(EOFError, OSError):  # whoever gave the jobs is gone
+    with native_output_hidden(), suppress(EOFError, OSError):  # whoever gave the jobs is gone
         while (job := line.recv()) is not None:
             line.send(worker.run(job))
 

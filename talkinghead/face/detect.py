@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -48,11 +49,17 @@ class Face:
 
 
 class FaceDetector:
-    """Finds faces; holds the models, so make one and keep it."""
+    """Finds faces; holds the models, so make one and keep it. Threads may share it: one looks at a time."""
 
     def __init__(self):
         self._boxes = BoxFinder()
         self._mesh = FaceMesh()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Free what it holds, at once; nothing can be detected afterwards."""
+        self._boxes.close()
+        self._mesh.close()
 
     def detect(self, picture: Picture, *, thorough: bool = True) -> list[Face]:
         """Find every face, from left to right.
@@ -65,7 +72,8 @@ class FaceDetector:
         views = [_whole_views(picture)]
         if thorough:
             views = [chain(*views, _tiles(picture, 2)), _tiles(picture, 4), _turned_views(picture)]
-        faces = next(filter(None, (self._faces_in(picture, part) for part in views)), [])
+        with self._lock:
+            faces = next(filter(None, (self._faces_in(picture, part) for part in views)), [])
         return sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
 
     def _faces_in(self, picture: Picture, views: Iterator[CropFrame]) -> list[Face]:

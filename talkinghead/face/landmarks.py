@@ -7,15 +7,17 @@ the picture's sides. `talkinghead.face.detect` and `talkinghead.face.track` cut 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from liveportrait.imports import quiet_imports
 from talkinghead.face.crop import Array, FaceRect, Picture, face_rect
+from talkinghead.forks import check_process
 
 
 class Sighting(NamedTuple):
@@ -25,40 +27,84 @@ class Sighting(NamedTuple):
     score: float
 
 
+class Graph:
+    """One of MediaPipe's graphs: used by one thread at a time, and closed with its owner.
+
+    MediaPipe itself never closes a graph, because a graph and its callbacks hold each other.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        """Start it.
+
+        Args:
+            make: Makes one of `mediapipe.solutions`.
+        """
+        check_process()
+        self._make, self._lock = make, threading.Lock()
+        self._start()
+
+    def process(self, picture: Picture) -> Any:
+        """Look at a picture; a graph that fails is made anew, for it would fail for ever."""
+        check_process()
+        with self._lock:
+            try:
+                return self._solution.process(picture)
+            except Exception:
+                self.close()
+                self._start()
+                raise
+
+    def close(self) -> None:
+        """End its threads and free its memory; no picture can follow."""
+        self._finalizer()
+
+    def _start(self) -> None:
+        self._solution = self._make()
+        self._finalizer = weakref.finalize(self, _close, self._solution, os.getpid())
+        self._finalizer.atexit = False
+
+
 class BoxFinder:
     """Finds faces in square pictures with the two BlazeFace detectors: one for near faces, one for far ones."""
 
     def __init__(self, min_score: float = 0.3):
-        with _quiet():
-            detection = _solutions().face_detection.FaceDetection
-            self._near, self._far = (detection(min_score, model_selection=model) for model in (0, 1))
-            self.find(_BLANK)
+        detection = _solutions().face_detection.FaceDetection
+        self._graphs = [Graph(partial(detection, min_score, model_selection=model)) for model in (0, 1)]
 
     def find(self, view: Picture) -> list[Sighting]:
         """Find faces in a view, shape (S, S, 3); the rects are in its pixels. Both detectors may report one face."""
-        results = (model.process(view).detections or [] for model in (self._near, self._far))
+        results = (graph.process(view).detections or [] for graph in self._graphs)
         return [_sighting(detection, len(view)) for found in results for detection in found]
+
+    def close(self) -> None:
+        """Free what it holds; nothing can be found afterwards."""
+        for graph in self._graphs:
+            graph.close()
 
 
 class FaceMesh:
     """Fits the 478-point mesh to the face in a square picture, starting from where it was in the one before."""
 
-    _warned = False  # the first face of a process makes MediaPipe warn about pictures that are not square
-
     def __init__(self, min_presence: float = 0.5):
-        with _quiet():
-            self._model = _solutions().face_mesh.FaceMesh(
+        self._graph = Graph(
+            partial(
+                _solutions().face_mesh.FaceMesh,
                 static_image_mode=False,
                 max_num_faces=1,
                 refine_landmarks=True,
                 min_detection_confidence=0.2,
                 min_tracking_confidence=min_presence,
             )
-            self.restart()
+        )
+        self.restart()
 
     def restart(self) -> None:
         """Forget where the face was: a blank picture loses it."""
-        self._model.process(_BLANK)
+        self._graph.process(_BLANK)
+
+    def close(self) -> None:
+        """Free what it holds; nothing can be tracked afterwards."""
+        self._graph.close()
 
     def track(self, view: Picture) -> Array | None:
         """Fit the mesh once.
@@ -70,16 +116,11 @@ class FaceMesh:
             Points in pixels of the view, shape (478, 3), pixel centres at whole numbers, z in the scale of x; None
             where no face is seen.
         """
-        found = self._process(view).multi_face_landmarks
+        found = self._graph.process(view).multi_face_landmarks
         if not found:
             return None
-        FaceMesh._warned = True
         points = np.array([(p.x, p.y, p.z) for p in found[0].landmark], np.float32)
         return points * len(view)
-
-    def _process(self, view: Picture) -> Any:
-        with nullcontext() if FaceMesh._warned else _quiet():
-            return self._model.process(view)
 
     def settle(self, view: Picture, max_steps: int = 10) -> Array | None:
         """Fit the mesh anew until it rests: each fit starts from the points of the one before.
@@ -102,13 +143,11 @@ class PersonFinder:
     """Tells people from what is behind them, with the selfie segmentation that MediaPipe carries."""
 
     def __init__(self):
-        with _quiet():
-            self._model = _solutions().selfie_segmentation.SelfieSegmentation(model_selection=0)
-            self._model.process(_BLANK)
+        self._graph = Graph(partial(_solutions().selfie_segmentation.SelfieSegmentation, model_selection=0))
 
     def find(self, picture: Picture) -> Array:
         """Return how likely each pixel is a person, 0 to 1, shape (H, W), from a picture of any shape."""
-        return np.array(self._model.process(np.ascontiguousarray(picture)).segmentation_mask, np.float32)
+        return np.array(self._graph.process(np.ascontiguousarray(picture)).segmentation_mask, np.float32)
 
 
 _BLANK = np.zeros((64, 64, 3), np.uint8)
@@ -124,23 +163,13 @@ def _sighting(detection: Any, size: int) -> Sighting:
 
 
 def _solutions() -> Any:
-    os.environ.setdefault("GLOG_minloglevel", "3")
     with quiet_imports():
         import mediapipe
 
     return mediapipe.solutions  # type: ignore[attr-defined]
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what native code prints while models are loaded off the terminal; no environment variable does."""
-    sys.stderr.flush()
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
+def _close(solution: Any, process: int) -> None:
+    """Close a graph, unless this is a fork: the threads that closing waits for are not in it."""
+    if os.getpid() == process:
+        solution.close()

@@ -35,6 +35,7 @@ class FaceTracker:
 
     def __init__(self, detector: FaceDetector | None = None):
         self._detector = detector or FaceDetector()
+        self._owns_detector = detector is None
         self._mesh = FaceMesh()
         self._window: CropFrame | None = None
         self._last: Array | None = None  # the points in the window
@@ -42,6 +43,12 @@ class FaceTracker:
         self._likeness = Likeness()
         self._cuts = CutFinder()
         self.is_cut = False
+
+    def close(self) -> None:
+        """Free what it holds, at once; nothing can be tracked afterwards."""
+        self._mesh.close()
+        if self._owns_detector:
+            self._detector.close()
 
     def start(self, picture: Picture, landmarks: Array) -> None:
         """Choose whom to follow.

@@ -103,6 +103,9 @@ class BrightnessTracker:
     def __init__(self, detector=None):
         self.started = []
 
+    def close(self):
+        pass
+
     def start(self, picture, landmarks):
         self.started.append(landmarks)
 
