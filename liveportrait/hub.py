@@ -9,18 +9,23 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from liveportrait.errors import WeightsError, WeightsNotFoundError
+from liveportrait.errors import PortraitError, WeightsError, WeightsNotFoundError
 
 Progress = Callable[[str, int, int], None]
+Announce = Callable[[], None]
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30.0
 _TRIES = 5
+_TRIES_UNANSWERED = 2
+_MOST_BYTES = 4 << 30
+"""Of a file whose size is not known."""
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -41,14 +46,24 @@ class HubFile:
 
 def home() -> Path:
     """Return the hub's cache: HF_HOME, or `huggingface` in the user's cache folder."""
-    if value := os.environ.get("HF_HOME"):
-        return Path(value).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
+    try:
+        if value := os.environ.get("HF_HOME"):
+            return Path(value).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
+    except RuntimeError:
+        raise WeightsNotFoundError("there is no home folder to keep weights in; set HF_HOME to a folder") from None
 
 
 def endpoint() -> str:
-    """Return the hub's address: HF_ENDPOINT, or the public one."""
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    """Return the hub's address: HF_ENDPOINT, or the public one.
+
+    Raises:
+        WeightsNotFoundError: It is no web address.
+    """
+    address = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    if not address.lower().startswith(("http://", "https://")):
+        raise WeightsNotFoundError(f"HF_ENDPOINT is {address!r}; give an address that begins with https://")
+    return address.rstrip("/")
 
 
 def is_offline() -> bool:
@@ -59,6 +74,59 @@ def is_offline() -> bool:
 def folder(repository: str, revision: str) -> Path:
     """Return where a repository's files are kept, in the repository's own layout."""
     return home() / "talkinghead" / repository.replace("/", "--") / revision
+
+
+def complete(
+    repository: str,
+    revision: str,
+    files: Sequence[HubFile],
+    announce: Callable[[Path, list[HubFile]], None],
+    progress: Progress | None,
+) -> Path:
+    """Make sure that files are on this machine, whole and unchanged.
+
+    Args:
+        repository: "owner/name".
+        revision: Commit.
+        files: Which.
+        announce: Given the folder and what is missing, once the hub has answered and before anything is written; not
+            called when nothing is missing. It may raise to refuse.
+        progress: Called with a file's name, bytes so far and size.
+
+    Returns:
+        The folder that holds them.
+
+    Raises:
+        WeightsNotFoundError: A file is missing and cannot be fetched.
+        WeightsError: What the hub sent is not the pinned file, or it cannot be kept.
+    """
+    root, announced = folder(repository, revision), False
+    with _keeping(root):
+        missing = [file for file in files if not is_present(root, file, repository, revision)]
+
+        def begin() -> None:
+            nonlocal announced
+            if not announced:
+                announced = True
+                announce(root, missing)
+
+        for file in missing:
+            require_online(file)
+            fetch(root, file, repository, revision, progress, begin)
+    return root
+
+
+@contextmanager
+def _keeping(place: Path) -> Iterator[None]:
+    """Turn what a disk refuses into an error that names the place."""
+    try:
+        yield
+    except PortraitError:
+        raise
+    except OSError as error:
+        raise WeightsError(
+            f"{place}: weights cannot be kept there ({error.strerror or error}); set HF_HOME to another folder"
+        ) from error
 
 
 def is_present(root: Path, file: HubFile, repository: str, revision: str) -> bool:
@@ -123,7 +191,9 @@ def require_online(file: HubFile) -> None:
         )
 
 
-def fetch(root: Path, file: HubFile, repository: str, revision: str, progress: Progress | None) -> Path:
+def fetch(
+    root: Path, file: HubFile, repository: str, revision: str, progress: Progress | None, begin: Announce
+) -> Path:
     """Fetch one file, going on where an earlier attempt stopped.
 
     Args:
@@ -132,6 +202,7 @@ def fetch(root: Path, file: HubFile, repository: str, revision: str, progress: P
         repository: "owner/name".
         revision: Commit.
         progress: Called with the file's name, bytes so far and size.
+        begin: Called when the hub has answered, before anything is written.
 
     Returns:
         Its path, once its hash is right.
@@ -146,7 +217,7 @@ def fetch(root: Path, file: HubFile, repository: str, revision: str, progress: P
     url = f"{endpoint()}/{repository}/resolve/{revision}/{file.path}"
     with FileLock(part.with_name(part.name + ".lock")):
         if not path.is_file():
-            _receive(url, part, file, progress)
+            _receive(url, part, file, progress, begin)
             try:
                 check(part, file)
             except WeightsError as error:
@@ -156,26 +227,30 @@ def fetch(root: Path, file: HubFile, repository: str, revision: str, progress: P
     return path
 
 
-def _receive(url: str, part: Path, file: HubFile, progress: Progress | None) -> None:
+def _receive(url: str, part: Path, file: HubFile, progress: Progress | None, begin: Announce) -> None:
     """Append to `part` until it is as long as the hub says; failures without any progress are counted."""
-    failures = 0
+    failures, tries = 0, _TRIES_UNANSWERED
     while True:
         have = part.stat().st_size if part.exists() else 0
         try:
-            if _append(url, part, have, file, progress):
+            if _append(url, part, have, file, progress, begin):
                 return
-            reason = "the connection was closed too early"
+            reason, tries = "the connection was closed too early", _TRIES
+        except PortraitError:
+            raise
         except urllib.error.HTTPError as error:
             if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return  # Nothing is left to fetch; the hash tells whether what is there is right.
             if error.code not in _TRANSIENT_STATUS:
                 raise _unavailable(url, f"the hub answered {error.code} {error.reason}") from error
-            reason = f"the hub answered {error.code} {error.reason}"
+            reason, tries = f"the hub answered {error.code} {error.reason}", _TRIES
+        except ValueError as error:  # an address or a length that is none
+            raise _unavailable(url, str(error)) from error
         except (OSError, http.client.HTTPException) as error:
             reason = str(getattr(error, "reason", "") or error or type(error).__name__)
         now = part.stat().st_size if part.exists() else 0
-        failures = 0 if now > have else failures + 1
-        if failures >= _TRIES:
+        failures, tries = (0, _TRIES) if now > have else (failures + 1, tries)
+        if failures >= tries:
             kept = f"; {now / 1e6:.1f} MB are kept, run it again to go on" if now else ""
             raise _unavailable(url, reason + kept)
         time.sleep(retry_seconds(failures))
@@ -186,8 +261,8 @@ def retry_seconds(failures: int) -> float:
     return 0.0 if failures == 0 else min(8.0, 0.5 * 2**failures)
 
 
-def _append(url: str, part: Path, have: int, file: HubFile, progress: Progress | None) -> bool:
-    """Ask for what is missing and write what comes; say whether the file is complete."""
+def _append(url: str, part: Path, have: int, file: HubFile, progress: Progress | None, begin: Announce) -> bool:
+    """Ask for what is missing and write what comes; say whether the file is complete, or longer than it may be."""
     request = urllib.request.Request(url, headers={"User-Agent": "talkinghead"})
     if have:
         request.add_header("Range", f"bytes={have}-")
@@ -198,13 +273,20 @@ def _append(url: str, part: Path, have: int, file: HubFile, progress: Progress |
         total = None if length is None else done + int(length)
         if None not in (total, file.size) and total != file.size:
             raise WeightsError(f"{url} has {total} bytes, expected {file.size}; this is not the pinned file")
-        with part.open("ab" if done else "wb") as stream:
+        begin()
+        with _keeping(part):
+            stream = part.open("ab" if done else "wb")
+        with stream:
             # read1 hands over what has arrived, so an interruption loses nothing.
             while chunk := response.read1(_CHUNK):
-                stream.write(chunk)
+                with _keeping(part):
+                    stream.write(chunk)
+                    stream.flush()
                 done += len(chunk)
                 if progress is not None:
                     progress(file.path, done, total or file.size or done)
+                if done > (file.size or _MOST_BYTES):
+                    return True
     return total is None or done >= total
 
 

@@ -148,8 +148,8 @@ def download(
 
     Args:
         name: "base" or "animals".
-        announce: Called once with licence, size and place before the first byte is fetched, and not at all when
-            nothing is missing. It may raise to refuse.
+        announce: Called once with licence, size and place when the hub has answered, before anything is written, and
+            not at all when nothing is missing. It may raise to refuse.
         progress: Called with a file's name, its bytes so far and its size while it is fetched.
 
     Returns:
@@ -161,14 +161,11 @@ def download(
     """
     if name not in RELEASES:
         raise WeightsNotFoundError(f"nothing to download for {name!r}; choose from {', '.join(RELEASES)}")
-    folder = hub.folder(REPOSITORY, REVISION)
-    missing = [file for file in RELEASES[name] if not hub.is_present(folder, file, REPOSITORY, REVISION)]
-    if missing:
-        hub.require_online(missing[0])
+
+    def say(folder: Path, missing: list[hub.HubFile]) -> None:
         announce(NOTICE.format(revision=REVISION, size=_size(missing), count=len(missing), folder=folder))
-    for file in missing:
-        hub.fetch(folder, file, REPOSITORY, REVISION, progress)
-    return folder
+
+    return hub.complete(REPOSITORY, REVISION, RELEASES[name], say, progress)
 
 
 def _size(files: list[hub.HubFile]) -> str:

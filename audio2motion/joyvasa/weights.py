@@ -84,8 +84,8 @@ def download(announce: Callable[[str], None], progress: Callable[[str, int, int]
     """Make sure that the newest published files are on this machine, whole and unchanged.
 
     Args:
-        announce: Called once with licence, size and place before the first byte is fetched, and not at all when
-            nothing is missing. It may raise to refuse.
+        announce: Called once with licence, size and place when the hub has answered, before anything is written, and
+            not at all when nothing is missing. It may raise to refuse.
         progress: Called with a file's name, its bytes so far and its size while it is fetched.
 
     Returns:
@@ -95,14 +95,11 @@ def download(announce: Callable[[str], None], progress: Callable[[str, int, int]
         WeightsNotFoundError: A file is missing and cannot be fetched.
         WeightsError: What the hub sent is not the pinned file.
     """
-    folder = hub.folder(REPOSITORY, REVISION)
-    missing = [file for file in _PUBLISHED if not hub.is_present(folder, file, REPOSITORY, REVISION)]
-    if missing:
-        hub.require_online(missing[0])
+
+    def say(folder: Path, missing: list[hub.HubFile]) -> None:
         announce(NOTICE.format(revision=REVISION, count=len(missing), folder=folder))
-    for file in missing:
-        hub.fetch(folder, file, REPOSITORY, REVISION, progress)
-    return folder
+
+    return hub.complete(REPOSITORY, REVISION, _PUBLISHED, say, progress)
 
 
 def is_generator(directory: Path) -> bool:

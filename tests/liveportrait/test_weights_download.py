@@ -118,9 +118,9 @@ def test_files_are_fetched_once_into_hf_home(server: Hub, tmp_path: Path):
     assert (len(server.requests), len(notices)) == (asked, 1)
 
 
-def test_the_notice_comes_first_and_names_licence_size_and_place(server: Hub):
+def test_the_notice_comes_first_and_names_licence_size_and_place(server: Hub, tmp_path: Path):
     def refuse(notice: str) -> None:
-        assert not server.requests
+        assert len(server.requests) == 1  # the hub is there; nothing of it was kept
         assert "MIT licence" in notice
         assert "non-commercial" in notice
         assert weights.REVISION in notice
@@ -129,7 +129,7 @@ def test_the_notice_comes_first_and_names_licence_size_and_place(server: Hub):
 
     with pytest.raises(KeyboardInterrupt):
         weights.download("base", refuse)
-    assert not server.requests
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
 def test_an_interrupted_transfer_goes_on_where_it_stopped(server: Hub):
@@ -192,7 +192,63 @@ def test_a_file_the_hub_does_not_have(server: Hub):
 
 def test_a_hub_that_is_gone(server: Hub, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    notices: list[str] = []
     with pytest.raises(WeightsNotFoundError, match=r"127\.0\.0\.1:9.*HF_ENDPOINT"):
+        weights.download("base", notices.append)
+    assert not notices
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HF_ENDPOINT", "file:///etc"),
+        ("HF_ENDPOINT", "hub"),
+        ("HF_ENDPOINT", "http://[::1"),
+        ("HF_ENDPOINT", "http://host:port"),
+        ("http_proxy", "http://127.0.0.1:9"),
+        ("http_proxy", "junk://:-1"),
+    ],
+)
+def test_addresses_and_proxies_that_are_none(server: Hub, monkeypatch: pytest.MonkeyPatch, variable: str, value: str):
+    if variable == "http_proxy":
+        monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(WeightsNotFoundError):
+        weights.download("base", print)
+
+
+def test_a_server_that_sends_without_end(server: Hub, monkeypatch: pytest.MonkeyPatch):
+    server.content["a.pth"] = CONTENT["a.pth"] * 100
+    server.plan = ["no-length"]
+    with pytest.raises(WeightsError, match="another file than the pinned one"):
+        weights.download("base", print)
+
+
+def test_a_folder_that_keeps_nothing(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / ("x" * 300)):
+        monkeypatch.setenv("HF_HOME", str(place))
+        with pytest.raises(WeightsError, match=r"cannot be kept there.*set HF_HOME"):
+            weights.download("base", print)
+
+
+def test_a_full_disk_is_no_fault_of_the_network(server: Hub, monkeypatch: pytest.MonkeyPatch):
+    folder = hub.folder(weights.REPOSITORY, weights.REVISION)
+    part = folder / (FILES[0].path + ".part")
+    part.parent.mkdir(parents=True)
+    part.symlink_to("/dev/full")
+    with pytest.raises(WeightsError, match="No space left"):
+        weights.download("base", print)
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch):
+    def homeless(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("HF_HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(WeightsNotFoundError, match="set HF_HOME"):
         weights.download("base", print)
 
 

@@ -67,7 +67,7 @@ def test_the_licence_is_shown_once_and_the_files_come(server, capsys):
 def test_without_the_network_it_is_one_line(server, monkeypatch, capsys):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert run("download", "base") == 1
-    last = capsys.readouterr().err.splitlines()[-1]
+    (last,) = capsys.readouterr().err.splitlines()
     assert last.startswith("talkinghead: cannot fetch http://127.0.0.1:9/") and "Check the network" in last
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert run("download", "base") == 1
