@@ -19,6 +19,9 @@ NARRATOR = "narrator"
 LONGEST_LINE, LONGEST_DIRECTED = 1_000, 10_000
 """Characters of a line: longer ones are cut up, unless they have keyframes, whose times count from their beginning."""
 
+LONGEST_TITLE = 200
+"""Characters of a title that are kept."""
+
 LONGEST_HOURS = 12
 """Of a narration."""
 LETTERS_A_SECOND = 15
@@ -171,12 +174,12 @@ def read_script(path: str | os.PathLike[str]) -> Script:
 
 
 def _printable(script: Script) -> Script:
-    """Leave out the control characters that escapes of YAML and HTML can bring."""
+    """Leave out the control characters that escapes of YAML and HTML can bring, and the rest of very long titles."""
     from talkinghead.narrate.decoding import clean
 
     lines = tuple(replace(line, text=clean(line.text)) for line in script.lines)
-    chapters = tuple(replace(chapter, title=clean(chapter.title)) for chapter in script.chapters)
-    return replace(script, lines=lines, chapters=chapters, title=clean(script.title))
+    chapters = tuple(replace(chapter, title=clean(chapter.title)[:LONGEST_TITLE]) for chapter in script.chapters)
+    return replace(script, lines=lines, chapters=chapters, title=clean(script.title)[:LONGEST_TITLE])
 
 
 def _check_length(script: Script) -> None:

@@ -44,14 +44,14 @@ def pieces(text: str, longest: int) -> list[str]:
         longest: How many characters a piece may have.
 
     Returns:
-        The text in order; only the spaces between two pieces are missing.
+        The text in order, without the spaces between two pieces and without pieces that have no letter and no digit.
     """
     parts, start = [], 0
     while len(text) - start > longest:
         end = _cut(text, start, start + longest)
         parts.append(text[start:end].strip())
         start = end
-    return [part for part in (*parts, text[start:].strip()) if part]
+    return [part for part in (*parts, text[start:].strip()) if is_speakable(part)]
 
 
 def _cut(text: str, start: int, end: int) -> int:

@@ -97,7 +97,7 @@ def _speak(text: str, voice: Voice, speed: float, file: Path) -> None:
     """Write a sentence at the common rate and the right speed."""
     raw = file.with_name(f"{file.stem}-raw.wav")
     parts = []
-    for piece in pieces(text, LONGEST_SAID):
+    for piece in pieces(text, LONGEST_SAID) or [text]:
         try:
             _say(voice, piece, raw)
             parts.append(_read(raw, piece))

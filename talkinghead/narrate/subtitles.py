@@ -62,7 +62,7 @@ def parse_subtitles(text: str, file: Path) -> Script:
     read = list(_cues(text, vtt=text.startswith("WEBVTT") or file.suffix.lower() == ".vtt"))
     usable = sorted((cue for _, cue in read if cue), key=lambda cue: cue.start)
     if not usable:
-        raise ScriptError(f"{file}: no cue with a time can be read; one looks like 00:00:01,000 --> 00:00:04,000")
+        raise ScriptError(f"{file}: no cue with a usable time; one looks like 00:00:01,000 --> 00:00:04,000")
     faulty = [number for number, cue in read if cue is None]
     notes = [f"{file}: cues without a usable time were left out: {len(faulty)}, first in line {n}" for n in faulty[:1]]
     lines = tuple(line for cue in _ordered(_unrolled(usable)) for line in _lines(cue))

@@ -69,6 +69,7 @@ def test_markdown_reads_what_can_be_read(tmp_path):
 
 def test_the_title_is_the_highest_heading(tmp_path):
     assert script(tmp_path, "a.md", "## Before\n\nHi.\n\n# Title\n\nHo.").title == "Title"
+    assert script(tmp_path, "a.md", f"# {'x' * 70_000}\n\nHi.").title == "x" * 200
 
 
 def test_markdown_leaves_out_boxes_footnotes_and_what_is_struck_out(tmp_path):

@@ -166,8 +166,8 @@ def test_a_very_long_cue_is_several_lines(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no subtitles", "no cue with a time can be read"),
-        (srt((5, 4, "Hi.")), "no cue with a time can be read"),
+        ("no subtitles", "no cue with a usable time"),
+        (srt((5, 4, "Hi.")), "no cue with a usable time"),
         (srt((0, 1, "♪")), "nothing in it to say"),
         (srt((86_400, 86_402, "Hi.")), "its last cue ends after 24.0 hours; a narration has 12 at most"),
         ("1\n99999:00:00,000 --> 99999:00:01,000\nHi.\n", "ends after 99,999.0 hours"),
