@@ -13,7 +13,6 @@ from av.video.stream import VideoStream
 
 from talkinghead.media.audio import Sound
 from talkinghead.media.encode import open_output
-from talkinghead.media.files import new_output
 from talkinghead.media.formats import Format
 from talkinghead.media.soundtrack import SoundTrack
 
@@ -54,14 +53,14 @@ class Splice:
     title: str = ""
 
 
-def write_splice(file: Path, splice: Splice, *, overwrite: bool = False) -> None:
-    """Write a joined video, complete or not at all.
+def write_splice(file: Path, splice: Splice) -> None:
+    """Write a joined video.
 
     Raises:
-        OutputError: It cannot be written there.
+        OSError: It cannot be written there.
         ValueError: A clip is not like the first one.
     """
-    with new_output(file, overwrite=overwrite) as partial, open_output(partial, splice.kind) as container:
+    with open_output(file, splice.kind) as container:
         _fill(container, splice)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -72,7 +73,8 @@ def write_captions(video: Path, cues: Sequence[Cue], *, overwrite: bool = False)
         event.plaintext = cue.text.replace("{", "(").replace("}", ")")  # braces are commands to pysubs2
         subtitles.append(event)
     files = [video.with_suffix(suffix) for suffix in SUFFIXES]
-    for file in files:
-        with new_output(file, overwrite=overwrite) as partial:
+    with ExitStack() as complete:  # both or none
+        for file in files:
+            partial = complete.enter_context(new_output(file, overwrite=overwrite))
             partial.write_text(subtitles.to_string(file.suffix[1:]), encoding="utf-8")
     return files

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from talkinghead.api import StrPath, Summary, Watch
+from talkinghead.inputs import files_read
 from talkinghead.media.audio import Sound, probe_sound
-from talkinghead.media.files import check_output, require_file
+from talkinghead.media.files import check_output, new_output, require_file
 from talkinghead.media.formats import choose_format
 from talkinghead.media.image import Picture
 from talkinghead.media.splice import Mark, Splice, write_splice
@@ -53,21 +55,24 @@ def narrate(
     Raises:
         PortraitError: Something is wrong with what was given.
     """
-    file = _check_outputs(Path(output), [Path(avatar), Path(script)], options)
+    file, read = Path(output), read_script(script)
+    slides = find_slides(read, options.stage)
+    inputs = files_read(options, avatar, *read.files(), *slides)
+    outputs = _check_outputs(file, inputs, options)
     portrait = require_file(avatar, ScriptError)
-    read = read_script(script)
-    choose_layout(read, options.stage, slides=bool(find_slides(read, options.stage)))
+    choose_layout(read, options.stage, slides=bool(slides))
     kind = choose_format(file, alpha=options.stage.alpha)
     recording = open_recording(options.voice) if options.voice.audio else None
     voices = {} if recording else open_voices(read, options.voice)
     read = read if recording else fit_to_voices(read, voices)
-    with WorkFolder(Path(options.work.work or f"{file}.work")) as work:
-        spoken = [] if recording else list(speak_lines(read, voices, options.voice.speed, work))
-        models = load_models(model, options.render.device, precision=options.render.precision)
-        production = cast(portrait, read, models, options, kind)
+    models = load_models(model, options.render.device, precision=options.render.precision)
+    production = cast(portrait, read, models, options, kind)
+    apart = [*outputs, *filter(os.path.exists, inputs)]
+    with WorkFolder(Path(options.work.work or f"{file}.work"), apart) as work:
         if recording:
             shots = read_aloud(read, recording, production.fps, work)
         else:
+            spoken = list(speak_lines(read, voices, options.voice.speed, work))
             shots = lay_out(read, spoken, production.fps, options.voice)
         return _produce(production, shots, recording, work, file, watch)
 
@@ -83,8 +88,8 @@ def _produce(
     """Make what is not there yet, and join all of it."""
     begun = time.perf_counter()
     clips = _clips(production, shots, work)
-    missing = {clip: shot for clip, shot in zip(clips, shots, strict=True) if not clip.exists()}
-    for _ in watch(_film(production, missing), sum(shot.frames for shot in missing.values())):
+    missing = {clip: shot for clip, shot in zip(clips, shots, strict=True) if not work.has(clip)}
+    for _ in watch(_film(production, missing, work), sum(shot.frames for shot in missing.values())):
         pass  # each picture is in its clip before it comes here
     splice = Splice(
         clips=[(clip, shot.frames) for clip, shot in zip(clips, shots, strict=True)],
@@ -95,9 +100,10 @@ def _produce(
         title=production.script.title,
     )
     overwrite = production.options.render.overwrite
-    write_splice(file, splice, overwrite=overwrite)
-    if production.options.captions.captions:
-        write_captions(file, list(cues_of(shots, production.fps)), overwrite=overwrite)
+    with new_output(file, overwrite=overwrite) as partial:
+        write_splice(partial, splice)
+        if production.options.captions.captions:
+            write_captions(file, list(cues_of(shots, production.fps)), overwrite=overwrite)
     work.tidy()
     frames, (height, width) = shots[-1].end, production.layout.size
     took, kept = time.perf_counter() - begun, len(set(clips)) - len(missing)
@@ -107,13 +113,11 @@ def _produce(
     return Summary(file, frames, float(frames / production.fps), production.fps, width, height, took, tuple(notes))
 
 
-def _film(production: Production, missing: dict[Path, Shot]) -> Iterator[Picture]:
+def _film(production: Production, missing: dict[Path, Shot], work: WorkFolder) -> Iterator[Picture]:
     """Make clips; a clip that is not complete does not appear under its name."""
+    fps, size, crf = production.fps, production.layout.size, production.options.render.crf
     for clip, shot in missing.items():
-        writer = VideoWriter(
-            clip, production.fps, production.layout.size, crf=production.options.render.crf, kind=production.kind
-        )
-        with writer:
+        with work.making(clip), VideoWriter(clip, fps, size, None, crf, production.kind, overwrite=True) as writer:
             for picture in production.film(shot):
                 writer.write(picture)
                 yield picture
@@ -130,10 +134,10 @@ def _soundtrack(production: Production, shots: Sequence[Shot], work: WorkFolder)
     return probe_sound(work.made(key, ".wav", lambda file: write_soundtrack(file, shots, production.fps)))
 
 
-def _check_outputs(file: Path, inputs: list[Path], options: NarrationOptions) -> Path:
-    """Refuse at once what could not be written in the end."""
+def _check_outputs(file: Path, inputs: list[Path], options: NarrationOptions) -> list[Path]:
+    """Refuse at once what could not be written in the end; returns what will be."""
     kind = choose_format(file, alpha=options.stage.alpha)
     captions = [file.with_suffix(suffix) for suffix in SUFFIXES] if options.captions.captions else []
     for path in (file, *captions):
         check_output(path, inputs, overwrite=options.render.overwrite, suffixes=(kind.suffix, *SUFFIXES))
-    return file
+    return [file, *captions]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.media.audio import MODEL_RATE, Sound, probe_sound, stream_frames, stream_mono_16k
+from talkinghead.media.files import new_output
 from talkinghead.narrate.errors import ScriptError
 from talkinghead.narrate.options import VoiceOptions
 from talkinghead.narrate.script import Line, Script
@@ -155,8 +156,9 @@ def _with_sounds(shots: Sequence[Shot], recording: Recording, fps: Fraction, wor
     for shot in shots:
         key = key_of(part="recording", file=identity, start=shot.start, end=shot.end, fps=str(fps))
         files.append(work.file(key, ".wav"))
-    if not all(file.exists() for file in files):
-        _cut(recording.sound, [(file, round(shot.end / fps * RATE)) for file, shot in zip(files, shots, strict=True)])
+    if not all(map(work.has, files)):
+        ends = (round(shot.end / fps * RATE) for shot in shots)
+        _cut(recording.sound, zip(files, ends, strict=True), work)
     # The part begins with the shot, so its lead is zero; where the words lie in it only the captions ask.
     return [
         replace(
@@ -166,12 +168,13 @@ def _with_sounds(shots: Sequence[Shot], recording: Recording, fps: Fraction, wor
     ]
 
 
-def _cut(sound: Sound, parts: Iterable[tuple[Path, int]]) -> None:
+def _cut(sound: Sound, parts: Iterable[tuple[Path, int]], work: WorkFolder) -> None:
     """Write consecutive parts of a sound, mono at `RATE`, each up to a number of samples."""
     frames = stream_frames(sound.file, RATE)
     kept, done = np.zeros(0, np.float32), 0
     for file, end in parts:
         while len(kept) < end - done and (frame := next(frames, None)) is not None:
             kept = np.concatenate([kept, frame.to_ndarray().mean(axis=0)])
-        write_speech(file, kept[: end - done], RATE)
+        with work.making(file), new_output(file, overwrite=True) as partial:
+            write_speech(partial, kept[: end - done], RATE)
         kept, done = kept[end - done :], end

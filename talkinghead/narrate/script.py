@@ -138,6 +138,12 @@ class Script:
         """Whether lines have their times."""
         return any(line.slot for line in self.lines)
 
+    def files(self) -> list[Path]:
+        """Return the script's own file and those that it names; a background may be the name of a colour."""
+        named = [(role.avatar, role.background) for role in self.roles.values()]
+        paths = [Path(path) for pair in named for path in pair if path]
+        return [self.file, *paths, *(chapter.slide for chapter in self.chapters if chapter.slide)]
+
 
 def read_script(path: str | os.PathLike[str]) -> Script:
     """Read a script: plain text, Markdown, SRT, VTT or YAML, by the ending of its name.

@@ -95,7 +95,7 @@ def _spoken(text: str, voice: Voice, speed: float, work: WorkFolder) -> Path:
 
 def _speak(text: str, voice: Voice, speed: float, file: Path) -> None:
     """Write a sentence at the common rate and the right speed."""
-    raw = file.with_name(f"{file.stem}-raw.wav")
+    raw = file.with_suffix(".wav")  # beside it, as random, and known to the work folder
     parts = []
     for piece in pieces(text, LONGEST_SAID) or [text]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import wave
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -125,17 +126,17 @@ def chapter_bounds(shots: Iterable[Shot], chapters: Sequence[Chapter]) -> list[t
 
 def write_soundtrack(file: Path, shots: Sequence[Shot], fps: Fraction) -> None:
     """Write what is heard from the first frame to the last, mono at `RATE`, in constant memory."""
-    import numpy as np
     import soundfile
 
-    with soundfile.SoundFile(file, "w", RATE, 1, "PCM_16", format="WAV") as track:
+    with wave.open(str(file), "wb") as track:
+        track.setparams((1, 2, RATE, 0, "NONE", ""))
 
         def silence(until: int) -> None:
             while (left := until - track.tell()) > 0:
-                track.write(np.zeros(min(left, RATE), np.int16))
+                track.writeframes(bytes(2 * min(left, RATE)))
 
         for shot in shots:
             if shot.file:
                 silence(round((shot.start / fps + shot.lead) * RATE))
-                track.write(soundfile.read(shot.file, dtype="int16")[0])
+                track.writeframes(soundfile.read(shot.file, dtype="int16")[0].astype("<i2").tobytes())
         silence(round(shots[-1].end / fps * RATE))

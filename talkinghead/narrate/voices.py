@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import re
 import wave
 from collections.abc import Collection
@@ -141,7 +142,9 @@ def write_speech(file: Path, samples: np.ndarray, rate: int) -> None:
     """Write mono samples in [-1, 1] as 16 bit."""
     import soundfile
 
-    soundfile.write(file, samples, rate, subtype="PCM_16", format="WAV")
+    sound = io.BytesIO()  # in memory first: soundfile itself does not say that a disk is full
+    soundfile.write(sound, samples, rate, subtype="PCM_16", format="WAV")
+    file.write_bytes(sound.getvalue())
 
 
 def _engine(module: str, package: str) -> Any:

@@ -9,6 +9,7 @@ import soundfile
 
 from talkinghead.errors import OutputError
 from talkinghead.media.audio import probe_sound
+from talkinghead.media.files import new_output
 from talkinghead.media.formats import MOV_ALPHA, MP4, WEBM, WEBM_ALPHA, choose_format
 from talkinghead.media.splice import Mark, Splice, write_splice
 from talkinghead.media.video import VideoWriter, read_frames
@@ -31,9 +32,7 @@ def make(folder, kind, fps):
                 writer.write(np.dstack([picture, np.full((64, 64), 200, np.uint8)]) if kind.alpha else picture)
     file = folder / f"all{kind.suffix}"
     write_splice(
-        file,
-        Splice(clips, probe_sound(folder / "a.wav"), fps, kind, [Mark("A", 0, 3), Mark("B", 3, 30)], "T"),
-        overwrite=True,
+        file, Splice(clips, probe_sound(folder / "a.wav"), fps, kind, [Mark("A", 0, 3), Mark("B", 3, 30)], "T")
     )
     return file
 
@@ -70,8 +69,8 @@ def test_clips_that_are_not_alike_are_refused(tmp_path):
     with VideoWriter(other, Fraction(25), (32, 32)) as writer:
         writer.write(np.zeros((32, 32, 3), np.uint8))
     sound = probe_sound(tmp_path / "a.wav")
-    with pytest.raises(ValueError, match="unlike the first"):
-        write_splice(tmp_path / "b.mp4", Splice([(file, 30), (other, 1)], sound, Fraction(25), MP4))
+    with pytest.raises(ValueError, match="unlike the first"), new_output(tmp_path / "b.mp4") as partial:
+        write_splice(partial, Splice([(file, 30), (other, 1)], sound, Fraction(25), MP4))
     assert not (tmp_path / "b.mp4").exists() and not list(tmp_path.glob(".*.part"))
 
 
