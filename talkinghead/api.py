@@ -25,12 +25,13 @@ from talkinghead.driver import (
 )
 from talkinghead.film import Film, open_films
 from talkinghead.inputs import files_read
+from talkinghead.keyframes import read_keyframes
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
 from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image, write_image
 from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_video
 from talkinghead.models import Models, load_models
-from talkinghead.moves import moves_between, read_keyframes, still_moves
+from talkinghead.moves import moves_between, still_moves
 from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrPath
 from talkinghead.pipeline import Role, Video
 from talkinghead.preview import beside_its_inputs

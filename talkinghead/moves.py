@@ -1,28 +1,22 @@
-"""Edits by hand, one or many in a row: sliders, and keyframes between which they move smoothly."""
+"""Edits by hand, one or many in a row: sliders, and how they move smoothly between keyframes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from liveportrait import Motion
 from liveportrait.imports import quiet_imports
 from liveportrait.motion import PerFrame
 from liveportrait.sliders import Sliders
-from talkinghead.errors import OptionError
-from talkinghead.media.files import require_file
+from talkinghead.keyframes import NAMES, Keyframes
 from talkinghead.options import EditOptions
-
-NAMES = tuple(field.name for field in fields(EditOptions) if field.name != "keyframes")
-"""The sliders, as users call them."""
 
 _THEIR_NAMES = {
     "eyes_open": "eye_ratio",
@@ -32,9 +26,6 @@ _THEIR_NAMES = {
     "roll": "roll_deg",
 }
 """What the models call them, where it is something else."""
-
-Keyframes = dict[Fraction, dict[str, float | None]]
-"""The sliders that are named at a time in seconds; None leaves an openness as it is."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ def moves_between(keyframes: Keyframes, options: EditOptions, source: Motion, fp
     that names it, it stays. It never leaves the range between two neighbours, and slows down at turns and ends.
 
     Args:
-        keyframes: What `read_keyframes` returned.
+        keyframes: What `talkinghead.keyframes.read_keyframes` returned.
         options: Where sliders begin.
         source: The face's own motion, whose openness an openness begins with that is not given.
         fps: Frames a second.
@@ -90,65 +81,6 @@ def moves_between(keyframes: Keyframes, options: EditOptions, source: Motion, fp
         values = [own if value is None else value for value in points.values()]
         columns.append(_smooth_curve([float(time) for time in points], values, times))
     return Moves(torch.from_numpy(np.stack(columns, 1)).float())
-
-
-def read_keyframes(path: str | Path) -> Keyframes:
-    """Read a YAML file of times in seconds, each with the sliders that have a value there.
-
-    Raises:
-        InputNotFoundError: There is no such file.
-        OptionError: It is no such file, or a value does not do.
-    """
-    file = require_file(path, OptionError)
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise OptionError(f"{file}: not readable as YAML ({' '.join(str(error).split())[:120]})") from error
-    keyframes = parse_keyframes(content, str(file))
-    if not max(keyframes):
-        raise OptionError(f"{file}: nothing moves, the last keyframe is at 0 s; add a later one")
-    return keyframes
-
-
-def parse_keyframes(content: object, file: str) -> Keyframes:
-    """Check what a YAML file says about keyframes; errors begin with the file.
-
-    Raises:
-        OptionError: These are no keyframes, or a value does not do.
-    """
-    if not isinstance(content, Mapping) or not content:
-        raise OptionError(f'{file}: holds no keyframes; write lines such as "1.5: {{smile: 0.6, yaw: 10}}"')
-    return {_time(file, time): _sliders(file, time, sliders) for time, sliders in content.items()}
-
-
-def _time(file: str, text: object) -> Fraction:
-    try:
-        time = Fraction(str(text))
-    except (ValueError, ZeroDivisionError):
-        time = Fraction(-1)
-    if time < 0:
-        raise OptionError(f"{file}: {text!r} is no time; begin every keyframe with its seconds")
-    return time
-
-
-def _sliders(file: str, time: object, sliders: object) -> dict[str, float | None]:
-    """Check what a keyframe names by the ranges of the options."""
-    if not isinstance(sliders, Mapping | None):
-        raise OptionError(f"{file}, at {time} s: {sliders!r} are no sliders; give some such as {{smile: 0.6}}")
-    values: dict[str, float | None] = {}
-    for given, value in (sliders or {}).items():
-        name = str(given).replace("-", "_")
-        if name not in NAMES:
-            raise OptionError(f"{file}, at {time} s: no slider is called {given!r}; there are {', '.join(NAMES)}")
-        as_it_is = value is None and getattr(EditOptions, name) is None
-        if not as_it_is and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise OptionError(f"{file}, at {time} s: {name} is {value!r}, it must be a number")
-        try:
-            replace(EditOptions(), **{name: value})
-        except OptionError as error:
-            raise OptionError(f"{file}, at {time} s: {error}") from None
-        values[name] = value
-    return values
 
 
 def _start(options: EditOptions) -> dict[str, float | None]:

@@ -31,6 +31,9 @@ MODEL = "mini"
 VOICE_MODEL = "mini"
 """What hears unless the user names another: it ships with the package and performs for any renderer."""
 
+MODEL_NAMES = frozenset({MODEL, VOICE_MODEL, "base", "animals", "joyvasa"})
+"""Models and voice models that are no folders."""
+
 PRECISION = "auto"
 """In what the renderer computes unless the user says otherwise."""
 

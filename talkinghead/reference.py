@@ -31,15 +31,22 @@ class Reference:
     Attributes:
         motion: T frames at 25 a second.
         anchor: Where it is neutral, one frame.
+        start: From which frame on it is played.
     """
 
     motion: Motion
     anchor: Motion
+    start: int = 0
+
+    def starting(self, number: int) -> Reference:
+        """Return the same, played from a frame on; any number stands for some frame."""
+        return replace(self, start=number % len(self.motion))
 
     def frames(self, first: int, count: int) -> Motion:
         """Return frames first … first + count - 1 of the endless play: 0 1 2 1 0 1 ..."""
         length = len(self.motion)
         around = max(2 * length - 2, 1)
+        first += self.start
         at = torch.arange(first, first + count) % around
         return self.motion[torch.minimum(at, around - at)]
 

@@ -2,38 +2,94 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import Field as OptionField
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, ClassVar, get_type_hints
 
-import yaml
+from pydantic import ConfigDict, Field, model_validator
 
-from talkinghead.errors import InputNotFoundError, OptionError
+from talkinghead.errors import OptionError
 from talkinghead.narrate.options import NarrationOptions
-from talkinghead.options import MODEL, VOICE_MODEL, Options
+from talkinghead.options import (
+    MODEL,
+    MODEL_NAMES,
+    VOICE_MODEL,
+    CropOptions,
+    DriveOptions,
+    MotionOptions,
+    Options,
+    RenderOptions,
+)
+from talkinghead.schema import Name, Schema, beside, check
+from talkinghead.yaml_files import read_document
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command that jobs may give.
+class _Job(Schema):
+    """What every job may give beside its settings.
 
     Attributes:
-        inputs: Its arguments that are files to read.
+        inputs: Names of the arguments that are files to read.
         options: What its options are made of.
+        parts: The classes of its settings.
     """
 
-    inputs: tuple[str, str]
-    options: type
+    model_config = ConfigDict(extra="allow", frozen=True)
+    inputs: ClassVar[tuple[str, str]]
+    options: ClassVar[type]
+    parts: ClassVar[tuple[type, ...]]
+
+    output: Name
+    name: Name | None = None
+    model: Name = MODEL
+    voice_model: Name = VOICE_MODEL
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_programs(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "tts_command" in given:
+            raise ValueError("tts_command: a file of jobs may not name a program to run; use `narrate --tts-command`")
+        return given
 
 
-COMMANDS = {
-    "speak": Command(("image", "audio"), Options),
-    "reenact": Command(("source", "driver"), Options),
-    "narrate": Command(("avatar", "script"), NarrationOptions),
-}
-_PATHS = {"work", "slides", "audio", "caption_font", "background"}
-"""Options that may name a file; as seen from the file of jobs, like everything else in it."""
+class _Speak(_Job):
+    inputs = ("image", "audio")
+    options = Options
+    parts = (CropOptions, MotionOptions, RenderOptions)
+
+    image: Name
+    audio: Name
+
+
+class _Reenact(_Job):
+    inputs = ("source", "driver")
+    options = Options
+    parts = (CropOptions, DriveOptions, RenderOptions)
+
+    source: Name
+    driver: Name
+
+
+class _Narrate(_Job):
+    inputs = ("avatar", "script")
+    options = NarrationOptions
+    parts = tuple(get_type_hints(NarrationOptions).values())
+
+    avatar: Name
+    script: Name
+
+
+COMMANDS: Mapping[str, type[_Job]] = {"speak": _Speak, "reenact": _Reenact, "narrate": _Narrate}
+"""What a job may be."""
+
+
+class _Jobs(Schema):
+    """The whole file."""
+
+    defaults: dict[str, Any] | None = None
+    jobs: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -64,7 +120,17 @@ class Job:
         Raises:
             OptionError: A setting is unknown or out of range.
         """
-        return build_options(COMMANDS[self.command].options, self.settings, self.name)
+        kind = COMMANDS[self.command]
+        known = {option.name for part in kind.parts for option in fields(part)}
+        unknown = next((setting for setting in self.settings if setting not in known), None)
+        if unknown is not None:
+            raise OptionError(f"{self.name}: there is no setting {unknown!r}")
+        made = {}
+        for name, part in get_type_hints(kind.options).items():
+            if part in kind.parts:
+                names = {option.name for option in fields(part)}
+                made[name] = part(**{key: value for key, value in self.settings.items() if key in names})
+        return kind.options(**made)
 
 
 def read_jobs(path: str | Path) -> list[Job]:
@@ -77,66 +143,38 @@ def read_jobs(path: str | Path) -> list[Job]:
         InputNotFoundError: There is no such file.
         OptionError: It is no list of jobs, or two jobs have the same output.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise InputNotFoundError(f"{file}: no such file of jobs")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptionError(f"{file}: no YAML can be read ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict) or not isinstance(content.get("jobs"), list) or not content["jobs"]:
-        raise OptionError(f"{file}: has no list called jobs; docs/narrate.md shows one")
-    defaults = content.get("defaults") or {}
-    if not isinstance(defaults, dict) or set(content) - {"jobs", "defaults"}:
-        raise OptionError(f"{file}: may hold jobs and defaults (names and values), and nothing else")
-    jobs = [_job(file, number, defaults, given) for number, given in enumerate(content["jobs"], 1)]
-    outputs = [job.output for job in jobs]
-    for job in jobs:
-        if outputs.count(job.output) > 1:
-            raise OptionError(f"{file}: two jobs write {job.output}; give each a name of its own")
+    document = read_document(path, OptionError)
+    top: _Jobs = check(_Jobs, document, OptionError)
+    jobs, places = [], {}
+    for number, given in enumerate(top.jobs):
+        place, values = ("jobs", number), {**(top.defaults or {}), **given}
+        command = values.pop("command", "speak")
+        if not isinstance(command, str) or command not in COMMANDS:
+            said = f"command {command!r} is none of {', '.join(COMMANDS)}"
+            raise document.fault((*place, "command"), said, OptionError)
+        job = _make_job(document.file, command, check(COMMANDS[command], document, OptionError, values, place))
+        before = places.setdefault(os.path.abspath(job.output), number)
+        if before != number:
+            said = f"two jobs write {job.output}, item {before + 1} too; give each a name of its own"
+            raise document.fault(place, said, OptionError)
+        jobs.append(job)
     return jobs
 
 
-def _job(file: Path, number: int, defaults: Mapping[str, Any], given: Any) -> Job:
-    where = f"{file}: job {number}"
-    if not isinstance(given, dict):
-        raise OptionError(f"{where} must be a mapping of names to values, not {type(given).__name__}")
-    values = {**defaults, **given}
-    name = values.pop("command", "speak")
-    if name not in COMMANDS:
-        raise OptionError(f"{where}: command {name!r} is none of {', '.join(COMMANDS)}")
-    needed = (*COMMANDS[name].inputs, "output")
-    missing = [each for each in needed if not isinstance(values.get(each), str)]
-    if missing:
-        raise OptionError(f"{where}: {name} needs {', '.join(needed)}; {missing[0]} is missing")
-    first, second, output = (file.parent / values.pop(each) for each in needed)
-    model, voice_model = (str(values.pop(*each)) for each in (("model", MODEL), ("voice_model", VOICE_MODEL)))
-    title = str(values.pop("name", output))
-    settings = {key: _as_seen_from(file, value) if key in _PATHS else value for key, value in values.items()}
-    return Job(title, name, (first, second), output, model, voice_model, settings)
+def _make_job(file: Path, command: str, given: _Job) -> Job:
+    first, second = (beside(file, getattr(given, name)) for name in given.inputs)
+    output = beside(file, given.output)
+    options = {option.name: option for part in given.parts for option in fields(part)}
+    settings = {name: _seen_from(file, options.get(name), value) for name, value in (given.model_extra or {}).items()}
+    model, voice = (
+        name if name in MODEL_NAMES else str(beside(file, name)) for name in (given.model, given.voice_model)
+    )
+    return Job(given.name or str(output), command, (first, second), output, model, voice, settings)
 
 
-def build_options(container: type, settings: Mapping[str, Any], name: str) -> Any:
-    """Make an options object of settings by name, whichever part they belong to.
-
-    Raises:
-        OptionError: A setting is unknown or out of range.
-    """
-    parts = get_type_hints(container)
-    known = {option.name for part in parts.values() for option in fields(part)}
-    unknown = [setting for setting in settings if setting not in known]
-    if unknown:
-        raise OptionError(f"{name}: there is no setting {unknown[0]!r}")
-    made = {}
-    for part, kind in parts.items():
-        names = {option.name for option in fields(kind)}
-        try:
-            made[part] = kind(**{key: value for key, value in settings.items() if key in names})
-        except TypeError as error:
-            raise OptionError(f"{name}: a setting has a value of the wrong kind ({error})") from None
-    return container(**made)
-
-
-def _as_seen_from(file: Path, value: Any) -> Any:
-    path = file.parent / str(value)
-    return str(path) if path.exists() else value
+def _seen_from(file: Path, option: OptionField[Any] | None, value: Any) -> Any:
+    """Return a setting; where it names a file, as seen from the file of jobs."""
+    names_file = option.metadata["names_file"] if option else None
+    if names_file is None or not isinstance(value, str) or not names_file(value):
+        return value
+    return str(beside(file, value))

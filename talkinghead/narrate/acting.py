@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -31,6 +32,7 @@ from talkinghead.moves import moves_between
 from talkinghead.narrate.script import Direction, Keyframes
 from talkinghead.narrate.timeline import Shot
 from talkinghead.options import EditOptions, MotionOptions
+from talkinghead.reference import Reference
 from talkinghead.render import Pose
 from talkinghead.speaking import enact
 
@@ -39,7 +41,14 @@ RISE_SECONDS, SETTLE_SECONDS = 0.5, 0.8
 
 
 def act(
-    shot: Shot, fps: Fraction, speaker: str, *, listens: bool, models: Models, options: MotionOptions
+    shot: Shot,
+    fps: Fraction,
+    speaker: str,
+    *,
+    listens: bool,
+    models: Models,
+    options: MotionOptions,
+    reference: Reference | None = None,
 ) -> tuple[Iterator[Performance], Pose[Performance]]:
     """Perform one shot.
 
@@ -50,6 +59,7 @@ def act(
         listens: Whether this is somebody who hears the line and says nothing.
         models: What hears.
         options: How strong everything is, and the seed.
+        reference: What lends head motion and blinks, if anything; from where it is played depends on the words too.
 
     Returns:
         Parts of the performance, `shot.frames` frames together, and how the model's keypoints do it.
@@ -64,7 +74,8 @@ def act(
     heard = _silence(math.ceil(seconds * MODEL_RATE)) if silent else _sound(shot, seconds)
     direction = Direction() if silent else shot.line.direction
     seed = movement_seed(options.seed, speaker, shot.line.text, listens=listens)
-    driving, pose = enact(models, heard, replace(options, **{**direction.strengths, "seed": seed}))
+    options = replace(options, **{**direction.strengths, "seed": seed})
+    driving, pose = enact(models, heard, options, reference and reference.starting(seed))
     driving = settle(driving, math.ceil(seconds * FRAME_RATE), models.voice.config.num_mouth)
     if direction.keyframes:
         pose = DirectedPose(models.portrait, pose, direction.keyframes, shot.frames, fps)
@@ -145,7 +156,8 @@ class DirectedPose:
     def _edits(self, source: Motion) -> list[Sliders]:
         """Return the edit of every frame; after the last keyframe it stays."""
         keyframes = {time: dict(sliders) for time, sliders in self.keyframes.items()}
-        edits = list(moves_between(keyframes, EditOptions(), source, self.fps).sliders())
+        moves = moves_between(keyframes, EditOptions(), source, self.fps)
+        edits = list(islice(moves.sliders(), self.frames))
         return [edits[min(n, len(edits) - 1)] for n in range(self.frames)]
 
 

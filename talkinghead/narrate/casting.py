@@ -22,6 +22,7 @@ from talkinghead.narrate.production import Production
 from talkinghead.narrate.script import Role, Script
 from talkinghead.narrate.stage import Actor, open_actor
 from talkinghead.options import MAX_SIDE, CropOptions
+from talkinghead.reference import watch_reference
 
 
 def find_slides(script: Script, options: StageOptions) -> list[Path]:
@@ -84,9 +85,20 @@ def cast(avatar: Path, script: Script, models: Models, options: NarrationOptions
         crop = replace(options.crop, face=options.crop.face if role.face is None else role.face)
         wall = None if around else walls[role.name]
         actors[role.name] = open_actor(portraits[role.name], box, models, crop, wall, alpha=options.stage.alpha)
+    for slide in set(slides):
+        read_image(slide)  # a slide that cannot be shown is refused now
+    references = {clip: watch_reference(clip, models) for clip in _clips(script, options)}
     painter = CaptionPainter(layout.size, options.captions) if options.captions.burn else None
     fps = options.render.fps or Fraction(FRAME_RATE)
-    return Production(script, layout, actors, portraits, slides, ground, models, options, fps, kind, painter)
+    return Production(
+        script, layout, actors, portraits, slides, ground, models, options, fps, kind, painter, references
+    )
+
+
+def _clips(script: Script, options: NarrationOptions) -> set[str]:
+    """Return the clips that lend their head motion: the narration's own, and those of single lines."""
+    own = {str(line.direction.strengths.get("reference", "")) for line in script.lines}
+    return {options.motion.reference, *own} - {""}
 
 
 def _wall(role: Role, options: NarrationOptions) -> Background | None:

@@ -2,21 +2,110 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
 
-import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
-from talkinghead.errors import InputNotFoundError, OptionError
+from talkinghead.errors import InputNotFoundError
+from talkinghead.keyframes import Keyframes, TimedSliders
 from talkinghead.narrate.errors import ScriptError
-from talkinghead.narrate.options import read_layout
+from talkinghead.narrate.options import read_colour, read_layout
 from talkinghead.narrate.plain import lines_of
-from talkinghead.narrate.script import NARRATOR, Chapter, Direction, Keyframes, Line, Role, Script
+from talkinghead.narrate.script import NARRATOR, Chapter, Direction, Line, Role, Script
 from talkinghead.options import MotionOptions
+from talkinghead.schema import Name, Schema, beside, check, number, whole
+from talkinghead.yaml_files import Document, parse_document
 
 _STRENGTHS = {field.name for field in fields(MotionOptions)}
+_LONGEST_SECONDS, _LONGEST_DIRECTION = 600, 3600
+_MOST_FACES = 1000
+
+
+def _there(name: str | Path, info: ValidationInfo) -> Path:
+    """Return the path of a file that a script names, as seen from the script."""
+    script: Path = info.context.file  # type: ignore[union-attr]
+    path = beside(script, name)
+    if not os.path.exists(path):
+        raise InputNotFoundError(f"{path}: no such file; {script} names it")
+    return path
+
+
+def _background(given: str, info: ValidationInfo) -> str:
+    return given if read_colour(given) else str(_there(given, info))
+
+
+def _voice(given: str, info: ValidationInfo) -> str:
+    engine, _, voice = given.partition(":")
+    return f"piper:{_there(voice, info)}" if engine == "piper" and voice else given
+
+
+def _strengths(given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """Read settings of a line as the options of the same names."""
+    if given.get("reference"):
+        given = {**given, "reference": str(_there(given["reference"], info))}
+    read = MotionOptions(**given)
+    return {name: getattr(read, name) for name in given}
+
+
+def _within_reach(given: Keyframes) -> Keyframes:
+    if max(given) > _LONGEST_DIRECTION:
+        raise ValueError(f"keyframes of a line go to {_LONGEST_DIRECTION} s at most")
+    return given
+
+
+_File = Annotated[Path, AfterValidator(_there)]
+_Seconds = Annotated[float, number("pause", 0, _LONGEST_SECONDS)]
+
+
+class _Speaker(Schema):
+    """Somebody under `speakers`."""
+
+    avatar: _File | None = None
+    voice: Annotated[Name, AfterValidator(_voice)] | None = None
+    background: Annotated[Name, AfterValidator(_background)] | None = None
+    face: Annotated[int, whole("face", 0, _MOST_FACES)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_programs(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "tts_command" in given:
+            raise ValueError("tts_command: a script may not name a program to run; give --tts-command yourself")
+        return given
+
+
+class _Chapter(Schema):
+    """An item that begins a chapter."""
+
+    chapter: Name | None = None
+    slide: _File | None = None
+
+
+class _Pause(Schema):
+    """An item that is a silence."""
+
+    pause: _Seconds
+
+
+class _Said(Schema):
+    """An item that is said, its speaker's name taken out."""
+
+    text: str
+    strengths: Annotated[dict[str, Any], AfterValidator(_strengths)]
+    keyframes: Annotated[TimedSliders, AfterValidator(_within_reach)] | None = None
+    pause: _Seconds | None = None
+
+
+class _Top(Schema):
+    """The whole file."""
+
+    title: Name | None = None
+    layout: Annotated[str, BeforeValidator(lambda given: read_layout(given or ""))] = ""
+    speakers: dict[Name, _Speaker] | None = None
+    script: Annotated[list[Any], Field(min_length=1)]
 
 
 def parse_dialogue(text: str, file: Path) -> Script:
@@ -26,45 +115,19 @@ def parse_dialogue(text: str, file: Path) -> Script:
         ScriptError: It is no YAML, or says something that has no meaning here.
         InputNotFoundError: A file that it names is not there.
     """
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ScriptError(f"{file}: no YAML can be read ({error}); correct it") from None
-    top = _mapping(content, f"{file}: the script", {"title", "layout", "speakers", "script"})
-    try:
-        layout = read_layout(str(top.get("layout") or ""))
-    except OptionError as error:
-        raise ScriptError(f"{file}: {error}") from None
-    roles = _roles(top.get("speakers") or {}, file)
-    reader = _Reader(file, roles)
-    items = top.get("script")
-    if not isinstance(items, list):
-        raise ScriptError(f"{file}: has no list called script; put there what is said, line by line")
-    lines = [line for number, item in enumerate(items, 1) for line in reader.read(item, number)]
-    return Script(file, tuple(lines), tuple(reader.chapters), roles, str(top.get("title") or ""), layout)
-
-
-def _roles(given: Any, file: Path) -> dict[str, Role]:
-    roles = {}
-    for name, about in _mapping(given, f"{file}: speakers", None).items():
-        values = _mapping(about or {}, f"{file}: speaker {name!r}", {each.name for each in fields(Role)} - {"name"})
-        avatar, background = values.get("avatar"), values.get("background")
-        roles[name] = Role(
-            name=name,
-            avatar=_beside(file, avatar) if avatar else None,
-            voice=values.get("voice"),
-            tts_command=values.get("tts_command"),
-            background=_background(file, str(background)) if background else None,
-            face=values.get("face"),
-        )
-    return roles or {NARRATOR: Role()}
+    document = parse_document(text, file, ScriptError)
+    top: _Top = check(_Top, document, ScriptError)
+    roles = {name: Role(name, **dict(about)) for name, about in (top.speakers or {NARRATOR: _Speaker()}).items()}
+    reader = _Reader(document, roles)
+    lines = [line for number, item in enumerate(top.script) for line in reader.read(item, number)]
+    return Script(file, tuple(lines), tuple(reader.chapters), roles, top.title or "", top.layout)
 
 
 @dataclass
 class _Reader:
     """Reads one item after another and remembers whose turn it is."""
 
-    file: Path
+    document: Document
     roles: Mapping[str, Role]
     chapters: list[Chapter] = field(default_factory=lambda: [Chapter()])
     begun: bool = False
@@ -74,91 +137,50 @@ class _Reader:
 
     def read(self, item: Any, number: int) -> Iterator[Line]:
         """Yield the lines of one item of the script."""
-        where = f"{self.file}: item {number} of the script"
+        place = ("script", number)
         if isinstance(item, str):
             item = {self.speaker: item}
-        values = dict(_mapping(item, where, None))
-        if "chapter" in values or "slide" in values:
-            self._open_chapter(values, where)
-        if set(values) == {"pause"}:
-            yield Line("", self.speaker, self._chapter, pause=_seconds(values["pause"], where))
-        elif values:
-            yield from self._lines(values, where)
+        if not isinstance(item, dict):
+            raise self.document.fault(place, "must be a text, or a mapping of names to values", ScriptError)
+        if "chapter" in item or "slide" in item:
+            self._open_chapter(check(_Chapter, self.document, ScriptError, item, place))
+        elif set(item) == {"pause"}:
+            pause = check(_Pause, self.document, ScriptError, item, place).pause
+            yield Line("", self.speaker, self._chapter, pause=pause)
+        else:
+            self.speaker, self.begun = self._speaker(item, place), True
+            yield from self._lines(check(_Said, self.document, ScriptError, self._said(item), place))
 
     @property
     def _chapter(self) -> int:
         return len(self.chapters) - 1
 
-    def _open_chapter(self, values: dict[str, Any], where: str) -> None:
-        slide = values.pop("slide", None)
-        chapter = Chapter(str(values.pop("chapter", "")), _beside(self.file, slide) if slide else None)
-        if values:
-            raise ScriptError(f"{where}: a chapter stands for itself; give {next(iter(values))!r} an item of its own")
-        self.chapters = [*self.chapters, chapter] if self.begun else [chapter]
+    def _open_chapter(self, given: _Chapter) -> None:
+        chapter = Chapter(given.chapter or "", given.slide)
+        if not self.begun:
+            self.chapters.clear()
+        self.chapters.append(chapter)
         self.begun = True
 
-    def _lines(self, values: dict[str, Any], where: str) -> Iterator[Line]:
-        known = _STRENGTHS | {"keyframes", "pause"}
-        names = [name for name in values if name not in known]
+    def _speaker(self, item: dict[str, Any], place: tuple[str | int, ...]) -> str:
+        names = [name for name in item if name not in _STRENGTHS | {"keyframes", "pause"}]
         if len(names) != 1 or names[0] not in self.roles:
             unknown = next((name for name in names if name not in self.roles), "nobody")
-            speakers = ", ".join(self.roles)
-            raise ScriptError(f"{where}: {unknown!r} is neither a speaker ({speakers}) nor a setting of a line")
-        self.speaker, self.begun = names[0], True
-        _check(MotionOptions, {name: values[name] for name in values if name in _STRENGTHS}, where)
-        direction = Direction(
-            {name: values[name] for name in values if name in _STRENGTHS}, self._keyframes(values, where)
-        )
-        text = str(values[self.speaker])
+            said = f"{unknown!r} is neither a speaker ({', '.join(self.roles)}) nor a setting of a line"
+            raise self.document.fault(place, said, ScriptError)
+        return names[0]
+
+    def _said(self, item: dict[str, Any]) -> dict[str, Any]:
+        strengths = {name: value for name, value in item.items() if name in _STRENGTHS}
+        timing = {name: value for name, value in item.items() if name in {"keyframes", "pause"}}
+        return {"text": item[self.speaker], "strengths": strengths, **timing}
+
+    def _lines(self, said: _Said) -> Iterator[Line]:
+        direction = Direction(said.strengths, cast(Keyframes, said.keyframes or {}))
         # Times of keyframes count from the beginning of the line, so such a line stays in one piece.
-        lines = [Line(" ".join(text.split()))] if direction.keyframes else list(lines_of([text], self._chapter))
+        whole = [Line(" ".join(said.text.split()))] if said.keyframes else None
+        lines = whole or list(lines_of([said.text], self._chapter))
         lines = [replace(line, speaker=self.speaker, chapter=self._chapter, direction=direction) for line in lines]
-        if lines and "pause" in values:
-            lines[-1] = replace(lines[-1], pause=_seconds(values["pause"], where))
+        if lines and said.pause is not None:
+            lines[-1] = replace(lines[-1], pause=said.pause)
         yield from lines
-
-    def _keyframes(self, values: dict[str, Any], where: str) -> Keyframes:
-        if "keyframes" not in values:
-            return {}
-        from talkinghead.moves import parse_keyframes
-
-        try:
-            return parse_keyframes(values["keyframes"], f"{where}, keyframes")
-        except OptionError as error:
-            raise ScriptError(str(error)) from None
-
-
-def _mapping(given: Any, where: str, allowed: set[str] | None) -> Mapping[str, Any]:
-    if not isinstance(given, dict):
-        raise ScriptError(f"{where} must be a mapping of names to values, not {type(given).__name__}")
-    unknown = [name for name in given if allowed is not None and name not in allowed]
-    if unknown:
-        raise ScriptError(f"{where}: {unknown[0]!r} means nothing here; it may say {', '.join(sorted(allowed or ()))}")
-    return {str(name): value for name, value in given.items()}
-
-
-def _check(options: type, values: Mapping[str, Any], where: str) -> None:
-    """Make sure that values are what an options class takes."""
-    try:
-        options(**values)
-    except (TypeError, ValueError) as error:
-        raise ScriptError(f"{where}: {error}") from None
-
-
-def _seconds(given: Any, where: str) -> float:
-    if not isinstance(given, int | float) or not 0 <= given <= 600:
-        raise ScriptError(f"{where}: {given!r} is no time in seconds between 0 and 600")
-    return float(given)
-
-
-def _beside(file: Path, name: str) -> Path:
-    """Return a path that is written as seen from the script."""
-    path = file.parent / name
-    if not path.exists():
-        raise InputNotFoundError(f"{path}: no such file; {file} names it")
-    return path
-
-
-def _background(file: Path, given: str) -> str:
-    path = file.parent / given
-    return str(path) if path.exists() else given

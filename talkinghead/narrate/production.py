@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from importlib.metadata import version
 from itertools import repeat
@@ -27,6 +27,7 @@ from talkinghead.narrate.stage import Actor, Stage, blank, lay_slide
 from talkinghead.narrate.timeline import Shot
 from talkinghead.narrate.work import VERSION, hash_files, key_of
 from talkinghead.pipeline import animate
+from talkinghead.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Production:
         fps: Pictures a second.
         kind: How the pictures are coded.
         painter: Draws captions, if they are to be drawn.
+        references: What clips lend their head motion, by their names.
     """
 
     script: Script
@@ -58,6 +60,7 @@ class Production:
     fps: Fraction
     kind: Format
     painter: CaptionPainter | None
+    references: Mapping[str, Reference] = field(default_factory=dict)
 
     def seen(self, shot: Shot) -> list[str]:
         """Return the roles that a shot shows."""
@@ -78,9 +81,21 @@ class Production:
     def _acted(self, shot: Shot, name: str) -> Iterator[Picture]:
         """Yield the pictures of one role's portrait."""
         listens = name != shot.line.speaker or not shot.line.text
-        motion = self.options.motion
-        performance, pose = act(shot, self.fps, name, listens=listens, models=self.models, options=motion)
+        reference = self.references.get(self._clip(shot))
+        performance, pose = act(
+            shot,
+            self.fps,
+            name,
+            listens=listens,
+            models=self.models,
+            options=self.options.motion,
+            reference=reference,
+        )
         return animate(self.actors[name].source, performance, pose, self.models, self.options.shared)
+
+    def _clip(self, shot: Shot) -> str:
+        """Return the clip that lends a shot its head motion, or nothing."""
+        return str(shot.line.direction.strengths.get("reference", self.options.motion.reference))
 
     def _ground(self, shot: Shot) -> Iterator[Picture]:
         if self.slides:
@@ -123,6 +138,7 @@ class Production:
             strengths=dict(shot.line.direction.strengths),
             keyframes=[(str(time), dict(sliders)) for time, sliders in shot.line.direction.keyframes.items()],
             motion=asdict(self.options.motion),
+            reference=hash_files([Path(clip)] if (clip := self._clip(shot)) else []),
             layout=asdict(self.layout),
             actors=[self._identity(name, shot) for name in names],
             ground=self._ground_identity(shot),

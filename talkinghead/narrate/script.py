@@ -35,8 +35,7 @@ class Role:
     Attributes:
         name: What the script calls them.
         avatar: Their portrait; the narration's own unless given.
-        voice: Their voice, or `tts_command` theirs; the narration's own unless given.
-        tts_command: A command that speaks for them.
+        voice: Their voice; the narration's own unless given.
         background: What stands behind them; the narration's own unless given.
         face: Which face of the portrait.
     """
@@ -44,7 +43,6 @@ class Role:
     name: str = NARRATOR
     avatar: Path | None = None
     voice: str | None = None
-    tts_command: str | None = None
     background: str | None = None
     face: int | None = None
 

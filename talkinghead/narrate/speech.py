@@ -58,7 +58,7 @@ def open_voices(script: Script, options: VoiceOptions) -> dict[str, Voice]:
     opened: dict[tuple[str, str | None], Voice] = {}
     cast = {}
     for name, role in script.roles.items():
-        command = role.tts_command or (None if role.voice else options.tts_command or None)
+        command = None if role.voice else options.tts_command or None
         asked = (role.voice or options.voice, command)
         try:
             cast[name] = opened.get(asked) or opened.setdefault(asked, open_voice(*asked))

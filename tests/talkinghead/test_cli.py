@@ -161,7 +161,7 @@ def test_keyframes_by_command(files, capsys):
     assert "21 frames, 0.42 s at 50 fps" in capsys.readouterr().out
     Path("moves.yaml").write_text("0.4: {smile: 3}")
     assert run("edit", "a.png", "-o", "out/b.mp4", "--keyframes", "moves.yaml") == 1
-    assert "moves.yaml, at 0.4 s: smile is 3" in capsys.readouterr().err
+    assert "moves.yaml, line 1: 0.4: smile is 3" in capsys.readouterr().err
 
 
 def test_edit_writes_a_picture(files, capsys):

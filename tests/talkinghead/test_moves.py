@@ -10,8 +10,9 @@ from fake_models import fake_models
 from liveportrait import Motion
 from talkinghead import CropOptions, Options, RenderOptions, api
 from talkinghead.errors import InputNotFoundError, OptionError, OutputError
+from talkinghead.keyframes import NAMES, read_keyframes
 from talkinghead.media.video import read_frames
-from talkinghead.moves import NAMES, moves_between, read_keyframes, still_moves
+from talkinghead.moves import moves_between, still_moves
 from talkinghead.options import EditOptions
 
 
@@ -59,19 +60,29 @@ def test_one_edit_is_one_frame():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1: {smile: 2}", r"moves\.yaml, at 1 s: smile is 2, it must be between -0.3 and 1.3"),
-        ("1: {laugh: 1}", "no slider is called 'laugh'; there are smile, "),
-        ("1: {smile: much}", "smile is 'much', it must be a number"),
-        ("1: {smile: yes}", "smile is True, it must be a number"),
-        ("1: {smile: null}", "smile is None, it must be a number"),
-        ("1: {smile: .nan}", "smile nan is not a number"),
-        ("1: smile", "'smile' are no sliders"),
-        ("soon: {smile: 1}", "'soon' is no time"),
-        ("-1: {smile: 1}", "-1 is no time"),
+        ("1: {smile: 2}", r"moves\.yaml, line 1: 1: smile is 2, it must be between -0.3 and 1.3"),
+        ("0: {smile: 1}\n1: {laugh: 1}", "line 2: 1: no slider is called 'laugh'; there are smile, "),
+        ("1: {smile: much}", "smile 'much' is not a number"),
+        ("1: {smile: yes}", "smile 'yes' is not a number"),
+        ("1: {smile: null}", "smile None is not a number"),
+        ("1: {smile: .nan}", "smile '.nan' is not a number"),
+        ("1: {smile: [1]}", r"smile \['1'\] is not a number"),
+        ("1: {eyes-open: 0, eyes_open: 0}", "eyes_open is given twice"),
+        ("1: smile", "1: must be a mapping of names to values, not text"),
+        ("soon: {smile: 1}", "time 'soon' is not a number"),
+        ("-1: {smile: 1}", "time is -1, it must be between 0 and 86400"),
+        ("1e12: {smile: 1}", "time is 1e12, it must be between 0 and 86400"),
+        ('"1e999999999": {smile: 1}', "time '1e999999999' is not a number"),
+        ("²: {smile: 1}", "time '²' is not a number"),
+        ("1/0: {smile: 1}", "time '1/0' is not a number"),
+        ("2001-99-99: {smile: 1}", "time '2001-99-99' is not a number"),
+        ("0: {smile: 0}\n1e-300: {smile: 1}", "two keyframes at 1e-300 s"),
+        ("1: {smile: 0}\n1.0: {smile: 1}", "two keyframes at 1 s"),
+        ("0.5: {smile: 1}\n0.50000000000000001: {smile: 0}", "two keyframes at 0.5 s"),
         ("0: {smile: 1}", "nothing moves"),
         ("", "no keyframes"),
-        ("- 1", "no keyframes"),
-        ("1: {smile", "not readable as YAML"),
+        ("- 1", "must be a mapping of names to values, not a list"),
+        ("1: {smile", "no YAML can be read"),
         ("1: {keyframes: x.yaml}", "no slider is called 'keyframes'"),
     ],
 )

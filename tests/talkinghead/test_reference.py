@@ -41,6 +41,8 @@ def test_a_clip_is_played_forth_and_back(reference):
     yaw = euler_degrees(reference.frames(0, 9).rotation)[1]
     assert yaw.tolist() == pytest.approx([2, 5, 8, 5, 2, 5, 8, 5, 2], abs=1e-3)
     assert euler_degrees(reference.frames(5, 2).rotation)[1].tolist() == pytest.approx([5, 8], abs=1e-3)
+    later = reference.starting(3 * 1000 + 2)
+    assert euler_degrees(later.frames(0, 3).rotation)[1].tolist() == pytest.approx([8, 5, 2], abs=1e-3)
 
 
 def test_head_and_blinks_are_borrowed_and_lips_stay(reference):

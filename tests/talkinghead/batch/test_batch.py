@@ -104,19 +104,51 @@ def test_defaults_and_names(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("jobs: []", "no list called jobs"),
+        ("jobs: []", "line 1: jobs: is empty"),
+        ("", "jobs is missing"),
         ("jobs: [", "no YAML can be read"),
-        ("jobs: [7]", "job 1 must be a mapping"),
-        ("jobs: [{command: sing}]", "job 1: command 'sing' is none of speak, reenact, narrate"),
-        ("jobs: [{image: a.png, output: a.mp4}]", "job 1: speak needs image, audio, output; audio is missing"),
-        ("jobs: [{image: a, audio: b, output: c}]\nworkers: 2", "and nothing else"),
-        ("jobs: [{image: a, audio: b, output: c}, {image: d, audio: e, output: c}]", "two jobs write"),
+        ("jobs: [7]", "jobs, item 1: must be a mapping of names to values, not text"),
+        ("defaults: [1]\njobs: [{}]", "defaults: must be a mapping of names to values, not a list"),
+        ("jobs: [{command: sing}]", "item 1: command 'sing' is none of speak, reenact, narrate"),
+        ("jobs: [{command: [speak]}]", r"item 1: command \['speak'\] is none of speak, reenact, narrate"),
+        ("jobs: [{image: a.png, output: a.mp4}]", "item 1: audio is missing"),
+        ("jobs:\n- {image: [a], audio: b, output: c}", "line 2: jobs, item 1, image: must be text, not a list"),
+        ("jobs: [{image: a, audio: b, output: c}]\nworkers: 2", "line 2: workers means nothing here"),
+        ("jobs: [{image: a, audio: b, output: c}, {image: d, audio: e, output: ./x/../c}]", "two jobs write"),
+        ("defaults: {tts_command: x}\njobs: [{image: a, audio: b, output: c}]", "may not name a program"),
+        ('jobs: [{image: "a\\0", audio: b, output: c}]', "cannot be read or shown"),
     ],
 )
 def test_files_that_are_no_jobs(folder, text, message):
     (folder / "jobs.yaml").write_text(text)
     with pytest.raises(OptionError, match=message):
         read_jobs(folder / "jobs.yaml")
+
+
+def test_files_are_named_as_seen_from_the_file_of_jobs(folder, monkeypatch):
+    monkeypatch.chdir("/")
+    narration = {"command": "narrate", "avatar": "a.png", "script": "s.md", "output": "n.mp4"}
+    following = {"command": "reenact", "source": "a.png", "driver": "d.mp4"}
+    jobs = [
+        {**narration, "work": "w", "slides": "s", "background": "#123456", "reference": "r.mp4", "audio": "v.wav"},
+        {**narration, "output": "o.mp4", "background": "wall.png", "model": "own", "work": "/w"},
+        {**following, "output": "r.mp4", "save_template": "t.safetensors"},
+        {**following, "output": "s.mp4", "audio": "source", "model": "base"},
+    ]
+    first, second, third, fourth = read_jobs(write(folder, jobs))
+    options = first.options()
+    assert (options.work.work, options.stage.slides) == (str(folder / "w"), str(folder / "s"))
+    assert (options.motion.reference, options.voice.audio) == (str(folder / "r.mp4"), str(folder / "v.wav"))
+    assert options.stage.background == "#123456" and second.options().stage.background == str(folder / "wall.png")
+    assert second.model == str(folder / "own") and second.options().work.work == "/w" and fourth.model == "base"
+    assert third.options().drive.save_template == str(folder / "t.safetensors")
+    assert fourth.options().drive.audio == "source"
+
+
+def test_settings_of_other_commands_are_unknown(folder):
+    (job,) = read_jobs(write(folder, [speak("a", camera="0")]))
+    with pytest.raises(OptionError, match="no setting 'camera'"):
+        job.options()
 
 
 def test_the_command_reports_every_job(folder, monkeypatch, capsys):
@@ -133,7 +165,7 @@ def test_the_command_reports_every_job(folder, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["frames"] == 13
     with pytest.raises(SystemExit):
         cli.main(["batch", str(folder / "none.yaml")])
-    assert "no such file of jobs" in capsys.readouterr().err
+    assert "none.yaml: no such file" in capsys.readouterr().err
 
 
 def test_ctrl_c_says_what_is_there(folder, monkeypatch, capsys):

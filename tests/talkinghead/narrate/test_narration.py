@@ -8,9 +8,10 @@ import pytest
 import soundfile
 
 from talkinghead import MotionOptions, RenderOptions
-from talkinghead.errors import OutputError, OutputExistsError
+from talkinghead.errors import ImageError, OutputError, OutputExistsError, VideoError
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.video import read_frames
+from talkinghead.narrate import casting, production
 from talkinghead.narrate.errors import ScriptError, WorkFolderError
 from talkinghead.narrate.narration import narrate
 from talkinghead.narrate.options import CaptionOptions, NarrationOptions, WorkOptions
@@ -180,3 +181,20 @@ def test_the_work_folder_holds_one_narration(tmp_path, make):
     assert len(clips(tmp_path)) == 1
     sounds = list((tmp_path / "out.mp4.work").glob("*.wav"))
     assert len(sounds) == 2 and all(soundfile.info(file).samplerate == 48_000 for file in sounds)
+
+
+def test_inputs_are_checked_before_anything_is_said(tmp_path, avatar, hum, models):
+    (tmp_path / "none.png").write_text("no picture")
+    for about in ("avatar: none.png", "background: none.png, avatar: avatar.png"):
+        (tmp_path / "two.yaml").write_text(f"speakers: {{ada: {{}}, ben: {{{about}}}}}\nscript: [Hello.]")
+        with pytest.raises((ImageError, VideoError), match=r"none\.png"):
+            narrate(avatar, tmp_path / "two.yaml", tmp_path / "out.mp4", model=models)
+    assert not hum.said and not list(tmp_path.glob("out.mp4*"))
+
+
+def test_a_clip_lends_the_head_motion(make, models, monkeypatch):
+    asked = []
+    monkeypatch.setattr(casting, "watch_reference", lambda clip, _: asked.append(clip))
+    monkeypatch.setattr(production, "hash_files", lambda files: str(list(files)))
+    make(motion=MotionOptions(reference="clip.mp4"))
+    assert asked == ["clip.mp4"]
