@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from audio2motion import FRAME_RATE
+from talkinghead.driver import open_driver
 from talkinghead.errors import OptionError
 from talkinghead.media.files import require_file
 from talkinghead.media.formats import Format
@@ -65,6 +66,23 @@ def choose_layout(script: Script, options: StageOptions, *, slides: bool) -> str
     return name
 
 
+def check_files(avatar: Path, script: Script, options: NarrationOptions) -> None:
+    """Read every picture, background and clip once, so that a bad one is refused before anything is loaded or made.
+
+    Raises:
+        PortraitError: A file cannot be read, or what is asked for does not go together.
+    """
+    slides = find_slides(script, options.stage)
+    choose_layout(script, options.stage, slides=bool(slides))
+    for picture in dict.fromkeys([avatar, *(role.avatar for role in script.roles.values()), *slides]):
+        if picture:
+            read_image(picture)
+    for role in script.roles.values():
+        _wall(role, options)
+    for clip in _clips(script, options):
+        open_driver(clip)
+
+
 def cast(avatar: Path, script: Script, models: Models, options: NarrationOptions, kind: Format) -> Production:
     """Open every portrait and lay out the picture.
 
@@ -85,8 +103,6 @@ def cast(avatar: Path, script: Script, models: Models, options: NarrationOptions
         crop = replace(options.crop, face=options.crop.face if role.face is None else role.face)
         wall = None if around else walls[role.name]
         actors[role.name] = open_actor(portraits[role.name], box, models, crop, wall, alpha=options.stage.alpha)
-    for slide in set(slides):
-        read_image(slide)  # a slide that cannot be shown is refused now
     references = {clip: watch_reference(clip, models) for clip in _clips(script, options)}
     painter = CaptionPainter(layout.size, options.captions) if options.captions.burn else None
     fps = options.render.fps or Fraction(FRAME_RATE)

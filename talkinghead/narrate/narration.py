@@ -17,7 +17,7 @@ from talkinghead.media.splice import Mark, Splice, write_splice
 from talkinghead.media.video import VideoWriter
 from talkinghead.models import Models, load_models
 from talkinghead.narrate.captions import SUFFIXES, cues_of, write_captions
-from talkinghead.narrate.casting import cast, choose_layout, find_slides
+from talkinghead.narrate.casting import cast, check_files, find_slides
 from talkinghead.narrate.errors import ScriptError
 from talkinghead.narrate.options import NarrationOptions
 from talkinghead.narrate.production import Production, fingerprint_of
@@ -60,7 +60,7 @@ def narrate(
     inputs = files_read(options, avatar, *read.files(), *slides)
     outputs = _check_outputs(file, inputs, options)
     portrait = require_file(avatar, ScriptError)
-    choose_layout(read, options.stage, slides=bool(slides))
+    check_files(portrait, read, options)
     kind = choose_format(file, alpha=options.stage.alpha)
     recording = open_recording(options.voice) if options.voice.audio else None
     voices = {} if recording else open_voices(read, options.voice)
