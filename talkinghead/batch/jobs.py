@@ -124,7 +124,7 @@ class Job:
         known = {option.name for part in kind.parts for option in fields(part)}
         unknown = next((setting for setting in self.settings if setting not in known), None)
         if unknown is not None:
-            raise OptionError(f"{self.name}: there is no setting {unknown!r}")
+            raise OptionError(f"there is no setting {unknown!r} of {self.command}")
         made = {}
         for name, part in get_type_hints(kind.options).items():
             if part in kind.parts:

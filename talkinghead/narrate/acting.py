@@ -19,13 +19,10 @@ import torch
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
-from audio2motion.flow.model import MotionFlow
-from audio2motion.joyvasa import JoyVASA
 from liveportrait import LivePortrait, Motion, Performance, Portrait
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.sliders import Sliders
 from talkinghead.driving import retime
-from talkinghead.errors import OptionError
 from talkinghead.media.audio import MODEL_RATE, stream_mono_16k
 from talkinghead.models import Models
 from talkinghead.moves import moves_between
@@ -63,12 +60,7 @@ def act(
 
     Returns:
         Parts of the performance, `shot.frames` frames together, and how the model's keypoints do it.
-
-    Raises:
-        OptionError: The voice model does not perform.
     """
-    if isinstance(models.voice, JoyVASA | MotionFlow):
-        raise OptionError("a narration needs a voice model that performs for any face: leave --voice-model out")
     seconds = shot.frames / fps
     silent = listens or shot.file is None
     heard = _silence(math.ceil(seconds * MODEL_RATE)) if silent else _sound(shot, seconds)
@@ -76,7 +68,8 @@ def act(
     seed = movement_seed(options.seed, speaker, shot.line.text, listens=listens)
     options = replace(options, **{**direction.strengths, "seed": seed})
     driving, pose = enact(models, heard, options, reference and reference.starting(seed))
-    driving = settle(driving, math.ceil(seconds * FRAME_RATE), models.voice.config.num_mouth)
+    num_mouth: int = models.voice.config.num_mouth  # pyright: ignore[reportAttributeAccessIssue] — `cast` saw to it
+    driving = settle(driving, math.ceil(seconds * FRAME_RATE), num_mouth)
     if direction.keyframes:
         pose = DirectedPose(models.portrait, pose, direction.keyframes, shot.frames, fps)
     return retime(driving, fps, shot.frames), pose

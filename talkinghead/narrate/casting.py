@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from audio2motion import FRAME_RATE
+from audio2motion.flow.model import MotionFlow
+from audio2motion.joyvasa import JoyVASA
 from talkinghead.driver import open_driver
 from talkinghead.errors import OptionError
 from talkinghead.media.files import require_file
@@ -81,6 +83,11 @@ def check_files(avatar: Path, script: Script, options: NarrationOptions) -> None
         _wall(role, options)
     for clip in _clips(script, options):
         open_driver(clip)
+    for line in script.lines:
+        try:
+            replace(options.motion, **line.direction.strengths)
+        except OptionError as error:
+            raise ScriptError(f"{script.file}: {error} ({line.text[:40]!r})") from None
 
 
 def cast(avatar: Path, script: Script, models: Models, options: NarrationOptions, kind: Format) -> Production:
@@ -89,6 +96,8 @@ def cast(avatar: Path, script: Script, models: Models, options: NarrationOptions
     Raises:
         PortraitError: A file cannot be read, or what is asked for does not go together.
     """
+    if isinstance(models.voice, JoyVASA | MotionFlow):
+        raise OptionError("a narration needs a voice model that performs for any face: leave voice_model out")
     slides = find_slides(script, options.stage)
     name = choose_layout(script, options.stage, slides=bool(slides))
     portraits = {role.name: role.avatar or avatar for role in script.roles.values()}
@@ -113,8 +122,7 @@ def cast(avatar: Path, script: Script, models: Models, options: NarrationOptions
 
 def _clips(script: Script, options: NarrationOptions) -> set[str]:
     """Return the clips that lend their head motion: the narration's own, and those of single lines."""
-    own = {str(line.direction.strengths.get("reference", "")) for line in script.lines}
-    return {options.motion.reference, *own} - {""}
+    return {options.motion.reference, *script.clips()} - {""}
 
 
 def _wall(role: Role, options: NarrationOptions) -> Background | None:

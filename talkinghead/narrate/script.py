@@ -138,9 +138,14 @@ class Script:
 
     def files(self) -> list[Path]:
         """Return the script's own file and those that it names; a background may be the name of a colour."""
-        named = [(role.avatar, role.background) for role in self.roles.values()]
-        paths = [Path(path) for pair in named for path in pair if path]
-        return [self.file, *paths, *(chapter.slide for chapter in self.chapters if chapter.slide)]
+        named: list[object] = [self.file, *(chapter.slide for chapter in self.chapters), *self.clips()]
+        for role in self.roles.values():
+            named += [role.avatar, role.background, (role.voice or "").partition("piper:")[2]]
+        return [Path(str(name)) for name in named if name]
+
+    def clips(self) -> set[str]:
+        """Return the clips whose head motion its lines borrow."""
+        return {str(line.direction.strengths.get("reference", "")) for line in self.lines} - {""}
 
 
 def read_script(path: str | os.PathLike[str]) -> Script:

@@ -62,7 +62,7 @@ def test_files_that_cannot_be_read(tmp_path):
     for path, said in (("latin.yaml", "UTF-8"), ("large.yaml", "larger than 2 MB"), (".", "this is a folder")):
         with pytest.raises(OptionError, match=said):
             read_document(tmp_path / path, OptionError)
-    with pytest.raises(OptionError, match="pipe|device"):
+    with pytest.raises(OptionError, match=r"pipe|device"):
         read_document("/dev/zero", OptionError)
     with pytest.raises(InputNotFoundError):
         read_document(tmp_path / "none.yaml", OptionError)

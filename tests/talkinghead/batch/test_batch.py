@@ -81,7 +81,7 @@ def test_without_ray(folder, monkeypatch):
 def test_wrong_settings_fail_when_their_turn_comes(folder):
     jobs = [speak("a", lip_strength=9), speak("b", colour="red"), speak("c", lip_strength="high"), speak("d")]
     errors = [outcome.error for outcome in map(FakeWorker().run, read_jobs(write(folder, jobs)))]
-    assert "lip_strength is 9" in errors[0] and "no setting 'colour'" in errors[1]
+    assert "lip_strength is 9" in errors[0] and "no setting 'colour' of speak" in errors[1]
     assert "lip_strength 'high' is not a number" in errors[2] and not errors[3]
 
 
@@ -147,7 +147,7 @@ def test_files_are_named_as_seen_from_the_file_of_jobs(folder, monkeypatch):
 
 def test_settings_of_other_commands_are_unknown(folder):
     (job,) = read_jobs(write(folder, [speak("a", camera="0")]))
-    with pytest.raises(OptionError, match="no setting 'camera'"):
+    with pytest.raises(OptionError, match="no setting 'camera' of speak"):
         job.options()
 
 

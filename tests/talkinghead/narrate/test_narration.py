@@ -189,12 +189,17 @@ def test_inputs_are_checked_before_anything_is_said(tmp_path, avatar, hum, model
         (tmp_path / "two.yaml").write_text(f"speakers: {{ada: {{}}, ben: {{{about}}}}}\nscript: [Hello.]")
         with pytest.raises((ImageError, VideoError), match=r"none\.png"):
             narrate(avatar, tmp_path / "two.yaml", tmp_path / "out.mp4", model=models)
+    (tmp_path / "two.yaml").write_text("script: [{narrator: Hello., head_strength: 0.5}]")
+    with pytest.raises(ScriptError, match=r"two\.yaml: still holds the head.*Hello"):
+        options = NarrationOptions(motion=MotionOptions(still=True))
+        narrate(avatar, tmp_path / "two.yaml", tmp_path / "out.mp4", options=options, model=models)
     assert not hum.said and not list(tmp_path.glob("out.mp4*"))
 
 
 def test_a_clip_lends_the_head_motion(make, models, monkeypatch):
     asked = []
+    monkeypatch.setattr(casting, "open_driver", asked.append)
     monkeypatch.setattr(casting, "watch_reference", lambda clip, _: asked.append(clip))
     monkeypatch.setattr(production, "hash_files", lambda files: str(list(files)))
     make(motion=MotionOptions(reference="clip.mp4"))
-    assert asked == ["clip.mp4"]
+    assert asked == ["clip.mp4"] * 2
