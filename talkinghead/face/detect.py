@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 
@@ -27,6 +28,12 @@ pattern on a coin 0.54 (0.05). The mesh's own opinion tells nothing: it is sure 
 _DETECTOR_LOOKS = ((2.0, 0.0), (2.4, 0.15), (2.4, -0.15), (3.0, 0.0), (4.0, 0.0))
 _MESH_LOOKS = ((2.0, 0.0), (1.6, 0.15), (1.6, -0.15), (2.4, 0.0))
 """Crops in which a found face is looked at again: side in units of the face, turn in radians."""
+
+_TURNS, _CLEARLY = (0.0, np.pi / 2, -np.pi / 2, np.pi), 0.05
+"""Turns in which a face is looked at before the mesh is fitted, and how much better a turned one must score.
+
+The detectors see a face upside down as an upright one, chin for forehead, with scores up to 0.84; turned it has 0.9.
+"""
 
 _VIEW_SIZE = 256
 _MESH_SIZE = 384
@@ -85,7 +92,7 @@ class FaceDetector:
             if known or any(_alike(seen.rect, rect) for rect in tried):
                 continue
             tried.append(seen.rect)
-            face = self._fit(picture, seen.rect)
+            face = self._fit(picture, self._upright(picture, seen))
             if face and not any(_near(_rect_of(face), _rect_of(other)) for other in faces):
                 faces.append(face)
         return faces
@@ -96,11 +103,22 @@ class FaceDetector:
             for seen in self._boxes.find(cut(picture, view, border="black", smooth=False))
         ]
 
+    def _upright(self, picture: Picture, seen: Sighting) -> FaceRect:
+        """Look at a face from all four sides and return its rect where it is seen best, or as it was seen."""
+        scores: list[tuple[float, FaceRect]] = []
+        for turn in _TURNS:
+            look = FaceRect(seen.rect.center, seen.rect.size * 3, seen.rect.angle + turn)
+            found = self._sightings(picture, CropFrame.around(look, _VIEW_SIZE))
+            near = [each for each in found if _near(each.rect, seen.rect)]
+            scores.append(max(((each.score, each.rect) for each in near), default=(0.0, seen.rect), key=itemgetter(0)))
+        best = max(scores, key=itemgetter(0))
+        return best[1] if best[0] > max(seen.score, scores[0][0]) + _CLEARLY else seen.rect
+
     def _fit(self, picture: Picture, rect: FaceRect) -> Face | None:
         """Fit the mesh to what a detector saw, and make sure that it is a face."""
         for scale in (2.0, 1.5):  # the closer look leaves neighbours out
             points = self._settle(picture, replace(rect, size=rect.size * scale))
-            if points is not None and _near(rect, face_rect(points, 1.0, 0.0)):
+            if points is not None and _matches(face_rect(points, 1.0, 0.0), rect):
                 break
         else:
             return None
@@ -217,6 +235,11 @@ def _rect_in_picture(rect: FaceRect, view: CropFrame) -> FaceRect:
 
 def _near(a: FaceRect, b: FaceRect) -> bool:
     return bool(np.linalg.norm(a.center - b.center) < 0.5 * max(a.size, b.size))
+
+
+def _matches(fitted: FaceRect, seen: FaceRect) -> bool:
+    """Whether a mesh lies where a detector saw the face, and its eyes are not on the side of the chin."""
+    return _near(fitted, seen) and bool(np.cos(fitted.angle - seen.angle) > 0)
 
 
 def _central(seen: Sighting) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -115,11 +116,14 @@ class FaceTracker:
             return False
         now, before = face_rect(points, 1.0, 0.0), face_rect(self._seen, 1.0, 0.0)
         moved = float(np.linalg.norm(now.center - before.center)) / before.size
-        return moved > _LEAP or not 1 / _GROWTH < now.size / before.size < _GROWTH
+        turned = np.cos(now.angle - before.angle) < 0
+        return bool(moved > _LEAP or turned or not 1 / _GROWTH < now.size / before.size < _GROWTH)
 
     def _open_window(self, picture: Picture, points: Array) -> Array | None:
+        """Fit the mesh anew through a window in which the face is more or less upright."""
         rect = face_rect(points, 1.0, 0.0)
-        self._window = CropFrame.around(FaceRect(rect.center, rect.size * _WINDOW_SCALE, 0.0), _WINDOW_SIZE)
+        turn = round(rect.angle / (math.pi / 2)) * math.pi / 2  # the mesh finds no face that is upside down
+        self._window = CropFrame.around(FaceRect(rect.center, rect.size * _WINDOW_SCALE, turn), _WINDOW_SIZE)
         self._last = settled = self._mesh.settle(cut(picture, self._window, smooth=False))
         return None if settled is None else self._window.points_to_image(settled)
 

@@ -9,8 +9,9 @@ from drawn_face import drawn_face
 
 from liveportrait import PortraitError
 from talkinghead.face.crop import CropFrame, FaceRect, cut, face_rect
-from talkinghead.face.detect import MIN_FACE_SIZE, Face, FaceDetector, choose_face
+from talkinghead.face.detect import MIN_FACE_SIZE, Face, FaceDetector, _matches, choose_face
 from talkinghead.face.errors import FaceIndexError, FaceTooSmallError, NoFaceError
+from talkinghead.face.landmarks import Sighting
 from talkinghead.media.image import read_image
 
 EYE_CENTERS, MOUTH_CENTER = (468, 473), (13, 14)
@@ -50,7 +51,7 @@ def test_landmarks_do_not_depend_on_where_the_face_is(detector):
     assert np.abs(difference).mean() < 0.01 * alone.size
 
 
-@pytest.mark.parametrize("turn", [0.6, np.pi / 2, np.pi])
+@pytest.mark.parametrize("turn", [0.6, np.pi / 2, 2.4, np.pi, -2.1, -1.0])
 def test_turned_faces(detector, turn):
     picture = drawn_face(300)
     (upright,) = detector.detect(picture)
@@ -58,6 +59,39 @@ def test_turned_faces(detector, turn):
     (turned,) = detector.detect(cut(picture, frame))
     expected = frame.points_to_crop(upright.landmarks)[:, :2]
     assert np.abs(turned.landmarks[:, :2] - expected).mean() < 0.02 * upright.size
+
+
+class Doubtful:
+    """Sees a face that is upside down as an upright one, but surer where it is upright in the view."""
+
+    def __init__(self, turned):
+        self.turned = turned
+
+    def find(self, view):
+        middle = (len(view) - 1) / 2
+        ys, xs = np.nonzero(view[..., 0] > 128)  # the chin
+        if not len(xs):
+            return []
+        upright = ys.mean() > middle + 20
+        rect = FaceRect(np.array([middle, middle], np.float32), len(view) / 3, 0.0)
+        return [Sighting(rect, 0.95 if upright else self.turned)]
+
+
+@pytest.mark.parametrize(("turned", "angle"), [(0.8, np.pi), (0.93, 0.0)])
+def test_a_face_is_looked_at_from_all_sides_before_the_mesh_is_fitted(detector, monkeypatch, turned, angle):
+    monkeypatch.setattr(detector, "_boxes", Doubtful(turned))
+    picture = np.zeros((300, 300, 3), np.uint8)
+    picture[100:115, 140:160] = 255
+    seen = Sighting(FaceRect(np.array([149.5, 149.5], np.float32), 100.0, 0.0), turned)
+    found = detector._upright(picture, seen).angle
+    assert np.cos(found - angle) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_mesh_whose_eyes_lie_at_the_chin_does_not_match():
+    middle = np.array([50, 50], np.float32)
+    assert _matches(FaceRect(middle, 40, 1.2), FaceRect(middle, 40, 0.0))
+    assert not _matches(FaceRect(middle, 40, 3.0), FaceRect(middle, 40, 0.0))
+    assert not _matches(FaceRect(middle + 60, 40, 0.0), FaceRect(middle, 40, 0.0))
 
 
 def test_several_faces_come_from_left_to_right(detector):

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from drawn_face import drawn_face
 
+from talkinghead.demo import demo_inputs
+from talkinghead.face.crop import CropFrame, FaceRect, cut
 from talkinghead.face.detect import FaceDetector
 from talkinghead.face.track import FaceTracker
+from talkinghead.media.image import limit_size, read_image
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,18 @@ def test_tracking_agrees_with_detection(detector):
     (found,) = detector.detect(frame(200))
     assert tracked is not None
     assert np.abs(tracked - found.landmarks)[:, :2].mean() < 0.01 * found.size
+
+
+@pytest.mark.parametrize("turn", [1.6, 3.0, 4.4])
+def test_a_face_on_its_side_or_upside_down_is_followed(detector, turn):
+    picture = limit_size(read_image(demo_inputs().portrait), 300)
+    upright = FaceTracker(detector).track(picture)
+    assert upright is not None
+    height, width = picture.shape[:2]
+    frame = CropFrame.around(FaceRect(np.array([width / 2, height / 2], np.float32), 400, turn), 400)
+    turned = FaceTracker(detector).track(cut(picture, frame))
+    assert turned is not None
+    assert np.abs(turned[:, :2] - frame.points_to_crop(upright)[:, :2]).mean() < 1.5
 
 
 def test_a_moving_face_is_followed(detector):
