@@ -22,7 +22,7 @@ from talkinghead.face import CropRule, choose_face
 from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import output_error
 from talkinghead.media.image import Picture
-from talkinghead.media.video import VideoFile, VideoFrame, read_picture_or_video
+from talkinghead.media.video import VideoFile, VideoFrame, probe_placed_sound, read_picture_or_video
 from talkinghead.models import Models
 from talkinghead.options import DriveOptions, Options, Trim, parse_region
 from talkinghead.timing import positions, steady, trimmed
@@ -190,7 +190,9 @@ def check_cast(given: Sequence[Given], num_faces: int, options: Options) -> None
 
 
 def choose_sound(given: Sequence[Given], source: Picture | VideoFile, options: DriveOptions) -> Sound | None:
-    """Find the sound that the user asked for; a driver's is cut like its pictures, the first driver with sound counts.
+    """Find the sound that the user asked for; the first driver with sound counts, and it is cut like its pictures.
+
+    The sound of a video is heard when it is heard in that video, counted from its first picture.
 
     Raises:
         PortraitError: A file was asked for that has no sound.
@@ -198,13 +200,13 @@ def choose_sound(given: Sequence[Given], source: Picture | VideoFile, options: D
     if options.audio == "none":
         return None
     if options.audio not in {"auto", "driver", "source"}:
-        return probe_sound(options.audio)
+        return probe_placed_sound(options.audio)
     of_source = options.audio == "source" or (options.audio == "auto" and isinstance(source, VideoFile))
     candidates = [source] if of_source else given
     heard = next((each for each in candidates if isinstance(each, VideoFile) and each.has_sound), None)
     if heard is None:
         return None
-    sound, (start, end) = probe_sound(heard.file), options.trim
+    sound, (start, end) = probe_sound(heard.file).heard_from(heard.begins), options.trim
     return sound if of_source else sound.part(start, (sound.seconds if end is None else end) - start)
 
 

@@ -9,16 +9,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import BinaryIO, NamedTuple
 
-import av
 import cv2
 import numpy as np
 from av.error import FFmpegError
 
 from liveportrait.numerals import read_whole
 from talkinghead.errors import OptionError, VideoError
+from talkinghead.media.container import find_video, open_container
 from talkinghead.media.image import Picture
 from talkinghead.media.video import VideoFrame, decode_frames, probe_video
 from talkinghead.options import LiveOptions, Trim
@@ -27,6 +26,8 @@ from talkinghead.timing import trimmed
 _WHOLE = Trim(Fraction(0), None)
 
 _MOST_CAMERAS = 1000
+
+_PIPE, _WANTED = "standard input", "send matroska or mpegts"
 
 _PATIENCE = 10.0
 """Seconds without a frame after which a camera counts as gone."""
@@ -79,22 +80,22 @@ def _mirrored(feed: Feed, options: LiveOptions) -> Feed:
 
 def _read_pipe(pipe: BinaryIO) -> Feed:
     """Decode a video that comes bit by bit: mpegts, matroska, anything that can be read without seeking."""
-    only_read = SimpleNamespace(read=pipe.read)  # a pipe has a way to seek, which fails
     try:
-        container = av.open(only_read, "r")
-        stream = container.streams.video[0]
-    except (FFmpegError, IndexError) as error:
-        raise VideoError("standard input: not a video that can be read; send matroska or mpegts") from error
+        container = open_container(pipe)
+    except (FFmpegError, OSError) as error:
+        raise VideoError(f"{_PIPE}: not a video that can be read; {_WANTED}") from error
+    stream = find_video(container)
+    if stream is None:
+        raise VideoError(f"{_PIPE}: not a video that can be read; {_WANTED}")
 
     def frames() -> Iterator[VideoFrame]:
         first: Fraction | None = None
         with container:
-            for frame in decode_frames(container):
-                seconds = (frame.pts or 0) * (frame.time_base or Fraction(0))
-                first = seconds if first is None else first
-                yield VideoFrame(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False), seconds - first)
+            for frame in decode_frames(container, stream, _PIPE):
+                first = frame.seconds if first is None else first
+                yield replace(frame, seconds=frame.seconds - first)
         if first is None:
-            raise VideoError("standard input: has no frame that can be decoded; send matroska or mpegts")
+            raise VideoError(f"{_PIPE}: has no frame that can be decoded; {_WANTED}")
 
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     return Feed(frames(), Fraction(rate), is_live=True)

@@ -81,7 +81,7 @@ def speak(source: Source, sound: Sound, models: Models, options: Options) -> Vid
     reference = watch_reference(options.motion.reference, models) if options.motion.reference else None
 
     def pictures() -> Iterator[Picture]:
-        driving, pose = enact(models, stream_mono_16k(sound.file), options.motion, reference)
+        driving, pose = enact(models, stream_mono_16k(sound), options.motion, reference)
         return animate(source, retime(driving, fps, count), pose, models, options)
 
     return Video(source, fps, count, sound, pictures)

@@ -12,17 +12,33 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from numpy.typing import NDArray
 
 from talkinghead.errors import AudioError
+from talkinghead.media.container import LONGEST_GAP, find_sound, find_video, is_playlist, open_container
 from talkinghead.media.files import require_file
+from talkinghead.media.levels import Levels
+from talkinghead.media.sound_frames import mixed_down, without_gaps
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Samples = NDArray[np.float32]
+
 MODEL_RATE = 16_000
 """Samples a second that the networks hear."""
+
+_RATES = range(1_000, 4_000_001)
+"""Samples a second that a sound may have."""
+
+_SHORTEST = Fraction(1, 100)
+"""Seconds; of less, nothing may be left at another rate."""
+
+_NOTICED = Fraction(1, 1000)
+"""Seconds by which sound and picture may begin apart before anything is done about it."""
 
 _WANTED = "give a wav, mp3, flac, ogg or m4a file, or a video with sound"
 
@@ -36,7 +52,10 @@ class Sound:
         rate: Samples a second.
         channels: How many.
         num_samples: Length in samples of one channel.
-        start: Seconds of the file before the part; None stands for the whole file.
+        start: Seconds of the file's sound before the part, negative for silence that comes first; None stands for
+            the whole file.
+        begins: When its first sample is heard, in seconds on the clock of the file, which may hold pictures too.
+        voice: The channel that the networks hear; their average unless given.
     """
 
     file: Path
@@ -44,6 +63,8 @@ class Sound:
     channels: int
     num_samples: int
     start: Fraction | None = None
+    begins: Fraction = Fraction(0)
+    voice: int | None = None
 
     @property
     def seconds(self) -> Fraction:
@@ -57,33 +78,75 @@ class Sound:
         left = min(seconds, self.seconds - start)
         return replace(self, start=(self.start or 0) + start, num_samples=max(round(left * self.rate), 0))
 
+    def heard_from(self, origin: Fraction) -> Sound:
+        """Return the sound as it is heard from a time of the file's clock on: later, or without what was before.
+
+        Raises:
+            AudioError: It begins so much later or earlier that the file's times must be damaged.
+        """
+        late = self.begins - origin
+        if abs(late) > LONGEST_GAP:
+            raise AudioError(
+                f"{self.file}: its sound and its picture begin {abs(float(late)):.0f} s apart: its times are damaged; "
+                "export it again"
+            )
+        return self if abs(late) < _NOTICED else self.part(-late, self.seconds + late)
+
 
 def probe_sound(path: str | os.PathLike[str]) -> Sound:
     """Read a sound through once: the lengths that files state are guesses, and its samples may be no numbers.
 
     Raises:
         InputNotFoundError: There is no such file.
-        AudioError: It is a folder, no sound, of zero length, or has NaN or infinite samples.
+        AudioError: It is a folder, no sound, too short, or has NaN or infinite samples.
     """
-    file = require_file(path, AudioError)
-    rate, channels, num_seconds = 0, 0, Fraction(0)
+    sound = _probe(Path(path))
+    if sound.seconds < _SHORTEST:
+        found = f"is too short ({float(sound.seconds):.4f} s)" if sound.num_samples else "has zero length"
+        raise AudioError(f"{sound.file}: the sound {found}; {_WANTED}")
+    return sound
+
+
+def _probe(file: Path) -> Sound:
+    rate, channels, begins, num_seconds = 0, 0, Fraction(0), Fraction(0)
+    levels = Levels(file)
     for frame in _decode(file):
-        rate, channels = rate or frame.sample_rate, channels or frame.layout.nb_channels
-        if "fl" in frame.format.name or "db" in frame.format.name:
-            _check_finite(file, frame, num_seconds)
+        if not rate:
+            rate, channels = frame.sample_rate, frame.layout.nb_channels
+            begins = frame.pts * frame.time_base if frame.pts is not None and frame.time_base else Fraction(0)
+        levels.add(frame, num_seconds)
         num_seconds += Fraction(frame.samples, frame.sample_rate)
-    if not num_seconds:
-        raise AudioError(f"{file}: the sound has zero length; {_WANTED}")
-    return Sound(file, rate, channels, round(num_seconds * rate))
+    rate = rate or MODEL_RATE
+    return Sound(file, rate, channels, round(num_seconds * rate), None, begins, levels.voice())
 
 
-def stream_mono_16k(file: Path) -> Iterator[Tensor]:
-    """Yield a file's sound as the networks hear it: float32 in [-1, 1] at 16 kHz, mono, in parts of shape (N,)."""
+def stream_mono_16k(sound: Sound | Path) -> Iterator[Tensor]:
+    """Yield a sound as the networks hear it: float32 in [-1, 1] at 16 kHz, mono, in parts of shape (N,)."""
     import torch
 
-    for frame in stream_frames(file, MODEL_RATE):
+    yield from map(torch.from_numpy, stream_mono(sound, MODEL_RATE))
+
+
+def stream_mono(sound: Sound | Path, rate: int) -> Iterator[Samples]:
+    """Yield a sound as one channel of float32, in parts of shape (N,), at another rate."""
+    sound = _probe(sound) if isinstance(sound, Path) else sound
+    for samples in _stream_samples(sound, rate, None):
         # FFmpeg's own mix of two floating-point channels is 3 dB louder than either and leaves [-1, 1].
-        yield torch.from_numpy(frame.to_ndarray().mean(axis=0))
+        has_voice = sound.voice is not None and sound.voice < len(samples)
+        yield np.ascontiguousarray(samples[sound.voice]) if has_voice else samples.mean(axis=0)
+
+
+def stream_part(sound: Sound, rate: int, layout: str, frame_size: int) -> Iterator[av.AudioFrame]:
+    """Yield a sound, or the part of a file that it is; arguments as in `stream_frames`."""
+    if sound.start is None:
+        yield from stream_frames(sound.file, rate, layout, frame_size)
+        return
+    again = av.AudioResampler("fltp", layout, rate, frame_size)
+    for samples in _stream_samples(sound, rate, layout):
+        cut = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32), "fltp", layout)
+        cut.sample_rate = rate
+        yield from again.resample(cut)
+    yield from again.resample(None)
 
 
 def stream_frames(
@@ -99,7 +162,7 @@ def stream_frames(
     """
     resampler, known = None, None
     for frame in _decode(file):
-        frame.pts = None  # gaps are closed: picture and sound both count samples
+        frame.pts = None  # gaps are filled by now: picture and sound both count samples
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if resampler is None or kind != known:  # a broadcast may change its format on the way
             if resampler is not None:
@@ -110,69 +173,65 @@ def stream_frames(
         yield from resampler.resample(None)
 
 
-def stream_part(sound: Sound, rate: int, layout: str, frame_size: int) -> Iterator[av.AudioFrame]:
-    """Yield a sound, or the part of a file that it is; arguments as in `stream_frames`."""
-    if sound.start is None:
-        yield from stream_frames(sound.file, rate, layout, frame_size)
-        return
-    again = av.AudioResampler("fltp", layout, rate, frame_size)
-    skip, left = round(sound.start * rate), round(sound.seconds * rate)
+def _stream_samples(sound: Sound, rate: int, layout: str | None) -> Iterator[Samples]:
+    """Yield a sound, or the part of a file that it is, in arrays of shape (channels, N)."""
+    skip = round((sound.start or 0) * rate)
+    left = None if sound.start is None else round(sound.seconds * rate)
     for frame in stream_frames(sound.file, rate, layout):
-        samples = frame.to_ndarray()[:, skip : skip + left]
+        samples: Samples = frame.to_ndarray()  # type: ignore[assignment]
+        while skip < 0 and left:  # silence comes first, a second at a time
+            silent = np.zeros((len(samples), min(-skip, left, rate)), np.float32)
+            yield silent
+            skip, left = skip + silent.shape[1], left - silent.shape[1]
+        samples = samples[:, skip : None if left is None else skip + left]
         skip = max(skip - frame.samples, 0)
-        left -= samples.shape[1]
+        left = None if left is None else left - samples.shape[1]
         if samples.size:
-            cut = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32), "fltp", layout)
-            cut.sample_rate = rate
-            yield from again.resample(cut)
-        if not left:
+            yield samples
+        if left == 0:
             break
-    yield from again.resample(None)
 
 
 def _decode(file: Path) -> Iterator[av.AudioFrame]:
-    """Yield the first sound track as it is coded; a packet that is damaged is left out, as players do."""
-    with _open(file) as container:
-        for packet in _packets(file, container):
-            try:
-                yield from packet.decode()  # type: ignore[misc]
-            except FFmpegError:
-                continue
+    """Yield the first sound track as it is coded, at most eight channels of it and with silence in its gaps."""
+    with _open(file) as (container, stream):
+        yield from without_gaps(map(mixed_down, _frames(file, container, stream)))
 
 
-def _packets(file: Path, container: InputContainer) -> Iterator[av.Packet]:
+def _frames(file: Path, container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
+    """Decode; a packet that is damaged is left out, as players do."""
+    for packet in _packets(file, container, stream):
+        try:
+            frames = packet.decode()
+        except FFmpegError:
+            continue
+        for frame in frames:
+            if frame.sample_rate not in _RATES:
+                raise AudioError(
+                    f"{file}: has {frame.sample_rate} samples a second, not {_RATES.start} to {_RATES.stop - 1}; "
+                    "export it again at 48000"
+                )
+            yield frame  # type: ignore[misc]
+
+
+def _packets(file: Path, container: InputContainer, stream: AudioStream) -> Iterator[av.Packet]:
     try:
-        yield from container.demux(audio=0)
+        yield from container.demux(stream)
     except FFmpegError as error:
         raise AudioError(f"{file}: the sound is damaged ({error.strerror}); export it again") from error
 
 
 @contextmanager
-def _open(file: Path) -> Iterator[InputContainer]:
-    if file.stat().st_size == 0:
-        raise AudioError(f"{file}: the file is empty; {_WANTED}")
+def _open(file: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
+    require_file(file, AudioError)
     try:
-        container = av.open(f"file:{file}")
-    except PermissionError:
-        raise AudioError(f"{file}: may not be read; check its permissions") from None
-    except FFmpegError as error:
-        raise AudioError(f"{file}: not a sound that can be read; {_WANTED}") from error
+        container = open_container(file)
+    except (FFmpegError, OSError) as error:
+        found = "a list of other files, not a sound" if is_playlist(file) else "not a sound that can be read"
+        raise AudioError(f"{file}: {found}; {_WANTED}") from error
     with container:
-        if not container.streams.audio:
-            found = "a video without sound" if is_video(container) else "not a sound that can be read"
+        stream = find_sound(container)
+        if stream is None:
+            found = "a video without sound" if find_video(container) else "not a sound that can be read"
             raise AudioError(f"{file}: {found}; {_WANTED}")
-        yield container
-
-
-def is_video(container: InputContainer) -> bool:
-    """Tell a video from the texts ("tty") and still pictures that FFmpeg opens as if they were videos."""
-    name = container.format.name
-    return bool(container.streams.video) and name not in {"tty", "image2"} and not name.endswith("_pipe")
-
-
-def _check_finite(file: Path, frame: av.AudioFrame, start: Fraction) -> None:
-    finite = np.isfinite(frame.to_ndarray())
-    if not finite.all():
-        raise AudioError(
-            f"{file}: has samples that are no numbers (NaN or infinite) at {float(start):.2f} s; export it again"
-        )
+        yield container, stream

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,21 @@ from liveportrait.errors import PortraitError
 from liveportrait.writing import is_replaceable, new_file
 from talkinghead.errors import InputNotFoundError, OutputError, OutputExistsError
 
+_NO_FILES = {
+    "folder": stat.S_ISDIR,
+    "pipe": stat.S_ISFIFO,
+    "socket": stat.S_ISSOCK,
+    "device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
+}
+
 
 def require_file(path: str | os.PathLike[str], wrong: type[PortraitError]) -> Path:
-    """Return an input's path.
+    """Return an input's path, once it is sure that there is something to read and an end to it.
 
     Args:
         path: What the user gave.
-        wrong: What to raise for a folder, or for a name that no file can have.
+        wrong: What to raise for a folder, a pipe, a device, an empty file, one that may not be read, or a name that no
+            file can have.
 
     Raises:
         InputNotFoundError: Nothing is there.
@@ -26,10 +35,19 @@ def require_file(path: str | os.PathLike[str], wrong: type[PortraitError]) -> Pa
     file = Path(path)
     if (fault := name_fault(file)) is not None:
         raise wrong(fault)
-    if file.is_dir():
-        raise wrong(f"{file}: this is a folder, give a file")
-    if not file.exists():
-        raise InputNotFoundError(f"{file}: no such file")
+    try:
+        found = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputNotFoundError(f"{file}: no such file") from None
+    except OSError as error:  # such as links in a circle
+        raise wrong(f"{file}: cannot be opened ({error.strerror}); give another file") from None
+    kind = next((name for name, is_kind in _NO_FILES.items() if is_kind(found.st_mode)), None)
+    if kind is not None:
+        raise wrong(f"{file}: this is a {kind}, give a file")
+    if not found.st_size:
+        raise wrong(f"{file}: the file is empty")
+    if not os.access(file, os.R_OK):
+        raise wrong(f"{file}: may not be read; check its permissions")
     return file
 
 

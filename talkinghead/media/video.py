@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +16,20 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from liveportrait.writing import create_beside, put_in_place
 from talkinghead.errors import VideoError
-from talkinghead.media.audio import Sound, is_video
+from talkinghead.media.audio import Sound, probe_sound
+from talkinghead.media.colour import shown_size, to_picture
+from talkinghead.media.container import (
+    LONGEST_GAP,
+    MAX_FRAME_PIXELS,
+    find_sound,
+    find_video,
+    is_playlist,
+    open_container,
+)
 from talkinghead.media.encode import Encoder
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.formats import MP4, Format
@@ -28,6 +38,8 @@ from talkinghead.media.picture_formats import is_animation
 
 _QUEUED = 4
 """Pictures that may wait for the encoder; those of 8k take 100 MB each."""
+
+_WANTED = "give an mp4, mov, webm or mkv"
 
 
 class VideoWriter:
@@ -143,7 +155,7 @@ class VideoFrame:
     """A decoded frame.
 
     Attributes:
-        picture: RGB, shape (H, W, 3), turned as the file says.
+        picture: RGB as BT.709 has it, shape (H, W, 3), turned as the file says, its pixels square.
         seconds: When it is shown.
     """
 
@@ -161,6 +173,7 @@ class VideoFile:
         size: (height, width) of the frames as they are shown.
         num_frames: How many there may be.
         has_sound: Whether there is a sound track.
+        begins: When the first frame is shown, in seconds on the clock of the file, which may hold sound too.
     """
 
     file: Path
@@ -168,6 +181,7 @@ class VideoFile:
     size: tuple[int, int]
     num_frames: int
     has_sound: bool
+    begins: Fraction = Fraction(0)
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoFile:
@@ -177,21 +191,32 @@ def probe_video(path: str | os.PathLike[str]) -> VideoFile:
         InputNotFoundError: There is no such file.
         VideoError: It is a folder, no video, or has no frame.
     """
-    file = require_file(path, VideoError)
-    first = next(read_frames(file)).picture
-    with av.open(f"file:{file}") as container:
-        stream = container.streams.video[0]
+    file = Path(path)
+    first = next(read_frames(file))
+    with _open(file) as (container, stream):
         seconds = Fraction(container.duration or 0, av.time_base)
         if stream.duration and stream.time_base:
             seconds = stream.duration * stream.time_base
-        # Where frames are shown for unequal times, the guessed rate is the grid that they lie on.
-        rates = (stream.guessed_rate, stream.average_rate, Fraction(25))
-        fps = next(rate for rate in rates if rate and 1 <= rate <= 120)
-        has_sound = bool(container.streams.audio)
+        fps = _usual_rate(stream)
+        has_sound = find_sound(container) is not None
         # Frames of a variable rate are fewer than it takes to show them at a constant one.
         count = max(stream.frames, round(seconds * fps), 1)
-    height, width = first.shape[:2]
-    return VideoFile(file, Fraction(fps), (height, width), count, has_sound)
+    height, width = first.picture.shape[:2]
+    return VideoFile(file, fps, (height, width), count, has_sound, first.seconds)
+
+
+def probe_placed_sound(path: str | os.PathLike[str]) -> Sound:
+    """Read a sound through; that of a video is heard when it is heard there, counted from the first picture.
+
+    Raises:
+        InputNotFoundError: There is no such file.
+        AudioError: It is a folder, no sound, or too short.
+    """
+    sound = probe_sound(path)
+    try:
+        return sound.heard_from(next(read_frames(path)).seconds)
+    except VideoError:  # a sound alone
+        return sound
 
 
 def read_picture_or_video(path: str | os.PathLike[str]) -> Picture | VideoFile:
@@ -220,25 +245,15 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
 
     Raises:
         InputNotFoundError: There is no such file.
-        VideoError: It is a folder, no video, or without a frame that can be decoded.
+        VideoError: It is a folder, no video, without a frame that can be decoded, or its times are damaged.
     """
-    file = require_file(path, VideoError)
+    file = Path(path)
     count = 0
     try:
-        with av.open(f"file:{file}") as container:
-            if not container.streams.video:
-                raise VideoError(f"{file}: has no picture; give a video")
-            if not is_video(container):
-                raise VideoError(f"{file}: not a video that can be read; give an mp4, mov, webm or mkv")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            step = 1 / (stream.guessed_rate or stream.average_rate or Fraction(25))
-            for frame in decode_frames(container):
-                picture = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-                timed = frame.pts is not None and frame.time_base is not None
-                seconds = frame.pts * frame.time_base if timed else count * step  # type: ignore[operator]
+        with _open(file) as (container, stream):
+            for frame in decode_frames(container, stream, str(file)):
                 count += 1
-                yield VideoFrame(np.ascontiguousarray(picture, np.uint8), seconds)
+                yield frame
     except FFmpegError as error:
         if not count:
             raise VideoError(f"{file}: not a video that can be read ({error.strerror}); convert it to mp4") from error
@@ -246,10 +261,81 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
         raise VideoError(f"{file}: has no frame that can be decoded; export it again")
 
 
-def decode_frames(container: InputContainer) -> Iterator[av.VideoFrame]:
-    """Decode the first video of an open file; a packet that is damaged is left out."""
-    for packet in container.demux(video=0):
+def decode_frames(container: InputContainer, stream: VideoStream, name: str) -> Iterator[VideoFrame]:
+    """Decode a video of an open file; a packet that is damaged is left out.
+
+    All frames come in the size of the first one, and their times never fall.
+
+    Args:
+        container: The file.
+        stream: Its video.
+        name: What to call it in messages.
+
+    Raises:
+        VideoError: Its frames are too large, or so far apart that its times must be damaged.
+    """
+    _check_size(stream, name)
+    stream.thread_type = "AUTO"
+    size: tuple[int, int] | None = None
+    step = 1 / (stream.guessed_rate or stream.average_rate or Fraction(25))
+    for frame, seconds in _timed(_decoded(container, stream), step, name):
+        size = size or shown_size(frame, stream.sample_aspect_ratio)
+        picture = np.rot90(to_picture(frame, size), frame.rotation // 90)
+        yield VideoFrame(np.ascontiguousarray(picture), seconds)
+
+
+def _timed(frames: Iterable[av.VideoFrame], step: Fraction, name: str) -> Iterator[tuple[av.VideoFrame, Fraction]]:
+    """Say when frames are shown; those without a time follow each other by `step` seconds."""
+    last: Fraction | None = None
+    shift = Fraction(0)
+    for frame in frames:
+        due = Fraction(0) if last is None else last + step
+        timed = frame.pts is not None and frame.time_base is not None
+        seconds = frame.pts * frame.time_base + shift if timed else due  # type: ignore[operator]
+        if last is not None and seconds < last:  # streams were joined, and this one begins at its own zero
+            shift, seconds = shift + due - seconds, due
+        if last is not None and seconds - last > LONGEST_GAP:
+            raise VideoError(
+                f"{name}: two frames are {float(seconds - last):.0f} s apart: its times are damaged; export it again"
+            )
+        last = seconds
+        yield frame, seconds
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    for packet in container.demux(stream):
         try:
             yield from packet.decode()  # type: ignore[misc]
         except FFmpegError:
             continue
+
+
+def _check_size(stream: VideoStream, name: str) -> None:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_FRAME_PIXELS:
+        raise VideoError(
+            f"{name}: frames of {width} × {height} pixels are too large: at most {MAX_FRAME_PIXELS // 10**6} "
+            "megapixels; make it smaller"
+        )
+
+
+def _usual_rate(stream: VideoStream) -> Fraction:
+    """Return frames a second; where frames are shown for unequal times, the guess is the grid that they lie on."""
+    rates = (stream.guessed_rate, stream.average_rate, Fraction(25))
+    return Fraction(next(rate for rate in rates if rate and 1 <= rate <= 120))
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    require_file(file, VideoError)
+    try:
+        container = open_container(file)
+    except (FFmpegError, OSError) as error:
+        found = "a list of other files, not a video" if is_playlist(file) else "not a video that can be read"
+        raise VideoError(f"{file}: {found}; {_WANTED}") from error
+    with container:
+        stream = find_video(container)
+        if stream is None:
+            found = "not a video that can be read" if container.streams.video else "has no picture"
+            raise VideoError(f"{file}: {found}; {_WANTED}")
+        yield container, stream

@@ -47,7 +47,7 @@ def align_lines(lines: Sequence[Line], sound: Sound, *, required: bool) -> list[
         with torch.inference_mode():
             return model(samples[None])[0][0].log_softmax(-1)
 
-    return align(lines, listen(stream_mono_16k(sound.file), hear), bundle.get_labels())
+    return align(lines, listen(stream_mono_16k(sound), hear), bundle.get_labels())
 
 
 def listen(samples: Iterator[Tensor], hear: Hearing) -> Tensor:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.media.audio import MODEL_RATE, Sound, probe_sound, stream_frames, stream_mono_16k
+from talkinghead.media.audio import MODEL_RATE, Sound, stream_mono, stream_mono_16k
 from talkinghead.media.files import new_output
+from talkinghead.media.video import probe_placed_sound
 from talkinghead.narrate.errors import ScriptError
 from talkinghead.narrate.options import VoiceOptions
 from talkinghead.narrate.script import Line, Script
@@ -53,7 +54,7 @@ def open_recording(options: VoiceOptions) -> Recording:
         InputNotFoundError: There is no such file.
         AudioError: It is no sound.
     """
-    return Recording(probe_sound(options.audio), options.align)
+    return Recording(probe_placed_sound(options.audio), options.align)
 
 
 def read_aloud(script: Script, recording: Recording, fps: Fraction, work: WorkFolder) -> list[Shot]:
@@ -96,7 +97,7 @@ def loudness(sound: Sound) -> NDArray[np.float64]:
     """Return a sound's loudness in decibels, one value every `STEP`, in constant memory of the sound itself."""
     size = int(MODEL_RATE * STEP)
     values, kept = [], np.zeros(0, np.float32)
-    for part in stream_mono_16k(sound.file):
+    for part in stream_mono_16k(sound):
         kept = np.concatenate([kept, part.numpy()])
         whole = len(kept) // size * size
         values.append(np.square(kept[:whole].reshape(-1, size)).mean(axis=1))
@@ -170,11 +171,11 @@ def _with_sounds(shots: Sequence[Shot], recording: Recording, fps: Fraction, wor
 
 def _cut(sound: Sound, parts: Iterable[tuple[Path, int]], work: WorkFolder) -> None:
     """Write consecutive parts of a sound, mono at `RATE`, each up to a number of samples."""
-    frames = stream_frames(sound.file, RATE)
+    heard = stream_mono(sound, RATE)
     kept, done = np.zeros(0, np.float32), 0
     for file, end in parts:
-        while len(kept) < end - done and (frame := next(frames, None)) is not None:
-            kept = np.concatenate([kept, frame.to_ndarray().mean(axis=0)])
+        while len(kept) < end - done and (part := next(heard, None)) is not None:
+            kept = np.concatenate([kept, part])
         with work.making(file), new_output(file, overwrite=True) as partial:
             write_speech(partial, kept[: end - done], RATE)
         kept, done = kept[end - done :], end

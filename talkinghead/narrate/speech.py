@@ -12,7 +12,7 @@ import numpy as np
 
 from liveportrait.errors import PortraitError
 from talkinghead.errors import AudioError
-from talkinghead.media.audio import stream_frames
+from talkinghead.media.audio import stream_mono
 from talkinghead.media.tempo import Samples, change_tempo
 from talkinghead.narrate.errors import SpeechError
 from talkinghead.narrate.options import VoiceOptions
@@ -130,9 +130,9 @@ def _read(file: Path, text: str) -> Samples:
     longest = (60 + len(text)) * RATE  # a second a letter is slower than anybody speaks
     parts, length = [np.zeros(0, np.float32)], 0
     try:
-        for frame in stream_frames(file, RATE):
-            parts.append(frame.to_ndarray().mean(axis=0))
-            length += len(parts[-1])
+        for part in stream_mono(file, RATE):
+            parts.append(part)
+            length += len(part)
             if length > longest:
                 raise SpeechError(f"the voice made more than {longest // RATE} s of sound for {text[:40]!r}; check it")
     except AudioError as error:

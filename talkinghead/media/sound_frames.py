@@ -1,0 +1,58 @@
+"""Decoded sound made regular: not more channels than FFmpeg resamples, no gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from talkinghead.media.container import LONGEST_GAP
+from talkinghead.media.levels import channels_of
+
+_MOST_CHANNELS = 8
+_GAP = Fraction(1, 10)
+"""Seconds that sound may be late before silence is put in: shorter ones are jitter, or a damaged packet."""
+
+
+def mixed_down(frame: av.AudioFrame) -> av.AudioFrame:
+    """Average the channels of a frame that has more than FFmpeg's resampler takes; others stay as they are."""
+    if frame.layout.nb_channels <= _MOST_CHANNELS:
+        return frame
+    average = channels_of(frame).mean(axis=0, keepdims=True).astype(np.float32)
+    return _like(frame, av.AudioFrame.from_ndarray(average, "fltp", "mono"), frame.pts)
+
+
+def without_gaps(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """Put silence where a stream pauses, so that what follows is heard when it should be.
+
+    Times that go backwards or leap far ahead, as where streams were joined, are taken to go on.
+    """
+    due: Fraction | None = None  # when the next sample is to be heard, on the file's clock
+    for frame in frames:
+        if frame.pts is not None and frame.time_base:
+            shown = frame.pts * frame.time_base
+            late = shown - due if due is not None else Fraction(0)
+            if _GAP < late <= LONGEST_GAP:
+                yield from _silence(frame, late)
+            if due is None or abs(late) > _GAP:
+                due = shown
+        if due is not None:
+            due += Fraction(frame.samples, frame.sample_rate)
+        yield frame
+
+
+def _silence(frame: av.AudioFrame, seconds: Fraction) -> Iterator[av.AudioFrame]:
+    """Yield silence with the rate and channels of a frame, a second at a time."""
+    left = round(seconds * frame.sample_rate)
+    while left:
+        count = min(left, frame.sample_rate)
+        silent = np.zeros((frame.layout.nb_channels, count), np.float32)
+        yield _like(frame, av.AudioFrame.from_ndarray(silent, "fltp", frame.layout.name), None)
+        left -= count
+
+
+def _like(frame: av.AudioFrame, made: av.AudioFrame, pts: int | None) -> av.AudioFrame:
+    made.sample_rate, made.pts, made.time_base = frame.sample_rate, pts, frame.time_base
+    return made
