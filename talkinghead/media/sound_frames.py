@@ -20,7 +20,8 @@ def mixed_down(frame: av.AudioFrame) -> av.AudioFrame:
     """Average the channels of a frame that has more than FFmpeg's resampler takes; others stay as they are."""
     if frame.layout.nb_channels <= _MOST_CHANNELS:
         return frame
-    average = channels_of(frame).mean(axis=0, keepdims=True).astype(np.float32)
+    with np.errstate(over="ignore"):
+        average = channels_of(frame).mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
     return _like(frame, av.AudioFrame.from_ndarray(average, "fltp", "mono"), frame.pts)
 
 

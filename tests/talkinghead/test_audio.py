@@ -1,5 +1,6 @@
 """Sound of every kind is streamed at 16 kHz; what is no sound is one clear line."""
 
+import struct
 from fractions import Fraction
 
 import av
@@ -157,3 +158,104 @@ def test_a_picture_is_no_sound(tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     with pytest.raises(AudioError, match="not a sound"):
         probe_sound(tmp_path / "a.png")
+
+
+def voice(seconds=1.0, rate=16_000):
+    return (0.4 * np.sin(2 * np.pi * 300 * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_channels_that_cancel_each_other_are_not_averaged(tmp_path, noise):
+    said = voice()
+    ambience = np.random.default_rng(0).normal(0, noise, len(said)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", np.stack([said + ambience, -said + ambience], 1), 16_000)
+    sound = probe_sound(tmp_path / "a.wav")
+    samples = torch.cat(list(stream_mono_16k(sound))).numpy()
+    assert np.abs(samples - said).max() < 5 * noise + 1e-3
+    rest = torch.cat(list(stream_mono_16k(sound.part(Fraction(1, 2), Fraction(1, 4))))).numpy()
+    assert np.array_equal(rest, samples[8000:12000])
+
+
+@pytest.mark.parametrize("right", [1.0, 0.3, 0.0])
+def test_other_channels_are_averaged(tmp_path, right):
+    soundfile.write(tmp_path / "a.wav", np.stack([voice(), right * voice()], 1), 16_000)
+    assert probe_sound(tmp_path / "a.wav").voice is None
+
+
+def wav(file, samples, rate, *, kind=1):
+    """Write a wav with a header of any rate and number of channels; samples have the shape (N, channels)."""
+    num_channels, size = samples.shape[1], samples.dtype.itemsize
+    form = struct.pack(
+        "<HHIIHH", kind, num_channels, rate, rate * num_channels * size % 2**32, num_channels * size, 8 * size
+    )
+    data = samples.tobytes()
+    parts = [b"WAVEfmt ", struct.pack("<I", len(form)), form, b"data", struct.pack("<I", len(data)), data]
+    file.write_bytes(b"RIFF" + struct.pack("<I", sum(map(len, parts))) + b"".join(parts))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("num_channels", "dtype"),
+    [(7, np.int16), (9, np.int16), (9, np.uint8), (9, np.int32), (9, np.float32), (64, np.int16), (255, np.int16)],
+)
+def test_many_channels_are_mixed_down(tmp_path, num_channels, dtype):
+    said = voice(0.25)[:, None].repeat(num_channels, 1)
+    scale = {np.int16: 2**15, np.int32: 2**31, np.uint8: 2**7, np.float32: 1}[dtype]
+    samples = (said * scale + (128 if dtype == np.uint8 else 0)).astype(dtype)
+    sound = probe_sound(wav(tmp_path / "a.wav", samples, 16_000, kind=3 if dtype == np.float32 else 1))
+    assert sound.channels == (7 if num_channels == 7 else 1) and sound.num_samples == 4000
+    heard = torch.cat(list(stream_mono_16k(sound))).numpy()
+    assert np.abs(heard - voice(0.25)).max() < 0.02
+
+
+@pytest.mark.parametrize("rate", [1, 7, 999, 100_000_000, 2**31 - 1])
+def test_rates_that_no_sound_has(tmp_path, rate):
+    with pytest.raises(AudioError, match="samples a second"):
+        probe_sound(wav(tmp_path / "a.wav", np.ones((20_000, 1), np.int16), rate))
+
+
+@pytest.mark.parametrize(("rate", "count"), [(24_000, 1), (192_000, 2), (16_000, 100)])
+def test_a_sound_that_is_too_short(tmp_path, rate, count):
+    with pytest.raises(AudioError, match="too short"):
+        probe_sound(wav(tmp_path / "a.wav", np.ones((count, 1), np.int16), rate))
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(3e38, np.float32), (1e30, np.float32), (-1e300, np.float64)])
+@pytest.mark.parametrize("num_channels", [1, 2, 9])
+def test_samples_far_beyond_full_scale(tmp_path, value, dtype, num_channels):
+    samples = np.zeros((16_000, num_channels), dtype)
+    samples[8000] = value
+    with pytest.raises(AudioError, match=r"at 0\.\d+ s; export it again"):
+        probe_sound(wav(tmp_path / "a.wav", samples, 16_000, kind=3))
+
+
+def test_samples_a_little_beyond_full_scale_pass(tmp_path):
+    soundfile.write(tmp_path / "a.wav", 3 * voice(), 16_000, subtype="FLOAT")
+    assert heard(tmp_path / "a.wav").max() == pytest.approx(1.2, abs=0.01)
+
+
+def paused(file, pauses, rate=16_000):
+    """Write a tenth of a second of tone after each of the given pauses, in seconds."""
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+        at = 0
+        for pause in pauses:
+            at += round(pause * rate)
+            samples = (voice(0.1) * 2**15).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+            at += samples.shape[1]
+        container.mux(stream.encode(None))
+    return file
+
+
+def test_pauses_of_a_stream_are_heard(tmp_path):
+    sound = probe_sound(paused(tmp_path / "a.mkv", [0, 0, 1.5, 0.05]))
+    assert sound.seconds == pytest.approx(1.9, abs=0.06)
+    samples = heard(sound.file)
+    assert samples[3500:27_000].abs().max() < 0.01 and samples[27_500:28_500].abs().max() > 0.3
+
+
+def test_a_leap_of_hours_is_no_silence(tmp_path):
+    assert probe_sound(paused(tmp_path / "a.mkv", [0, 0, 30 * 3600])).seconds == Fraction(3, 10)
