@@ -227,6 +227,7 @@ def read_picture_or_video(path: str | os.PathLike[str]) -> Picture | VideoFile:
         ImageError: It is a picture that cannot be read.
         VideoError: It is no picture, and no video that can be read.
     """
+    require_file(path, VideoError)
     if is_still(path):
         return read_image(path)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import InputNotFoundError, OptionError
 from talkinghead.film import steady
+from talkinghead.media.files import require_file
 from talkinghead.media.image import Picture
 from talkinghead.media.video import VideoFile, read_frames, read_picture_or_video
 from talkinghead.narrate.layouts import Box, window
@@ -82,7 +84,8 @@ def open_background(given: str) -> Background:
         PortraitError: The file cannot be read.
     """
     file = Path(given)
-    if file.is_file():
+    if os.path.exists(file):  # which takes names that are too long for a file
+        require_file(file, OptionError)
         identity = hash_files([file])
         shown = read_picture_or_video(file)
         return Background(identity, video=shown) if isinstance(shown, VideoFile) else Background(identity, shown)

@@ -30,8 +30,6 @@ def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
         ScriptError: It is no text, too long, or in an encoding that cannot be told.
     """
     file = require_file(path, ScriptError)
-    if not file.is_file():
-        raise ScriptError(f"{file}: a pipe or device, not a file; save the script to a file")
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)

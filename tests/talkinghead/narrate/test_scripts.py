@@ -135,7 +135,7 @@ def test_unreadable_files(tmp_path):
         with pytest.raises(ScriptError, match="not a text in UTF-8 or UTF-16"):
             read_script(tmp_path / name)
     os.mkfifo(tmp_path / "pipe.txt")
-    with pytest.raises(ScriptError, match="a pipe or device"):
+    with pytest.raises(ScriptError, match="a pipe, give a file"):
         read_script(tmp_path / "pipe.txt")
     (tmp_path / "folder.txt").mkdir()
     with pytest.raises(ScriptError, match="folder"):
