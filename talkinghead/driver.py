@@ -20,7 +20,7 @@ from talkinghead.driving import interpolate
 from talkinghead.errors import OptionError
 from talkinghead.face import CropRule, choose_face
 from talkinghead.media.audio import Sound, probe_sound
-from talkinghead.media.files import output_error
+from talkinghead.media.files import output_error, require_file
 from talkinghead.media.image import Picture
 from talkinghead.media.video import VideoFile, VideoFrame, probe_placed_sound, read_picture_or_video
 from talkinghead.models import Models
@@ -93,7 +93,7 @@ def open_driver(path: str | os.PathLike[str]) -> Given:
     """
     file = Path(path)
     if file.suffix.lower() in {".safetensors", ".pkl"}:
-        return load_template(file)
+        return load_template(require_file(file, TemplateError))
     return read_picture_or_video(file)
 
 

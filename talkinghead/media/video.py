@@ -228,17 +228,7 @@ def read_picture_or_video(path: str | os.PathLike[str]) -> Picture | VideoFile:
         VideoError: It is no picture, and no video that can be read.
     """
     require_file(path, VideoError)
-    if is_still(path):
-        return read_image(path)
-    try:
-        return probe_video(path)
-    except VideoError as error:
-        if not is_animation(Path(path)):
-            raise
-        raise VideoError(
-            f"{path}: an animation, which counts as a video, but not one that can be decoded; convert it to mp4, or"
-            " save its first picture alone"
-        ) from error
+    return read_image(path) if is_still(path) else probe_video(path)
 
 
 def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
@@ -259,7 +249,10 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
         if not count:
             raise VideoError(f"{file}: not a video that can be read ({error.strerror}); convert it to mp4") from error
     if not count:
-        raise VideoError(f"{file}: has no frame that can be decoded; export it again")
+        raise VideoError(
+            f"{file}: has no frame that can be decoded (of at most {MAX_FRAME_PIXELS // 10**6} megapixels); "
+            "export it again"
+        )
 
 
 def decode_frames(container: InputContainer, stream: VideoStream, name: str) -> Iterator[VideoFrame]:
@@ -326,14 +319,24 @@ def _usual_rate(stream: VideoStream) -> Fraction:
     return Fraction(next(rate for rate in rates if rate and 1 <= rate <= 120))
 
 
+def _found(file: Path) -> str:
+    """Say what a file is that cannot be opened as a video."""
+    if is_animation(file):
+        return (
+            "an animation, which counts as a video, but not one that can be decoded; convert it to mp4, or save its "
+            "first picture alone"
+        )
+    found = "a list of other files, not a video" if is_playlist(file) else "not a video that can be read"
+    return f"{found}; {_WANTED}"
+
+
 @contextmanager
 def _open(file: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     require_file(file, VideoError)
     try:
         container = open_container(file)
     except (FFmpegError, OSError) as error:
-        found = "a list of other files, not a video" if is_playlist(file) else "not a video that can be read"
-        raise VideoError(f"{file}: {found}; {_WANTED}") from error
+        raise VideoError(f"{file}: {_found(file)}") from error
     with container:
         stream = find_video(container)
         if stream is None:
