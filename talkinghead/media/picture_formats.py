@@ -68,11 +68,7 @@ _KINDS = (
 
 
 def is_still_picture(file: Path) -> bool:
-    """Tell a picture, even a damaged one, from everything else; animations are no pictures.
-
-    Raises:
-        ImageError: The file is empty or may not be read.
-    """
+    """Tell a picture, even a damaged one, from everything else; animations are no pictures."""
     kind = _kind_of(file)
     if kind is None or not kind.may_move:
         return kind is not None
@@ -120,13 +116,8 @@ def count_scans(file: Path) -> int:
 
 
 def _kind_of(file: Path) -> _Kind | None:
-    try:
-        with file.open("rb") as stream:
-            prefix = stream.read(_PREFIX)
-    except PermissionError:
-        raise ImageError(f"{file}: may not be read; check its permissions") from None
-    if not prefix:
-        raise ImageError(f"{file}: the file is empty")
+    with file.open("rb") as stream:
+        prefix = stream.read(_PREFIX)
     return next((kind for kind in _KINDS if kind.begins.match(prefix)), None)
 
 
