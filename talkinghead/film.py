@@ -177,11 +177,13 @@ def open_films(
         raise OptionError(f"{file.file}: --no-crop is for pictures, a video's face is cropped frame by frame")
     for n, frame in enumerate(islice(steady(read_frames(file.file), file.fps), _SEARCH)):
         picture = limit_size(frame.picture, _longest(options))
-        part = part_of(picture, str(file.file), options.box, len(picture) / file.size[0])
+        shrunk = len(picture) / file.size[0]
+        part = part_of(picture, str(file.file), options.box, shrunk)
         faces = faces_in(picture, part, models.faces, thorough=n == 0)
         if not faces:
             continue
-        chosen = [choose_face(faces, number, f"{file.file}, frame {n + 1}").landmarks for number in numbers]
+        name = f"{file.file}, frame {n + 1}"
+        chosen = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
         squares = [face_rect(points, 1.0, 0.0) for points in chosen]
         asked = options.size or models.portrait.crop_size
         height, width = picture.shape[:2]

@@ -64,7 +64,7 @@ def frame_sources(
             f"{name}: no face found in the part that is to move, and this model needs one: choose another part, or a"
             " model that needs none (--model animals)"
         )
-    points = [choose_face(faces, number, name).landmarks for number in numbers]
+    points = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
     if options.no_crop:
         return [Framed(_whole(part, model), each) for each in points]
     return [Framed(frame_around(each, model, options), each) for each in points]

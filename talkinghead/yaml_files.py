@@ -64,8 +64,6 @@ def read_document(path: str | Path, wrong: type[PortraitError]) -> Document:
         InputNotFoundError: There is no such file.
     """
     file = require_file(path, wrong)
-    if not file.is_file():
-        raise wrong(f"{file}: a pipe or a device, give a file")
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)

@@ -144,13 +144,16 @@ class FaceDetector:
         return float(np.mean([max(found, default=0.0) for found in scores]))
 
 
-def choose_face(faces: Sequence[Face], number: int | None = None, name: str = "the picture") -> Face:
+def choose_face(
+    faces: Sequence[Face], number: int | None = None, name: str = "the picture", shrunk: float = 1.0
+) -> Face:
     """Take one of a picture's faces.
 
     Args:
         faces: What `FaceDetector.detect` returned.
         number: Which one of those that are large enough, counted from 0 at the left; the largest unless given.
         name: What messages call the picture.
+        shrunk: Pixels of the picture for one of the user's.
 
     Raises:
         NoFaceError: There are none.
@@ -161,9 +164,12 @@ def choose_face(faces: Sequence[Face], number: int | None = None, name: str = "t
         raise NoFaceError(f"{name}: no face found; give a picture that shows a face clearly, or say where with --box")
     largest = max(faces, key=lambda face: face.size)
     if largest.size < MIN_FACE_SIZE:
+        own, advice = largest.size / shrunk, "give a larger picture"
+        if own >= MIN_FACE_SIZE:
+            advice = f"it has {own:.0f} before --size shrinks the picture: give a larger --size, or --crop"
         raise FaceTooSmallError(
             f"{name}: the face measures {largest.size:.0f} pixels from brows to chin, at least {MIN_FACE_SIZE} are"
-            " needed; give a larger picture"
+            f" needed; {advice}"
         )
     if number is None:
         return largest

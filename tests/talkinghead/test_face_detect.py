@@ -120,6 +120,8 @@ def test_a_face_that_is_too_small_is_named_so(detector):
     faces = detector.detect(drawn_face(60))
     with pytest.raises(FaceTooSmallError, match=r"me.png: the face measures 2\d pixels .* at least 32"):
         choose_face(faces, name="me.png")
+    with pytest.raises(FaceTooSmallError, match=r"it has 1\d\d before --size shrinks the picture"):
+        choose_face(faces, name="me.png", shrunk=0.2)
 
 
 def test_no_face():

@@ -80,7 +80,7 @@ def test_one_edit_is_one_frame():
         ("1: {smile: 0}\n1.0: {smile: 1}", "two keyframes at 1 s"),
         ("0.5: {smile: 1}\n0.50000000000000001: {smile: 0}", "two keyframes at 0.5 s"),
         ("0: {smile: 1}", "nothing moves"),
-        ("", "no keyframes"),
+        ("# nothing", "no keyframes"),
         ("- 1", "must be a mapping of names to values, not a list"),
         ("1: {smile", "no YAML can be read"),
         ("1: {keyframes: x.yaml}", "no slider is called 'keyframes'"),

@@ -105,7 +105,7 @@ def test_defaults_and_names(folder):
     ("text", "message"),
     [
         ("jobs: []", "line 1: jobs: is empty"),
-        ("", "jobs is missing"),
+        ("defaults: {}", "jobs is missing"),
         ("jobs: [", "no YAML can be read"),
         ("jobs: [7]", "jobs, item 1: must be a mapping of names to values, not text"),
         ("defaults: [1]\njobs: [{}]", "defaults: must be a mapping of names to values, not a list"),
