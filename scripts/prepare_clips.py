@@ -32,6 +32,7 @@ from torch import Tensor
 
 from audio2motion import AudioToMotion
 from liveportrait.errors import PortraitError
+from liveportrait.writing import partial_name
 from talkinghead.errors import InputNotFoundError, OutputExistsError
 from talkinghead.face import cut
 from talkinghead.media.audio import stream_mono_16k
@@ -187,9 +188,9 @@ def prepare(folder: Path, output: Path, share: float, free: bool) -> None:
         videos += [video] if video else []
         left += reasons
         print(f"{file}: {_summary(video, reasons)}", flush=True)
-    partial = output.with_name(f".{output.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(partial_name(output))
+    partial.mkdir()
     try:
         kept = choose_validation(videos, share)
         whole = {(v, n) for v, video in enumerate(videos) for n in range(len(video.good))}

@@ -18,6 +18,7 @@ from liveportrait.mini.face_model import FaceModel, lip_ratio
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.validation import mirror_order
+from liveportrait.writing import new_file
 from talkinghead.face import FaceDetector, make_crop
 from talkinghead.media.image import read_image
 
@@ -112,16 +113,15 @@ def _manifest(folder: Path) -> list[dict[str, str]]:
 def _decode(files: list[Path], lengths: list[int], cache: Path) -> np.ndarray:
     if not cache.exists():
         cache.parent.mkdir(parents=True, exist_ok=True)
-        partial = cache.with_suffix(".partial.npy")
-        store = np.lib.format.open_memmap(partial, "w+", np.uint8, (sum(lengths), SIDE, SIDE, 3))
-        start = 0
-        for file, length in zip(files, lengths, strict=True):
-            with av.open(str(file)) as container:
-                for n, frame in zip(range(length), container.decode(video=0), strict=False):
-                    store[start + n] = frame.to_ndarray(format="rgb24")
-            start += length
-        store.flush()
-        partial.rename(cache)
+        with new_file(cache, replace=True) as partial:
+            store = np.lib.format.open_memmap(partial, "w+", np.uint8, (sum(lengths), SIDE, SIDE, 3))
+            start = 0
+            for file, length in zip(files, lengths, strict=True):
+                with av.open(str(file)) as container:
+                    for n, frame in zip(range(length), container.decode(video=0), strict=False):
+                        store[start + n] = frame.to_ndarray(format="rgb24")
+                start += length
+            store.flush()
     return np.load(cache, mmap_mode="r")
 
 

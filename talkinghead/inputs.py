@@ -7,12 +7,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-READ_OPTIONS = {"reference", "audio", "keyframes", "camera", "voice", "background", "caption_font"}
-"""Options that may name a file to read; `audio`, `camera`, `voice` and `background` may say something else, too."""
+WRITTEN = {"save_template", "work"}
+"""Options that name what is written; all others that name a file name one to read."""
 
 
 def files_read(options: Any, *given: object) -> list[Path]:
-    """Return every file that a command reads, and names that only look like one.
+    """Return every file that a command reads.
 
     Args:
         options: All options of the command, `Options` or `NarrationOptions`.
@@ -21,6 +21,8 @@ def files_read(options: Any, *given: object) -> list[Path]:
     paths = [Path(each) for each in given if isinstance(each, str | os.PathLike)]
     for part in fields(options):
         group = getattr(options, part.name)
-        names = [getattr(group, option.name) for option in fields(group) if option.name in READ_OPTIONS]
-        paths += [Path(str(name).removeprefix("piper:")) for name in names if name]
+        for option in fields(group):
+            names_file, value = option.metadata.get("names_file"), getattr(group, option.name)
+            if names_file is not None and option.name not in WRITTEN and names_file(value):
+                paths.append(Path(value))
     return paths

@@ -236,7 +236,11 @@ class EditOptions(Checked):
 class LiveOptions(Checked):
     """How a face before a camera is watched."""
 
-    camera: str = setting("0", "Number of a camera, or a video file in its place, or - for a video on standard input.")
+    camera: str = setting(
+        "0",
+        "Number of a camera, or a video file in its place, or - for a video on standard input.",
+        names_file=lambda text: text != "-" and not text.isdigit(),
+    )
     mirror: bool = setting(False, "Show the camera's picture as a mirror does.")
     calibrate: float = setting(
         1.0, "Seconds that the face is watched at first; changes are measured against its most neutral moment.", 0, 30

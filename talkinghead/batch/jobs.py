@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 from pydantic import ConfigDict, Field, model_validator
 
 from talkinghead.errors import OptionError
+from talkinghead.media.files import is_same
 from talkinghead.narrate.options import NarrationOptions
 from talkinghead.options import (
     MODEL,
@@ -157,6 +158,8 @@ def read_jobs(path: str | Path) -> list[Job]:
         if before != number:
             said = f"two jobs write {job.output}, item {before + 1} too; give each a name of its own"
             raise document.fault(place, said, OptionError)
+        if is_same(job.output, document.file):
+            raise document.fault(place, "its output is this file; give another name", OptionError)
         jobs.append(job)
     return jobs
 

@@ -134,10 +134,15 @@ def new_output(file: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise output_error(file, error) from error
 
 
+def is_full(error: Exception) -> bool:
+    """Whether an error says that there is no room left, on the disk or in a user's share of it."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
 def output_error(file: Path, error: OSError) -> OutputError:
     """Say why a file could not be written."""
     if isinstance(error, FileExistsError):
         return OutputExistsError(f"{file}: something of this name came while it was made, and is kept; choose another")
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if is_full(error):
         return OutputError(f"{file}: the disk is full; make room or choose another folder")
     return OutputError(f"{file}: cannot be written ({error.strerror or error}); choose another place")

@@ -13,6 +13,7 @@ import numpy as np
 from liveportrait.errors import PortraitError
 from talkinghead.errors import AudioError
 from talkinghead.media.audio import stream_mono
+from talkinghead.media.files import is_full
 from talkinghead.media.tempo import Samples, change_tempo
 from talkinghead.narrate.errors import SpeechError
 from talkinghead.narrate.options import VoiceOptions
@@ -115,6 +116,8 @@ def _say(voice: Voice, text: str, file: Path) -> None:
     except PortraitError:
         raise
     except Exception as error:  # whatever an engine of somebody else's raises
+        if is_full(error):
+            raise
         raise SpeechError(f"the voice failed for {text[:40]!r} ({type(error).__name__}: {error})") from error
 
 

@@ -62,7 +62,7 @@ class WorkFolder:
             raise WorkFolderError(f"{folder}: this is a file; give --work a folder")
         inside = next((path for path in apart if path.resolve().is_relative_to(folder.resolve())), None)
         if inside is not None:
-            raise WorkFolderError(f"{folder}: {inside.name} lies there, which is no part of it; give --work another folder")
+            raise WorkFolderError(f"{folder}: {inside.name} lies there and is no part; give --work another folder")
         self.folder = folder
         self._lock = FileLock(folder / _LOCK, timeout=0)
         self._record: dict[str, _Content | None] = {}

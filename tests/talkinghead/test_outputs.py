@@ -67,7 +67,6 @@ COMMANDS = {
     ),
     "narrate AVATAR": lambda x: _narrate(avatar=x),
     "narrate --audio": lambda x: _narrate(voice=VoiceOptions(audio=x)),
-    "narrate --voice": lambda x: _narrate(voice=VoiceOptions(voice=f"piper:{x}")),
     "narrate --background": lambda x: _narrate(stage=StageOptions(background=x)),
     "narrate --reference": lambda x: _narrate(motion=MotionOptions(reference=x)),
     "narrate --caption-font": lambda x: _narrate(captions=CaptionOptions(caption_font=x)),

@@ -183,3 +183,9 @@ def test_ctrl_c_says_what_is_there(folder, monkeypatch, capsys):
 def test_a_file_that_is_not_there(folder):
     with pytest.raises(InputNotFoundError):
         read_jobs(folder / "none.yaml")
+
+
+def test_no_job_replaces_the_file_of_jobs(folder):
+    os.link(write(folder, [speak("a")]), folder / "a.mp4")
+    with pytest.raises(OptionError, match="its output is this file"):
+        read_jobs(folder / "jobs.yaml")
