@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -180,7 +181,7 @@ def _load_mini(directory: Path) -> LivePortrait:
 
 
 def _load_directory(directory: Path, precision: Precision) -> LivePortrait:
-    if not directory.is_dir():
+    if not os.path.isdir(directory):  # Path.is_dir raises where the name is too long
         names = ", ".join(MODEL_NAMES)
         raise WeightsNotFoundError(f"no model {str(directory)!r}: give {names}, or a directory with a checkpoint")
     config_file = directory / "config.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from talkinghead.errors import OptionError
+from talkinghead.media.files import require_file
 from talkinghead.media.image import Picture
 from talkinghead.narrate.options import CaptionOptions
 
@@ -33,6 +35,8 @@ class CaptionPainter:
         Raises:
             OptionError: The font file cannot be read.
         """
+        if os.path.exists(options.caption_font):  # other names are looked for among the system's fonts
+            require_file(options.caption_font, OptionError)
         self._size, self._font_file = size, options.caption_font or str(_default_font())
         self._points = max(round(min(size) * options.caption_size), 8)
         self._font(self._points)

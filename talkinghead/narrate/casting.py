@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -38,7 +39,7 @@ def find_slides(script: Script, options: StageOptions) -> list[Path]:
     slides = [chapter.slide for chapter in script.chapters]
     if options.slides:
         folder = Path(options.slides)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # Path.is_dir raises where the name is too long
             raise OptionError(f"{folder}: no such folder of slides")
         found = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURE_ENDINGS)
         slides = [*found[: len(slides)], *[None] * (len(slides) - len(found))]

@@ -1,5 +1,6 @@
 """What is where in the picture: layouts, slides, backgrounds, transparency."""
 
+import os
 from fractions import Fraction
 from itertools import islice
 
@@ -14,10 +15,13 @@ from talkinghead.errors import InputNotFoundError, OptionError
 from talkinghead.media.video import VideoWriter, read_frames
 from talkinghead.narrate import matte
 from talkinghead.narrate.background import open_background
+from talkinghead.narrate.burn import CaptionPainter
+from talkinghead.narrate.casting import find_slides
 from talkinghead.narrate.errors import ScriptError
 from talkinghead.narrate.layouts import Box, plan, window
 from talkinghead.narrate.narration import narrate
 from talkinghead.narrate.options import CaptionOptions, NarrationOptions, StageOptions
+from talkinghead.narrate.script import Script
 
 TEXT = "# One\n\nHello.\n\n# Two\n\nBye.\n"
 
@@ -189,3 +193,15 @@ def test_selfie_model_sees_no_person_in_noise():
 
     mask = PersonFinder().find(np.random.default_rng(0).integers(0, 255, (80, 120, 3), np.uint8))
     assert mask.shape == (80, 120) and mask.mean() < 0.5
+
+
+@pytest.mark.parametrize("name", ["pipe.ttf", "a" * 300])
+def test_fonts_backgrounds_and_slides_that_are_no_files(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe.ttf")
+    given = str(tmp_path / name)
+    with pytest.raises(OptionError):
+        CaptionPainter((64, 64), CaptionOptions(caption_font=given))
+    with pytest.raises((OptionError, InputNotFoundError)):
+        open_background(given)
+    with pytest.raises(OptionError, match="no such folder"):
+        find_slides(Script(tmp_path / "s.md", ()), StageOptions(slides=given))
