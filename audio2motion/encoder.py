@@ -70,7 +70,8 @@ class Encoder(nn.Module):
 
 def _resampled(states: Tensor, step: float, count: int) -> Tensor:
     """Interpolate states (B, L, D) where the middles of `count` states lie that are `step` times as long."""
-    place = ((torch.arange(count, device=states.device) + 0.5) * step - 0.5).clamp(0, states.shape[1] - 1)
+    middle = torch.arange(count, device=states.device, dtype=torch.float32) + 0.5
+    place = (middle * step - 0.5).clamp(0, states.shape[1] - 1)
     before = place.long()
     after = (before + 1).clamp(max=states.shape[1] - 1)
     return torch.lerp(states[:, before], states[:, after], (place - before).to(states)[:, None])
@@ -159,13 +160,13 @@ def mel_filters(num_channels: int, kernel: int) -> Tensor:
     """
     num_tones = math.ceil(num_channels / NUM_PHASES)
     low, high = (2595 * math.log10(1 + hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
-    tones = 700 * (10 ** (torch.linspace(low, high, num_tones) / 2595) - 1)
+    tones = 700 * (10 ** (torch.linspace(low, high, num_tones, dtype=torch.float32) / 2595) - 1)
     width = torch.cat([tones.diff(), tones.diff()[-1:]]) * 2
-    seconds = (torch.arange(kernel) - (kernel - 1) / 2) / SAMPLE_RATE
+    seconds = (torch.arange(kernel, dtype=torch.float32) - (kernel - 1) / 2) / SAMPLE_RATE
     # A tone cannot be narrower than the window allows; high tones are shortened to the width of their mel band.
     sigma = (0.6 / width).clamp(max=kernel / SAMPLE_RATE / 5)
     window = torch.exp(-0.5 * (seconds / sigma[:, None]).square())
-    phases = torch.arange(NUM_PHASES) * (2 * math.pi / NUM_PHASES)
+    phases = torch.arange(NUM_PHASES, dtype=torch.float32) * (2 * math.pi / NUM_PHASES)
     wave = torch.cos(2 * math.pi * tones[:, None, None] * seconds + phases[None, :, None]) * window[:, None]
     wave = wave / wave.norm(dim=-1, keepdim=True) * (tones[:, None, None] / 1000) ** 0.7
     return wave.flatten(0, 1)[:num_channels] * 10.0

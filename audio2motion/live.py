@@ -36,7 +36,7 @@ class VoiceStream:
 
     def __init__(self, hear: Callable[[Tensor], Tensor], perform: Callable[[Tensor], Performance]) -> None:
         self._hear, self._perform = hear, perform
-        self._kept = torch.zeros(0)  # samples from frame `_first` on
+        self._kept = torch.zeros(0, dtype=torch.float32)  # samples from frame `_first` on
         self._first, self._done, self._level = 0, 0, UNHEARD_DB
         self._finished = False
 

@@ -53,7 +53,7 @@ def facing_deg(rotation: Tensor) -> Tensor:
 
 def widened(track: Tensor) -> Tensor:
     """Widen a frame of a track (5 + brow coefficients,); the further it goes, the less."""
-    furthest = torch.tensor([*FURTHEST, *[FURTHEST_BROWS] * (len(track) - NUM_HEAD)])
+    furthest = torch.tensor([*FURTHEST, *[FURTHEST_BROWS] * (len(track) - NUM_HEAD)], dtype=torch.float32)
     return furthest * torch.tanh(SPREAD * track / furthest)
 
 
@@ -70,7 +70,7 @@ class TrackPlayer:
     def __init__(self, tracks: Tensor, bounds: Tensor, mirror: Tensor, seed: str) -> None:
         self._tracks, self._bounds, self._mirror = tracks, bounds.tolist(), mirror
         self._random = random.Random(seed)
-        self._current = torch.zeros(FADE, tracks.shape[1])  # from rest into the first stretch
+        self._current = torch.zeros(FADE, tracks.shape[1], dtype=torch.float32)  # from rest into the first stretch
         self._next = self._draw()
         self._row = 0
 
@@ -136,7 +136,7 @@ class Liveliness:
             loudness: Decibels at the common level, shape (T,), T ≥ 1.
         """
         frames, eyes = zip(*(self._frame(db) for db in loudness.tolist()), strict=True)
-        track, eye = torch.stack(frames), torch.tensor(eyes)
+        track, eye = torch.stack(frames), torch.tensor(eyes, dtype=torch.float32)
         rotation = rotation_matrix(track[:, 0], track[:, 1], track[:, 2])
         return Life(
             brows=track[:, NUM_HEAD:],

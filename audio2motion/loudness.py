@@ -33,4 +33,4 @@ def voice_level(waveform: Tensor) -> Tensor:
 
 def gain(level: Tensor | float) -> Tensor:
     """Return the factor that brings a voice of this level in decibels to the common one."""
-    return 10 ** ((TARGET_DB - torch.as_tensor(level).clamp(min=QUIETEST_DB)) / 20)
+    return 10 ** ((TARGET_DB - torch.as_tensor(level, dtype=torch.float32).clamp(min=QUIETEST_DB)) / 20)

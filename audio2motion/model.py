@@ -42,7 +42,7 @@ class AudioToMotion(nn.Module):
         self.config = config
         self.mouth = SpeechToMouth(config)
         width = NUM_HEAD + config.num_brows
-        bounds = torch.linspace(0, config.num_life_frames, config.num_life_clips + 1).long()
+        bounds = torch.linspace(0, config.num_life_frames, config.num_life_clips + 1, dtype=torch.float32).long()
         self.register_buffer("life_tracks", torch.zeros(config.num_life_frames, width))
         self.register_buffer("life_bounds", bounds)
         self.register_buffer("life_mirror", torch.ones(width))
@@ -64,7 +64,7 @@ class AudioToMotion(nn.Module):
         """
         from audio2motion.weights import load
 
-        return load(name_or_directory)
+        return load(name_or_directory).float()
 
     @torch.inference_mode()
     def stream(self, chunks: Iterable[Tensor], *, seed: int = 0) -> Iterator[Performance]:

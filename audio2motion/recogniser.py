@@ -33,7 +33,7 @@ class Recogniser(nn.Module):
 
         self.size = config.size
         self.register_buffer("mel", torch.zeros(_WINDOW // 2 + 1, config.num_mels))
-        self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
+        self.register_buffer("window", torch.hann_window(_WINDOW, dtype=torch.float32), persistent=False)
         self.subsample = nn.Conv1d(config.num_mels, config.size, 3, stride=2, padding=1)
         self.conformer = Conformer(
             config.size, config.num_heads, config.feed_forward_size, config.num_layers, config.kernel, config.dropout

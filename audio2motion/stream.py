@@ -25,7 +25,7 @@ def windows(chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         Windows of 80 frames of 640 samples, one every 50 frames; the last is shorter and filled up with zeros to
         whole frames. Nothing is yielded for an empty stream.
     """
-    kept = torch.zeros(0)
+    kept = torch.zeros(0, dtype=torch.float32)
     for chunk in chunks:
         kept = torch.cat([kept, chunk])
         while len(kept) > WINDOW * FRAME_SAMPLES:
@@ -52,7 +52,7 @@ def fade_together(results: Iterable[Tensor]) -> Iterator[Tensor]:
     Yields:
         Consecutive frames, (n, C): in an overlap the older window fades into the newer between their margins.
     """
-    ramp = ((torch.arange(OVERLAP) - MARGIN + 0.5) / (OVERLAP - 2 * MARGIN)).clamp(0, 1)[:, None]
+    ramp = ((torch.arange(OVERLAP, dtype=torch.float32) - MARGIN + 0.5) / (OVERLAP - 2 * MARGIN)).clamp(0, 1)[:, None]
     pending: Tensor | None = None
     for result in results:
         if pending is None:

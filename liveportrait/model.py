@@ -48,7 +48,7 @@ class LivePortrait(nn.Module):
         """
         from liveportrait.weights import load
 
-        return load(name_or_directory)
+        return load(name_or_directory).float()
 
     def crop_side(self, pixels: float) -> int:
         """Choose the side of a source crop that covers so many pixels of its picture; `render` returns it as large."""

@@ -104,10 +104,10 @@ class Motion(PerFrame):
     def still(num_frames: int, num_keypoints: int) -> Motion:
         """Return the motion that changes nothing: no rotation, no expression, scale one, no translation."""
         return Motion(
-            rotation=torch.eye(3).repeat(num_frames, 1, 1),
-            expression=torch.zeros(num_frames, num_keypoints, 3),
-            scale=torch.ones(num_frames, 1),
-            translation=torch.zeros(num_frames, 3),
+            rotation=torch.eye(3, dtype=torch.float32).repeat(num_frames, 1, 1),
+            expression=torch.zeros(num_frames, num_keypoints, 3, dtype=torch.float32),
+            scale=torch.ones(num_frames, 1, dtype=torch.float32),
+            translation=torch.zeros(num_frames, 3, dtype=torch.float32),
         )
 
 

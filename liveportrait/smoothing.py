@@ -64,7 +64,7 @@ class OneEuro:
             derivative_cutoff: The same for the speed that is measured, in Hz.
         """
         self._cutoff, self._speed, self._fps = cutoff, speed, fps
-        self._derivative_share = _share(torch.tensor(derivative_cutoff), fps)
+        self._derivative_share = _share(torch.tensor(derivative_cutoff, dtype=torch.float32), fps)
         self._last: Tensor | None = None
         self._derivative: Tensor | None = None
 

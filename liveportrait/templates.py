@@ -220,6 +220,6 @@ def _checked(motion: Motion, fps: str | float, path: Path) -> Template:
     if motion.scale.min() < 1 / _MOST:
         raise TemplateError(f"{path}: scale is {float(motion.scale.min()):.3g} in some frame; it lies above zero")
     product = motion.rotation @ motion.rotation.transpose(1, 2)
-    if (product - torch.eye(3)).abs().max() > 0.1:
+    if (product - torch.eye(3).to(product)).abs().max() > 0.1:
         raise TemplateError(f"{path}: rotation is not made of rotation matrices; make the template anew")
     return Template(motion, rate)

@@ -19,6 +19,7 @@ from liveportrait.templates import Template, load_template, save_template
 from talkinghead.driving import interpolate
 from talkinghead.errors import OptionError
 from talkinghead.face import CropRule, choose_face
+from talkinghead.isolation import own_settings
 from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.image import Picture
@@ -97,6 +98,7 @@ def open_driver(path: str | os.PathLike[str]) -> Given:
     return read_picture_or_video(file)
 
 
+@own_settings()
 def watch_driver(given: Given, name: str, models: Models, options: Options, study: Study) -> Driver:
     """Read the motion of whatever drives.
 

@@ -95,7 +95,7 @@ def interpolate(frames: Timed, positions: list[Fraction]) -> Timed:
     """Interpolate a motion or performance at frame numbers; beyond the last frame it stays."""
     end = len(frames) - 1
     before = torch.tensor([min(math.floor(position), end) for position in positions])
-    share = torch.tensor([float(position % 1) for position in positions])
+    share = torch.tensor([float(position % 1) for position in positions], dtype=torch.float32)
     a = frames[before]
     if not share.any():
         return a

@@ -16,6 +16,7 @@ from talkinghead.face import FaceTracker, NoFaceError, PasteBack, choose_face
 from talkinghead.face.crop import Array, FaceRect, face_rect
 from talkinghead.face.paste import territory
 from talkinghead.framing import faces_in, frame_around, part_of
+from talkinghead.isolation import own_settings
 from talkinghead.media.image import Picture, limit_size
 from talkinghead.media.video import VideoFile, read_frames
 from talkinghead.models import Models
@@ -157,6 +158,7 @@ class Film:
         return Scene(None, place)
 
 
+@own_settings()
 def open_films(
     file: VideoFile, models: Models, options: CropOptions, numbers: Sequence[int | None] = (None,)
 ) -> list[Film]:

@@ -16,6 +16,7 @@ from liveportrait.smoothing import MotionSmoother
 from talkinghead.api import read_picture
 from talkinghead.driver import FRAME_RATE, drive_crop, follow_rules
 from talkinghead.face import FaceTracker
+from talkinghead.isolation import own_settings
 from talkinghead.media.image import Picture
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, Options, StrPath
@@ -60,6 +61,7 @@ class Mimic:
         num_frames: How many pictures have been followed.
     """
 
+    @own_settings()
     def __init__(self, source: Source, models: Models, options: Options) -> None:
         """Start with nothing seen.
 
@@ -78,12 +80,14 @@ class Mimic:
         self._wait = max(ceil(options.live.calibrate * fps), 1)
         self.calibrate()
 
+    @own_settings()
     def calibrate(self) -> None:
         """Choose the neutral frame anew, from the next moments that show the face."""
         self._watched: list[Motion] = []
         self._anchor: Motion | None = None
         self._shown = self._at_rest()
 
+    @own_settings()
     def step(self, picture: Picture) -> Picture:
         """Take the next picture of the face, RGB of shape (H, W, 3), and return the portrait's.
 

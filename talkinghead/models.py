@@ -16,6 +16,7 @@ from liveportrait.config import Precision
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
 from talkinghead.forks import check_process
+from talkinghead.isolation import own_settings
 from talkinghead.options import PRECISION, VOICE_MODEL
 
 _one_loads = threading.Lock()
@@ -59,7 +60,7 @@ def load_models(
     check_process()
     if isinstance(name_or_directory, Models):
         return name_or_directory
-    with _one_loads:
+    with _one_loads, own_settings():
         return _load(name_or_directory, choose_device(device), voice, precision)
 
 

@@ -15,6 +15,7 @@ from liveportrait import Motion
 from liveportrait.imports import quiet_imports
 from liveportrait.motion import PerFrame
 from liveportrait.sliders import Sliders
+from talkinghead.isolation import own_settings
 from talkinghead.keyframes import NAMES, Keyframes
 from talkinghead.options import EditOptions
 
@@ -48,11 +49,13 @@ class Moves(PerFrame):
             yield Sliders(**{_THEIR_NAMES.get(name, name): value for name, value in values.items()})  # type: ignore[arg-type]
 
 
+@own_settings()
 def still_moves(options: EditOptions) -> Moves:
     """Return one frame of an edit."""
-    return Moves(torch.tensor([[_number(value) for value in _start(options).values()]]))
+    return Moves(torch.tensor([[_number(value) for value in _start(options).values()]], dtype=torch.float32))
 
 
+@own_settings()
 def moves_between(keyframes: Keyframes, options: EditOptions, source: Motion, fps: Fraction) -> Moves:
     """Move every slider smoothly between the keyframes that name it.
 

@@ -18,6 +18,7 @@ from liveportrait.smoothing import MotionSmoother
 from talkinghead.driver import Driver, follow_rules, lasting
 from talkinghead.driving import Frames, in_batches, retime
 from talkinghead.film import Film
+from talkinghead.isolation import made_with_own, own_settings
 from talkinghead.media.audio import Sound, stream_mono_16k
 from talkinghead.media.image import Picture
 from talkinghead.models import Models
@@ -61,7 +62,7 @@ def animate(
         The video's pictures, RGB, uint8, each an array of its own.
     """
     batches = in_batches(driving, options.render.batch_size if source.still else 1)
-    return render_ahead(models.portrait, zip(batches, source.scenes(), strict=False), pose, grounds)
+    return made_with_own(render_ahead(models.portrait, zip(batches, source.scenes(), strict=False), pose, grounds))
 
 
 def speak(source: Source, sound: Sound, models: Models, options: Options) -> Video:
@@ -118,6 +119,7 @@ def reenact(roles: Sequence[Role], sound: Sound | None, models: Models, options:
     return Video(source, fps, count, heard, pictures, notes)
 
 
+@own_settings()
 def perform(role: Role, count: int, models: Models, options: Options) -> Performer:
     """Let one face follow its driver: lay it over pictures in which others have moved already."""
     source, driver = role
@@ -126,6 +128,7 @@ def perform(role: Role, count: int, models: Models, options: Options) -> Perform
     def follow(portrait: Portrait, motion: Motion) -> Tensor:
         return models.portrait.follow(portrait, motion, anchor and anchor.to(models.device), rules)
 
+    @own_settings()
     def performer(grounds: Iterator[Picture | None]) -> Iterator[Picture]:
         smooth = MotionSmoother(options.drive.smooth, float(driver.fps))
         moves = replace(driver.motion, skin=driver.skin_since(anchor, rules.face) if source.still else None)

@@ -53,7 +53,7 @@ class Reference:
     def openness(self, part: Motion) -> Tensor:
         """Return how open the eyes are against the usual, (left, right), shape (T, 2)."""
         if part.eye_ratio is None or self.motion.eye_ratio is None:
-            return torch.ones(len(part), 2)
+            return torch.ones(len(part), 2, dtype=torch.float32)
         usual = self.motion.eye_ratio.median(0).values.clamp_min(1e-6)
         return (part.eye_ratio / usual).clamp(0, WIDEST)
 
@@ -88,7 +88,7 @@ def borrow(performance: Iterable[Performance], reference: Reference) -> Iterator
         yield replace(
             part,
             rotation=rotation,
-            translation=(lent.translation - reference.anchor.translation) * torch.tensor([1.0, 1.0, 0.0]),
+            translation=(lent.translation - reference.anchor.translation) * lent.translation.new_tensor([1, 1, 0]),
             eye_openness=reference.openness(lent),
             gaze_deg=part.gaze_deg - FOLLOWED * turned,
         )

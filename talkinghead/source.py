@@ -15,6 +15,7 @@ from talkinghead.face import CropFrame, PasteBack
 from talkinghead.face.crop import Array, FaceRect, cut_crop, face_rect
 from talkinghead.face.paste import territory
 from talkinghead.framing import Framed, frame_sources
+from talkinghead.isolation import own_settings
 from talkinghead.media.image import Picture, limit_size, resize
 from talkinghead.models import Models
 from talkinghead.options import MAX_SIDE, CropOptions
@@ -72,6 +73,7 @@ def open_source(picture: Picture, name: str, models: Models, options: CropOption
     return open_sources(picture, name, models, options, [options.face])[0]
 
 
+@own_settings()
 def open_sources(
     picture: Picture, name: str, models: Models, options: CropOptions, numbers: Sequence[int | None]
 ) -> list[Source]:

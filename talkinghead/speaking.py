@@ -13,12 +13,14 @@ from audio2motion.joyvasa import JoyVASA
 from liveportrait import Motion, Portrait
 from liveportrait.following import FollowRules
 from talkinghead.driving import direct
+from talkinghead.isolation import own_settings
 from talkinghead.models import Models
 from talkinghead.options import MotionOptions
 from talkinghead.reference import Reference, borrow, borrow_motion
 from talkinghead.render import Pose
 
 
+@own_settings()
 def enact(
     models: Models, chunks: Iterable[Tensor], options: MotionOptions, reference: Reference | None = None
 ) -> tuple[Iterator[Any], Pose[Any]]:

@@ -20,6 +20,7 @@ from liveportrait import Performance
 from liveportrait.numerals import read_whole
 from talkinghead.driving import direct, retime
 from talkinghead.errors import AudioError, OptionError
+from talkinghead.isolation import made_with_callers, made_with_own, own_settings
 from talkinghead.media.audio import MODEL_RATE
 from talkinghead.media.image import Picture, check_picture, read_image
 from talkinghead.models import Models, load_models
@@ -83,6 +84,7 @@ def stream(
     return speak_live(open_source(picture, name, models, options.crop), voice, models, options)
 
 
+@own_settings()
 def speak_live(source: Source, voice: Iterable[Tensor], models: Models, options: Options) -> Iterator[Picture]:
     """Let an opened portrait speak; arguments as in `talkinghead.pipeline.speak`, sound as `to_voice` gives it.
 
@@ -98,7 +100,8 @@ def speak_live(source: Source, voice: Iterable[Tensor], models: Models, options:
     performance = direct(performance, options.motion, mouth)
     parts = retime(performance, options.render.fps or Fraction(FRAME_RATE), None)
     scene = next(source.scenes())
-    return (shown for part in parts for shown in render(models.portrait, scene, part, models.portrait.perform))
+    pictures = (shown for part in parts for shown in render(models.portrait, scene, part, models.portrait.perform))
+    return made_with_own(pictures)
 
 
 def perform_live(hearing: VoiceStream, voice: Iterable[Tensor]) -> Iterator[Performance]:
@@ -126,7 +129,7 @@ def to_voice(sound: Iterable[Samples] | Chunks, rate: int) -> Iterator[Tensor]:
         if not hasattr(sound, "get"):
             raise AudioError(f"the sound is {type(sound).__name__}: give chunks of samples, or a queue of them")
         sound = _taken(sound)
-    pieces = (piece for chunk in sound for piece in _cut(_samples(chunk), rate))
+    pieces = (piece for chunk in made_with_callers(sound) for piece in _cut(_samples(chunk), rate))
     return map(torch.from_numpy, pieces if rate == MODEL_RATE else _resampled(pieces, rate))
 
 

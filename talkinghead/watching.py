@@ -89,7 +89,7 @@ class FaceReader:
 
     def _crop(self, picture: Picture, points: Array) -> Crop:
         self._place = self._place or frame_face(points, self._rule)
-        image = torch.zeros(1, 3, 0, 0)
+        image = torch.zeros(1, 3, 0, 0, dtype=torch.float32)
         if self._looks:
             image = torch.from_numpy(cut(picture, self._place, smooth=False)).permute(2, 0, 1)[None].float() / 255
         return Crop(image, torch.from_numpy(landmarks_in_crop(points, self._place))[None])

@@ -45,7 +45,7 @@ class MotionFlow(nn.Module):
         """Load a trained model from its directory; see `audio2motion.flow.weights.load`."""
         from audio2motion.flow.weights import load
 
-        return load(Path(directory))
+        return load(Path(directory)).float()
 
     def hear(self, waveform: Tensor) -> Tensor:
         """Encode sound at the common level, (B, 640 T), as features of the frames, (B, T, size)."""
@@ -123,7 +123,7 @@ class MotionFlow(nn.Module):
         stride, shared = config.num_frames - config.overlap, None
         previous = self.network.start
         for window in windows:
-            noise = torch.randn(1, config.num_frames, config.num_numbers, generator=generator)
+            noise = torch.randn(1, config.num_frames, config.num_numbers, generator=generator, dtype=torch.float32)
             x = self.sample(self.hear(window.to(previous.device)), previous, noise.to(previous.device), rules)
             if shared is not None:
                 x = torch.cat([fade(shared, x[:, : config.overlap]), x[:, config.overlap :]], 1)

@@ -73,7 +73,7 @@ class JoyVASA(nn.Module):
         """
         from audio2motion.joyvasa.weights import download, load
 
-        return load(download(logger.warning) if name_or_directory == "joyvasa" else Path(name_or_directory))
+        return load(download(logger.warning) if name_or_directory == "joyvasa" else Path(name_or_directory)).float()
 
     @torch.inference_mode()
     def forward(self, waveform: Tensor, *, seed: int = 0, rules: GenerationRules | None = None) -> Motion:
@@ -95,7 +95,7 @@ class JoyVASA(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         windows = cut_windows(waveform.float(), plan, self.config.num_frames)
         features = (self.hear(window.to(self.null_audio_feat.device)) for window in windows)
-        numbers = self.move(features, lambda shape: torch.randn(shape, generator=generator), rules)
+        numbers = self.move(features, _noise(generator), rules)
         pose = self.template.denormalize(numbers[0, : plan.end_frame].cpu())
         return (pose.smoothed() if rules.smooth else pose).motion()[plan.first_frame :]
 
@@ -128,7 +128,7 @@ class JoyVASA(nn.Module):
 
         features = (self.hear(w.to(self.null_audio_feat.device)) for w in stream_windows(counted(), size, stride))
         smooth = PoseSmoother() if rules.smooth else (lambda pose: pose)
-        for numbers in self.finished(features, lambda shape: torch.randn(shape, generator=generator), rules):
+        for numbers in self.finished(features, _noise(generator), rules):
             # While windows follow, the sound is known to be longer than what is finished.
             end = LEAD_FRAMES + math.ceil(samples / FRAME_SAMPLES) - done
             if numbers.shape[1]:
@@ -209,6 +209,10 @@ class JoyVASA(nn.Module):
                 f"windows of {self.config.num_frames} frames overlap by {most} at most, not {rules.overlap}"
             )
         return rules.overlap
+
+
+def _noise(generator: torch.Generator) -> Noise:
+    return lambda shape: torch.randn(shape, generator=generator, dtype=torch.float32)
 
 
 def _checked(samples: Tensor) -> Tensor:

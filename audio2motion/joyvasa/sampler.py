@@ -45,7 +45,7 @@ def cosine_schedule(num_steps: int) -> Schedule:
 
     Source: Nichol and Dhariwal 2021, Eq. 17.
     """
-    x = torch.linspace(0, num_steps, num_steps + 1, device="cpu")
+    x = torch.linspace(0, num_steps, num_steps + 1, device="cpu", dtype=torch.float32)
     left = torch.cos((x / num_steps + _OFFSET) / (1 + _OFFSET) * math.pi / 2) ** 2
     left = left / left[0]
     betas = torch.cat([x.new_zeros(1), (1 - left[1:] / left[:-1]).clamp(_LEAST_BETA, _MOST_BETA)])

@@ -95,7 +95,8 @@ def stream_windows(
     Yields:
         Windows of sound, each (1, 640 window_frames); none for an empty stream.
     """
-    size, kept, heard = window_frames * FRAME_SAMPLES, torch.zeros(lead_frames * FRAME_SAMPLES), False
+    size, heard = window_frames * FRAME_SAMPLES, False
+    kept = torch.zeros(lead_frames * FRAME_SAMPLES, dtype=torch.float32)
     for chunk in chunks:
         heard = heard or len(chunk) > 0
         kept = torch.cat([kept, chunk])

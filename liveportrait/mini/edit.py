@@ -77,7 +77,7 @@ def _brows(face: FaceModel, amount: float) -> Tensor:
 def _spread(basis: Tensor, points: tuple[int, ...], target: Tensor) -> Tensor:
     """Return the most likely displacement (1, K, 3) in a basis (C, K, 3) that moves some points to a target."""
     named = basis[:, rows(points)].flatten(1)
-    normal = named @ named.T / FIRMNESS**2 + torch.eye(len(basis), device=basis.device)
+    normal = named @ named.T / FIRMNESS**2 + torch.eye(len(basis)).to(basis)
     coefficients = torch.linalg.solve(normal, named @ target.flatten() / FIRMNESS**2)
     return torch.einsum("c,ckd->kd", coefficients, basis)[None]
 

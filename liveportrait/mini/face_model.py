@@ -80,10 +80,10 @@ class FaceModel(nn.Module):
         super().__init__()
         num_points, num_lids = len(KEYPOINTS), len(LEFT_LID_PAIRS) + len(RIGHT_LID_PAIRS)
         self.num_mouth = num_mouth
-        self.register_buffer("mean", torch.zeros(num_points, 3))
-        self.register_buffer("expression_basis", torch.zeros(num_mouth + num_brows, num_points, 3))
-        self.register_buffer("lip_response", torch.zeros(len(LIP_PAIRS), num_points, 3))
-        self.register_buffer("lid_response", torch.zeros(num_lids, num_points, 3))
+        self.register_buffer("mean", torch.zeros(num_points, 3, dtype=torch.float32))
+        self.register_buffer("expression_basis", torch.zeros(num_mouth + num_brows, num_points, 3, dtype=torch.float32))
+        self.register_buffer("lip_response", torch.zeros(len(LIP_PAIRS), num_points, 3, dtype=torch.float32))
+        self.register_buffer("lid_response", torch.zeros(num_lids, num_points, 3, dtype=torch.float32))
 
     def pose(self, points: Tensor, keypoints: tuple[int, ...] = KEYPOINTS) -> Pose:
         """Fit the head pose to the points that hold still on the skull.

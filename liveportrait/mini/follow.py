@@ -111,7 +111,7 @@ def rest_of_picture(face: FaceModel, motion: Motion) -> Motion:
     """
     basis = face.expression_basis.flatten(1)
     shown = in_head_frame(motion).flatten(1)
-    normal = basis @ basis.T / NEUTRAL_WEIGHT**2 + torch.eye(len(basis), device=basis.device)
+    normal = basis @ basis.T / NEUTRAL_WEIGHT**2 + torch.eye(len(basis)).to(basis)
     coefficients = torch.linalg.solve(normal, basis @ shown.T / NEUTRAL_WEIGHT**2).T
     head = face.mean + in_head_frame(motion) - face.express(coefficients)
     head = head + face.move_lips(head, torch.zeros_like(face.lip_gaps(head)))

@@ -58,6 +58,6 @@ def disc_mask(centre: Tensor, radius: Tensor, size: int, softness: float) -> Ten
 
 def pixel_grid(height: int, width: int) -> Tensor:
     """Return pixel centres (x, y) with the picture's edges at ±1, shape (height, width, 2)."""
-    y = (2 * torch.arange(height) + 1) / height - 1
-    x = (2 * torch.arange(width) + 1) / width - 1
+    y = (2 * torch.arange(height, dtype=torch.float32) + 1) / height - 1
+    x = (2 * torch.arange(width, dtype=torch.float32) + 1) / width - 1
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)

@@ -15,7 +15,7 @@ CONTROL_ROWS = [n for n, point in enumerate(KEYPOINTS) if point not in LEFT_IRIS
 
 def border_anchors() -> Tensor:
     """Return points on the crop's border, which never move: background and shoulders stay, shape (anchors, 2)."""
-    side = torch.linspace(-1, 1, ANCHORS_PER_SIDE + 1)[:-1]
+    side = torch.linspace(-1, 1, ANCHORS_PER_SIDE + 1, dtype=torch.float32)[:-1]
     one = torch.ones_like(side)
     edges = [torch.stack(edge, -1) for edge in ((side, -one), (one, side), (-side, one), (-one, -side))]
     return torch.cat(edges)

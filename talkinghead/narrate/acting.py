@@ -108,7 +108,7 @@ def settle(performance: Iterable[Performance], num_frames: int, num_mouth: int) 
 
 def presence(num_frames: int, fps: Fraction) -> Tensor:
     """Return how far a speaker is away from rest, shape (num_frames,): 0 at both ends, 1 between."""
-    steps = torch.arange(num_frames)
+    steps = torch.arange(num_frames, dtype=torch.float32)
     ends = []
     for seconds, distance in ((RISE_SECONDS, steps), (SETTLE_SECONDS, steps.flip(0))):
         span = max(min(round(seconds * float(fps)), num_frames // 2), 1)
@@ -157,7 +157,7 @@ class DirectedPose:
 def _sound(shot: Shot, seconds: Fraction) -> Iterator[Tensor]:
     """Yield what a shot sounds like, 16 kHz mono, from its first frame to its last."""
     left = math.ceil(seconds * MODEL_RATE)
-    lead = torch.zeros(round(shot.lead * MODEL_RATE))
+    lead = torch.zeros(round(shot.lead * MODEL_RATE), dtype=torch.float32)
     for samples in (lead, *stream_mono_16k(Path(shot.file or ""))):
         if left > 0:
             yield samples[:left]
@@ -167,4 +167,4 @@ def _sound(shot: Shot, seconds: Fraction) -> Iterator[Tensor]:
 
 def _silence(num_samples: int) -> Iterator[Tensor]:
     for start in range(0, num_samples, MODEL_RATE):
-        yield torch.zeros(min(MODEL_RATE, num_samples - start))
+        yield torch.zeros(min(MODEL_RATE, num_samples - start), dtype=torch.float32)

@@ -11,6 +11,7 @@ import torch
 import torchaudio
 from torch import Tensor
 
+from talkinghead.isolation import own_settings
 from talkinghead.media.audio import MODEL_RATE, Sound, stream_mono_16k
 from talkinghead.narrate.script import Line
 
@@ -29,6 +30,7 @@ Hearing = Callable[[Tensor], Tensor]
 """Samples (N,) at 16 kHz to log-probabilities of letters, shape (N // 320 or one less, letters)."""
 
 
+@own_settings()
 def align_lines(lines: Sequence[Line], sound: Sound, *, required: bool) -> list[tuple[float, float]] | None:
     """Return when each line is heard, in seconds; None where that cannot be told.
 

@@ -99,3 +99,16 @@ def test_a_fork_that_lets_go_of_the_networks_ends():
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
     assert made.stdout == "7\n"
+
+
+def test_threads_may_be_the_first_to_use_it():
+    made = run(
+        "import threading\n"
+        "import talkinghead\n"
+        "loaded = []\n"
+        "load = lambda: loaded.append(talkinghead.load_models('mini', 'cpu'))\n"
+        "threads = [threading.Thread(target=load) for _ in range(3)]\n"
+        "[thread.start() for thread in threads], [thread.join() for thread in threads]\n"
+        "print(len(loaded))\n"
+    )
+    assert made.stdout == "3\n"
