@@ -23,7 +23,12 @@ def keypoints_of(name_or_directory: str | Path) -> int | None:
         from audio2motion.joyvasa.model import JoyVASA
 
         return JoyVASA.num_keypoints
-    return _flow_settings(name_or_directory).get("num_keypoints")
+    settings = _flow_settings(name_or_directory)
+    if not settings:
+        return None
+    from audio2motion.flow.weights import parse_config
+
+    return parse_config(settings, Path(name_or_directory) / "config.json").num_keypoints
 
 
 def load_voice(name_or_directory: str | Path) -> Voice:
@@ -62,6 +67,6 @@ def _is_joyvasa(name_or_directory: str | Path) -> bool:
 
 
 def _flow_settings(name_or_directory: str | Path) -> dict[str, Any]:
-    from audio2motion.flow.weights import read_settings
+    from audio2motion.flow.weights import settings_of
 
-    return read_settings(Path(name_or_directory))
+    return settings_of(Path(name_or_directory))

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from audio2motion.config import AudioToMotionConfig, EncoderConfig, RecogniserConfig
+from audio2motion.config import FEATURE_SAMPLES, AudioToMotionConfig, EncoderConfig
+from audio2motion.liveliness import FADE
 from audio2motion.model import AudioToMotion
 from liveportrait.errors import WeightsError, WeightsNotFoundError
+from liveportrait.weight_files import is_file, read_settings, read_sizes, read_weights, shapes_of
 
 EMBEDDED = Path(__file__).parent / "weights"
+_MOST_ENCODER_LAYERS, _MOST_ENCODER_SIZE = 64, 100_000
 
 
 def load(name_or_directory: str | Path) -> AudioToMotion:
     """Load a model by name or directory; see `AudioToMotion.from_pretrained`."""
     directory = EMBEDDED / "mini" if name_or_directory == "mini" else Path(name_or_directory)
-    for name in ("config.json", "model.safetensors"):
-        if not (directory / name).is_file():
+    path, file = directory / "config.json", directory / "model.safetensors"
+    for each in (path, file):
+        if not is_file(each):
             raise WeightsNotFoundError(
-                f'{directory / name}: no such file; give "mini" or a directory with config.json and model.safetensors'
+                f'{each}: no such file; give "mini" or a directory with config.json and model.safetensors'
             )
-    config = _read_config(directory / "config.json")
-    if config.encoder.checkpoint is not None and (directory / "encoder").is_dir():
-        # The weights hold the encoder too: only its architecture is needed, and no network.
-        config = replace(config, encoder=replace(config.encoder, checkpoint=str(directory / "encoder")))
+    config = parse_config(read_settings(path), path)
+    config = replace(config, encoder=own_encoder(config.encoder, directory))
+    tensors = read_weights(file, shapes_of(lambda: AudioToMotion(config), path))
+    _check_life(tensors["life_bounds"].tolist(), config, file)
     model = AudioToMotion(config)
-    try:
-        tensors = load_file(directory / "model.safetensors")
-        model.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, strict=True)
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise WeightsError(
-            f"{directory / 'model.safetensors'}: not the weights that config.json describes ({reason}); fetch it again"
-        ) from error
+    model.load_state_dict(tensors)
     return model.eval()
+
+
+def _check_life(bounds: list[int], config: AudioToMotionConfig, path: Path) -> None:
+    """Check that recordings follow each other, each long enough to fade into the next."""
+    lengths = [end - start for start, end in itertools.pairwise(bounds)]
+    if bounds[0] != 0 or bounds[-1] != config.num_life_frames or min(lengths) <= FADE:
+        raise WeightsError(f"{path}: key 'life_bounds' does not cut {config.num_life_frames} frames; fetch it again")
 
 
 def save(model: AudioToMotion, directory: Path) -> None:
@@ -51,33 +56,43 @@ def save(model: AudioToMotion, directory: Path) -> None:
     (directory / "config.json").write_text(json.dumps(asdict(model.config), indent=2) + "\n")
 
 
-def parse_config(values: dict[str, Any]) -> AudioToMotionConfig:
-    """Turn what config.json holds into a config.
+def parse_config(values: dict[str, Any], path: Path) -> AudioToMotionConfig:
+    """Turn what a config.json holds into a config.
+
+    Args:
+        values: As read.
+        path: The file, for messages.
 
     Raises:
-        TypeError: A setting is unknown or missing.
+        WeightsError: A setting is unknown or out of range.
     """
-    values = _with_tuples(values)
-    encoder, numbers = parse_encoder(values.pop("encoder")), values.pop("recogniser", None)
-    recogniser = RecogniserConfig(**numbers) if numbers else None
-    return AudioToMotionConfig(encoder=encoder, recogniser=recogniser, **values)
+    config = read_sizes(AudioToMotionConfig, values, path)
+    check_encoder(config.encoder, path)
+    return config
 
 
-def parse_encoder(values: dict[str, Any]) -> EncoderConfig:
-    """Turn the encoder's part of a config.json into a config.
+def check_encoder(config: EncoderConfig, path: Path) -> None:
+    """Check that sizes of an encoder go together.
 
     Raises:
-        TypeError: A setting is unknown.
+        WeightsError: They do not.
     """
-    return EncoderConfig(**_with_tuples(values))
+    layers = {len(config.conv_dim), len(config.conv_kernel), len(config.conv_stride)}
+    if len(layers) > 1 or math.prod(config.conv_stride) != FEATURE_SAMPLES:
+        raise WeightsError(f"{path}: the encoder's convolutions do not step {FEATURE_SAMPLES} samples; fetch it again")
 
 
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+def own_encoder(config: EncoderConfig, directory: Path) -> EncoderConfig:
+    """Take a published encoder's architecture from a model's own folder: its weights hold the encoder too.
 
-
-def _read_config(path: Path) -> AudioToMotionConfig:
-    try:
-        return parse_config(json.loads(path.read_text()))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise WeightsError(f"{path}: not the config of an audio-to-motion model ({error}); fetch it again") from error
+    Raises:
+        WeightsError: It is not there, or out of range; nothing is fetched.
+    """
+    if config.checkpoint is None:
+        return config
+    numbers = read_settings(directory / "encoder" / "config.json")
+    for name, value in numbers.items():
+        most = _MOST_ENCODER_LAYERS if "layers" in name else _MOST_ENCODER_SIZE
+        if any(isinstance(each, int) and each > most for each in (value if isinstance(value, list) else [value])):
+            raise WeightsError(f"{directory / 'encoder' / 'config.json'}: {name[:40]} is above {most}; fetch it again")
+    return replace(config, checkpoint=str(directory / "encoder"))

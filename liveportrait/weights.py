@@ -15,20 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from liveportrait import hub
-from liveportrait.config import (
-    AppearanceConfig,
-    GeneratorConfig,
-    MotionConfig,
-    OfficialConfig,
-    Precision,
-    RetargetingConfig,
-    WarpingConfig,
-)
-from liveportrait.errors import WeightsError, WeightsNotFoundError
+from liveportrait.config import OfficialConfig, Precision
+from liveportrait.errors import PortraitError, WeightsError, WeightsNotFoundError
 from liveportrait.model import LivePortrait
 from liveportrait.modules.generator import fold_spectral_norm
 from liveportrait.modules.motion_extractor import official_name
 from liveportrait.official import OfficialPortrait
+from liveportrait.weight_files import is_file, read_archive, read_settings, read_sizes, require_finite, shapes_of
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +132,12 @@ def load(name_or_directory: str | Path, precision: Precision = "fp32") -> LivePo
         root = download(name_or_directory, logger.warning)
         files = OfficialFiles._make(root / file.path for file in RELEASES[name_or_directory])
         return load_official(files, OfficialConfig(), name_or_directory != "animals", precision)
-    return _load_directory(Path(name_or_directory), precision)
+    try:
+        return _load_directory(Path(name_or_directory), precision)
+    except PortraitError:
+        raise
+    except OSError as error:
+        raise WeightsError(f"{name_or_directory}: cannot be read ({error.strerror or error})") from error
 
 
 def download(
@@ -185,12 +183,12 @@ def _load_directory(directory: Path, precision: Precision) -> LivePortrait:
         names = ", ".join(MODEL_NAMES)
         raise WeightsNotFoundError(f"no model {str(directory)!r}: give {names}, or a directory with a checkpoint")
     config_file = directory / "config.json"
-    settings = _read_settings(config_file) if config_file.is_file() else {}
+    settings = read_settings(config_file) if is_file(config_file) else {}
     kind = settings.get("model")
     if kind == "mini":
         return _load_mini(directory)
     if kind not in (None, *RELEASES):
-        raise WeightsError(f'{config_file}: "model" is {kind!r}; known are {", ".join(MODEL_NAMES)}')
+        raise WeightsError(f'{config_file}: "model" is {repr(kind)[:40]}; known are {", ".join(MODEL_NAMES)}')
     files, is_animal = _find_official(directory)
     config = _read_config(config_file, settings.get("networks", {}))
     return load_official(files, config, not (is_animal or kind == "animals"), precision)
@@ -218,33 +216,19 @@ def _find_official(directory: Path) -> tuple[OfficialFiles, bool]:
     )
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(settings, dict):
-        raise WeightsError(f"{path}: expected an object, found {type(settings).__name__}")
-    return settings
-
-
-def _read_config(path: Path, networks: dict[str, Any]) -> OfficialConfig:
+def _read_config(path: Path, networks: object) -> OfficialConfig:
     """Build the networks' sizes from config.json; what it leaves out is upstream's."""
-    kinds = {
-        "appearance": AppearanceConfig,
-        "motion": MotionConfig,
-        "warping": WarpingConfig,
-        "generator": GeneratorConfig,
-        "retargeting": RetargetingConfig,
-    }
-    try:
-        parts = {}
-        for name, sizes in networks.items():
-            plain = {key: tuple(size) if isinstance(size, list) else size for key, size in sizes.items()}
-            parts[name] = kinds[name](**plain)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f'{path}: "networks" does not describe an official model ({error})') from error
-    return OfficialConfig(**parts)
+    config = read_sizes(OfficialConfig, networks, path)
+    alike = (
+        {config.motion.num_keypoints, config.warping.num_keypoints, config.retargeting.num_keypoints},
+        {config.appearance.volume_channels, config.warping.volume_channels},
+        {config.appearance.volume_depth, config.warping.volume_depth},
+        {config.warping.out_channels, config.generator.feature_channels},
+    )
+    if any(len(sizes) > 1 for sizes in alike):
+        raise WeightsError(f"{path}: keypoints, volumes or features differ between its networks; fetch it again")
+    shapes_of(lambda: OfficialPortrait(config, needs_landmarks=True), path)
+    return config
 
 
 def load_official(
@@ -288,17 +272,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         WeightsNotFoundError: There is no such file.
         WeightsError: It is damaged, or holds something else.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsNotFoundError(f"{path} is missing; `talkinghead download base` fetches the official files")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    # torch raises all of Python's file and pickle errors, and RuntimeError for a broken archive.
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path}: not readable as weights ({reason[:200]}); fetch the file again") from error
-    if not isinstance(state, dict):
-        raise WeightsError(f"{path}: expected a dictionary of tensors, found {type(state).__name__}")
-    return state
+    return read_archive(path)
 
 
 def _folded(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -307,7 +283,7 @@ def _folded(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     except KeyError as error:
         raise WeightsError(f"{path}: key {error.args[0]!r} is missing") from error
     except (RuntimeError, AttributeError) as error:
-        raise WeightsError(f"{path}: spectral norm vectors do not fit their weights ({error})") from error
+        raise WeightsError(f"{path}: spectral norm vectors do not fit their weights ({str(error)[:120]})") from error
 
 
 def _fill(
@@ -336,6 +312,7 @@ def _fill(
         loaded[name] = value.reshape(own.shape).to(own.dtype)
     if unused:
         raise WeightsError(f"{path}: key {prefix + min(unused)!r} does not belong to this network")
+    require_finite(loaded, path)
     module.load_state_dict(loaded, assign=True)
 
 

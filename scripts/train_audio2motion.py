@@ -218,8 +218,9 @@ def ship(
     shape = read_face(face)
     tracks = read_training(data, shape)
     life, bounds = life_tracks(tracks)
-    record = json.loads((run[0] / "training.json").read_text())["config"]["model"]
-    config = replace(parse_config(record), num_life_clips=len(bounds) - 1, num_life_frames=len(life))
+    log = run[0] / "training.json"
+    record = json.loads(log.read_text())["config"]["model"]
+    config = replace(parse_config(record, log), num_life_clips=len(bounds) - 1, num_life_frames=len(life))
     model = AudioToMotion(config)
     runs = [load_file(folder / "last.safetensors") for folder in run]
     model.mouth.load_state_dict({name: sum(one[name] for one in runs) / len(runs) for name in runs[0]})

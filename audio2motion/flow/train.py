@@ -200,11 +200,12 @@ class FlowTrainer:
 
 def read_averaged(directory: Path) -> MotionFlow:
     """Read the averaged weights of a checkpoint, on the CPU in eval mode."""
-    with safe_open(directory / "training.safetensors", "pt") as stored:
+    file = directory / "training.safetensors"
+    with safe_open(file, "pt") as stored:
         config = json.loads(stored.metadata()["config"])
         names = [name for name in stored.keys() if name.startswith("average.")]  # noqa: SIM118 — no dictionary
         tensors = {name.removeprefix("average."): stored.get_tensor(name) for name in names}
-    model = MotionFlow(parse_config(config["model"]))
+    model = MotionFlow(parse_config(config["model"], file))
     model.load_state_dict(tensors)
     return model.eval()
 

@@ -7,34 +7,42 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from audio2motion.flow.config import FlowConfig
 from audio2motion.flow.model import MotionFlow
-from audio2motion.weights import parse_encoder
+from audio2motion.weights import check_encoder, own_encoder
 from liveportrait.errors import WeightsError, WeightsNotFoundError
+from liveportrait.weight_files import is_file, read_settings, read_sizes, read_weights, shapes_of
 
 KIND = "flow"
 
 
-def read_settings(directory: Path) -> dict[str, Any]:
+def settings_of(directory: Path) -> dict[str, Any]:
     """Read config.json; empty where there is none, or none of ours."""
+    path = directory / "config.json"
     try:
-        settings = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        settings = read_settings(path) if is_file(path) else {}
+    except WeightsError:
         return {}
-    return settings if isinstance(settings, dict) and settings.get("voice") == KIND else {}
+    return settings if settings.get("voice") == KIND else {}
 
 
-def parse_config(values: dict[str, Any]) -> FlowConfig:
-    """Turn what config.json holds into a config.
+def parse_config(values: dict[str, Any], path: Path) -> FlowConfig:
+    """Turn what a config.json holds into a config.
+
+    Args:
+        values: As read.
+        path: The file, for messages.
 
     Raises:
-        TypeError: A setting is unknown.
+        WeightsError: A setting is unknown or out of range.
     """
-    sizes = {name: value for name, value in values.items() if name not in ("voice", "encoder")}
-    return FlowConfig(encoder=parse_encoder(values["encoder"]), **sizes)
+    config = read_sizes(FlowConfig, {name: value for name, value in values.items() if name != "voice"}, path)
+    check_encoder(config.encoder, path)
+    if config.overlap > min(config.num_frames - config.num_previous, config.num_frames // 2):
+        raise WeightsError(f"{path}: windows of {config.num_frames} frames cannot overlap by {config.overlap}")
+    return config
 
 
 def load(directory: Path) -> MotionFlow:
@@ -44,20 +52,16 @@ def load(directory: Path) -> MotionFlow:
         WeightsNotFoundError: There is none in this directory.
         WeightsError: A file is not what its name says.
     """
-    settings = read_settings(directory)
-    if not settings or not (directory / "model.safetensors").is_file():
+    settings, path, file = settings_of(directory), directory / "config.json", directory / "model.safetensors"
+    if not settings or not is_file(file):
         raise WeightsNotFoundError(
             f"{directory}: no motion generator; give a directory that train_motion.py exported to"
         )
-    try:
-        config = parse_config(settings)
-        if config.encoder.checkpoint is not None and (directory / "encoder").is_dir():
-            config = replace(config, encoder=replace(config.encoder, checkpoint=str(directory / "encoder")))
-        model = MotionFlow(config)
-        model.load_state_dict({n: t.float() for n, t in load_file(directory / "model.safetensors").items()})
-    except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise WeightsError(f"{directory}: weights and config.json do not fit ({reason}); export it again") from error
+    config = parse_config(settings, path)
+    config = replace(config, encoder=own_encoder(config.encoder, directory))
+    tensors = read_weights(file, shapes_of(lambda: MotionFlow(config), path))
+    model = MotionFlow(config)
+    model.load_state_dict(tensors)
     return model.eval()
 
 

@@ -14,6 +14,7 @@ from liveportrait import safe_pickle
 from liveportrait.errors import WeightsError, WeightsNotFoundError
 from liveportrait.keypoints import rotation_matrix
 from liveportrait.motion import Motion
+from liveportrait.weight_files import is_file
 
 _SMOOTHING = 0.01
 _MOST_BYTES = 1 << 20
@@ -127,7 +128,7 @@ def load_motion_template(path: Path) -> MotionTemplate:
         WeightsNotFoundError: There is no such file.
         WeightsError: It is damaged, asks for code, or lacks a statistic.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsNotFoundError(f"{path} is missing; the generator's numbers mean nothing without it")
     if path.stat().st_size > _MOST_BYTES:
         raise WeightsError(f"{path}: {path.stat().st_size} bytes are too many for a motion template; fetch it again")

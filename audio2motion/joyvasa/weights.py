@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -12,13 +11,14 @@ import torch
 from torch import Tensor
 
 from audio2motion.config import FRAME_RATE
-from audio2motion.joyvasa.config import MOTION_SIZE, HubertSizes, JoyVASAConfig
+from audio2motion.joyvasa.config import MAX_FRAMES, MAX_STEPS, MOTION_SIZE, HubertSizes, JoyVASAConfig
 from audio2motion.joyvasa.denoiser import sinusoids
 from audio2motion.joyvasa.model import JoyVASA
 from audio2motion.joyvasa.sampler import cosine_schedule
 from audio2motion.joyvasa.template import load_motion_template
 from liveportrait import hub
 from liveportrait.errors import WeightsError, WeightsNotFoundError
+from liveportrait.weight_files import is_file, read_archive, require_finite
 
 REPOSITORY = "jdh-algo/JoyVASA"
 REVISION = "b8f13fe9c23679c56f21b1baafb92ed00dc087c3"
@@ -50,6 +50,7 @@ _OLD_NAMES = {
 # Parameters that only training uses.
 _UNUSED = (f"{_HUBERT}masked_spec_embed",)
 _MASK = "denoising_net.alignment_mask"
+_MOST = {"n_motions": MAX_FRAMES, "n_prev_motions": MAX_FRAMES, "n_diff_steps": MAX_STEPS}
 _STEP_TABLE, _POSITION_TABLE = "denoising_net.TE.pe", "denoising_net.PE.pe"
 
 
@@ -74,8 +75,12 @@ def load(directory: Path, release: Release | None = None) -> JoyVASA:
     config = config_of(arguments, tensors, generator)
     _check_tables(tensors, config, generator)
     statistics = load_motion_template(template)
-    with torch.device("meta"):
-        model = JoyVASA(config, statistics)
+    try:
+        with torch.device("meta"):
+            model = JoyVASA(config, statistics)
+    # Sizes that do not go together fail in any way at all.
+    except Exception as error:
+        raise WeightsError(f"{generator}: its sizes make no network ({str(error)[:120]}); fetch it again") from error
     _fill(model, tensors, generator)
     return model.eval().requires_grad_(False)
 
@@ -104,7 +109,7 @@ def download(announce: Callable[[str], None], progress: Callable[[str, int, int]
 
 def is_generator(directory: Path) -> bool:
     """Tell whether a directory holds the published generator, in either layout."""
-    return any(path.is_file() for path in _places(directory, Path(_GENERATOR)))
+    return any(is_file(path) for path in _places(directory, Path(_GENERATOR)))
 
 
 def _places(directory: Path, file: Path) -> tuple[Path, Path]:
@@ -113,7 +118,7 @@ def _places(directory: Path, file: Path) -> tuple[Path, Path]:
 
 def _find(directory: Path, file: Path) -> Path:
     for path in _places(directory, file):
-        if path.is_file():
+        if is_file(path):
             return path
     raise WeightsNotFoundError(
         f"{directory / file} is missing; the published file is {file} of {REPOSITORY} on the Hugging Face hub"
@@ -131,13 +136,8 @@ def read_generator(path: Path) -> tuple[argparse.Namespace, dict[str, Tensor]]:
     """
     # A path becomes a pure one: the file may come from another system.
     admitted = [argparse.Namespace, (PurePosixPath, "pathlib.PosixPath")]
-    try:
-        with torch.serialization.safe_globals(admitted):  # pyright: ignore[reportArgumentType]
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    # torch raises all of Python's file and pickle errors, and RuntimeError for a broken archive.
-    except Exception as error:
-        raise WeightsError(f"{path}: not readable as weights ({_reason(error)}); fetch the file again") from error
-    if not isinstance(content, dict) or not {"args", "model"} <= set(content):
+    content = read_archive(path, admitted)
+    if not {"args", "model"} <= set(content):
         raise WeightsError(f"{path}: expected a dictionary with 'args' and 'model'; this is no JoyVASA checkpoint")
     arguments, tensors = content["args"], content["model"]
     if not isinstance(arguments, argparse.Namespace) or not isinstance(tensors, dict):
@@ -151,13 +151,6 @@ def read_generator(path: Path) -> tuple[argparse.Namespace, dict[str, Tensor]]:
     return arguments, renamed
 
 
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    if asked := re.search(r"GLOBAL ([\w.]+)", text):
-        return f"it asks for {asked[1]}"
-    return text.splitlines()[0][:200] if text else type(error).__name__
-
-
 def config_of(arguments: argparse.Namespace, tensors: dict[str, Tensor], path: Path) -> JoyVASAConfig:
     """Work out a checkpoint's sizes from its arguments and its tensors, which must agree.
 
@@ -166,14 +159,15 @@ def config_of(arguments: argparse.Namespace, tensors: dict[str, Tensor], path: P
     """
 
     def number(name: str) -> int:
-        value = vars(arguments).get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise WeightsError(f"{path}: argument {name!r} is {value!r}, expected a positive whole number")
+        value, most = vars(arguments).get(name), _MOST.get(name, 8192)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            found = repr(value)[:40] if isinstance(value, int | float | str | None) else type(value).__name__
+            raise WeightsError(f"{path}: argument {name!r} is {found}, expected a positive whole number up to {most}")
         return value
 
     if vars(arguments).get("audio_model") not in _ENCODERS:
         found = vars(arguments).get("audio_model")
-        raise WeightsError(f"{path}: argument 'audio_model' is {found!r}; known are {', '.join(_ENCODERS)}")
+        raise WeightsError(f"{path}: argument 'audio_model' is {repr(found)[:40]}; known are {', '.join(_ENCODERS)}")
     if number("fps") != FRAME_RATE:
         raise WeightsError(f"{path}: argument 'fps' is {number('fps')}, expected {FRAME_RATE}")
     if number("motion_feat_dim") < MOTION_SIZE:
@@ -255,4 +249,5 @@ def _fill(model: JoyVASA, tensors: dict[str, Tensor], path: Path) -> None:
     unknown = [name for name in tensors if name not in loaded and not name.startswith(tables)]
     if unknown:
         raise WeightsError(f"{path}: key {min(unknown)!r} does not belong to this network")
+    require_finite(loaded, path)
     model.load_state_dict(loaded, assign=True)

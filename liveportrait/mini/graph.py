@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from liveportrait.errors import WeightsError
 from liveportrait.imports import quiet_imports
 
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
@@ -87,4 +88,8 @@ class Graph:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "ENABLE_CPU_PINNING": False,
         }
-        return _core().compile_model(self._file, "CPU", settings)
+        try:
+            return _core().compile_model(self._file, "CPU", settings)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1][:100]
+            raise WeightsError(f"{self._file}: not a graph that OpenVINO can run ({reason}); fetch it again") from error

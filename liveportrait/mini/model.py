@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from liveportrait.config import Precision, check_precision
@@ -20,13 +20,14 @@ from liveportrait.mini.edit import edit
 from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
 from liveportrait.mini.follow import follow, rest_of_picture
 from liveportrait.mini.graph import fastest_precision
-from liveportrait.mini.patches import patch_frame, patch_points, sample
+from liveportrait.mini.patches import MOUTH, patch_frame, patch_points, sample
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, resize_flow
 from liveportrait.mini.skin import SKIN, read_skin
 from liveportrait.model import LivePortrait
 from liveportrait.motion import Crop, FlowSearch, Motion, Performance, Portrait
 from liveportrait.sliders import Sliders
+from liveportrait.weight_files import read_settings, read_sizes, read_weights, shapes_of
 
 EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
 PAINTED = 256  # side of the crops at which the painters learned
@@ -180,8 +181,6 @@ def save(renderer: MiniRenderer, directory: Path) -> None:
     Networks are in float16, the face model's small tables in float32.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    config = {"model": "mini", **asdict(renderer.config)}
-    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     tensors = {
         name: (value if name.startswith("face.") else value.half()).contiguous()
         for name, value in renderer.state_dict().items()
@@ -189,26 +188,29 @@ def save(renderer: MiniRenderer, directory: Path) -> None:
     if renderer.memory is not None:
         tensors["memory"] = renderer.memory.half().contiguous()
     save_file(tensors, directory / "model.safetensors")
-    renderer.write_graphs(directory)
+    config = {"model": "mini", **asdict(renderer.config), "graphs": renderer.write_graphs(directory)}
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def load(directory: Path) -> MiniLivePortrait:
     """Read what `save` wrote.
 
     Raises:
-        WeightsError: The tensors do not fit the config.
+        WeightsError: A file is missing, damaged, or does not fit the others.
     """
-    config = json.loads((directory / "config.json").read_text())
-    config.pop("model")
-    renderer = MiniRenderer(MiniConfig(**config))
-    file = directory / "model.safetensors"
-    tensors = {name: value.float() for name, value in load_file(file).items()}
+    path, file = directory / "config.json", directory / "model.safetensors"
+    settings = read_settings(path)
+    graphs = settings.pop("graphs", {})
+    if settings.pop("model", "mini") != "mini" or not isinstance(graphs, dict):
+        raise WeightsError(f'{path}: "model" is not mini, or "graphs" no object; fetch it again')
+    config = read_sizes(MiniConfig, settings, path)
+    state = shapes_of(lambda: MiniRenderer(config), path)
+    state["memory"] = torch.empty(1, 3 * config.mouth_channels, MOUTH.size // 4, MOUTH.size // 4, device="meta")
+    tensors = read_weights(file, state, optional=["memory"])
+    renderer = MiniRenderer(config)
     renderer.memory = tensors.pop("memory", None)
-    try:
-        renderer.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise WeightsError(f"{file}: {str(error).splitlines()[-1].strip()}; fetch the file again") from error
+    renderer.load_state_dict(tensors)
     renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    renderer.read_graphs(directory)
+    renderer.read_graphs(directory, graphs)
     renderer.precision = fastest_precision()
     return MiniLivePortrait(renderer).eval()

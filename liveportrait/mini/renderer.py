@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from liveportrait.errors import WeightsError
+from liveportrait.hub import sha256
 from liveportrait.mini.bending import FLOW_SIZE, bend
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.flow import ResidualFlow
@@ -32,6 +35,7 @@ from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
 from liveportrait.mini.skin import place_skin
 
+GRAPHS = ("flow", "mouth", "eyes")
 SEEN_SIZE = 64  # of the pictures that the flow network looks at
 FACE_SOFTNESS = 0.03
 USUAL_SKIN = (0.60, 0.43, 0.35)  # mean colour of the skin around a mouth over the people of the training footage
@@ -187,18 +191,33 @@ class MiniRenderer(nn.Module):
         with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
             return network(*inputs)
 
-    def write_graphs(self, directory: Path) -> None:
-        """Write what runs for every frame as graphs: flow.xml, mouth.xml and eyes.xml, with their .bin files."""
+    def write_graphs(self, directory: Path) -> dict[str, str]:
+        """Write what runs for every frame as graphs: flow.xml, mouth.xml and eyes.xml, with their .bin files.
+
+        Returns:
+            The SHA-256 of each file, by name.
+        """
         write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)], directory / "flow.xml")
         for name, kind, painter in (("mouth", MOUTH, self.mouth), ("eyes", LEFT_EYE_PATCH, self.eyes)):
             features = torch.rand(2, 3 * painter.encoder.channels, kind.size // 4, kind.size // 4)
             condition = torch.rand(2, painter.decoder.condition, kind.size, kind.size)
             write_graph(painter.decoder, [features, condition], directory / f"{name}.xml")
+        return {file: sha256(directory / file) for name in GRAPHS for file in (f"{name}.xml", f"{name}.bin")}
 
-    def read_graphs(self, directory: Path) -> None:
-        """Let processors run those graphs that are there in place of the networks."""
-        for name, network in (("flow", self.flow), ("mouth", self.mouth.decoder), ("eyes", self.eyes.decoder)):
-            if (directory / f"{name}.xml").exists():
+    def read_graphs(self, directory: Path, hashes: Mapping[str, str]) -> None:
+        """Let processors run graphs in place of the networks.
+
+        Args:
+            directory: Where they lie.
+            hashes: From `write_graphs`; a graph without one is not read.
+
+        Raises:
+            WeightsError: A file is not the one that was written; OpenVINO may crash over any other.
+        """
+        for name, network in zip(GRAPHS, (self.flow, self.mouth.decoder, self.eyes.decoder), strict=True):
+            if f"{name}.xml" in hashes:
+                for file in (f"{name}.xml", f"{name}.bin"):
+                    _check_graph(directory / file, hashes.get(file))
                 self.graphs[network] = Graph(directory / f"{name}.xml")
 
     def patches(self) -> list[tuple[PatchKind, PatchPainter]]:
@@ -291,6 +310,15 @@ def tint(warped: Tensor, masks: Tensor) -> Tensor:
     color = (warped * skin).sum((2, 3), keepdim=True) / skin.sum((2, 3), keepdim=True).clamp_min(1.0)
     ratio = color.clamp_min(0.02) / color.new_tensor(USUAL_SKIN)[:, None, None]
     return (ratio / ratio.mean(1, keepdim=True)).sqrt()
+
+
+def _check_graph(file: Path, expected: str | None) -> None:
+    try:
+        found = sha256(file)
+    except OSError as error:
+        raise WeightsError(f"{file}: cannot be read ({error.strerror}); fetch it again") from error
+    if found != expected:
+        raise WeightsError(f"{file}: is not the graph that config.json names by its SHA-256; fetch it again")
 
 
 def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:

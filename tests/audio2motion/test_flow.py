@@ -204,5 +204,5 @@ def test_models_come_back_and_say_what_they_move(tmp_path):
     with pytest.raises(WeightsNotFoundError, match="no motion generator"):
         load(tmp_path)
     (tmp_path / "voice" / "model.safetensors").write_bytes(b"nothing")
-    with pytest.raises(WeightsError, match="do not fit"):
+    with pytest.raises(WeightsError, match="not readable as safetensors"):
         load(tmp_path / "voice")

@@ -135,6 +135,9 @@ def test_a_damaged_file_is_refused(tmp_path):
     ("args", "message"),
     [
         ({"n_motions": "many"}, "argument 'n_motions' is 'many'"),
+        ({"n_motions": 10**6}, "argument 'n_motions' is 1000000"),
+        ({"n_diff_steps": 10**12}, "argument 'n_diff_steps' is 1000000000000"),
+        ({"feature_dim": 8000}, "make no network|has shape"),
         ({"motion_feat_dim": 69}, "'motion_feat_dim' is 69, expected at least 70"),
         ({"fps": 30}, "'fps' is 30, expected 25"),
         ({"audio_model": "wav2vec2"}, "'audio_model' is 'wav2vec2'; known are hubert_zh"),

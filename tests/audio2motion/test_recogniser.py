@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_a_damaged_pack_is_refused(monkeypatch: pytest.MonkeyPatch):
 def test_the_config_is_read_back_and_the_network_moves_the_mouth(recogniser: RecogniserConfig | None):
     tiny = EncoderConfig(conv_dim=(8, 8), hidden_size=16, num_layers=1, num_heads=2, feed_forward_size=16)
     config = replace(AudioToMotionConfig(), encoder=tiny, recogniser=recogniser)
-    assert parse_config(asdict(config)) == config
+    assert parse_config(asdict(config), Path("config.json")) == config
     network = SpeechToMouth(config).eval()
     with torch.inference_mode():
         assert network(speech(0.8)[None]).shape == (1, 20, 16)
@@ -86,4 +87,4 @@ def test_the_config_is_read_back_and_the_network_moves_the_mouth(recogniser: Rec
 def test_configs_from_before_it_are_read():
     values = asdict(AudioToMotionConfig())
     del values["recogniser"]
-    assert parse_config(values).recogniser is None
+    assert parse_config(values, Path("config.json")).recogniser is None

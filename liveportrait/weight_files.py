@@ -1,0 +1,214 @@
+"""Read the files of a folder of weights: settings, safetensors, archives. Faults are said before they take memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import types
+import typing
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from liveportrait.errors import PortraitError, WeightsError
+from liveportrait.tensor_files import FLOATS, Entry, read_tensors
+
+_MOST_CONFIG_BYTES, _MOST_BYTES = 1 << 20, 4 << 30
+_MOST_SIZE, _MOST_PARTS = 8192, 64
+# Settings that count modules, each of which costs time, and those that count frames.
+_MODULES = {"num_layers", "num_down", "num_residual", "num_blocks", "num_middle", "depths"}
+_MODULES |= {"mouth_blocks", "eye_blocks"}
+_FRAMES = {"num_life_frames": 1 << 24, "num_life_clips": 1 << 16, "num_frames": 2000, "num_previous": 2000}
+
+Sizes = TypeVar("Sizes")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read an object from a JSON file.
+
+    Raises:
+        WeightsError: It is none, too large, or not to be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_CONFIG_BYTES + 1)
+        settings = json.loads(content.decode()) if len(content) <= _MOST_CONFIG_BYTES else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: not readable as JSON ({_reason(error)}); fetch it again") from error
+    if not isinstance(settings, dict):
+        raise WeightsError(f"{path}: expected an object, found {type(settings).__name__}; fetch it again")
+    return settings
+
+
+def read_sizes(kind: type[Sizes], values: object, path: Path) -> Sizes:
+    """Turn settings into sizes of networks; what is left out stays as it is by default.
+
+    Args:
+        kind: A dataclass of whole numbers, tuples of them, shares, switches, texts, and such dataclasses.
+        values: What the file holds.
+        path: The file, for messages.
+
+    Raises:
+        WeightsError: A setting is unknown, of another type, or out of range.
+    """
+    if not isinstance(values, dict):
+        raise WeightsError(f"{path}: expected settings by name, found {type(values).__name__}")
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown := set(values) - known:
+        raise WeightsError(f"{path}: unknown setting {min(unknown)[:40]!r}; known are {', '.join(sorted(known))}")
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _read_size(name, hints[name], value, path) for name, value in values.items()})
+
+
+def _read_size(name: str, hint: Any, value: Any, path: Path) -> Any:
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = next(each for each in typing.get_args(hint) if each is not types.NoneType)
+    if is_dataclass(hint):
+        return read_sizes(typing.cast(type, hint), value, path)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple) or not 1 <= len(value) <= _MOST_PARTS:
+            raise WeightsError(f"{path}: {name} is {repr(value)[:40]}, expected 1 to {_MOST_PARTS} whole numbers")
+        return tuple(_read_size(name, int, each, path) for each in value)
+    if hint is float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
+            return float(value)
+        raise WeightsError(f"{path}: {name} is {repr(value)[:40]}, expected a number from 0 to below 1")
+    if hint is int:
+        most = _FRAMES.get(name, _MOST_PARTS if name in _MODULES else _MOST_SIZE)
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
+            return value
+        raise WeightsError(f"{path}: {name} is {repr(value)[:40]}, expected a whole number from 1 to {most}")
+    if not isinstance(value, hint):
+        raise WeightsError(f"{path}: {name} is {repr(value)[:40]}, expected {hint.__name__}")
+    return value
+
+
+def shapes_of(build: Callable[[], nn.Module], path: Path) -> dict[str, Tensor]:
+    """Return the state of a network that takes no memory, so that weights can be compared with it.
+
+    Args:
+        build: Makes the network.
+        path: The file that its sizes come from, for messages.
+
+    Raises:
+        WeightsError: There is no network of these sizes.
+    """
+    try:
+        with torch.device("meta"):
+            return build().state_dict()
+    except PortraitError:
+        raise
+    # Sizes that do not go together fail in any way at all.
+    except Exception as error:
+        raise WeightsError(f"{path}: its sizes make no network ({_reason(error)}); fetch it again") from error
+
+
+def read_weights(path: Path, state: Mapping[str, Tensor], optional: Iterable[str] = ()) -> dict[str, Tensor]:
+    """Read a network's weights, strictly.
+
+    Args:
+        path: A safetensors file.
+        state: From `shapes_of`: names, shapes and kinds of numbers that the file must have.
+        optional: Names that it may lack.
+
+    Returns:
+        Tensors by name, floating-point ones in float32.
+
+    Raises:
+        WeightsError: It cannot be read, lacks a key, has one too many, one of another shape, or no finite numbers.
+    """
+
+    def check(_: Mapping[str, str], entries: Mapping[str, Entry]) -> None:
+        _compare(entries, state, set(optional), path)
+
+    try:
+        _, tensors = read_tensors(path, check, _MOST_BYTES)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: not readable as safetensors ({_reason(error)}); fetch it again") from error
+    require_finite(tensors, path)
+    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+def _compare(entries: Mapping[str, Entry], state: Mapping[str, Tensor], optional: set[str], path: Path) -> None:
+    for name, own in state.items():
+        entry = entries.get(name)
+        if entry is None:
+            if name in optional:
+                continue
+            raise WeightsError(f"{path}: key {name!r} is missing; fetch it again")
+        if entry.shape != tuple(own.shape):
+            found, expected = str(entry.shape)[:60], tuple(own.shape)
+            raise WeightsError(f"{path}: key {name!r} has shape {found}, config.json says {expected}")
+        if (entry.dtype in FLOATS) != own.is_floating_point():
+            raise WeightsError(f"{path}: key {name!r} is of type {entry.dtype}, expected {own.dtype}")
+    if unknown := set(entries) - set(state):
+        raise WeightsError(f"{path}: key {min(unknown)[:60]!r} does not belong to this network")
+
+
+def read_archive(path: Path, admitted: Sequence[Any] = ()) -> dict[str, Any]:
+    """Read a dictionary that PyTorch saved, weights-only: tensors and plain containers, never code.
+
+    Args:
+        path: The file.
+        admitted: Further classes that it may hold, as `torch.serialization.safe_globals` takes them.
+
+    Raises:
+        WeightsError: It is damaged, holds something else, or unfolds to more than the file.
+    """
+    try:
+        size = path.stat().st_size
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                _require_room(sum(entry.file_size for entry in archive.infolist()), size, path)
+        with torch.serialization.safe_globals(list(admitted)):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
+    # torch raises all of Python's file and pickle errors, and RuntimeError for a broken archive.
+    except Exception as error:
+        asked = re.search(r"GLOBAL ([\w.]{1,60})", str(error))
+        reason = f"it asks for {asked[1]}" if asked else _reason(error)
+        raise WeightsError(f"{path}: not readable as weights ({reason}); fetch the file again") from error
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        found = type(content).__name__
+        raise WeightsError(f"{path}: expected a dictionary of tensors, found {found}; fetch the file again")
+    for values in (content, *(value for value in content.values() if isinstance(value, dict))):
+        for value in values.values():
+            if isinstance(value, Tensor):
+                _require_room(value.numel() * value.element_size(), size, path)
+    return content
+
+
+def _require_room(unfolded: int, size: int, path: Path) -> None:
+    if unfolded > size:
+        raise WeightsError(f"{path}: unfolds to {unfolded} bytes, the file has {size}; fetch the file again")
+
+
+def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Check that weights are numbers.
+
+    Raises:
+        WeightsError: Some are not.
+    """
+    for name, value in tensors.items():
+        if not bool(value.isfinite().all()):
+            raise WeightsError(f"{path}: key {name!r} holds values that are not finite numbers; fetch it again")
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether there is a file: no, too, where its name is too long or it may not be looked at."""
+    return os.path.isfile(path)
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip()[:120] if lines else type(error).__name__
