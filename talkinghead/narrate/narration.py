@@ -61,14 +61,14 @@ def narrate(
     outputs = _check_outputs(file, inputs, options)
     portrait = require_file(avatar, ScriptError)
     check_files(portrait, read, options)
+    work = WorkFolder(Path(options.work.work or f"{file}.work"), [*outputs, *filter(os.path.exists, inputs)])
     kind = choose_format(file, alpha=options.stage.alpha)
     recording = open_recording(options.voice) if options.voice.audio else None
     voices = {} if recording else open_voices(read, options.voice)
     read = read if recording else fit_to_voices(read, voices)
     models = load_models(model, options.render.device, precision=options.render.precision)
     production = cast(portrait, read, models, options, kind)
-    apart = [*outputs, *filter(os.path.exists, inputs)]
-    with WorkFolder(Path(options.work.work or f"{file}.work"), apart) as work:
+    with work:
         if recording:
             shots = read_aloud(read, recording, production.fps, work)
         else:
