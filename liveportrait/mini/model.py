@@ -17,6 +17,7 @@ from liveportrait.errors import WeightsError
 from liveportrait.following import FollowRules
 from liveportrait.mini.bending import bend
 from liveportrait.mini.edit import edit
+from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
 from liveportrait.mini.follow import follow, rest_of_picture
 from liveportrait.mini.graph import fastest_precision
@@ -82,7 +83,7 @@ class MiniLivePortrait(LivePortrait):
         """Compare a driver's pictures with what the renderer makes of an earlier one, shape (T, 3, G, G)."""
         x_s, x_d, renderer = self._keypoints(reference), self._keypoints(crop), self.renderer
         earlier = reference.image.expand(len(x_d), -1, -1, -1)
-        small = F.interpolate(earlier, (SEEN_SIZE, SEEN_SIZE), mode="area")
+        small = seen_size(earlier)
         frame = patch_frame(SKIN, renderer.face.pose(x_d))
         points = patch_points(frame, SKIN.size)
         expected = renderer.warp(small, x_s, x_d).apply_at(earlier, points)
@@ -92,7 +93,8 @@ class MiniLivePortrait(LivePortrait):
     def encode(self, crop: Crop) -> Portrait:
         """Encode source faces."""
         x_s = self._keypoints(crop)
-        features = self.renderer.encode(painted_size(crop.image), x_s)
+        factor = exposure(seen_size(crop.image), x_s)
+        features = self.renderer.encode(brighten(painted_size(crop.image), factor), x_s)
         return Portrait(
             x_c=self.renderer.face.mean.expand_as(x_s),
             motion=self.extract(crop),
@@ -133,16 +135,17 @@ class MiniLivePortrait(LivePortrait):
     @torch.no_grad()
     def render(self, portrait: Portrait, x_d: Tensor, skin: Tensor | None = None) -> Tensor:
         """Warp the source along the flow and paint mouth and eyes over it."""
-        count, renderer = len(x_d), self.renderer
-        image = portrait.crop.image.expand(count, -1, -1, -1)
-        small = F.interpolate(portrait.crop.image, (SEEN_SIZE, SEEN_SIZE), mode="area").expand(count, -1, -1, -1)
-        warp = renderer.warp(small, portrait.x_s, x_d)
+        count, renderer, x_s = len(x_d), self.renderer, portrait.x_s
+        image, small = portrait.crop.image, seen_size(portrait.crop.image)
+        factor = exposure(small, x_s)
+        small = brighten(small, factor).expand(count, -1, -1, -1)
+        warp = renderer.warp(small, x_s, x_d)
         if skin is not None:
             warp = renderer.lay_skin(warp, small, skin, x_d)
-        crops = warp.apply(image)
-        coarse = painted_size(portrait.crop.image).expand(count, -1, -1, -1)
-        for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, portrait.x_s, x_d):
-            painted.lay_over(crops, frame)
+        crops = warp.darkened(factor).apply(image.expand(count, -1, -1, -1))
+        coarse = brighten(painted_size(image), factor).expand(count, -1, -1, -1)
+        for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, x_s, x_d):
+            painted.darkened(factor).lay_over(crops, frame)
         return crops.clamp_(0, 1)
 
     @torch.no_grad()
@@ -167,6 +170,11 @@ class MiniLivePortrait(LivePortrait):
             part.reshape(count, *shape).contiguous(memory_format=torch.channels_last)
             for part, shape in zip(parts, shapes, strict=True)
         ]
+
+
+def seen_size(crop: Tensor) -> Tensor:
+    """Shrink crops (T, 3, S, S) to what the flow network looks at."""
+    return F.interpolate(crop, (SEEN_SIZE, SEEN_SIZE), mode="area")
 
 
 def painted_size(crop: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,10 @@ class Painted:
         """The finished patch."""
         return self.warped + self.change
 
+    def darkened(self, factor: Tensor) -> Painted:
+        """Undo `brighten`."""
+        return replace(self, warped=self.warped / factor, color=self.color / factor)
+
     def lay_over(self, crop: Tensor, frame: Tensor) -> None:
         """Lay the paint over warped crops, in place.
 
@@ -128,6 +132,10 @@ class Warp:
         """Warp and light pictures (T, 3, H, W) at output positions (T, h, w, 2) only."""
         fields = sample(torch.cat([self.flow.permute(0, 3, 1, 2), self.light], 1), points)
         return sample(image, fields[:, :2].permute(0, 2, 3, 1)) + fields[:, 2:]
+
+    def darkened(self, factor: Tensor) -> Warp:
+        """Undo `brighten`."""
+        return replace(self, light=self.light / factor)
 
     def detach(self) -> Warp:
         """Return the same warp, as if nobody could change it."""

@@ -9,6 +9,7 @@ from liveportrait import Crop, LivePortrait, Performance
 from liveportrait.errors import WeightsError
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.mini import load, save
+from liveportrait.mini.exposure import BRIGHT_SKIN, MOST, exposure
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
 from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
@@ -147,6 +148,27 @@ def test_what_is_remembered_is_lit_as_the_skin():
     usual, golden = tint(0.8 * skin, masks)[..., 0, 0]
     assert torch.allclose(usual, torch.ones(3), atol=1e-5)
     assert golden[2] < 0.9 < golden[1]
+
+
+def test_the_paint_follows_the_darkness_of_a_picture(crop):
+    """The networks see pictures of any darkness alike, and what they make is darkened again."""
+    model = LivePortrait.from_pretrained("mini")
+    model.set_precision("fp32")
+    face = model.renderer.face
+    opened = model.perform(model.encode(crop), at_rest(model))
+    opened = opened - 0.8 * face.express(torch.eye(1, len(face.expression_basis)))
+    dusk, night = (Crop(share * crop.image, crop.landmarks) for share in (0.2, 0.1))
+    shown, darker = (model.render(model.encode(each), opened) for each in (dusk, night))
+    assert shown.max() > 0.15
+    assert (shown - 2 * darker).abs().max() < 1e-3
+
+
+def test_only_dark_pictures_are_brightened(crop):
+    x_s, picture = crop.landmarks[:, list(KEYPOINTS)], torch.full((1, 3, 64, 64), 0.3)
+    dark_skin = picture.clone()
+    dark_skin[..., 16:22, 8:56] = 0.7  # light on the brow
+    for given, expected in ((dark_skin, 1), (picture, BRIGHT_SKIN / 0.3), (0 * picture, MOST)):
+        assert exposure(given, x_s).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_landmarks_are_required(model):
