@@ -6,12 +6,11 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from liveportrait.errors import PortraitError
-from talkinghead.options import CropOptions, DriveOptions, MotionOptions, Options, RenderOptions
-
 if TYPE_CHECKING:
     from talkinghead.api import reenact, speak
+    from talkinghead.errors import PortraitError
     from talkinghead.models import Models, load_models
+    from talkinghead.options import CropOptions, DriveOptions, MotionOptions, Options, RenderOptions
     from talkinghead.pipeline import Video
     from talkinghead.streaming import stream
 
@@ -35,6 +34,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    **dict.fromkeys(["CropOptions", "DriveOptions", "MotionOptions", "Options", "RenderOptions"], "options"),
+    "PortraitError": "errors",
     "Summary": "api",  # what `speak` returns; nobody needs to import it
     "reenact": "api",
     "speak": "api",

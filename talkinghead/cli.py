@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from liveportrait.errors import PortraitError
 from talkinghead.batch.command import batch
 from talkinghead.command_options import takes
+from talkinghead.entry import main  # noqa: F401 — this is where it is looked for
 from talkinghead.lines import LONGEST, escape, one_line
 from talkinghead.narrate.command import narrate
 from talkinghead.options import (
@@ -212,21 +212,23 @@ def _talkinghead(
         typer.echo(context.get_help())
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the program: exit code 0, 1 after a mistake of the user's, 130 after Ctrl-C."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+def run(arguments: Sequence[str]) -> None:
+    """Run a command, of which `main` says what it exits with.
+
+    Raises:
+        KeyboardInterrupt: The user has had enough.
+    """
     settle_process()
     with nullcontext() if "--debug" in arguments else native_output_hidden():
         _run(arguments)
 
 
 def _run(arguments: Sequence[str]) -> None:
-    signal.signal(signal.SIGTERM, _interrupt)  # leave as tidily as after Ctrl-C
     try:
         if app(args=list(arguments), standalone_mode=False) == INTERRUPTED:  # how some versions of typer say it
             raise KeyboardInterrupt
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; nothing was written", INTERRUPTED)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except PortraitError as error:
         if "--debug" in arguments:
             traceback.print_exc()
@@ -279,12 +281,8 @@ def _as_json(made: Summary) -> str:
     return json.dumps(values)
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _fail(message: str, code: int = 1) -> None:
+def _fail(message: str) -> None:
     """Say what is wrong in one line and leave."""
     say(message)
     sys.stdout.flush()
-    raise SystemExit(code)
+    raise SystemExit(1)

@@ -8,13 +8,15 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from talkinghead.batch.jobs import Job
 from talkinghead.batch.work import Outcome, Worker
+from talkinghead.entry import heeding_signals, leave_at_once
 from talkinghead.process import native_output_hidden, settle_process
 
 ATTEMPTS = 2
@@ -49,8 +51,10 @@ def run_local(jobs: Sequence[Job], num_workers: int, make_worker: MakeWorker | N
     waiting = deque((job, 1) for job in jobs)
     count = min(num_workers, len(jobs))
     threads = max((os.cpu_count() or 1) // count, 1)
-    desks = [_open(make_worker, threads) for _ in range(count)]
+    desks: list[_Desk] = []
     try:
+        while len(desks) < count:
+            desks.append(_open(make_worker, threads))
         for desk in desks:
             _give(desk, waiting)
         while any(desk.job for desk in desks):
@@ -67,26 +71,53 @@ def run_local(jobs: Sequence[Job], num_workers: int, make_worker: MakeWorker | N
                 _give(desks[number], waiting)
     finally:
         for desk in desks:
+            if desk.job:  # at work, because we were interrupted
+                desk.process.terminate()
+        for desk in desks:
             _close(desk)
 
 
 def _serve(line: Connection, make_worker: MakeWorker | None, threads: int) -> None:
-    """Do what comes along the line: the work of a process."""
+    """Do what comes along the line: the work of a process, which SIGTERM ends tidily."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; ours ends the others
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # tidies up what is half written
     settle_process()
-    worker = make_worker() if make_worker else Worker(threads)
-    with native_output_hidden(), suppress(EOFError, OSError):  # whoever gave the jobs is gone
-        while (job := line.recv()) is not None:
-            line.send(worker.run(job))
+    ended = False
+    with heeding_signals(own_process=True) as interruption, native_output_hidden():
+        try:
+            worker = make_worker() if make_worker else Worker(threads)
+            with suppress(EOFError, OSError):  # whoever gave the jobs is gone
+                while (job := line.recv()) is not None:
+                    line.send(worker.run(job))
+        except BaseException:
+            interruption.cease()
+            ended = bool(interruption.code)
+            if not ended:
+                raise
+    if ended:
+        leave_at_once(1)
 
 
 def _open(make_worker: MakeWorker | None, threads: int) -> _Desk:
     ours, theirs = _PROCESSES.Pipe()
     process = _PROCESSES.Process(target=_serve, args=(theirs, make_worker, threads), daemon=True)
-    process.start()
+    with _ctrl_c_withheld():
+        process.start()
     theirs.close()  # so that our end is told when the process goes
     return _Desk(process, ours)
+
+
+@contextmanager
+def _ctrl_c_withheld() -> Iterator[None]:
+    """Withhold Ctrl-C from this thread, and for good from processes that it starts: they could only complain."""
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # or it is started meanwhile, and lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _give(desk: _Desk, waiting: deque[tuple[Job, int]]) -> None:
@@ -124,10 +155,8 @@ def _again(desk: _Desk, waiting: deque[tuple[Job, int]]) -> Outcome | None:
 
 
 def _close(desk: _Desk) -> None:
-    """Let a worker go: at once, if it is still at work because we were interrupted."""
-    if desk.job:
-        desk.process.terminate()
-    else:
+    """Let a worker go."""
+    if not desk.job:
         with suppress(OSError):
             desk.line.send(None)
     desk.process.join(10)

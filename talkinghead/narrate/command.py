@@ -32,11 +32,15 @@ def narrate(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
 ) -> None:
     """Let a portrait read a script aloud, however long it is; run it again to go on where it stopped."""
-    from talkinghead.cli import report
+    from talkinghead.cli import INTERRUPTED, report, say
     from talkinghead.progress import FrameBar
 
-    with FrameBar() as bar:
-        from talkinghead.narrate.narration import narrate
+    try:
+        with FrameBar() as bar:
+            from talkinghead.narrate.narration import narrate
 
-        summary = narrate(avatar, script, output, options=options, model=model, watch=bar.watch)
+            summary = narrate(avatar, script, output, options=options, model=model, watch=bar.watch)
+    except KeyboardInterrupt:
+        say("interrupted; run it again to go on from the parts that are complete")
+        raise SystemExit(INTERRUPTED) from None
     report(summary, as_json)

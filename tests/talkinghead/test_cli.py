@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from talkinghead.media.video import VideoWriter, read_frames
 def files(tmp_path, monkeypatch):
     """A picture, a voice, and networks that need no weights."""
     monkeypatch.setattr(api, "load_models", lambda *_, **__: fake_models())
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)).save(tmp_path / "a.png")
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 16_000), 16_000)
     (tmp_path / "notes.txt").write_text("no picture and no sound\n" * 50)
@@ -227,11 +227,11 @@ def load(*_):
     models.portrait.render = lambda *given: (time.sleep(0.2), print("rendering", flush=True), render(*given))[-1]
     return models
 api.load_models = load
-cli.main(sys.argv[1:])
+cli.main()
 """
 
 
-def test_ctrl_c_in_the_middle(files):
+def test_ctrl_c_in_the_middle_and_once_more(files):
     soundfile.write("long.wav", np.zeros(16_000 * 30), 16_000)
     command = [sys.executable, "-c", SLOW, "speak", "a.png", "long.wav", "-o", "out/a.mp4"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -239,6 +239,8 @@ def test_ctrl_c_in_the_middle(files):
         for _ in range(3):
             process.stdout.readline()
         assert any(name.endswith(".part") for name in os.listdir("out"))
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         err = process.stderr.read()
     assert process.returncode == 130

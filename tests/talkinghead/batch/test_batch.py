@@ -153,7 +153,6 @@ def test_settings_of_other_commands_are_unknown(folder):
 
 def test_the_command_reports_every_job(folder, monkeypatch, capsys):
     monkeypatch.setattr(runner, "run_local", lambda jobs, _: map(FakeWorker().run, jobs))
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
     jobs = write(folder, [speak("a"), speak("broken", image="none.png")])
     with pytest.raises(SystemExit) as left:
         cli.main(["batch", str(jobs), "--workers", "2"])
@@ -174,7 +173,6 @@ def test_ctrl_c_says_what_is_there(folder, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runner, "run_local", interrupted)
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit) as left:
         cli.main(["batch", str(write(folder, [speak("a"), speak("b")]))])
     assert left.value.code == 130 and "1 of 2 videos are there" in capsys.readouterr().err
