@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from liveportrait import Motion
+from liveportrait.errors import LandmarksNeededError
 from liveportrait.imports import quiet_imports
 from liveportrait.motion import PerFrame
 from liveportrait.sliders import Sliders
@@ -70,6 +71,9 @@ def moves_between(keyframes: Keyframes, options: EditOptions, source: Motion, fp
 
     Returns:
         Moves from 0 s to the last keyframe.
+
+    Raises:
+        LandmarksNeededError: A keyframe names an openness that the source does not have.
     """
     count = math.floor(max(keyframes) * fps) + 1
     times = np.array([float(n / fps) for n in range(count)])
@@ -82,6 +86,8 @@ def moves_between(keyframes: Keyframes, options: EditOptions, source: Motion, fp
             continue
         points = {Fraction(0): start, **named}
         values = [own if value is None else value for value in points.values()]
+        if any(map(math.isnan, values)):  # an openness that nothing measured
+            raise LandmarksNeededError(f"{name} was asked for, but nothing measured it in this source; leave it out")
         columns.append(_smooth_curve([float(time) for time in points], values, times))
     return Moves(torch.from_numpy(np.stack(columns, 1)).float())
 

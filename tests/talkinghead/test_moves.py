@@ -8,6 +8,7 @@ import torch
 from fake_models import fake_models
 
 from liveportrait import Motion
+from liveportrait.errors import LandmarksNeededError
 from talkinghead import CropOptions, Options, RenderOptions, api
 from talkinghead.errors import InputNotFoundError, OptionError, OutputError
 from talkinghead.keyframes import NAMES, read_keyframes
@@ -49,6 +50,13 @@ def test_openness_begins_with_the_faces_own(tmp_path):
     eyes = track(tmp_path, "0.5: {eyes-open: 0.1}\n1: {eyes_open: null}", "eyes_open")
     assert eyes[[0, 5, 10]] == pytest.approx([0.4, 0.1, 0.4], abs=1e-6)
     assert np.isnan(track(tmp_path, "1: {yaw: 10}", "eyes_open")).all()
+
+
+@pytest.mark.parametrize("text", ["1: {eyes_open: 0.1}", "1: {eyes_open: null}"])
+def test_openness_needs_a_face_that_shows_it(tmp_path, text):
+    keyframes = read_keyframes(written(tmp_path / "moves.yaml", text))
+    with pytest.raises(LandmarksNeededError, match="eyes_open was asked for"):
+        moves_between(keyframes, EditOptions(), Motion.still(1, 1), Fraction(10))
 
 
 def test_one_edit_is_one_frame():
