@@ -8,10 +8,10 @@ a face does not expect it:
 - `mediapipe` imports `sounddevice`, which starts a compiler and a linker to find a library, and `matplotlib.pyplot`,
   which lists all fonts of the machine and writes that list down.
 - `scipy` (and `transformers`, which uses it) touches `numpy.testing`, which starts `lscpu`.
-- `torch._dynamo` (which `transformers` and `timm` import) makes a folder for compiled networks.
+- `torch._dynamo` (which `transformers`, `timm` and PyTorch's meta device import) makes a folder for compiled networks.
 
-Every import of one of them stands in `with quiet_imports():`. What was imported before is left alone, and afterwards
-anybody in the process who imports one of these packages gets the real one.
+Every import of one of them, and every use of the meta device, stands in `with quiet_imports():`. What was imported
+before is left alone, and afterwards anybody in the process who imports one of these packages gets the real one.
 """
 
 from __future__ import annotations
