@@ -20,7 +20,7 @@ LOWEST_HZ, HIGHEST_HZ = 60.0, 7600.0
 NUM_PHASES = 4
 
 
-class Encoder(nn.Module):
+class SpeechEncoder(nn.Module):
     """A speech encoder whose state k is centred on samples 320 k … 320 k + 319, however it strides.
 
     Attributes:
@@ -41,7 +41,7 @@ class Encoder(nn.Module):
         # Checkpoints without a group norm behind their first convolution expect recordings of deviation one.
         self._normalizes = config.checkpoint is not None and numbers.feat_extract_norm == "layer"
 
-    def train(self, mode: bool = True) -> Encoder:
+    def train(self, mode: bool = True) -> SpeechEncoder:
         """Switch dropout on or off; a frozen network stays as it is when it listens."""
         super().train(mode)
         if self.frozen:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from audio2motion.config import AudioToMotionConfig
-from audio2motion.live import VoiceStream, checked
-from audio2motion.liveliness import NUM_HEAD, Liveliness
+from audio2motion.idle import NUM_HEAD, IdleMotion
 from audio2motion.network import SpeechToMouth
 from audio2motion.silence import loudness_per_frame, speaking
-from audio2motion.stream import through_windows
-from liveportrait.motion import Performance
+from audio2motion.streaming import VoiceStream, checked
+from audio2motion.windows import through_windows
+from liveportrait.motion import SpeechMotion
 
 
 class AudioToMotion(nn.Module):
@@ -67,7 +67,7 @@ class AudioToMotion(nn.Module):
         return load(name_or_directory).float()
 
     @torch.inference_mode()
-    def stream(self, chunks: Iterable[Tensor], *, seed: int = 0) -> Iterator[Performance]:
+    def stream(self, chunks: Iterable[Tensor], *, seed: int = 0) -> Iterator[SpeechMotion]:
         """Perform a voice of any length in constant memory.
 
         Args:
@@ -81,9 +81,9 @@ class AudioToMotion(nn.Module):
         Raises:
             ValueError: A chunk is not one row of floating-point samples.
         """
-        life = self._life(seed)
+        idle = self._idle_motion(seed)
         for part in through_windows(map(checked, chunks), self._hear):
-            yield self._perform(part, life)
+            yield self._generate(part, idle)
 
     def streaming(self, *, seed: int = 0) -> VoiceStream:
         """Begin to perform a voice while it is spoken, looking at most 200 ms ahead.
@@ -94,10 +94,10 @@ class AudioToMotion(nn.Module):
         Returns:
             A stream to push samples to. What it performs is near to what `stream` gives, which hears seconds ahead.
         """
-        life = self._life(seed)
-        return VoiceStream(self._hear, lambda heard: self._perform(heard, life))
+        idle = self._idle_motion(seed)
+        return VoiceStream(self._hear, lambda heard: self._generate(heard, idle))
 
-    def perform(self, waveform: Tensor, *, seed: int = 0) -> Performance:
+    def generate(self, waveform: Tensor, *, seed: int = 0) -> SpeechMotion:
         """Perform a whole recording.
 
         Args:
@@ -113,14 +113,14 @@ class AudioToMotion(nn.Module):
         parts = list(self.stream([waveform], seed=seed))
         if not parts:
             raise ValueError("an empty recording has no frames to perform")
-        names = [field.name for field in fields(Performance)]
-        return Performance(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+        names = [field.name for field in fields(SpeechMotion)]
+        return SpeechMotion(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
-    forward = perform
+    forward = generate
 
-    def _life(self, seed: int) -> Liveliness:
+    def _idle_motion(self, seed: int) -> IdleMotion:
         tracks, bounds = self.life_tracks.cpu(), self.life_bounds.cpu()
-        return Liveliness(tracks, bounds, self.life_mirror.cpu(), self.brow_lift.cpu(), seed)
+        return IdleMotion(tracks, bounds, self.life_mirror.cpu(), self.brow_lift.cpu(), seed)
 
     def _hear(self, window: Tensor) -> Tensor:
         """Hear one window (N,): mouth coefficients, silence obeyed, and loudness, (N / 640, C + 1)."""
@@ -129,9 +129,9 @@ class AudioToMotion(nn.Module):
         mouth = self.mouth.calibrate(self.mouth(window[None].to(device))[0]).float().cpu()
         return torch.cat([mouth * speaking(loudness)[:, None], loudness[:, None]], 1)
 
-    def _perform(self, heard: Tensor, life: Liveliness) -> Performance:
-        mouth, alive = heard[:, :-1], life.next(heard[:, -1])
-        return Performance(
+    def _generate(self, heard: Tensor, idle: IdleMotion) -> SpeechMotion:
+        mouth, alive = heard[:, :-1], idle.next(heard[:, -1])
+        return SpeechMotion(
             expression=torch.cat([mouth, alive.brows], 1),
             lip_ratio=self.mouth.lip_ratio(mouth.to(self.life_tracks.device)).cpu(),
             eye_openness=alive.eye_openness,

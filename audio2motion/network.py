@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from audio2motion.config import AudioToMotionConfig
-from audio2motion.encoder import Encoder
-from audio2motion.head import MotionHead
+from audio2motion.decoder import MotionDecoder
+from audio2motion.encoder import SpeechEncoder
 from audio2motion.loudness import loudness_db
 from audio2motion.recogniser import Recogniser
 from liveportrait.mini.face_model import FaceModel
@@ -36,10 +36,10 @@ class SpeechToMouth(nn.Module):
 
     def __init__(self, config: AudioToMotionConfig) -> None:
         super().__init__()
-        self.encoder = Encoder(config.encoder)
+        self.encoder = SpeechEncoder(config.encoder)
         self.recogniser = Recogniser(config.recogniser) if config.recogniser else None
         known = self.recogniser.size if self.recogniser else 0
-        self.head = MotionHead(
+        self.head = MotionDecoder(
             self.encoder.size + known, config.head_size, config.head_dilations, config.num_mouth, config.encoder.dropout
         )
         self.register_buffer("rest", torch.zeros(len(LIP_PAIRS) + 1))

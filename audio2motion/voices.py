@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from audio2motion.joyvasa.model import JoyVASA
     from audio2motion.model import AudioToMotion
 
-Voice: TypeAlias = "AudioToMotion | JoyVASA | MotionFlow"
+MotionGenerator: TypeAlias = "AudioToMotion | JoyVASA | MotionFlow"
 """Has `stream(chunks, seed=...)`, which yields parts of a Performance, for any face, or of a Motion, for models with
 the voice's `num_keypoints`."""
 
@@ -31,7 +31,7 @@ def keypoints_of(name_or_directory: str | Path) -> int | None:
     return parse_config(settings, Path(name_or_directory) / "config.json").num_keypoints
 
 
-def load_voice(name_or_directory: str | Path) -> Voice:
+def load_voice(name_or_directory: str | Path) -> MotionGenerator:
     """Load a voice ready to listen.
 
     Args:

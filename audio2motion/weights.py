@@ -12,7 +12,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from audio2motion.config import FEATURE_SAMPLES, AudioToMotionConfig, EncoderConfig
-from audio2motion.liveliness import FADE
+from audio2motion.idle import FADE
 from audio2motion.model import AudioToMotion
 from liveportrait.errors import WeightsError, WeightsNotFoundError
 from liveportrait.weight_files import is_file, read_settings, read_sizes, read_weights, shapes_of

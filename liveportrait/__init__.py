@@ -9,21 +9,21 @@ from liveportrait.errors import PortraitError, TemplateError, WeightsError, Weig
 
 if TYPE_CHECKING:
     from liveportrait.model import LivePortrait
-    from liveportrait.motion import Crop, Motion, Performance, Portrait
+    from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
 
 __all__ = [
     "Crop",
     "LivePortrait",
     "Motion",
-    "Performance",
     "Portrait",
     "PortraitError",
+    "SpeechMotion",
     "TemplateError",
     "WeightsError",
     "WeightsNotFoundError",
 ]
 
-_LAZY = {"LivePortrait": "model", "Crop": "motion", "Motion": "motion", "Performance": "motion", "Portrait": "motion"}
+_LAZY = {"LivePortrait": "model", "Crop": "motion", "Motion": "motion", "SpeechMotion": "motion", "Portrait": "motion"}
 
 
 def __getattr__(name: str) -> object:

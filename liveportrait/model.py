@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from liveportrait.config import Precision
+from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import PortraitError
-from liveportrait.following import FollowRules
-from liveportrait.motion import Crop, FlowSearch, Motion, Performance, Portrait
+from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
 from liveportrait.sliders import Sliders
 
 
@@ -22,14 +22,14 @@ class LivePortrait(nn.Module):
         crop_size: Usual side in pixels of the crops that `render` returns.
         needs_landmarks: Whether `Crop.landmarks` must be given.
         extracts_from_landmarks: Whether `extract` looks at the landmarks only, so that pictures may have no pixels.
-        reads_skin: Whether there is a `read_skin`.
+        reads_dense_residual: Whether there is a `read_dense_residual`.
     """
 
     num_keypoints: int
     crop_size: int
     needs_landmarks: bool
     extracts_from_landmarks: bool = False
-    reads_skin: bool = False
+    reads_dense_residual: bool = False
 
     @staticmethod
     def from_pretrained(name_or_directory: str | Path = "mini") -> LivePortrait:
@@ -70,7 +70,7 @@ class LivePortrait(nn.Module):
     def extract(self, crop: Crop) -> Motion:
         """Read the motion of driving faces (M); T crops give T frames."""
 
-    def read_skin(self, reference: Crop, crop: Crop, search: FlowSearch) -> Tensor:
+    def read_dense_residual(self, reference: Crop, crop: Crop, search: FlowSearch) -> Tensor:
         """Read from a driver's pictures what its keypoints do not tell.
 
         Args:
@@ -79,7 +79,7 @@ class LivePortrait(nn.Module):
             search: Finds how pictures moved.
 
         Returns:
-            How skin slides and is shaded since the reference, for `Motion.skin`; differences count, shape (T, 3, G, G).
+            How skin slides and is shaded since the reference, for `Motion.dense_residual`; differences count, shape (T, 3, G, G).
 
         Raises:
             PortraitError: This model's keypoints tell everything.
@@ -87,10 +87,12 @@ class LivePortrait(nn.Module):
         raise PortraitError(f"{type(self).__name__} reads no skin; its keypoints tell everything")
 
     @abstractmethod
-    def perform(self, portrait: Portrait, performance: Performance) -> Tensor:
+    def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
         """Turn what a voice asks for into this portrait's keypoints x_d, shape (T, K, 3)."""
 
-    def follow(self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: FollowRules) -> Tensor:
+    def driving_keypoints(
+        self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
+    ) -> Tensor:
         """Turn a driver's motion into this portrait's keypoints x_d.
 
         Args:
@@ -116,13 +118,13 @@ class LivePortrait(nn.Module):
         raise PortraitError(f"{type(self).__name__} cannot be edited; leave --model out, or give mini")
 
     @abstractmethod
-    def render(self, portrait: Portrait, x_d: Tensor, skin: Tensor | None = None) -> Tensor:
+    def render(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Tensor:
         """Render driving keypoints (W and G).
 
         Args:
             portrait: One portrait, or T of them.
             x_d: Driving keypoints, shape (T, K, 3).
-            skin: What moves between the keypoints, from `read_skin`, where the model has it.
+            dense_residual: What moves between the keypoints, from `read_dense_residual`, where the model has it.
 
         Returns:
             RGB crops, shape (T, 3, S, S), float32 in [0, 1]; S as in `crop_side`.

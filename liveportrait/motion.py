@@ -64,7 +64,7 @@ class Motion(PerFrame):
         translation: t, shape (T, 3).
         eye_ratio: Eye openness (left, right) in the picture, lid distance over eye width, shape (T, 2), or None.
         lip_ratio: Lip openness, inner lip distance over mouth width, shape (T, 1), or None.
-        skin: What `LivePortrait.read_skin` saw between the keypoints, shape (T, 3, G, G), or None.
+        dense_residual: What `LivePortrait.read_dense_residual` saw between the keypoints, shape (T, 3, G, G), or None.
     """
 
     rotation: Tensor
@@ -73,7 +73,7 @@ class Motion(PerFrame):
     translation: Tensor
     eye_ratio: Tensor | None = None
     lip_ratio: Tensor | None = None
-    skin: Tensor | None = None
+    dense_residual: Tensor | None = None
 
     def __len__(self) -> int:
         return self.rotation.shape[0]
@@ -112,7 +112,7 @@ class Motion(PerFrame):
 
 
 @dataclass(frozen=True)
-class Performance(PerFrame):
+class SpeechMotion(PerFrame):
     """What a voice asks of any face, relative to that face at rest: lips closed, eyes as they are, head as it is held.
 
     Attributes:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from liveportrait.config import OfficialConfig, Precision, check_precision
+from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import PortraitError
-from liveportrait.following import FollowRules
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.model import LivePortrait
 from liveportrait.modules.appearance import AppearanceExtractor
@@ -19,8 +19,8 @@ from liveportrait.modules.generator import SpadeGenerator
 from liveportrait.modules.motion_extractor import MotionExtractor, face_pose
 from liveportrait.modules.stitching import EyeRetargeting, LipRetargeting, Stitching
 from liveportrait.modules.warping import SourceVolume, WarpingNetwork
-from liveportrait.motion import Crop, Motion, Performance, Portrait
-from liveportrait.official_follow import follow, follow_animal
+from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
+from liveportrait.official_driving import drive_animal_expression, driving_keypoints
 from liveportrait.regions import FACE_MESH, MESH_MOUTH_WIDTHS
 from liveportrait.retarget import eye_ratio, lip_ratio, openness
 from liveportrait.sliders import Sliders, edit, expression_offset
@@ -138,7 +138,7 @@ class OfficialPortrait(LivePortrait):
         eyes, lips = eye_ratio(points, FACE_MESH), lip_ratio(points, FACE_MESH)
         return Motion(motion.rotation, motion.expression, motion.scale, motion.translation, eyes, lips)
 
-    def perform(self, portrait: Portrait, performance: Performance) -> Tensor:
+    def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
         """Turn what a voice asks for into this portrait's keypoints x_d, shape (T, K, 3).
 
         The head turns and shifts from the source's own pose; R_lip opens the lips to the ratio asked for; R_eyes
@@ -147,20 +147,20 @@ class OfficialPortrait(LivePortrait):
         """
         with torch.inference_mode():
             source, x_s = portrait.motion, portrait.x_s
-            performance, frames = performance.to(x_s.device), len(performance)
+            speech_motion, frames = speech_motion.to(x_s.device), len(speech_motion)
             posed = Motion(
-                rotation=performance.rotation @ source.rotation,
-                expression=source.expression + self._gaze(performance.gaze_deg),
+                rotation=speech_motion.rotation @ source.rotation,
+                expression=source.expression + self._gaze(speech_motion.gaze_deg),
                 scale=source.scale.expand(frames, -1),
-                translation=source.translation + performance.translation,
+                translation=source.translation + speech_motion.translation,
             )
             x = transform_keypoints(portrait.x_c, posed)
             # Without landmarks (animals) the lips count as closed, as a source at rest is expected to be.
             lips = x.new_zeros(1, 1) if source.lip_ratio is None else source.lip_ratio
-            x = x + self.retarget_lip(x_s, lips, performance.lip_ratio * _inner_mouth_width(portrait.crop, x))
+            x = x + self.retarget_lip(x_s, lips, speech_motion.lip_ratio * _inner_mouth_width(portrait.crop, x))
             if source.eye_ratio is not None:
                 own = source.eye_ratio.mean(1, keepdim=True)
-                wanted = (performance.eye_openness * source.eye_ratio).mean(1, keepdim=True)
+                wanted = (speech_motion.eye_openness * source.eye_ratio).mean(1, keepdim=True)
                 x = x + self.retarget_eyes(x_s, source.eye_ratio, wanted)
                 x = x - self.retarget_eyes(x_s, source.eye_ratio, own)
             return self.stitching(x_s, x)
@@ -175,26 +175,28 @@ class OfficialPortrait(LivePortrait):
         x, y = (gaze_deg * gaze_deg.new_tensor([_GAZE_X_PER_DEGREE, _GAZE_Y_PER_DEGREE]))[..., None, None].unbind(1)
         return x.clamp(min=0) * right - x.clamp(max=0) * left + y * up
 
-    def follow(self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: FollowRules) -> Tensor:
+    def driving_keypoints(
+        self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
+    ) -> Tensor:
         """Turn a driver's motion into this portrait's keypoints x_d, shape (T, K, 3); see `official_follow`."""
         with torch.inference_mode():
             driving = driving.to(portrait.x_s.device)
             if not self.needs_landmarks and anchor is not None:
-                return follow_animal(self, portrait, driving, anchor, rules)
-            return follow(self, portrait, driving, anchor, rules)
+                return drive_animal_expression(self, portrait, driving, anchor, rules)
+            return driving_keypoints(self, portrait, driving, anchor, rules)
 
     def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
         """Turn an edit by hand into this portrait's keypoints x_d, shape (1, K, 3)."""
         with torch.inference_mode():
             return edit(self, portrait.x_c, portrait.motion, sliders, stitching=True)
 
-    def render(self, portrait: Portrait, x_d: Tensor, skin: Tensor | None = None) -> Tensor:
+    def render(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Tensor:
         """Render driving keypoints (W and G).
 
         Args:
             portrait: One portrait, or T of them.
             x_d: Driving keypoints, shape (T, K, 3).
-            skin: Not looked at: these keypoints tell everything.
+            dense_residual: Not looked at: these keypoints tell everything.
 
         Returns:
             RGB crops, shape (T, 3, crop_size, crop_size), float32 in [0, 1].

@@ -76,7 +76,7 @@ def motion_multiplier(x_s: Tensor, x_first: Tensor) -> float:
 
 
 @dataclass(frozen=True)
-class Take:
+class RetargetContext:
     """What every part of one animation must know about the whole.
 
     Attributes:
@@ -93,7 +93,7 @@ class Take:
 
 
 def retarget(
-    model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, target: Motion, rules: MotionRules, take: Take
+    model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, target: Motion, rules: MotionRules, take: RetargetContext
 ) -> Tensor:
     """Turn composed keypoints into driving keypoints.
 
@@ -143,7 +143,9 @@ def _follow_ratios(
     return x
 
 
-def _normalise(model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, rules: MotionRules, take: Take) -> Tensor:
+def _normalise(
+    model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, rules: MotionRules, take: RetargetContext
+) -> Tensor:
     if rules.normalize_lips and rules.relative:
         ratio = _ratio(source, "lip_ratio")
         closing = model.retarget_lip(x_s, ratio, torch.zeros_like(ratio))
@@ -184,7 +186,9 @@ def drive(
     if len(source) > 1:
         x_c, source = x_c[: len(composed)], source[: len(composed)]
     x = transform_keypoints(x_c, composed)
-    take = Take(len(source) > 1, len(driving) > 1, x[:1], None if source.eye_ratio is None else source.eye_ratio[:1])
+    take = RetargetContext(
+        len(source) > 1, len(driving) > 1, x[:1], None if source.eye_ratio is None else source.eye_ratio[:1]
+    )
     return retarget(model, transform_keypoints(x_c, source), source, x, composed, rules, take)
 
 

@@ -116,7 +116,7 @@ class MotionSmoother:
             expression=expression,
             scale=size(motion.scale),
             translation=place(motion.translation),
-            skin=motion.skin if motion.skin is None else between(motion.skin),
+            dense_residual=motion.dense_residual if motion.dense_residual is None else between(motion.dense_residual),
         )
 
 

@@ -195,7 +195,9 @@ def _check_shapes(found: dict[str, tuple[int, ...]], path: Path) -> None:
     if frames == 0 or keypoints == 0:
         raise TemplateError(f"{path}: holds no frames")
     if "skin" in found and not 2 <= side <= _MOST_SKIN_SIDE:
-        raise TemplateError(f"{path}: skin has shape {found['skin']}; sides of 2 to {_MOST_SKIN_SIDE} are read")
+        raise TemplateError(
+            f"{path}: skin has shape {found['dense_residual']}; sides of 2 to {_MOST_SKIN_SIDE} are read"
+        )
     if frames > _MOST_FRAMES or keypoints > _MOST_KEYPOINTS:
         raise TemplateError(
             f"{path}: {frames} frames of {keypoints} keypoints are too many; "

@@ -14,7 +14,7 @@ from liveportrait import LivePortrait, Portrait
 from liveportrait.config import Precision
 from liveportrait.mini import MiniLivePortrait
 from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer
-from talkinghead.demo import demo_inputs
+from talkinghead.cli.demo import demo_inputs
 from talkinghead.face import FaceDetector, make_crop
 from talkinghead.media.image import read_image
 

@@ -16,13 +16,13 @@ from timing import Row, Settings
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
-from talkinghead.demo import demo_inputs
+from talkinghead.cli.demo import demo_inputs
 from talkinghead.media.audio import MODEL_RATE, stream_mono_16k
 from talkinghead.media.image import read_image
 from talkinghead.models import load_models
 from talkinghead.options import CropOptions, MotionOptions, Options
-from talkinghead.source import open_source
-from talkinghead.streaming import speak_live
+from talkinghead.realtime.stream import speak_live
+from talkinghead.source.image import open_image_source
 
 CHUNK = MODEL_RATE // FRAME_RATE
 SECONDS = 3
@@ -51,7 +51,7 @@ def run(settings: Settings) -> Iterator[Row]:
     parameters = sum(p.numel() for network in (models.portrait, models.voice) for p in network.parameters()) / 1e6
     for crop in (True, False):
         options = Options(crop=CropOptions(crop=crop), motion=MotionOptions())
-        source = open_source(read_image(portrait), str(portrait), models, options.crop)
+        source = open_image_source(read_image(portrait), str(portrait), models, options.crop)
         height, width = source.size
         takes = [
             listen(sound, lambda voice, source=source, options=options: speak_live(source, voice, models, options))

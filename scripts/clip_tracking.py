@@ -16,8 +16,8 @@ from liveportrait.mini.regions import KEYPOINTS
 from talkinghead.face import CropFrame, FaceTracker, landmarks_in_crop
 from talkinghead.face.crop import FaceRect
 from talkinghead.face.mesh import FRAMING
-from talkinghead.film import steady
 from talkinghead.media.video import VideoFrame, read_frames
+from talkinghead.source.video import steady
 
 SIDE = 256
 SHORTEST, LONGEST = 30, 250  # frames of a clip

@@ -33,8 +33,8 @@ from audio2motion import AudioToMotion
 from audio2motion.config import FRAME_RATE
 from liveportrait import LivePortrait
 from liveportrait.mini.regions import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, rows
-from liveportrait.motion import Crop, Motion, Performance, Portrait
-from talkinghead.demo import demo_inputs
+from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
+from talkinghead.cli.demo import demo_inputs
 
 SENTENCES = Path(__file__).with_name("closure_sentences.txt")
 FAR = 0.12  # seconds that these must be from a bilabial, to tell what a closure means
@@ -62,7 +62,7 @@ def closure_figures(
     figures, courses = {}, {}
     for name, manner in voices_at_hand().items():
         speech = read_out(manner, picked(sentences))
-        opening = opening_of(model.perform(speech.samples))
+        opening = opening_of(model.generate(speech.samples))
         figures[name], courses[name] = judge(opening, speech.sounds), course(opening, speech.sounds)
     return figures, courses
 
@@ -122,7 +122,7 @@ def read_out(manner: Manner, sentences: Iterable[str]) -> Utterance:
     return Utterance(torch.cat(samples), sounds)
 
 
-def opening_of(performance: Performance) -> Curve:
+def opening_of(speech_motion: SpeechMotion) -> Curve:
     """Return the lip opening that a neutral face shows, over the inter-ocular distance, shape (T,); its head rests."""
     model = LivePortrait.from_pretrained("mini")
     face = model.renderer.face.mean[None]
@@ -130,11 +130,11 @@ def opening_of(performance: Performance) -> Curve:
         x_c=face, motion=Motion.still(1, face.shape[1]), x_s=face, f_s=None, crop=Crop(torch.zeros(1, 3, 1, 1))
     )
     still = replace(
-        performance,
-        rotation=torch.eye(3).expand(len(performance), 3, 3),
-        translation=torch.zeros_like(performance.translation),
+        speech_motion,
+        rotation=torch.eye(3).expand(len(speech_motion), 3, 3),
+        translation=torch.zeros_like(speech_motion.translation),
     )
-    points = model.perform(neutral, still)[..., :2]
+    points = model.generate(neutral, still)[..., :2]
     upper, lower = points[:, rows((13, 14))].unbind(1)
     left, right = (points[:, rows(corners)].mean(1) for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS))
     return ((upper - lower).norm(dim=-1) / (left - right).norm(dim=-1)).numpy()

@@ -29,7 +29,7 @@ def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[
     """Judge one clip; the figures are means over its frames, with LPIPS of the mouth if its network is given."""
     model, looks = load_model(name), perception and load_looks(perception)
     frames = [frame.picture for frame in read_frames(clip)]
-    tracks = list(FaceTracker().follow(frames))
+    tracks = list(FaceTracker().driving_keypoints(frames))
     if tracks[0] is None:
         raise ValueError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
     crop, place = make_crop(frames[0], tracks[0])
@@ -86,8 +86,10 @@ def renderings(model: LivePortrait, portrait: Portrait, driving: Crop) -> Iterat
     if isinstance(model, MiniLivePortrait):
         yield "warp", to_picture(model.warp(portrait, x_d))
     yield "points", to_picture(model.render(portrait, x_d))
-    skin = model.read_skin(portrait.crop, driving, optical_flow) if model.reads_skin else None
-    yield "full", to_picture(model.render(portrait, x_d, skin))
+    dense_residual = (
+        model.read_dense_residual(portrait.crop, driving, optical_flow) if model.reads_dense_residual else None
+    )
+    yield "full", to_picture(model.render(portrait, x_d, dense_residual))
 
 
 def compare(kind: str, shown: Picture, truth: Picture, box: tuple[slice, slice]) -> dict[str, float]:

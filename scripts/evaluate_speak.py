@@ -57,14 +57,14 @@ def speak_clip(clip: Path, model: str, seed: int) -> dict[str, float] | None:
 
 def watch(pictures: Iterator[NDArray[np.uint8]]) -> tuple[list[NDArray[np.float32] | None], list[float]]:
     """Find the landmarks of each picture of a video, and how much its border changes."""
-    shown, watched = tee(pictures)
-    pairs = list(zip(tracked(shown), border_changes(watched), strict=True))
+    shown, extracted = tee(pictures)
+    pairs = list(zip(tracked(shown), border_changes(extracted), strict=True))
     return [points for points, _ in pairs], [change for _, change in pairs]
 
 
 def tracked(pictures: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32] | None]:
     """Find the landmarks of each picture of a video."""
-    yield from FaceTracker().follow(pictures)
+    yield from FaceTracker().driving_keypoints(pictures)
 
 
 def lip_figures(mine: NDArray[np.float32], real: NDArray[np.float32]) -> dict[str, float]:

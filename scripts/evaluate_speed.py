@@ -49,7 +49,7 @@ def measure_speed(model: str, seconds: float, memory: bool) -> dict[str, dict[st
 
 def make_picture(path: Path) -> None:
     """Enlarge the example portrait until its crop is 512 pixels wide, on a canvas of 1280×720."""
-    from talkinghead.demo import demo_inputs
+    from talkinghead.cli.demo import demo_inputs
     from talkinghead.face import FaceDetector, frame_face
     from talkinghead.media.image import read_image
 
@@ -67,7 +67,7 @@ def make_picture(path: Path) -> None:
 
 def make_voice(path: Path, seconds: float) -> None:
     """Repeat the example voice to the asked length."""
-    from talkinghead.demo import demo_inputs
+    from talkinghead.cli.demo import demo_inputs
 
     samples, rate = soundfile.read(demo_inputs().voice)
     soundfile.write(path, np.resize(samples, round(seconds * rate)), rate)
@@ -94,7 +94,7 @@ def stage_times(model_name: str, path: Path) -> dict[str, float]:
     """Median milliseconds per frame of each stage alone."""
     from audio2motion import AudioToMotion
     from liveportrait import LivePortrait
-    from talkinghead.demo import demo_inputs
+    from talkinghead.cli.demo import demo_inputs
     from talkinghead.face import FaceDetector, PasteBack, make_crop
     from talkinghead.media.audio import stream_mono_16k
     from talkinghead.media.image import read_image
@@ -104,8 +104,8 @@ def stage_times(model_name: str, path: Path) -> dict[str, float]:
     crop, place = make_crop(picture, faces.detect(picture)[0].landmarks)
     model, listener = LivePortrait.from_pretrained(model_name), AudioToMotion.from_pretrained()
     voice = torch.cat(list(stream_mono_16k(demo_inputs().voice)))
-    performance, portrait = listener.perform(voice), model.encode(crop)
-    x_d = model.perform(portrait, performance[:BATCH])
+    speech_motion, portrait = listener.speech_keypoints(voice), model.encode(crop)
+    x_d = model.speech_keypoints(portrait, speech_motion[:BATCH])
     crops = model.render(portrait, x_d)
     shown = (crops[0].permute(1, 2, 0) * 255).byte().numpy()
     paste = PasteBack(picture, place, crop_size=crops.shape[-1])
@@ -113,8 +113,8 @@ def stage_times(model_name: str, path: Path) -> dict[str, float]:
     return {
         "find face": 1e3 * median(lambda: faces.detect(picture), 3),
         "encode": 1e3 * median(lambda: model.encode(crop), 5),
-        "listen": 1e3 * median(lambda: listener.perform(voice), 3) / len(performance),
-        "perform": 1e3 * median(lambda: model.perform(portrait, performance[:BATCH]), 9) / BATCH,
+        "listen": 1e3 * median(lambda: listener.speech_keypoints(voice), 3) / len(speech_motion),
+        "perform": 1e3 * median(lambda: model.speech_keypoints(portrait, speech_motion[:BATCH]), 9) / BATCH,
         "render": 1e3 * median(lambda: model.render(portrait, x_d), 9) / BATCH,
         "paste": 1e3 * median(lambda: paste.paste(shown, canvas), 9),
     }

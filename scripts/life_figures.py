@@ -60,11 +60,11 @@ def real_life(tracks: SpeechTracks, face: FaceModel) -> Iterator[LifeTrack]:
 def drawn_life(model: AudioToMotion, sound: Tensor) -> Iterator[LifeTrack]:
     """Yield what the model draws to a sound, seed by seed."""
     for seed in range(SEEDS):
-        performance = model.perform(sound, seed=seed)
-        turn = torch.stack(euler_degrees(performance.rotation), 1)
-        lift = performance.expression[:, model.config.num_mouth :] @ model.brow_lift
-        moves = torch.cat([turn, lift[:, None], performance.gaze_deg], 1)
-        yield LifeTrack(smooth(moves, JITTER), performance.eye_openness.mean(1))
+        speech_motion = model.generate(sound, seed=seed)
+        turn = torch.stack(euler_degrees(speech_motion.rotation), 1)
+        lift = speech_motion.expression[:, model.config.num_mouth :] @ model.brow_lift
+        moves = torch.cat([turn, lift[:, None], speech_motion.gaze_deg], 1)
+        yield LifeTrack(smooth(moves, JITTER), speech_motion.eye_openness.mean(1))
 
 
 def describe_life(drawn: Sequence[LifeTrack], real: Sequence[LifeTrack]) -> list[str]:

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveportrait.mini.bending import closing_flow
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.patches import sample
+from liveportrait.mini.prior_flow import closing_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import LIPS_INNER, rows
 

@@ -39,9 +39,9 @@ from audio2motion.data import BatchSampler, SpeechClips, hiss
 from audio2motion.measures import LipScore, pearson, score_lips, summarise
 from audio2motion.model import AudioToMotion
 from audio2motion.network import MIDDLE, SpeechToMouth
-from audio2motion.stream import through_windows
 from audio2motion.train import TrainConfig, Trainer, displacement_shapes
 from audio2motion.weights import parse_config, save
+from audio2motion.windows import through_windows
 from liveportrait.mini.face_model import FaceModel
 
 MODEL = AudioToMotionConfig(recogniser=RecogniserConfig())
@@ -265,7 +265,7 @@ def closed_in_silence(model: AudioToMotion, tracks: SpeechTracks) -> float:
     closed = []
     for clip in range(len(tracks)):
         sound = sound_of(tracks, clip)
-        ratio = model.perform(torch.cat([sound, pause, sound])).lip_ratio[:, 0]
+        ratio = model.generate(torch.cat([sound, pause, sound])).lip_ratio[:, 0]
         first = len(sound) // FRAME_SAMPLES
         closed.append(ratio[first + SETTLED : first + FRAME_RATE - SETTLED] < CLOSED_RATIO)
     return float(torch.cat(closed).float().mean())
@@ -275,11 +275,11 @@ def describe_closures(model: AudioToMotion, tracks: SpeechTracks, clips: list[in
     """Compare how lips close on p, b and m with how the speakers' own do; eyes are one unit apart in the head frame."""
     sounds = [sound_of(tracks, clip) for clip in clips]
     real = [tracks.opening[tracks.offsets[clip] : tracks.offsets[clip + 1]].numpy() for clip in clips]
-    return compare_with_real(sounds, real, [opening_of(model.perform(sound)) for sound in sounds])
+    return compare_with_real(sounds, real, [opening_of(model.generate(sound)) for sound in sounds])
 
 
 def _performed(model: AudioToMotion, tracks: SpeechTracks, clip: int) -> Tensor:
-    return model.perform(sound_of(tracks, clip)).expression[:, : model.config.num_mouth]
+    return model.generate(sound_of(tracks, clip)).expression[:, : model.config.num_mouth]
 
 
 def _live(model: AudioToMotion, tracks: SpeechTracks, clip: int) -> Tensor:

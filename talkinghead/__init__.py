@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from talkinghead.models import Models, load_models
     from talkinghead.options import CropOptions, DriveOptions, MotionOptions, Options, RenderOptions
     from talkinghead.pipeline import Video
-    from talkinghead.streaming import stream
+    from talkinghead.realtime.stream import stream
 
 # Nothing is reported to anybody: not by the runtime of narration's voices, by Ray, or by the client of the model hub.
 # Heeded if they are imported after this; what else packages do when they are imported: `liveportrait.imports`.

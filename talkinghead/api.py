@@ -11,33 +11,33 @@ from pathlib import Path
 from typing import overload
 
 from talkinghead import pipeline
-from talkinghead.driver import (
+from talkinghead.driver.driver import (
     FRAME_RATE,
     Driver,
-    Given,
-    Study,
-    check_cast,
+    DriverInput,
+    ExtractProgress,
+    check_assignment,
     choose_sound,
+    extract_driver,
     is_still_driver,
     open_driver,
-    watch_driver,
     write_template,
 )
-from talkinghead.film import Film, open_films
-from talkinghead.inputs import files_read
-from talkinghead.keyframes import read_keyframes
+from talkinghead.driver.keyframes import read_keyframes
+from talkinghead.driver.sliders import constant_sliders, interpolate_keyframes
+from talkinghead.inputs.files import files_read
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
 from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image, write_image
+from talkinghead.media.side_by_side import beside_inputs
 from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_video
 from talkinghead.models import Models, load_models
-from talkinghead.moves import moves_between, still_moves
 from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrPath
-from talkinghead.pipeline import Role, Video
-from talkinghead.preview import beside_its_inputs
-from talkinghead.source import Source, open_source, open_sources
+from talkinghead.pipeline import DrivenFace, Video
+from talkinghead.source.image import ImageSource, open_image_source, open_image_sources
+from talkinghead.source.video import VideoSource, open_video_sources
 
-Watch = Callable[[Iterable[Picture], int], Iterable[Picture]]
+Progress = Callable[[Iterable[Picture], int], Iterable[Picture]]
 """Takes pictures and their number and hands them on: a shell's progress bar."""
 
 
@@ -77,7 +77,7 @@ class Summary:
 
 @overload
 def speak(
-    image: StrPath | Picture,
+    source: StrPath | Picture,
     audio: StrPath,
     output: None = None,
     *,
@@ -87,35 +87,35 @@ def speak(
 ) -> Video: ...
 @overload
 def speak(
-    image: StrPath | Picture,
+    source: StrPath | Picture,
     audio: StrPath,
     output: StrPath,
     *,
     options: Options = ...,
     model: str | Path | Models = ...,
     voice_model: str | Path = ...,
-    watch: Watch = ...,
+    progress: Progress = ...,
 ) -> Summary: ...
 def speak(
-    image: StrPath | Picture,
+    source: StrPath | Picture,
     audio: StrPath,
     output: StrPath | None = None,
     *,
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
     voice_model: str | Path = VOICE_MODEL,
-    watch: Watch = lambda pictures, _: pictures,
+    progress: Progress = lambda pictures, _: pictures,
 ) -> Video | Summary:
     """Let a portrait speak.
 
     Args:
-        image: A picture file, or RGB of shape (H, W, 3), uint8.
+        source: A picture file, or RGB of shape (H, W, 3), uint8.
         audio: A sound file, or a video with sound.
         output: The mp4 to write.
         options: Everything else a user can choose.
         model: "mini", "base", "animals" or a directory; or models loaded before, for the next of many videos.
         voice_model: "mini", "joyvasa" (for the official models) or a directory; models loaded before have their own.
-        watch: Handed the pictures on their way into the file, and how many they are.
+        progress: Handed the pictures on their way into the file, and how many they are.
 
     Returns:
         With an output what was written; without one the video, to iterate over: it has a length, and its pictures
@@ -124,13 +124,13 @@ def speak(
     Raises:
         PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
     """
-    inputs = files_read(options, image, audio)
+    inputs = files_read(options, source, audio)
     file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
-    picture, name = read_picture(image)
+    picture, name = read_picture(source)
     sound = probe_sound(audio)
     models = load_models(model, options.render.device, voice_model, options.render.precision)
-    video = pipeline.speak(open_source(picture, name, models, options.crop), sound, models, options)
-    return video if file is None else save(video, file, options.render, watch)
+    video = pipeline.speak(open_image_source(picture, name, models, options.crop), sound, models, options)
+    return video if file is None else save(video, file, options.render, progress)
 
 
 @overload
@@ -141,7 +141,7 @@ def reenact(
     *,
     options: Options = ...,
     model: str | Path | Models = ...,
-    study: Study = ...,
+    extract_progress: ExtractProgress = ...,
 ) -> Video: ...
 @overload
 def reenact(
@@ -151,8 +151,8 @@ def reenact(
     *,
     options: Options = ...,
     model: str | Path | Models = ...,
-    watch: Watch = ...,
-    study: Study = ...,
+    progress: Progress = ...,
+    extract_progress: ExtractProgress = ...,
 ) -> Summary: ...
 def reenact(
     source: StrPath | Picture,
@@ -161,8 +161,8 @@ def reenact(
     *,
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
-    watch: Watch = lambda pictures, _: pictures,
-    study: Study = lambda frames, _: frames,
+    progress: Progress = lambda pictures, _: pictures,
+    extract_progress: ExtractProgress = lambda frames, _: frames,
 ) -> Video | Summary:
     """Let a portrait follow a face.
 
@@ -173,8 +173,8 @@ def reenact(
         output: The mp4 to write; a picture drives a picture too: then PNG, JPEG or WebP.
         options: Everything else a user can choose.
         model: "mini", "base", "animals" or a directory; or models loaded before, for the next of many videos.
-        watch: Handed the pictures on their way into the file, and how many they are.
-        study: Handed the driver's frames while they are read, and how many they may be.
+        progress: Handed the pictures on their way into the file, and how many they are.
+        extract_progress: Handed the driver's frames while they are read, and how many they may be.
 
     Returns:
         With an output what was written; without one the video, to iterate over: it has a length, and its pictures
@@ -183,29 +183,29 @@ def reenact(
     Raises:
         PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
     """
-    cast = dict(driver) if isinstance(driver, Mapping) else {options.crop.face: driver}
-    given = {path: open_driver(path) for path in dict.fromkeys(cast.values())}
+    assigned = dict(driver) if isinstance(driver, Mapping) else {options.crop.face: driver}
+    given = {path: open_driver(path) for path in dict.fromkeys(assigned.values())}
     inputs = files_read(options, source, *given)
     kept = options.drive.save_template and _check_template(options.drive.save_template, inputs, model, options.render)
-    check_cast(list(given.values()), len(cast), options)
+    check_assignment(list(given.values()), len(assigned), options)
     file = None if output is None else _check_reenactment(output, inputs, list(given.values()), options)
     shown = _read_moving(source)
     sound = choose_sound(list(given.values()), shown, options.drive)
     models = load_models(model, options.render.device, precision=options.render.precision)
-    sources, rate = _open_moving(source, shown, models, options, list(cast))
+    sources, rate = _open_moving(source, shown, models, options, list(assigned))
     if isinstance(shown, VideoFile) and not kept:  # whose own skin moves
-        options = replace(options, drive=replace(options.drive, skin=False))
-    watched = {}
+        options = replace(options, drive=replace(options.drive, dense_residual=False))
+    extracted = {}
     for path, each in given.items():
         options = replace(options, render=replace(options.render, fps=rate or options.render.fps))
-        watched[path] = watch_driver(each, str(path), models, options, study)
-        rate = watched[path].fps  # further drivers come at the first one's rate
+        extracted[path] = extract_driver(each, str(path), models, options, extract_progress)
+        rate = extracted[path].fps  # further drivers come at the first one's rate
     if kept:
-        write_template(next(iter(watched.values())), kept, overwrite=options.render.overwrite)
-    roles = [Role(opened, watched[path]) for opened, path in zip(sources, cast.values(), strict=True)]
-    video = pipeline.reenact(roles, sound, models, options)
-    video = beside_its_inputs(video, roles) if options.drive.concat else video
-    return video if file is None else save(video, file, options.render, watch)
+        write_template(next(iter(extracted.values())), kept, overwrite=options.render.overwrite)
+    faces = [DrivenFace(opened, extracted[path]) for opened, path in zip(sources, assigned.values(), strict=True)]
+    video = pipeline.reenact(faces, sound, models, options)
+    video = beside_inputs(video, faces) if options.drive.concat else video
+    return video if file is None else save(video, file, options.render, progress)
 
 
 def template(
@@ -214,7 +214,7 @@ def template(
     *,
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
-    study: Study = lambda frames, _: frames,
+    extract_progress: ExtractProgress = lambda frames, _: frames,
 ) -> Driver:
     """Write the motion of a driver into a file that drives as well.
 
@@ -223,7 +223,7 @@ def template(
         output: The .safetensors to write.
         options: Which part of the driver, at which rate.
         model: The model that shall follow it.
-        study: As in `reenact`.
+        extract_progress: As in `reenact`.
 
     Returns:
         What was written.
@@ -234,27 +234,27 @@ def template(
     file = _check_template(output, files_read(options, driver), model, options.render)
     given = open_driver(driver)
     models = load_models(model, options.render.device, precision=options.render.precision)
-    watched = watch_driver(given, str(driver), models, options, study)
-    write_template(watched, file, overwrite=options.render.overwrite)
-    return watched
+    extracted = extract_driver(given, str(driver), models, options, extract_progress)
+    write_template(extracted, file, overwrite=options.render.overwrite)
+    return extracted
 
 
 def edit(
-    image: StrPath | Picture,
+    source: StrPath | Picture,
     output: StrPath,
     *,
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
-    watch: Watch = lambda pictures, _: pictures,
+    progress: Progress = lambda pictures, _: pictures,
 ) -> Summary:
     """Change a face by hand.
 
     Args:
-        image: A picture file, or RGB of shape (H, W, 3), uint8.
+        source: A picture file, or RGB of shape (H, W, 3), uint8.
         output: The PNG, JPEG or WebP to write; with keyframes the mp4.
         options: The edit, and everything else a user can choose.
         model: As in `reenact`.
-        watch: As in `reenact`.
+        progress: As in `reenact`.
 
     Returns:
         What was written.
@@ -263,19 +263,21 @@ def edit(
         PortraitError: Something is wrong with what was given.
     """
     asked = options.edit
-    inputs = files_read(options, image)
+    inputs = files_read(options, source)
     what, suffixes = ("videos", (".mp4",)) if asked.keyframes else ("pictures", tuple(PICTURE_SUFFIXES))
     file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=suffixes)
     keyframes = read_keyframes(asked.keyframes) if asked.keyframes else None
-    picture, name = read_picture(image)
+    picture, name = read_picture(source)
     models = load_models(model, options.render.device, precision=options.render.precision)
-    source = open_source(picture, name, models, options.crop)
+    source = open_image_source(picture, name, models, options.crop)
     fps = options.render.fps or FRAME_RATE
-    moves = moves_between(keyframes, asked, source.portrait.motion, fps) if keyframes else still_moves(asked)
-    return save(pipeline.edit(source, moves, models, options), file, options.render, watch)
+    moves = (
+        interpolate_keyframes(keyframes, asked, source.portrait.motion, fps) if keyframes else constant_sliders(asked)
+    )
+    return save(pipeline.edit(source, moves, models, options), file, options.render, progress)
 
 
-def save(video: Video, file: Path, render: RenderOptions, watch: Watch) -> Summary:
+def save(video: Video, file: Path, render: RenderOptions, progress: Progress) -> Summary:
     """Make a video and write it with its sound; a name that is a picture's takes its first frame."""
     height, width = video.size
     begun = time.perf_counter()
@@ -285,21 +287,21 @@ def save(video: Video, file: Path, render: RenderOptions, watch: Watch) -> Summa
     shape, sound = (height, width), video.sound
     with VideoWriter(file, video.fps, shape, sound, render.crf, overwrite=render.overwrite) as writer:
         count = 0
-        for count, picture in enumerate(watch(video, len(video)), 1):  # noqa: B007
+        for count, picture in enumerate(progress(video, len(video)), 1):  # noqa: B007
             writer.write(picture)
     took = time.perf_counter() - begun
     return Summary(file, count, float(count / video.fps), video.fps, width, height, took, video.notes)
 
 
-def read_picture(image: StrPath | Picture) -> tuple[Picture, str]:
+def read_picture(source: StrPath | Picture) -> tuple[Picture, str]:
     """Return a picture and what to call it in messages.
 
     Raises:
         PortraitError: It cannot be read.
     """
-    if isinstance(image, str | os.PathLike):
-        return read_image(image), str(image)
-    return check_picture(image), _ARRAY
+    if isinstance(source, str | os.PathLike):
+        return read_image(source), str(source)
+    return check_picture(source), _ARRAY
 
 
 def _read_moving(source: StrPath | Picture) -> Picture | VideoFile:
@@ -311,15 +313,15 @@ def _read_moving(source: StrPath | Picture) -> Picture | VideoFile:
 
 def _open_moving(
     source: StrPath | Picture, shown: Picture | VideoFile, models: Models, options: Options, numbers: list[int | None]
-) -> tuple[Sequence[Source | Film], Fraction | None]:
+) -> tuple[Sequence[ImageSource | VideoSource], Fraction | None]:
     """Open the faces of a picture or a video; a video keeps its own rate, which is returned beside them."""
     if isinstance(shown, VideoFile):
-        return open_films(shown, models, options.crop, numbers), shown.fps
+        return open_video_sources(shown, models, options.crop, numbers), shown.fps
     name = str(source) if isinstance(source, str | os.PathLike) else _ARRAY
-    return open_sources(shown, name, models, options.crop, numbers), None
+    return open_image_sources(shown, name, models, options.crop, numbers), None
 
 
-def _check_reenactment(output: StrPath, inputs: list[Path], given: list[Given], options: Options) -> Path:
+def _check_reenactment(output: StrPath, inputs: list[Path], given: list[DriverInput], options: Options) -> Path:
     """Check the output of drivers: single pictures may make a picture."""
     suffixes = (".mp4", *PICTURE_SUFFIXES) if all(map(is_still_driver, given)) else (".mp4",)
     return check_output(output, inputs, overwrite=options.render.overwrite, suffixes=suffixes)

@@ -10,13 +10,13 @@ from typing import cast
 
 import torch
 
-from audio2motion.voices import Voice, keypoints_of, load_voice
+from audio2motion.voices import MotionGenerator, keypoints_of, load_voice
 from liveportrait import LivePortrait, WeightsNotFoundError
 from liveportrait.config import Precision
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
-from talkinghead.forks import check_process
-from talkinghead.isolation import own_settings
+from talkinghead.host.forks import check_process
+from talkinghead.host.isolation import own_settings
 from talkinghead.options import PRECISION, VOICE_MODEL
 
 _one_loads = threading.Lock()
@@ -35,7 +35,7 @@ class Models:
     """
 
     portrait: LivePortrait
-    voice: Voice
+    voice: MotionGenerator
     faces: FaceDetector
     device: torch.device
 

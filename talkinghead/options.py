@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 from liveportrait.config import PRECISIONS
 from liveportrait.numerals import DAY_SECONDS, read_number, read_whole
 from talkinghead.errors import OptionError
-from talkinghead.settings import Checked, setting
+from talkinghead.inputs.settings import Checked, setting
 
 StrPath = str | os.PathLike[str]
 
@@ -38,7 +38,7 @@ PRECISION = "auto"
 """In what the renderer computes unless the user says otherwise."""
 
 
-class Box(NamedTuple):
+class PixelBox(NamedTuple):
     """A part of a picture, in pixels.
 
     Attributes:
@@ -92,7 +92,7 @@ class CropOptions(Checked):
         64,
         MAX_SIDE,
     )
-    box: Box | None = setting(  # noqa: RUF009
+    box: PixelBox | None = setting(  # noqa: RUF009
         None,
         "Part of the picture where the face is, X,Y,WIDTH,HEIGHT in pixels; it is the crop itself where a model needs"
         " no landmarks and none are found: animals, drawings.",
@@ -103,7 +103,7 @@ class CropOptions(Checked):
     crop_y: float = setting(-0.125, "How far the crop lies below the face, in units of its side.", -0.5, 0.5)
 
     def __post_init__(self) -> None:
-        if self.box is not None and not isinstance(self.box, Box):
+        if self.box is not None and not isinstance(self.box, PixelBox):
             object.__setattr__(self, "box", parse_box(self.box))
         super().__post_init__()
 
@@ -170,7 +170,9 @@ class DriveOptions(Checked):
         "expression",
         "expression keeps motion in proportion to the face's size, pose leaves it as large as the driver's.",
     )
-    skin: bool = setting(True, "Also follow how the driver's skin slides and is shaded between the landmarks (mini).")
+    dense_residual: bool = setting(
+        True, "Also follow how the driver's skin slides and is shaded between the landmarks (mini)."
+    )
     stitching: bool = setting(True, "Keep the border of the crop still (base, animals; mini always does).")
     anchor: int | None = setting(
         None, 'Driving frame, counted from 1, that changes are measured against; the most neutral one if "auto".', 1
@@ -325,7 +327,7 @@ def parse_region(text: str) -> frozenset[Part]:
     return frozenset(parts)
 
 
-def parse_box(given: object) -> Box:
+def parse_box(given: object) -> PixelBox:
     """Read a part of a picture: "X,Y,WIDTH,HEIGHT" in pixels.
 
     Raises:
@@ -334,14 +336,16 @@ def parse_box(given: object) -> Box:
     parts = given.split(",") if isinstance(given, str) else given if isinstance(given, list | tuple) else ()
     least = (-_FARTHEST, -_FARTHEST, 1, 1)
     try:
-        return Box(*(float(read_number(part, "box", low, _FARTHEST)) for part, low in zip(parts, least, strict=True)))
+        return PixelBox(
+            *(float(read_number(part, "box", low, _FARTHEST)) for part, low in zip(parts, least, strict=True))
+        )
     except ValueError:
         raise OptionError(
             f"box {given!r} is no part of a picture: give X,Y,WIDTH,HEIGHT in pixels, such as 40,0,300,300"
         ) from None
 
 
-def parse_cast(faces: Sequence[str], driver: StrPath | None) -> dict[int | None, StrPath]:
+def assign_drivers(faces: Sequence[str], driver: StrPath | None) -> dict[int | None, StrPath]:
     """Read who follows whom.
 
     Args:
@@ -354,22 +358,22 @@ def parse_cast(faces: Sequence[str], driver: StrPath | None) -> dict[int | None,
     Raises:
         OptionError: A face is no number or named twice, or a driver is missing or left over.
     """
-    cast: dict[int | None, StrPath | None] = {}
+    assigned: dict[int | None, StrPath | None] = {}
     for text in faces:
         number, _, own = text.partition("=")
         try:
             face = read_whole(number, "face", 0)
         except ValueError:
             face = None
-        if face is None or face in cast:
+        if face is None or face in assigned:
             raise OptionError(f"--face {text!r}: give every face once, counted from 0 at the left, as N or N=DRIVER")
-        cast[face] = own or driver
-    cast = cast or {None: driver}
-    if None in cast.values():
+        assigned[face] = own or driver
+    assigned = assigned or {None: driver}
+    if None in assigned.values():
         raise OptionError("a driver is missing: give a video, a picture or a template, or --face N=DRIVER")
-    if driver is not None and driver not in cast.values():
+    if driver is not None and driver not in assigned.values():
         raise OptionError(f"{driver}: no face follows it, each --face has its own driver; leave it out")
-    return {number: own for number, own in cast.items() if own is not None}
+    return {number: own for number, own in assigned.items() if own is not None}
 
 
 def parse_trim(given: object) -> Trim:

@@ -15,38 +15,38 @@ from torch import Tensor
 from audio2motion import FRAME_RATE
 from liveportrait import Motion, Portrait
 from liveportrait.smoothing import MotionSmoother
-from talkinghead.driver import Driver, follow_rules, lasting
-from talkinghead.driving import Frames, in_batches, retime
-from talkinghead.film import Film
-from talkinghead.isolation import made_with_own, own_settings
+from talkinghead.driver.driver import Driver, driving_rules, extend
+from talkinghead.driver.reference import extract_reference
+from talkinghead.driver.resample import Frames, in_batches, retime
+from talkinghead.driver.sliders import SliderTrack
+from talkinghead.driver.speech import generate_motion
+from talkinghead.host.isolation import made_with_own, own_settings
 from talkinghead.media.audio import Sound, stream_mono_16k
 from talkinghead.media.image import Picture
 from talkinghead.models import Models
-from talkinghead.moves import Moves
 from talkinghead.options import Options
-from talkinghead.reference import watch_reference
-from talkinghead.render import Pose, render_ahead
-from talkinghead.source import Source
-from talkinghead.speaking import enact
+from talkinghead.render import ToKeypoints, render_ahead
+from talkinghead.source.image import ImageSource
+from talkinghead.source.video import VideoSource
 
-Performer = Callable[[Iterator[Picture | None]], Iterator[Picture]]
+Compositor = Callable[[Iterator[Picture | None]], Iterator[Picture]]
 """Moves one face in pictures in which others have moved already."""
 
 
-class Role(NamedTuple):
+class DrivenFace(NamedTuple):
     """A face and what it follows."""
 
-    source: Source | Film
+    source: ImageSource | VideoSource
     driver: Driver
 
 
 def animate(
-    source: Source | Film,
+    source: ImageSource | VideoSource,
     driving: Iterable[Frames],
-    pose: Pose[Frames],
+    pose: ToKeypoints[Frames],
     models: Models,
     options: Options,
-    grounds: Iterator[Picture | None] = itertools.repeat(None),  # noqa: B008 — has no state
+    backgrounds: Iterator[Picture | None] = itertools.repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Let a portrait move, in constant memory.
 
@@ -56,16 +56,18 @@ def animate(
         pose: How the model's keypoints do it.
         models: What renders.
         options: What the user wants.
-        grounds: Pictures in which other faces have moved already; None for the source's own.
+        backgrounds: Pictures in which other faces have moved already; None for the source's own.
 
     Yields:
         The video's pictures, RGB, uint8, each an array of its own.
     """
     batches = in_batches(driving, options.render.batch_size if source.still else 1)
-    return made_with_own(render_ahead(models.portrait, zip(batches, source.scenes(), strict=False), pose, grounds))
+    return made_with_own(
+        render_ahead(models.portrait, zip(batches, source.source_frames(), strict=False), pose, backgrounds)
+    )
 
 
-def speak(source: Source, sound: Sound, models: Models, options: Options) -> Video:
+def speak(source: ImageSource, sound: Sound, models: Models, options: Options) -> Video:
     """Let a portrait speak.
 
     Args:
@@ -79,20 +81,20 @@ def speak(source: Source, sound: Sound, models: Models, options: Options) -> Vid
     """
     fps = options.render.fps or Fraction(FRAME_RATE)
     count = count_frames(sound, fps)
-    reference = watch_reference(options.motion.reference, models) if options.motion.reference else None
+    reference = extract_reference(options.motion.reference, models) if options.motion.reference else None
 
     def pictures() -> Iterator[Picture]:
-        driving, pose = enact(models, stream_mono_16k(sound), options.motion, reference)
+        driving, pose = generate_motion(models, stream_mono_16k(sound), options.motion, reference)
         return animate(source, retime(driving, fps, count), pose, models, options)
 
     return Video(source, fps, count, sound, pictures)
 
 
-def reenact(roles: Sequence[Role], sound: Sound | None, models: Models, options: Options) -> Video:
+def reenact(faces: Sequence[DrivenFace], sound: Sound | None, models: Models, options: Options) -> Video:
     """Let faces of one picture follow drivers.
 
     Args:
-        roles: Who follows whom; the drivers come at one rate, that of the source where it is a video.
+        faces: Who follows whom; the drivers come at one rate, that of the source where it is a video.
         sound: What is heard.
         models: What renders.
         options: What the user wants.
@@ -100,19 +102,19 @@ def reenact(roles: Sequence[Role], sound: Sound | None, models: Models, options:
     Raises:
         OptionError: The anchor lies beyond a driver's end.
     """
-    source, fps = roles[0].source, roles[0].driver.fps
-    count = count_driven(roles, sound, loop=options.drive.loop)
-    performers = [perform(role, count, models, options) for role in roles]
+    source, fps = faces[0].source, faces[0].driver.fps
+    count = count_driven(faces, sound, loop=options.drive.loop)
+    compositors = [drive_face(face, count, models, options) for face in faces]
 
     def pictures() -> Iterator[Picture]:
         moved: Iterator[Picture | None] = itertools.repeat(None)
-        for performer in performers:
-            moved = performer(moved)
+        for compositor in compositors:
+            moved = compositor(moved)
         return moved  # type: ignore[return-value] — every performer yields pictures
 
     def notes() -> tuple[str, ...]:
-        films = [role.source.notes() for role in roles if isinstance(role.source, Film)]
-        return tuple(dict.fromkeys(itertools.chain(*(role.driver.notes for role in roles), *films)))
+        videos = [face.source.notes() for face in faces if isinstance(face.source, VideoSource)]
+        return tuple(dict.fromkeys(itertools.chain(*(face.driver.notes for face in faces), *videos)))
 
     # How long a source video is shows itself at its end: a file ends its sound with its pictures.
     heard = sound.part(Fraction(0), count / fps) if sound and source.still else sound
@@ -120,47 +122,49 @@ def reenact(roles: Sequence[Role], sound: Sound | None, models: Models, options:
 
 
 @own_settings()
-def perform(role: Role, count: int, models: Models, options: Options) -> Performer:
+def drive_face(face: DrivenFace, count: int, models: Models, options: Options) -> Compositor:
     """Let one face follow its driver: lay it over pictures in which others have moved already."""
-    source, driver = role
-    rules, anchor = follow_rules(options.drive), driver.anchor(options.drive.anchor)
+    source, driver = face
+    rules, anchor = driving_rules(options.drive), driver.anchor(options.drive.anchor)
 
-    def follow(portrait: Portrait, motion: Motion) -> Tensor:
-        return models.portrait.follow(portrait, motion, anchor and anchor.to(models.device), rules)
+    def to_keypoints(portrait: Portrait, motion: Motion) -> Tensor:
+        return models.portrait.driving_keypoints(portrait, motion, anchor and anchor.to(models.device), rules)
 
     @own_settings()
-    def performer(grounds: Iterator[Picture | None]) -> Iterator[Picture]:
+    def compositor(backgrounds: Iterator[Picture | None]) -> Iterator[Picture]:
         smooth = MotionSmoother(options.drive.smooth, float(driver.fps))
-        moves = replace(driver.motion, skin=driver.skin_since(anchor, rules.face) if source.still else None)
-        motion = lasting(moves, count if source.still else None, loop=options.drive.loop)
-        return animate(source, map(smooth, motion), follow, models, options, grounds)
+        moves = replace(
+            driver.motion, dense_residual=driver.dense_residual_since(anchor, rules.face) if source.still else None
+        )
+        motion = extend(moves, count if source.still else None, loop=options.drive.loop)
+        return animate(source, map(smooth, motion), to_keypoints, models, options, backgrounds)
 
-    return performer
+    return compositor
 
 
-def edit(source: Source, moves: Moves, models: Models, options: Options) -> Video:
+def edit(source: ImageSource, moves: SliderTrack, models: Models, options: Options) -> Video:
     """Change a face by hand, frame by frame."""
 
     def pictures() -> Iterator[Picture]:
         return animate(source, [moves], pose, models, options)
 
-    def pose(portrait: Portrait, part: Moves) -> Tensor:
+    def pose(portrait: Portrait, part: SliderTrack) -> Tensor:
         return torch.cat([models.portrait.edit(portrait, sliders) for sliders in part.sliders()])
 
     return Video(source, options.render.fps or Fraction(FRAME_RATE), len(moves), None, pictures)
 
 
-def count_driven(roles: Sequence[Role], sound: Sound | None, *, loop: bool) -> int:
+def count_driven(faces: Sequence[DrivenFace], sound: Sound | None, *, loop: bool) -> int:
     """Return how many frames a reenactment has.
 
     A source video's own; else the longest driver's, or the sound's if drivers repeat or are pictures.
     """
-    source = roles[0].source
-    if isinstance(source, Film):
+    source = faces[0].source
+    if isinstance(source, VideoSource):
         return source.file.num_frames
-    count = max(len(role.driver.motion) for role in roles)
-    lasts = loop or not any(role.driver.is_video for role in roles)
-    return max(count, count_frames(sound, roles[0].driver.fps)) if lasts and sound is not None else count
+    count = max(len(face.driver.motion) for face in faces)
+    lasts = loop or not any(face.driver.is_video for face in faces)
+    return max(count, count_frames(sound, faces[0].driver.fps)) if lasts and sound is not None else count
 
 
 def count_frames(sound: Sound, fps: Fraction) -> int:
@@ -182,7 +186,7 @@ class Video:
         shown_size: (height, width) of the pictures, where it is not the source's.
     """
 
-    source: Source | Film
+    source: ImageSource | VideoSource
     fps: Fraction
     num_frames: int
     sound: Sound | None

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from liveportrait import LivePortrait, Motion, Portrait
-from talkinghead.driving import Frames
-from talkinghead.forks import check_process
+from talkinghead.driver.resample import Frames
+from talkinghead.host.forks import check_process
 from talkinghead.media.image import Picture
-from talkinghead.source import Scene
+from talkinghead.source.image import SourceFrame
 
-Pose: TypeAlias = Callable[[Portrait, Frames], Tensor]
+ToKeypoints: TypeAlias = Callable[[Portrait, Frames], Tensor]
 """Turns a part of what drives a portrait into its keypoints x_d, shape (T, K, 3)."""
 
 
@@ -29,57 +29,57 @@ _renderer = ThreadPoolExecutor(1, "renderer")
 
 def render(
     model: LivePortrait,
-    scene: Scene,
+    frame: SourceFrame,
     part: Frames,
-    pose: Pose[Frames],
-    grounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
+    pose: ToKeypoints[Frames],
+    backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Render what drives a portrait.
 
     Args:
         model: What encoded the portrait.
-        scene: The portrait and where it stands; a scene without one passes as it is.
+        frame: The portrait and where it stands; a scene without one passes as it is.
         part: What drives, rendered at once.
         pose: What that means for the portrait.
-        grounds: Pictures in which other faces have moved already, one per frame; None for the source's own.
+        backgrounds: Pictures in which other faces have moved already, one per frame; None for the source's own.
 
     Yields:
         Pictures of the video, RGB, uint8, one per frame.
     """
-    yield from _placed(scene, _crops(model, scene, part, pose), grounds)
+    yield from _placed(frame, _crops(model, frame, part, pose), backgrounds)
 
 
 def render_ahead(
     model: LivePortrait,
-    parts: Iterable[tuple[Frames, Scene]],
-    pose: Pose[Frames],
-    grounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
+    parts: Iterable[tuple[Frames, SourceFrame]],
+    pose: ToKeypoints[Frames],
+    backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Render part after part as `render` does; the next one is rendered while one is pasted and watched."""
     check_process()
-    before: tuple[Scene, Future[Sequence[Picture]]] | None = None
-    for part, scene in parts:
-        now = scene, _renderer.submit(_crops, model, scene, part, pose)
+    before: tuple[SourceFrame, Future[Sequence[Picture]]] | None = None
+    for part, frame in parts:
+        now = frame, _renderer.submit(_crops, model, frame, part, pose)
         if before:
-            yield from _placed(before[0], before[1].result(), grounds)
+            yield from _placed(before[0], before[1].result(), backgrounds)
         before = now
     if before:
-        yield from _placed(before[0], before[1].result(), grounds)
+        yield from _placed(before[0], before[1].result(), backgrounds)
 
 
-def _crops(model: LivePortrait, scene: Scene, part: Frames, pose: Pose[Frames]) -> Sequence[Picture]:
+def _crops(model: LivePortrait, frame: SourceFrame, part: Frames, pose: ToKeypoints[Frames]) -> Sequence[Picture]:
     """Render the crops of a part; empty ones for a scene without a portrait."""
-    if scene.portrait is None:
+    if frame.portrait is None:
         return [_NOTHING] * len(part)
     with torch.inference_mode():
-        part = part.to(scene.portrait.x_s.device)
-        skin = part.skin if isinstance(part, Motion) else None
-        return to_pictures(model.render(scene.portrait, pose(scene.portrait, part), skin))  # type: ignore[return-value] — a row of pictures
+        part = part.to(frame.portrait.x_s.device)
+        dense_residual = part.dense_residual if isinstance(part, Motion) else None
+        return to_pictures(model.render(frame.portrait, pose(frame.portrait, part), dense_residual))  # type: ignore[return-value] — a row of pictures
 
 
-def _placed(scene: Scene, crops: Sequence[Picture], grounds: Iterator[Picture | None]) -> Iterator[Picture]:
-    for crop, ground in zip(crops, grounds, strict=False):
-        yield scene.place(crop, ground)
+def _placed(frame: SourceFrame, crops: Sequence[Picture], backgrounds: Iterator[Picture | None]) -> Iterator[Picture]:
+    for crop, background in zip(crops, backgrounds, strict=False):
+        yield frame.place(crop, background)
 
 
 def to_pictures(images: Tensor) -> Picture:

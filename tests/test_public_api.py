@@ -11,7 +11,7 @@ API = {
         "Crop",
         "LivePortrait",
         "Motion",
-        "Performance",
+        "SpeechMotion",
         "Portrait",
         "PortraitError",
         "TemplateError",

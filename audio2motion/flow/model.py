@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from audio2motion.config import FRAME_RATE, FRAME_SAMPLES
-from audio2motion.encoder import Encoder
+from audio2motion.encoder import SpeechEncoder
 from audio2motion.flow.codec import MotionCodec, to_motion
 from audio2motion.flow.config import FlowConfig, FlowRules
 from audio2motion.flow.network import FlowNetwork
 from audio2motion.joyvasa.windows import fade, stream_windows
-from audio2motion.live import checked
 from audio2motion.loudness import RELEASE_DB_PER_SECOND, gain, voice_level
+from audio2motion.streaming import checked
 from liveportrait.motion import Motion
 
 
@@ -34,7 +34,7 @@ class MotionFlow(nn.Module):
     def __init__(self, config: FlowConfig) -> None:
         super().__init__()
         self.config, self.num_keypoints = config, config.num_keypoints
-        self.encoder = Encoder(config.encoder)
+        self.encoder = SpeechEncoder(config.encoder)
         # Kernel 4, stride 2: frame f sees states 2 f - 1 … 2 f + 2, centred between its own two.
         self.to_frames = nn.Conv1d(self.encoder.size, config.size, 4, stride=2, padding=1)
         self.network = FlowNetwork(config)

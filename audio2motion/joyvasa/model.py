@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from audio2motion.config import FRAME_SAMPLES
 from audio2motion.joyvasa.config import GenerationRules, JoyVASAConfig
 from audio2motion.joyvasa.denoiser import Denoiser
-from audio2motion.joyvasa.hearing import build_hubert, hear
 from audio2motion.joyvasa.sampler import Noise, Predictor, clamp_to_quantile, cosine_schedule, fast_steps, full_steps
+from audio2motion.joyvasa.speech_features import build_hubert, hear
 from audio2motion.joyvasa.template import MotionTemplate, PoseSmoother
 from audio2motion.joyvasa.windows import LEAD_FRAMES, cut_windows, fade, plan_windows, stream_windows
 from liveportrait.motion import Motion

@@ -20,7 +20,7 @@ _SMOOTHING = 0.01
 _MOST_BYTES = 1 << 20
 
 
-class Pose(NamedTuple):
+class GeneratedPose(NamedTuple):
     """Generated motion with its head angles in degrees: (T, 21, 3), (T, 1), (T, 3) and three of (T, 1)."""
 
     expression: Tensor
@@ -30,9 +30,9 @@ class Pose(NamedTuple):
     yaw_deg: Tensor
     roll_deg: Tensor
 
-    def smoothed(self) -> Pose:
+    def smoothed(self) -> GeneratedPose:
         """Average all but the expression over time, exponentially, from the first frame on."""
-        return Pose(self.expression, *(average(value, _SMOOTHING) for value in self[1:]))
+        return GeneratedPose(self.expression, *(average(value, _SMOOTHING) for value in self[1:]))
 
     def motion(self) -> Motion:
         """Return it as motion of the official networks."""
@@ -41,19 +41,19 @@ class Pose(NamedTuple):
 
 
 class PoseSmoother:
-    """`Pose.smoothed` for motion that comes in parts; keeps the state between them."""
+    """`GeneratedPose.smoothed` for motion that comes in parts; keeps the state between them."""
 
     def __init__(self) -> None:
-        self._last: Pose | None = None
+        self._last: GeneratedPose | None = None
 
-    def __call__(self, pose: Pose) -> Pose:
+    def __call__(self, pose: GeneratedPose) -> GeneratedPose:
         """Smooth the next part, one frame or more."""
         if self._last is None:
             smooth = pose.smoothed()
         else:
-            joined = Pose(*(torch.cat(pair) for pair in zip(self._last, pose, strict=True)))
-            smooth = Pose(*(value[1:] for value in joined.smoothed()))
-        self._last = Pose(*(value[-1:] for value in smooth))
+            joined = GeneratedPose(*(torch.cat(pair) for pair in zip(self._last, pose, strict=True)))
+            smooth = GeneratedPose(*(value[1:] for value in joined.smoothed()))
+        self._last = GeneratedPose(*(value[-1:] for value in smooth))
         return smooth
 
 
@@ -89,7 +89,7 @@ class MotionTemplate:
     min_roll: Tensor
     max_roll: Tensor
 
-    def denormalize(self, numbers: Tensor) -> Pose:
+    def denormalize(self, numbers: Tensor) -> GeneratedPose:
         """Turn generated numbers into motion.
 
         Args:
@@ -108,7 +108,7 @@ class MotionTemplate:
             part * (most - least).to(numbers) + least.to(numbers)
             for part, (least, most) in zip(parts[1:], bounds, strict=True)
         ]
-        return Pose(expression.reshape(-1, 21, 3), *rest)
+        return GeneratedPose(expression.reshape(-1, 21, 3), *rest)
 
 
 def average(sequence: Tensor, weight: float) -> Tensor:

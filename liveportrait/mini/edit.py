@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from liveportrait.driving_rules import in_head_frame
 from liveportrait.errors import PortraitError
-from liveportrait.following import in_head_frame
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.mini.face_model import FaceModel, eye_ratio
 from liveportrait.mini.regions import (

@@ -23,7 +23,7 @@ from liveportrait.mini.regions import (
 MIN_SPREAD = 1e-6
 
 
-class Pose(NamedTuple):
+class HeadPose(NamedTuple):
     """Similarity of a head: x = s (y R) + t.
 
     Attributes:
@@ -37,7 +37,7 @@ class Pose(NamedTuple):
     translation: Tensor
 
 
-def fit_similarity(template: Tensor, points: Tensor) -> Pose:
+def fit_similarity(template: Tensor, points: Tensor) -> HeadPose:
     """Find the similarity that carries a template onto points with the least squared distance.
 
     Args:
@@ -58,7 +58,7 @@ def fit_similarity(template: Tensor, points: Tensor) -> Pose:
     rotation = (u * sign[:, None]) @ vt
     scale = (singular * sign).sum(1) / a.square().sum((1, 2)).clamp_min(MIN_SPREAD)
     translation = to_mean[:, 0] - scale[:, None] * (from_mean @ rotation)[:, 0]
-    return Pose(scale[:, None], rotation, translation)
+    return HeadPose(scale[:, None], rotation, translation)
 
 
 class FaceModel(nn.Module):
@@ -85,7 +85,7 @@ class FaceModel(nn.Module):
         self.register_buffer("lip_response", torch.zeros(len(LIP_PAIRS), num_points, 3, dtype=torch.float32))
         self.register_buffer("lid_response", torch.zeros(num_lids, num_points, 3, dtype=torch.float32))
 
-    def pose(self, points: Tensor, keypoints: tuple[int, ...] = KEYPOINTS) -> Pose:
+    def pose(self, points: Tensor, keypoints: tuple[int, ...] = KEYPOINTS) -> HeadPose:
         """Fit the head pose to the points that hold still on the skull.
 
         Args:
@@ -95,7 +95,7 @@ class FaceModel(nn.Module):
         return fit_similarity(self.mean[rows(RIGID)], points[:, rows(RIGID, keypoints)])
 
     @staticmethod
-    def to_head(points: Tensor, pose: Pose) -> Tensor:
+    def to_head(points: Tensor, pose: HeadPose) -> Tensor:
         """Undo a pose: (T, N, 3) points into the head frame."""
         return ((points - pose.translation[:, None]) / pose.scale[:, None]) @ pose.rotation.transpose(1, 2)
 

@@ -13,20 +13,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from liveportrait.config import Precision, check_precision
+from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import WeightsError
-from liveportrait.following import FollowRules
-from liveportrait.mini.bending import bend
+from liveportrait.mini.dense_residual import SKIN, read_dense_residual
+from liveportrait.mini.driving import driving_keypoints, rest_of_picture
 from liveportrait.mini.edit import edit
 from liveportrait.mini.exposure import brighten, exposure
-from liveportrait.mini.face_model import Pose, eye_ratio, lip_ratio
-from liveportrait.mini.follow import follow, rest_of_picture
+from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.graph import fastest_precision
 from liveportrait.mini.patches import MOUTH, patch_frame, patch_points, sample
+from liveportrait.mini.prior_flow import prior_flow
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, resize_flow
-from liveportrait.mini.skin import SKIN, read_skin
 from liveportrait.model import LivePortrait
-from liveportrait.motion import Crop, FlowSearch, Motion, Performance, Portrait
+from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
 from liveportrait.sliders import Sliders
 from liveportrait.weight_files import read_settings, read_sizes, read_weights, shapes_of
 
@@ -43,7 +43,7 @@ class MiniLivePortrait(LivePortrait):
     crop_size = 512
     needs_landmarks = True
     extracts_from_landmarks = True
-    reads_skin = True
+    reads_dense_residual = True
 
     def __init__(self, renderer: MiniRenderer) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class MiniLivePortrait(LivePortrait):
         )
 
     @torch.no_grad()
-    def read_skin(self, reference: Crop, crop: Crop, search: FlowSearch) -> Tensor:
+    def read_dense_residual(self, reference: Crop, crop: Crop, search: FlowSearch) -> Tensor:
         """Compare a driver's pictures with what the renderer makes of an earlier one, shape (T, 3, G, G)."""
         x_s, x_d, renderer = self._keypoints(reference), self._keypoints(crop), self.renderer
         earlier = reference.image.expand(len(x_d), -1, -1, -1)
@@ -87,7 +87,7 @@ class MiniLivePortrait(LivePortrait):
         frame = patch_frame(SKIN, renderer.face.pose(x_d))
         points = patch_points(frame, SKIN.size)
         expected = renderer.warp(small, x_s, x_d).apply_at(earlier, points)
-        return read_skin(expected, sample(crop.image, points), frame, x_d, search)
+        return read_dense_residual(expected, sample(crop.image, points), frame, x_d, search)
 
     @torch.no_grad()
     def encode(self, crop: Crop) -> Portrait:
@@ -104,28 +104,30 @@ class MiniLivePortrait(LivePortrait):
         )
 
     @torch.no_grad()
-    def perform(self, portrait: Portrait, performance: Performance) -> Tensor:
+    def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
         """Close the portrait's lips, then add what the voice asks for, in the head frame."""
         face, motion = self.renderer.face, portrait.motion
-        own = Pose(motion.scale, motion.rotation, motion.translation)
+        own = HeadPose(motion.scale, motion.rotation, motion.translation)
         head = face.to_head(portrait.x_s, own)
         closed = head + face.move_lips(head, torch.zeros_like(face.lip_gaps(head)))
-        moved = closed + face.express(performance.expression)
+        moved = closed + face.express(speech_motion.expression)
         moved = moved + face.move_lips(moved, face.lip_gaps(moved).clamp_min(0))
-        openness = performance.eye_openness.repeat_interleave(face.lid_response.shape[0] // 2, 1)
+        openness = speech_motion.eye_openness.repeat_interleave(face.lid_response.shape[0] // 2, 1)
         moved = moved + face.move_lids(moved, face.lid_gaps(head) * openness)
-        shift = EYEBALL_RADIUS * torch.deg2rad(performance.gaze_deg).sin()
+        shift = EYEBALL_RADIUS * torch.deg2rad(speech_motion.gaze_deg).sin()
         irises = rows(LEFT_IRIS + RIGHT_IRIS)
         moved[:, irises, :2] += shift[:, None]
-        translation = motion.translation + performance.translation
-        return motion.scale[:, None] * (moved @ (performance.rotation @ motion.rotation)) + translation[:, None]
+        translation = motion.translation + speech_motion.translation
+        return motion.scale[:, None] * (moved @ (speech_motion.rotation @ motion.rotation)) + translation[:, None]
 
     @torch.no_grad()
-    def follow(self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: FollowRules) -> Tensor:
+    def driving_keypoints(
+        self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
+    ) -> Tensor:
         """Follow a driver in the head frame; a single picture is measured against its own face at rest."""
         face = self.renderer.face
         rest = rest_of_picture(face, driving[0]) if anchor is None else anchor
-        return follow(face, portrait.motion, driving, rest, rules)
+        return driving_keypoints(face, portrait.motion, driving, rest, rules)
 
     @torch.no_grad()
     def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
@@ -133,15 +135,15 @@ class MiniLivePortrait(LivePortrait):
         return edit(self.renderer.face, portrait.motion, sliders)
 
     @torch.no_grad()
-    def render(self, portrait: Portrait, x_d: Tensor, skin: Tensor | None = None) -> Tensor:
+    def render(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Tensor:
         """Warp the source along the flow and paint mouth and eyes over it."""
         count, renderer, x_s = len(x_d), self.renderer, portrait.x_s
         image, small = portrait.crop.image, seen_size(portrait.crop.image)
         factor = exposure(small, x_s)
         small = brighten(small, factor).expand(count, -1, -1, -1)
         warp = renderer.warp(small, x_s, x_d)
-        if skin is not None:
-            warp = renderer.lay_skin(warp, small, skin, x_d)
+        if dense_residual is not None:
+            warp = renderer.apply_dense_residual(warp, small, dense_residual, x_d)
         crops = warp.darkened(factor).apply(image.expand(count, -1, -1, -1))
         coarse = brighten(painted_size(image), factor).expand(count, -1, -1, -1)
         for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, x_s, x_d):
@@ -152,7 +154,7 @@ class MiniLivePortrait(LivePortrait):
     def warp(self, portrait: Portrait, x_d: Tensor) -> Tensor:
         """Warp the source along the spline alone: what `render` has to beat; shapes as in `render`."""
         image = portrait.crop.image.expand(len(x_d), -1, -1, -1)
-        flow = bend(self.renderer.face, portrait.x_s, x_d)
+        flow = prior_flow(self.renderer.face, portrait.x_s, x_d)
         return sample(image, resize_flow(flow, *image.shape[2:]))
 
     def _keypoints(self, crop: Crop) -> Tensor:

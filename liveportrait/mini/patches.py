@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveportrait.mini.face_model import Pose
+from liveportrait.mini.face_model import HeadPose
 from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_masks
 from liveportrait.mini.regions import (
     FACE_OVAL,
@@ -58,7 +58,7 @@ LEFT_EYE_PATCH = PatchKind((-0.51, 0.13, -0.14), 0.36, False, 48, (LEFT_EYE,), L
 RIGHT_EYE_PATCH = PatchKind((0.51, 0.13, -0.14), 0.36, True, 48, (RIGHT_EYE,), RIGHT_IRIS)
 
 
-def patch_frame(kind: PatchKind, pose: Pose) -> Tensor:
+def patch_frame(kind: PatchKind, pose: HeadPose) -> Tensor:
     """Place a patch in the crop.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from liveportrait.errors import WeightsError
 from liveportrait.hub import sha256
-from liveportrait.mini.bending import FLOW_SIZE, bend
+from liveportrait.mini.dense_residual import place_dense_residual
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.flow import ResidualFlow
 from liveportrait.mini.graph import Graph, write_graph
@@ -31,9 +31,9 @@ from liveportrait.mini.patches import (
     sample,
     shown_share,
 )
+from liveportrait.mini.prior_flow import FLOW_SIZE, prior_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
-from liveportrait.mini.skin import place_skin
 
 GRAPHS = ("flow", "mouth", "eyes")
 SEEN_SIZE = 64  # of the pictures that the flow network looks at
@@ -257,7 +257,7 @@ class MiniRenderer(nn.Module):
             x_s: Source keypoints, shape (1 or T, K, 3).
             x_d: Driving keypoints, shape (T, K, 3).
         """
-        prior = bend(self.face, x_s, x_d)
+        prior = prior_flow(self.face, x_s, x_d)
         seen, grid = resize_flow(prior, SEEN_SIZE, SEEN_SIZE), pixel_grid(SEEN_SIZE, SEEN_SIZE).to(x_d)
         ovals = [x[:, rows(FACE_OVAL), :2].expand(len(x_d), -1, -1) for x in (x_s, x_d)]
         faces = polygon_masks(ovals, SEEN_SIZE, FACE_SOFTNESS)
@@ -266,16 +266,16 @@ class MiniRenderer(nn.Module):
         light = F.interpolate(light, (FLOW_SIZE, FLOW_SIZE), mode="bilinear")
         return Warp(prior + resize_flow(residual, FLOW_SIZE, FLOW_SIZE), prior, light)
 
-    def lay_skin(self, warp: Warp, small: Tensor, skin: Tensor, x_d: Tensor) -> Warp:
+    def apply_dense_residual(self, warp: Warp, small: Tensor, skin: Tensor, x_d: Tensor) -> Warp:
         """Let the skin of a warped source slide and be shaded as a driver's.
 
         Args:
             warp: From `warp`.
             small: Source crops, shape (T, 3, SEEN_SIZE, SEEN_SIZE).
-            skin: From `read_skin`, shape (T, 3, SKIN_SIZE, SKIN_SIZE).
+            skin: From `read_dense_residual`, shape (T, 3, SKIN_SIZE, SKIN_SIZE).
             x_d: Driving keypoints, shape (T, K, 3).
         """
-        slide, brighter = place_skin(skin, self.face.pose(x_d), x_d, FLOW_SIZE)
+        slide, brighter = place_dense_residual(skin, self.face.pose(x_d), x_d, FLOW_SIZE)
         flow = warp.flow + slide
         return Warp(flow, warp.prior, warp.light + brighter * (sample(small, flow) + warp.light))
 

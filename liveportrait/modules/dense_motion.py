@@ -28,7 +28,7 @@ class DenseMotion(NamedTuple):
     occlusion: Tensor
 
 
-class Encoder(nn.Module):
+class HourglassEncoder(nn.Module):
     """Down half of the hourglass; height and width are halved per block, depth is kept."""
 
     def __init__(self, in_channels: int, widths: list[int]):
@@ -46,7 +46,7 @@ class Encoder(nn.Module):
         return levels
 
 
-class Decoder(nn.Module):
+class HourglassDecoder(nn.Module):
     """Up half of the hourglass; every block's output is joined with the encoder's level of that size."""
 
     def __init__(self, skip_widths: list[int], out_widths: list[int]):
@@ -75,8 +75,8 @@ class Hourglass(nn.Module):
         super().__init__()
         widths = [min(config.max_width, config.width * 2 ** (i + 1)) for i in range(config.num_blocks)]
         out_widths = [min(config.max_width, config.width * 2**i) for i in reversed(range(config.num_blocks))]
-        self.encoder = Encoder(in_channels, widths)
-        self.decoder = Decoder([in_channels, *widths], out_widths)
+        self.encoder = HourglassEncoder(in_channels, widths)
+        self.decoder = HourglassDecoder([in_channels, *widths], out_widths)
         self.out_channels = self.decoder.out_channels
 
     def forward(self, x: Tensor) -> Tensor:

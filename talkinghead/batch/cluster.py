@@ -12,7 +12,7 @@ from talkinghead.batch.jobs import Job
 from talkinghead.batch.local import ATTEMPTS, MakeWorker
 from talkinghead.batch.work import Outcome, Worker
 from talkinghead.errors import OptionError
-from talkinghead.process import settle_process
+from talkinghead.host.process import settle_process
 
 LOCAL = "local"
 """The address that stands for a cluster on this machine, made for these jobs."""

@@ -12,8 +12,10 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 from pydantic import ConfigDict, Field, model_validator
 
 from talkinghead.errors import OptionError
+from talkinghead.inputs.schema import Name, Schema, beside, check
+from talkinghead.inputs.yaml_files import read_document
 from talkinghead.media.files import is_same
-from talkinghead.narrate.options import NarrationOptions
+from talkinghead.narration.options import NarrationOptions
 from talkinghead.options import (
     MODEL,
     MODEL_NAMES,
@@ -24,8 +26,6 @@ from talkinghead.options import (
     Options,
     RenderOptions,
 )
-from talkinghead.schema import Name, Schema, beside, check
-from talkinghead.yaml_files import read_document
 
 
 class _Job(Schema):

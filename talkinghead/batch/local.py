@@ -16,8 +16,8 @@ from typing import Any
 
 from talkinghead.batch.jobs import Job
 from talkinghead.batch.work import Outcome, Worker
-from talkinghead.entry import heeding_signals, leave_at_once
-from talkinghead.process import native_output_hidden, settle_process
+from talkinghead.cli.entry import heeding_signals, leave_at_once
+from talkinghead.host.process import native_output_hidden, settle_process
 
 ATTEMPTS = 2
 """How often a job is started whose worker is killed."""
@@ -28,7 +28,7 @@ MakeWorker = Callable[[], Worker]
 
 
 @dataclass
-class _Desk:
+class _WorkerSlot:
     """A worker's process, the line to it, and what it is at."""
 
     process: Any
@@ -51,7 +51,7 @@ def run_local(jobs: Sequence[Job], num_workers: int, make_worker: MakeWorker | N
     waiting = deque((job, 1) for job in jobs)
     count = min(num_workers, len(jobs))
     threads = max((os.cpu_count() or 1) // count, 1)
-    desks: list[_Desk] = []
+    desks: list[_WorkerSlot] = []
     try:
         while len(desks) < count:
             desks.append(_open(make_worker, threads))
@@ -97,13 +97,13 @@ def _serve(line: Connection, make_worker: MakeWorker | None, threads: int) -> No
         leave_at_once(1)
 
 
-def _open(make_worker: MakeWorker | None, threads: int) -> _Desk:
+def _open(make_worker: MakeWorker | None, threads: int) -> _WorkerSlot:
     ours, theirs = _PROCESSES.Pipe()
     process = _PROCESSES.Process(target=_serve, args=(theirs, make_worker, threads), daemon=True)
     with _ctrl_c_withheld():
         process.start()
     theirs.close()  # so that our end is told when the process goes
-    return _Desk(process, ours)
+    return _WorkerSlot(process, ours)
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def _ctrl_c_withheld() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _give(desk: _Desk, waiting: deque[tuple[Job, int]]) -> None:
+def _give(desk: _WorkerSlot, waiting: deque[tuple[Job, int]]) -> None:
     """Hand out the next job, if there is one."""
     desk.job = None
     if waiting:
@@ -131,7 +131,7 @@ def _give(desk: _Desk, waiting: deque[tuple[Job, int]]) -> None:
             return
 
 
-def _hear(desk: _Desk) -> Outcome | None:
+def _hear(desk: _WorkerSlot) -> Outcome | None:
     """Return what a worker reports; None if it is gone."""
     try:
         return replace(desk.line.recv(), attempts=desk.attempt)
@@ -139,7 +139,7 @@ def _hear(desk: _Desk) -> Outcome | None:
         return None
 
 
-def _again(desk: _Desk, waiting: deque[tuple[Job, int]]) -> Outcome | None:
+def _again(desk: _WorkerSlot, waiting: deque[tuple[Job, int]]) -> Outcome | None:
     """Put the job of a worker that is gone back, or give it up."""
     desk.process.join()
     job, attempt = desk.job, desk.attempt
@@ -154,7 +154,7 @@ def _again(desk: _Desk, waiting: deque[tuple[Job, int]]) -> Outcome | None:
     )
 
 
-def _close(desk: _Desk) -> None:
+def _close(desk: _WorkerSlot) -> None:
     """Let a worker go."""
     if not desk.job:
         with suppress(OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from talkinghead.settings import Checked, setting
+from talkinghead.inputs.settings import Checked, setting
 
 
 @dataclass(frozen=True)

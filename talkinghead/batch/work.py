@@ -68,6 +68,6 @@ class Worker:
 
 def _door(command: str) -> Callable[..., Any]:
     from talkinghead import api
-    from talkinghead.narrate.narration import narrate
+    from talkinghead.narration.narrate import narrate
 
     return {"speak": api.speak, "reenact": api.reenact, "narrate": narrate}[command]

@@ -12,7 +12,7 @@ import numpy as np
 
 from talkinghead.face.crop import Array, CropFrame, FaceRect, Picture, cut, face_rect
 from talkinghead.face.errors import FaceIndexError, FaceTooSmallError, NoFaceError
-from talkinghead.face.landmarks import BoxFinder, FaceMesh, Sighting
+from talkinghead.face.landmarks import BoxFinder, Detection, FaceMesh
 
 MIN_FACE_SIZE = 32
 """Pixels of the longer side of a face, brows to chin, below which the mesh is a guess."""
@@ -86,8 +86,8 @@ class FaceDetector:
     def _faces_in(self, picture: Picture, views: Iterator[CropFrame]) -> list[Face]:
         faces: list[Face] = []
         tried: list[FaceRect] = []
-        sightings = [seen for view in views for seen in self._sightings(picture, view)]
-        for seen in sorted(sightings, key=lambda seen: -seen.score):
+        detections = [seen for view in views for seen in self._detections(picture, view)]
+        for seen in sorted(detections, key=lambda seen: -seen.score):
             known = any(_near(seen.rect, _rect_of(face)) for face in faces)
             if known or any(_alike(seen.rect, rect) for rect in tried):
                 continue
@@ -97,18 +97,18 @@ class FaceDetector:
                 faces.append(face)
         return faces
 
-    def _sightings(self, picture: Picture, view: CropFrame) -> list[Sighting]:
+    def _detections(self, picture: Picture, view: CropFrame) -> list[Detection]:
         return [
             seen._replace(rect=_rect_in_picture(seen.rect, view))
             for seen in self._boxes.find(cut(picture, view, border="black", smooth=False))
         ]
 
-    def _upright(self, picture: Picture, seen: Sighting) -> FaceRect:
+    def _upright(self, picture: Picture, seen: Detection) -> FaceRect:
         """Look at a face from all four sides and return its rect where it is seen best, or as it was seen."""
         scores: list[tuple[float, FaceRect]] = []
         for turn in _TURNS:
             look = FaceRect(seen.rect.center, seen.rect.size * 3, seen.rect.angle + turn)
-            found = self._sightings(picture, CropFrame.around(look, _VIEW_SIZE))
+            found = self._detections(picture, CropFrame.around(look, _VIEW_SIZE))
             near = [each for each in found if _near(each.rect, seen.rect)]
             scores.append(max(((each.score, each.rect) for each in near), default=(0.0, seen.rect), key=itemgetter(0)))
         best = max(scores, key=itemgetter(0))
@@ -248,7 +248,7 @@ def _matches(fitted: FaceRect, seen: FaceRect) -> bool:
     return _near(fitted, seen) and bool(np.cos(fitted.angle - seen.angle) > 0)
 
 
-def _central(seen: Sighting) -> bool:
+def _central(seen: Detection) -> bool:
     """Tell whether a face lies in the middle of its view."""
     return bool(np.linalg.norm(seen.rect.center - _VIEW_SIZE / 2) < 0.4 * seen.rect.size)
 

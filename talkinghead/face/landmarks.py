@@ -17,10 +17,10 @@ import numpy as np
 
 from liveportrait.imports import quiet_imports
 from talkinghead.face.crop import Array, FaceRect, Picture, face_rect
-from talkinghead.forks import check_process
+from talkinghead.host.forks import check_process
 
 
-class Sighting(NamedTuple):
+class Detection(NamedTuple):
     """A face found by a detector: the square around it, turned with its eyes, and a score from 0 to 1."""
 
     rect: FaceRect
@@ -71,10 +71,10 @@ class BoxFinder:
         detection = _solutions().face_detection.FaceDetection
         self._graphs = [Graph(partial(detection, min_score, model_selection=model)) for model in (0, 1)]
 
-    def find(self, view: Picture) -> list[Sighting]:
+    def find(self, view: Picture) -> list[Detection]:
         """Find faces in a view, shape (S, S, 3); the rects are in its pixels. Both detectors may report one face."""
         results = (graph.process(view).detections or [] for graph in self._graphs)
-        return [_sighting(detection, len(view)) for found in results for detection in found]
+        return [_detection(detection, len(view)) for found in results for detection in found]
 
     def close(self) -> None:
         """Free what it holds; nothing can be found afterwards."""
@@ -153,13 +153,13 @@ class PersonFinder:
 _BLANK = np.zeros((64, 64, 3), np.uint8)
 
 
-def _sighting(detection: Any, size: int) -> Sighting:
+def _detection(detection: Any, size: int) -> Detection:
     """Turn MediaPipe's box and eye points into a rect."""
     box = detection.location_data.relative_bounding_box
     left_eye, right_eye = detection.location_data.relative_keypoints[:2]
     angle = float(np.arctan2(right_eye.y - left_eye.y, right_eye.x - left_eye.x))
     center = np.array([box.xmin + box.width / 2, box.ymin + box.height / 2], np.float32) * size
-    return Sighting(FaceRect(center, float(max(box.width, box.height)) * size, angle), float(detection.score[0]))
+    return Detection(FaceRect(center, float(max(box.width, box.height)) * size, angle), float(detection.score[0]))
 
 
 def _solutions() -> Any:

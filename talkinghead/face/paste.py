@@ -38,7 +38,7 @@ def feathered_mask(size: int = 512, feather: float = 0.06) -> NDArray[np.uint8]:
     return np.rint(255 * np.outer(ramp, ramp)).astype(np.uint8)
 
 
-def territory(frame: CropFrame, own: FaceRect, others: Sequence[FaceRect], size: int = 256) -> NDArray[np.uint8]:
+def overlap_mask(frame: CropFrame, own: FaceRect, others: Sequence[FaceRect], size: int = 256) -> NDArray[np.uint8]:
     """Draw the part of a crop that belongs to its face where crops of neighbours overlap: whoever is nearer has it.
 
     Args:
@@ -107,23 +107,23 @@ class PasteBack:
         out = self._picture.copy() if out is None else out
         return self._blend(crop, self._picture, out)
 
-    def place(self, crop: Picture, ground: Picture | None) -> Picture:
-        """Blend one crop into the picture, or into `ground`, which another face's crop is in already.
+    def place(self, crop: Picture, background: Picture | None) -> Picture:
+        """Blend one crop into the picture, or into `background`, which another face's crop is in already.
 
         Args:
             crop: As in `paste`.
-            ground: The picture with other faces moved, shape (H, W, 3), written over; None for the picture itself.
+            background: The picture with other faces moved, shape (H, W, 3), written over; None for the picture itself.
 
         Returns:
             The picture with the face.
         """
-        return self.paste(crop) if ground is None else self._blend(crop, ground, ground)
+        return self.paste(crop) if background is None else self._blend(crop, background, background)
 
-    def _blend(self, crop: Picture, ground: Picture, out: Picture) -> Picture:
+    def _blend(self, crop: Picture, background: Picture, out: Picture) -> Picture:
         if crop.shape != (self._size, self._size, 3):
             raise ValueError(f"expected a crop of shape {(self._size, self._size, 3)}, got {crop.shape}")
         if self._sampled.size:
-            face, picture, target = self._sample(crop), ground[self._box], out[self._box]
+            face, picture, target = self._sample(crop), background[self._box], out[self._box]
             target[self._inner] = face[self._inner]
             for part in _around(self._inner, face.shape[:2]):
                 _blend(face[part], picture[part], self._weight[part], target[part])

@@ -10,8 +10,8 @@ import numpy as np
 from talkinghead.face.crop import Array, CropFrame, FaceRect, Picture, cut, face_rect
 from talkinghead.face.cuts import CutFinder
 from talkinghead.face.detect import FaceDetector
+from talkinghead.face.identity import FaceIdentity
 from talkinghead.face.landmarks import FaceMesh
-from talkinghead.face.likeness import Likeness
 
 _WINDOW_SIZE = 384
 _WINDOW_SCALE = 3.0
@@ -41,7 +41,7 @@ class FaceTracker:
         self._window: CropFrame | None = None
         self._last: Array | None = None  # the points in the window
         self._seen: Array | None = None  # the points in the last picture that showed the face
-        self._likeness = Likeness()
+        self._identity = FaceIdentity()
         self._cuts = CutFinder()
         self.is_cut = False
 
@@ -59,7 +59,7 @@ class FaceTracker:
             landmarks: The face's points in it, shape (478, 3).
         """
         self._seen = landmarks
-        self._likeness.learn(picture, landmarks)
+        self._identity.learn(picture, landmarks)
         self._open_window(picture, landmarks)
 
     def follow(self, pictures: Iterable[Picture]) -> Iterator[Array | None]:
@@ -84,7 +84,7 @@ class FaceTracker:
             points = points if moved is None else moved
         if points is not None:
             self._seen = points
-            self._likeness.learn(picture, points)
+            self._identity.learn(picture, points)
         return points
 
     def _look(self, picture: Picture) -> Array | None:
@@ -105,7 +105,7 @@ class FaceTracker:
         if self._seen is None:
             chosen = max(faces, key=lambda face: face.size, default=None)
         else:
-            margins = [self._likeness.margin(picture, face.landmarks) for face in faces]
+            margins = [self._identity.margin(picture, face.landmarks) for face in faces]
             best = max(range(len(faces)), key=margins.__getitem__, default=None)
             chosen = None if best is None or margins[best] < 0 else faces[best]
         return None if chosen is None else self._open_window(picture, chosen.landmarks)

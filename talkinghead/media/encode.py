@@ -34,7 +34,7 @@ def open_output(file: Path, kind: Format) -> OutputContainer:
     return container
 
 
-class Encoder:
+class VideoEncoder:
     """A video in the making."""
 
     def __init__(

@@ -30,7 +30,7 @@ from talkinghead.media.container import (
     is_playlist,
     open_container,
 )
-from talkinghead.media.encode import Encoder
+from talkinghead.media.encode import VideoEncoder
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.formats import MP4, Format
 from talkinghead.media.image import Picture, is_still, read_image
@@ -77,7 +77,7 @@ class VideoWriter:
         try:
             self._partial = create_beside(file)
             try:
-                self._encoder = Encoder(self._partial, fps, size, sound, crf, kind)
+                self._encoder = VideoEncoder(self._partial, fps, size, sound, crf, kind)
             except BaseException:
                 self._partial.unlink(missing_ok=True)
                 raise

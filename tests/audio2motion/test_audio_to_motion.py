@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audio2motion import AudioToMotion
-from audio2motion.encoder import Encoder
+from audio2motion.encoder import SpeechEncoder
 from audio2motion.weights import save
 from liveportrait.errors import PortraitError, WeightsError, WeightsNotFoundError
 
@@ -19,19 +19,19 @@ def joined(parts):
 
 @pytest.mark.parametrize(("samples", "frames"), [(1, 1), (640, 1), (641, 2), (16_000, 25), (80_001, 126)])
 def test_every_sample_is_covered_by_a_frame(tiny, samples, frames):
-    performance = tiny.perform(0.1 * torch.randn(samples))
-    assert len(performance) == frames
-    assert performance.expression.shape == (frames, 5)
-    assert performance.lip_ratio.shape == (frames, 1)
-    assert performance.eye_openness.shape == performance.gaze_deg.shape == (frames, 2)
-    assert performance.rotation.shape == (frames, 3, 3)
-    assert performance.translation.shape == (frames, 3)
+    speech_motion = tiny.generate(0.1 * torch.randn(samples))
+    assert len(speech_motion) == frames
+    assert speech_motion.expression.shape == (frames, 5)
+    assert speech_motion.lip_ratio.shape == (frames, 1)
+    assert speech_motion.eye_openness.shape == speech_motion.gaze_deg.shape == (frames, 2)
+    assert speech_motion.rotation.shape == (frames, 3, 3)
+    assert speech_motion.translation.shape == (frames, 3)
 
 
 @pytest.mark.parametrize("size", [100, 640, 7_777, 60_000])
 def test_chunks_do_not_change_the_performance(tiny, voice, size):
     sound = voice(11.3)
-    whole = joined([tiny.perform(sound, seed=4)])
+    whole = joined([tiny.generate(sound, seed=4)])
     parts = joined(tiny.stream(sound.split(size), seed=4))
     for name in FIELDS:
         torch.testing.assert_close(parts[name], whole[name], rtol=1e-4, atol=1e-4)
@@ -39,7 +39,7 @@ def test_chunks_do_not_change_the_performance(tiny, voice, size):
 
 def test_windows_agree_with_one_pass_over_everything(tiny, voice):
     sound = voice(9.0)
-    streamed = tiny.perform(sound).expression[:, :3]
+    streamed = tiny.generate(sound).expression[:, :3]
     level = 10 ** (-1.0) / (sound.unfold(0, 320, 320).square().mean(1).sqrt().quantile(0.95))
     with torch.inference_mode():
         whole = tiny.mouth.calibrate(tiny.mouth((sound * level)[None])[0])
@@ -53,17 +53,17 @@ def test_an_empty_stream_performs_nothing_and_an_empty_recording_is_an_error(tin
     assert list(tiny.stream([])) == []
     assert list(tiny.stream([torch.zeros(0)])) == []
     with pytest.raises(ValueError, match="empty"):
-        tiny.perform(torch.zeros(0))
+        tiny.generate(torch.zeros(0))
 
 
 @pytest.mark.parametrize("wrong", [torch.zeros(2, 100), torch.zeros(100, dtype=torch.int16)])
 def test_other_than_a_row_of_samples_is_refused(tiny, wrong):
     with pytest.raises(ValueError, match="shape"):
-        tiny.perform(wrong)
+        tiny.generate(wrong)
 
 
 def test_the_seed_decides_life_but_not_lips(tiny, voice):
-    first, again, other = (tiny.perform(voice(8.0), seed=seed) for seed in (1, 1, 2))
+    first, again, other = (tiny.generate(voice(8.0), seed=seed) for seed in (1, 1, 2))
     for name in FIELDS:
         assert torch.equal(getattr(first, name), getattr(again, name))
     assert torch.equal(first.lip_ratio, other.lip_ratio)
@@ -74,7 +74,7 @@ def test_the_seed_decides_life_but_not_lips(tiny, voice):
 def test_silence_closes_the_mouth(tiny, voice):
     tiny.mouth.head.out.bias.data[0] = 2.0  # a network that would hold the mouth open
     sound = torch.cat([voice(2.0), torch.zeros(32_000), voice(2.0)])
-    ratio = tiny.perform(sound).lip_ratio[:, 0]
+    ratio = tiny.generate(sound).lip_ratio[:, 0]
     assert (ratio[60:90] == 0).all()
     assert ratio[10:40].mean() > 0.1
     closing = ratio[48:62]
@@ -82,15 +82,15 @@ def test_silence_closes_the_mouth(tiny, voice):
 
 
 def test_digital_silence_alone_is_closed_and_alive(tiny):
-    performance = tiny.perform(torch.zeros(160_000), seed=3)
-    assert (performance.lip_ratio == 0).all()
-    assert performance.rotation.std(0).max() > 1e-3
-    assert performance.eye_openness.min() < 0.2
+    speech_motion = tiny.generate(torch.zeros(160_000), seed=3)
+    assert (speech_motion.lip_ratio == 0).all()
+    assert speech_motion.rotation.std(0).max() > 1e-3
+    assert speech_motion.eye_openness.min() < 0.2
 
 
 def test_loudness_does_not_matter(tiny, voice):
     sound = voice(4.0)
-    loud, quiet = tiny.perform(sound), tiny.perform(0.2 * sound)
+    loud, quiet = tiny.generate(sound), tiny.generate(0.2 * sound)
     torch.testing.assert_close(loud.expression, quiet.expression, rtol=1e-2, atol=1e-2)
 
 
@@ -113,7 +113,7 @@ def test_calibration_without_contrast_changes_nothing_but_lips_that_cross(tiny):
 
 
 def test_a_click_moves_the_states_around_its_own_frame(tiny):
-    encoder = Encoder(tiny.config.encoder).eval()
+    encoder = SpeechEncoder(tiny.config.encoder).eval()
     with torch.no_grad():
         for layer in encoder.network.encoder.layers:  # attention sees everything; the convolutions must be aligned
             layer.attention.out_proj.weight.zero_()
@@ -147,7 +147,7 @@ def test_weights_come_back(tiny, tmp_path, voice):
     again = AudioToMotion.from_pretrained(tmp_path)
     assert again.config == tiny.config
     sound = voice(2.0)
-    torch.testing.assert_close(again.perform(sound).expression, tiny.perform(sound).expression, rtol=0.05, atol=0.02)
+    torch.testing.assert_close(again.generate(sound).expression, tiny.generate(sound).expression, rtol=0.05, atol=0.02)
 
 
 def test_missing_and_wrong_weights_say_so(tiny, tmp_path):

@@ -22,30 +22,30 @@ def test_they_fit_the_face_model(model):
 
 
 def test_silence_is_closed_and_alive(model):
-    performance = model.perform(torch.zeros(20 * 16_000), seed=1)
-    assert (performance.lip_ratio < 0.02).all()
-    assert performance.eye_openness.min() < 0.2
-    assert performance.rotation.flatten(1).std(0).max() > 1e-3
+    speech_motion = model.generate(torch.zeros(20 * 16_000), seed=1)
+    assert (speech_motion.lip_ratio < 0.02).all()
+    assert speech_motion.eye_openness.min() < 0.2
+    assert speech_motion.rotation.flatten(1).std(0).max() > 1e-3
 
 
 def test_a_voice_in_a_quiet_room_closes_when_it_stops(model, voice):
     room = 10**-3.25 * torch.randn(32_000)
-    ratio = model.perform(torch.cat([voice(2.0), room, voice(2.0)])).lip_ratio[:, 0]
+    ratio = model.generate(torch.cat([voice(2.0), room, voice(2.0)])).lip_ratio[:, 0]
     assert (ratio[56:94] < 0.02).all()
 
 
 def test_music_without_a_voice_is_performed(model):
     time_axis = torch.arange(5 * 16_000) / 16_000
     chord = sum(torch.sin(2 * torch.pi * hz * time_axis) for hz in (220.0, 277.2, 329.6))
-    performance = model.perform(0.2 * chord)
-    for tensor in (performance.expression, performance.lip_ratio, performance.rotation):
+    speech_motion = model.generate(0.2 * chord)
+    for tensor in (speech_motion.expression, speech_motion.lip_ratio, speech_motion.rotation):
         assert torch.isfinite(tensor).all()
-    assert performance.lip_ratio.max() < 1.0
+    assert speech_motion.lip_ratio.max() < 1.0
 
 
 def test_heads_stay_near_rest(model, voice):
-    performance = model.perform(voice(120.0), seed=5)
-    turned = torch.rad2deg(torch.acos(((performance.rotation.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2).clamp(-1, 1)))
+    speech_motion = model.generate(voice(120.0), seed=5)
+    turned = torch.rad2deg(torch.acos(((speech_motion.rotation.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2).clamp(-1, 1)))
     assert turned.max() < 14
     assert 1 < turned.mean() < 5
-    assert performance.translation.abs().max() < 0.2
+    assert speech_motion.translation.abs().max() < 0.2

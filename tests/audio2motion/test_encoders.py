@@ -7,7 +7,7 @@ import torch
 
 from audio2motion import AudioToMotion
 from audio2motion.data import BatchSampler
-from audio2motion.encoder import Encoder, _resampled
+from audio2motion.encoder import SpeechEncoder, _resampled
 from audio2motion.network import SpeechToMouth
 from audio2motion.train import TrainConfig, Trainer
 from audio2motion.weights import save
@@ -29,8 +29,8 @@ def checkpoint(folder, make, **changes):
     return folder
 
 
-def encoder(tiny, folder, **changes) -> Encoder:
-    return Encoder(replace(tiny.config.encoder, checkpoint=str(folder), **changes))
+def encoder(tiny, folder, **changes) -> SpeechEncoder:
+    return SpeechEncoder(replace(tiny.config.encoder, checkpoint=str(folder), **changes))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_fewer_layers_are_used_and_saved(tiny, tmp_path, voice):
     (folder / "model.safetensors").unlink()
     again = AudioToMotion.from_pretrained(tmp_path / "ours")  # needs the published files no more
     sound = voice(1.0)
-    torch.testing.assert_close(again.perform(sound).expression, model.perform(sound).expression, atol=0.02, rtol=0.05)
+    torch.testing.assert_close(again.generate(sound).expression, model.generate(sound).expression, atol=0.02, rtol=0.05)
     with pytest.raises(WeightsError, match="has 3 layers, not 4"):
         encoder(tiny, checkpoint(tmp_path / "f", "WavLM"), layer=4)
 

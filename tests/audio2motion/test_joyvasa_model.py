@@ -10,10 +10,10 @@ from joyvasa_reference import model, tiny_model
 from torch.nn.functional import avg_pool1d
 
 from audio2motion.joyvasa import GenerationRules
-from audio2motion.joyvasa.hearing import pad_window
 from audio2motion.joyvasa.model import Context
 from audio2motion.joyvasa.sampler import clamp_to_quantile, cosine_schedule, fast_steps, full_steps
-from audio2motion.joyvasa.template import Pose, average
+from audio2motion.joyvasa.speech_features import pad_window
+from audio2motion.joyvasa.template import GeneratedPose, average
 from audio2motion.joyvasa.windows import cut_windows, fade, plan_windows
 from liveportrait.compose import compose_audio
 from liveportrait.motion import Motion
@@ -173,7 +173,7 @@ def test_rules_out_of_range_say_so(wrong):
 
 def test_averaging_keeps_the_first_frame_and_the_expression():
     assert average(torch.tensor([[1.0], [2.0], [2.0]]), 0.5).flatten().tolist() == [1.0, 1.5, 1.75]
-    pose = Pose(torch.randn(4, 21, 3), *(torch.randn(4, n) for n in (1, 3, 1, 1, 1)))
+    pose = GeneratedPose(torch.randn(4, 21, 3), *(torch.randn(4, n) for n in (1, 3, 1, 1, 1)))
     assert torch.equal(pose.smoothed().expression, pose.expression)
 
 

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from audio2motion.joyvasa.config import GenerationRules
 from audio2motion.joyvasa.denoiser import sinusoids
-from audio2motion.joyvasa.hearing import pad_window
 from audio2motion.joyvasa.model import Context
 from audio2motion.joyvasa.sampler import cosine_schedule
-from audio2motion.joyvasa.template import Pose, average
+from audio2motion.joyvasa.speech_features import pad_window
+from audio2motion.joyvasa.template import GeneratedPose, average
 from audio2motion.joyvasa.weights import RELEASES
 from audio2motion.joyvasa.windows import cut_windows, plan_windows
 from liveportrait.keypoints import rotation_matrix
@@ -175,7 +175,7 @@ def three_windows() -> torch.Tensor:
         return generator.move(data.input("windows/audio_feat"), noise, GenerationRules.upstream())[0]
 
 
-def close_pose(name: str, pose: Pose) -> None:
+def close_pose(name: str, pose: GeneratedPose) -> None:
     named = dict(zip(("exp", "scale", "t", "pitch", "yaw", "roll"), pose, strict=True), R=pose.motion().rotation)
     for part, value in named.items():
         if name.endswith("smooth") and part == "exp":

@@ -35,12 +35,12 @@ from liveportrait.motion import Motion
 from liveportrait.templates import load_template
 from liveportrait.weight_files import read_settings, read_sizes
 from talkinghead.batch.jobs import read_jobs
-from talkinghead.keyframes import read_keyframes
+from talkinghead.driver.keyframes import read_keyframes
+from talkinghead.driver.sliders import interpolate_keyframes
 from talkinghead.media.audio import probe_sound, stream_mono_16k
 from talkinghead.media.image import read_image
 from talkinghead.media.video import probe_video, read_frames
-from talkinghead.moves import moves_between
-from talkinghead.narrate.script import read_script
+from talkinghead.narration.script import read_script
 from talkinghead.options import EditOptions
 
 LONGEST = 30.0
@@ -98,7 +98,7 @@ def read_moves(file: Path) -> None:
     keyframes = read_keyframes(file)
     if max(keyframes) < 100:
         source = replace(Motion.still(1, 21), eye_ratio=torch.full((1, 2), 0.3), lip_ratio=torch.zeros(1, 1))
-        moves = moves_between(keyframes, EditOptions(), source, Fraction(25))
+        moves = interpolate_keyframes(keyframes, EditOptions(), source, Fraction(25))
         assert len(moves) >= 1 and all(moves.sliders())
 
 

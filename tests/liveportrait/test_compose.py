@@ -22,7 +22,7 @@ from liveportrait.compose import compose, compose_animal, compose_audio, compose
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.motion import Motion
 from liveportrait.regions import OFFICIAL, REGIONS
-from liveportrait.retarget import Take, drive, drive_animal, retarget
+from liveportrait.retarget import RetargetContext, drive, drive_animal, retarget
 
 LIMIT = 1e-5
 
@@ -74,7 +74,7 @@ def test_voice_on_a_human(name: str):
     setting = rules(data.cases[name]["options"])
     motion = compose_audio(source, driving, setting.region, OFFICIAL)
     x_s, x = transform_keypoints(x_c, source), transform_keypoints(x_c, motion)
-    x_d = retarget(small_networks(), x_s, source, x, motion, setting, Take(False, True, x[:1]))
+    x_d = retarget(small_networks(), x_s, source, x, motion, setting, RetargetContext(False, True, x[:1]))
     assert data.difference(f"{name}/x_s", x_s) < LIMIT
     assert data.difference(f"{name}/x_d", x_d) < LIMIT
 

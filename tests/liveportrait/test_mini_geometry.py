@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from liveportrait.mini.face_model import Pose
+from liveportrait.mini.face_model import HeadPose
 from liveportrait.mini.patches import (
     MOUTH,
     RIGHT_EYE_PATCH,
@@ -60,8 +60,8 @@ def test_disc_mask_has_the_discs_area():
     assert mask.mean() == pytest.approx(torch.pi * 0.25 / 4, abs=0.01)
 
 
-def upright(scale: float = 0.4) -> Pose:
-    return Pose(torch.tensor([[scale]]), torch.eye(3)[None], torch.tensor([[0.1, -0.2, 0.0]]))
+def upright(scale: float = 0.4) -> HeadPose:
+    return HeadPose(torch.tensor([[scale]]), torch.eye(3)[None], torch.tensor([[0.1, -0.2, 0.0]]))
 
 
 def test_patch_frame_sits_where_the_pose_puts_it():

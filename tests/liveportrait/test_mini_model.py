@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from liveportrait import Crop, LivePortrait, Performance
+from liveportrait import Crop, LivePortrait, SpeechMotion
 from liveportrait.errors import WeightsError
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.mini import load, save
@@ -31,8 +31,8 @@ def crop(model) -> Crop:
     return Crop(image, landmarks)
 
 
-def at_rest(model, frames: int = 1) -> Performance:
-    return Performance(
+def at_rest(model, frames: int = 1) -> SpeechMotion:
+    return SpeechMotion(
         expression=torch.zeros(frames, model.renderer.face.expression_basis.shape[0]),
         lip_ratio=torch.zeros(frames, 1),
         eye_openness=torch.ones(frames, 2),
@@ -50,7 +50,7 @@ def test_source_keypoints_are_the_posed_canonical_ones(model, crop):
 
 def test_rest_closes_the_lips_and_keeps_the_eyes(model, crop):
     portrait = model.encode(crop)
-    x_d = model.perform(portrait, at_rest(model))
+    x_d = model.speech_keypoints(portrait, at_rest(model))
     assert lip_ratio(portrait.x_s).item() > 0.02
     assert lip_ratio(x_d).item() < 0.01
     assert torch.allclose(eye_ratio(x_d), eye_ratio(portrait.x_s), atol=0.02)
@@ -58,7 +58,7 @@ def test_rest_closes_the_lips_and_keeps_the_eyes(model, crop):
 
 def test_a_blink_shuts_the_asked_eye_only(model, crop):
     portrait = model.encode(crop)
-    x_d = model.perform(portrait, replace(at_rest(model), eye_openness=torch.tensor([[0.0, 1.0]])))
+    x_d = model.speech_keypoints(portrait, replace(at_rest(model), eye_openness=torch.tensor([[0.0, 1.0]])))
     left, right = eye_ratio(x_d)[0].tolist()
     own = eye_ratio(portrait.x_s)[0].tolist()
     assert left < 0.3 * own[0]
@@ -69,25 +69,25 @@ def test_the_first_mouth_component_opens_or_closes_without_crossing_lips(model, 
     portrait = model.encode(crop)
     for sign in (-1.0, 1.0):
         wide = at_rest(model).expression.index_fill(1, torch.tensor([0]), 2 * sign)
-        moved = model.perform(portrait, replace(at_rest(model), expression=wide))
+        moved = model.speech_keypoints(portrait, replace(at_rest(model), expression=wide))
         head = model.renderer.face.to_head(moved, model.renderer.face.pose(moved))
         assert model.renderer.face.lip_gaps(head).min() > -0.02
 
 
 def test_turning_the_head_to_the_right_moves_the_nose_to_the_right(model, crop):
     portrait, nose = model.encode(crop), rows((1,))
-    still = model.perform(portrait, at_rest(model))
+    still = model.speech_keypoints(portrait, at_rest(model))
     turn = rotation_matrix(torch.zeros(1), torch.tensor([10.0]), torch.zeros(1))
-    moved = model.perform(portrait, replace(at_rest(model), rotation=turn))
+    moved = model.speech_keypoints(portrait, replace(at_rest(model), rotation=turn))
     away = rotation_matrix(torch.zeros(1), torch.tensor([-10.0]), torch.zeros(1))
-    back = model.perform(portrait, replace(at_rest(model), rotation=away))
+    back = model.speech_keypoints(portrait, replace(at_rest(model), rotation=away))
     assert ((moved - still)[0, nose, 0] * (back - still)[0, nose, 0]).item() < 0
 
 
 @pytest.mark.parametrize("frames", [1, 3])
 def test_render_gives_pictures_in_range(model, crop, frames):
     portrait = model.encode(crop)
-    result = model.render(portrait, model.perform(portrait, at_rest(model, frames)))
+    result = model.render(portrait, model.speech_keypoints(portrait, at_rest(model, frames)))
     assert result.shape == (frames, 3, 256, 256)
     assert result.min() >= 0 and result.max() <= 1
 
@@ -99,7 +99,7 @@ def test_frames_do_not_depend_on_their_batch(crop):
     coefficients = torch.randn(
         3, model.renderer.face.expression_basis.shape[0], generator=torch.Generator().manual_seed(1)
     )
-    x_d = model.perform(portrait, replace(at_rest(model, 3), expression=coefficients))
+    x_d = model.speech_keypoints(portrait, replace(at_rest(model, 3), expression=coefficients))
     for precision, step in (("bf16", 2e-3), ("fp32", 1e-5)):
         model.set_precision(precision)
         together = model.render(portrait, x_d)
@@ -125,7 +125,7 @@ def test_a_mouth_that_was_shut_is_painted_from_memory(crop, begins_open):
     model.set_precision("fp32")
     face, memory = model.renderer.face, model.renderer.memory
     assert memory is not None
-    rest = model.perform(model.encode(crop), at_rest(model))
+    rest = model.speech_keypoints(model.encode(crop), at_rest(model))
     opened = rest + 0.4 * face.express(-2.0 * torch.eye(1, len(face.expression_basis)))
     landmarks = torch.zeros(1, 478, 3)
     landmarks[:, list(KEYPOINTS)] = opened if begins_open else rest
@@ -143,9 +143,9 @@ def test_what_is_remembered_is_lit_as_the_skin():
     """Skin of the usual colour changes nothing, however bright; golden skin makes less blue of it."""
     masks = torch.zeros(2, 3, 8, 8)
     masks[:, 2], masks[:, 1, 2:4, 2:4] = 1.0, 1.0
-    skin = torch.tensor([USUAL_SKIN, (0.75, 0.6, 0.2)])[:, :, None, None].expand(-1, -1, 8, 8).clone()
-    skin[:, :, 2:4, 2:4] = 0.0  # lips do not count
-    usual, golden = tint(0.8 * skin, masks)[..., 0, 0]
+    dense_residual = torch.tensor([USUAL_SKIN, (0.75, 0.6, 0.2)])[:, :, None, None].expand(-1, -1, 8, 8).clone()
+    dense_residual[:, :, 2:4, 2:4] = 0.0  # lips do not count
+    usual, golden = tint(0.8 * dense_residual, masks)[..., 0, 0]
     assert torch.allclose(usual, torch.ones(3), atol=1e-5)
     assert golden[2] < 0.9 < golden[1]
 
@@ -155,7 +155,7 @@ def test_the_paint_follows_the_darkness_of_a_picture(crop):
     model = LivePortrait.from_pretrained("mini")
     model.set_precision("fp32")
     face = model.renderer.face
-    opened = model.perform(model.encode(crop), at_rest(model))
+    opened = model.speech_keypoints(model.encode(crop), at_rest(model))
     opened = opened - 0.8 * face.express(torch.eye(1, len(face.expression_basis)))
     dusk, night = (Crop(share * crop.image, crop.landmarks) for share in (0.2, 0.1))
     shown, darker = (model.render(model.encode(each), opened) for each in (dusk, night))

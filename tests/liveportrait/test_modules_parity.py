@@ -140,7 +140,7 @@ def test_networks_in_sequence_from_given_keypoints():
     assert data.difference("chain/image_small_motion", model.generator(warped.feature)) < CHAIN_LIMIT
 
 
-class Watch:
+class Progress:
     """Keeps what named modules return."""
 
     def __init__(self, modules: dict[str, torch.nn.Module]):
@@ -171,7 +171,7 @@ def inner(request: pytest.FixtureRequest) -> Golden:
 def test_inner_activations_of_the_appearance_extractor(inner: Golden):
     network = official_model().appearance_extractor
     parts = ["first", "down_blocks.0", "down_blocks.1", *(f"resblocks_3d.3dr{i}" for i in range(6))]
-    watch = Watch({f"F/image1/debug/{part}": network.get_submodule(part) for part in parts})
+    watch = Progress({f"F/image1/debug/{part}": network.get_submodule(part) for part in parts})
     network(inner.input("input/image1"))
     watch.check(inner, {}, F_LIMIT)
 
@@ -183,7 +183,7 @@ def test_inner_activations_of_the_motion_extractor(inner: Golden):
     parts = {"downsample_layers.0": "stem", "stages.0.0": "stages.0.blocks.0", "norm": "head.norm"}
     parts |= {f"stages.{i}": f"stages.{i}" for i in range(4)}
     parts |= {f"downsample_layers.{i}": f"stages.{i}.downsample" for i in range(1, 4)}
-    watch = Watch({f"M/image1/debug/{name}": network.get_submodule(part) for name, part in parts.items()})
+    watch = Progress({f"M/image1/debug/{name}": network.get_submodule(part) for name, part in parts.items()})
     network(inner.input("input/image1"))
     norm = watch.seen["M/image1/debug/norm"]
     watch.seen["M/image1/debug/norm"] = norm.flatten(1)
@@ -199,9 +199,9 @@ def test_inner_activations_of_the_warping_network(inner: Golden):
     parts |= {name: name for name in ("compress", "norm")}
     parts |= {name: name for i in range(5) for name in (f"hourglass.encoder.down_blocks.{i}",)}
     parts |= {name: name for i in range(5) for name in (f"hourglass.decoder.up_blocks.{i}",)}
-    watched = {f"W/a/debug/{name}": motion.get_submodule(part) for name, part in parts.items()}
-    watched |= {f"W/a/debug/{name}": network.get_submodule(name) for name in ("third", "fourth")}
-    watch = Watch(watched)
+    extracted = {f"W/a/debug/{name}": motion.get_submodule(part) for name, part in parts.items()}
+    extracted |= {f"W/a/debug/{name}": network.get_submodule(name) for name in ("third", "fourth")}
+    watch = Progress(extracted)
     kp_source, kp_driving = inner.input("W/a/kp_source"), inner.input("W/a/kp_driving")
     source = network.prepare(inner.input("W/a/feature"))
     network(source, kp_source, kp_driving)
@@ -224,7 +224,7 @@ def test_inner_activations_of_the_generator(inner: Golden):
     network = official_model().generator
     parts = ["fc", "G_middle_0.norm_0", "G_middle_0.conv_0", *(f"G_middle_{i}" for i in range(6))]
     parts += ["up_0.norm_s", "up_0.conv_s", "up_0", "up_1", "conv_img"]
-    watch = Watch({f"G/a/debug/{part}": network.get_submodule(part) for part in parts})
+    watch = Progress({f"G/a/debug/{part}": network.get_submodule(part) for part in parts})
     network(inner.input("G/a/feature"))
     watch.check(inner, {}, 1e-4)
 

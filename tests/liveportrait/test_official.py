@@ -12,7 +12,7 @@ from liveportrait.errors import PortraitError
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.modules.exact_conv import DepthSplitConv3d, SingleOutputConv2d, conv_of_upsampled
 from liveportrait.modules.sampling import identity_grid, sample_volume, shift_volume
-from liveportrait.motion import Crop, Performance, Portrait
+from liveportrait.motion import Crop, Portrait, SpeechMotion
 from liveportrait.official import OfficialPortrait, without_tf32
 
 
@@ -32,9 +32,9 @@ def inner_over_outer(portrait: Portrait) -> torch.Tensor:
     return ((left - right).norm(dim=1) / (outer_left - outer_right).norm(dim=1))[:, None]
 
 
-def rest(portrait: Portrait, frames: int) -> Performance:
+def rest(portrait: Portrait, frames: int) -> SpeechMotion:
     """A voice that asks for nothing: the lips as they are, everything else unchanged."""
-    return Performance(
+    return SpeechMotion(
         expression=torch.zeros(frames, 5),
         lip_ratio=(portrait.motion.lip_ratio / inner_over_outer(portrait)).expand(frames, 1),
         eye_openness=torch.ones(frames, 2),
@@ -187,13 +187,13 @@ def plain(model: OfficialPortrait, portrait: Portrait, x: torch.Tensor) -> torch
 
 
 def test_a_voice_that_asks_for_nothing(model: OfficialPortrait, portrait: Portrait):
-    x_d = model.perform(portrait, rest(portrait, 4))
+    x_d = model.speech_keypoints(portrait, rest(portrait, 4))
     torch.testing.assert_close(x_d, plain(model, portrait, portrait.x_s).expand(4, -1, -1), atol=1e-5, rtol=0)
 
 
 def test_a_voice_opens_the_lips_through_r_lip(model: OfficialPortrait, portrait: Portrait):
     wanted = torch.tensor([[0.0], [0.2], [0.4]])
-    x_d = model.perform(portrait, replace(rest(portrait, 3), lip_ratio=wanted))
+    x_d = model.speech_keypoints(portrait, replace(rest(portrait, 3), lip_ratio=wanted))
     target = wanted * inner_over_outer(portrait)
     moved = model.retarget_lip(portrait.x_s, portrait.motion.lip_ratio, target)
     torch.testing.assert_close(x_d, model.stitching(portrait.x_s, portrait.x_s + moved), atol=1e-5, rtol=0)
@@ -209,12 +209,12 @@ def test_a_voice_turns_and_shifts_the_head(model: OfficialPortrait, portrait: Po
         translation=portrait.motion.translation + asked.translation,
     )
     expected = plain(model, portrait, transform_keypoints(portrait.x_c, posed))
-    torch.testing.assert_close(model.perform(portrait, asked), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.speech_keypoints(portrait, asked), expected, atol=1e-5, rtol=0)
 
 
 def test_a_voice_shuts_the_eyes_through_r_eyes(model: OfficialPortrait, portrait: Portrait):
     asked = replace(rest(portrait, 2), eye_openness=torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
-    x_d = model.perform(portrait, asked)
+    x_d = model.speech_keypoints(portrait, asked)
     eyes = portrait.motion.eye_ratio
     shut = model.retarget_eyes(portrait.x_s, eyes, torch.zeros(1, 1))
     as_is = model.retarget_eyes(portrait.x_s, eyes, eyes.mean(1, keepdim=True))
@@ -235,7 +235,7 @@ def test_a_voice_turns_the_gaze(model: OfficialPortrait, portrait: Portrait, gaz
     for (row, axis), amount in moves.items():
         expression[0, row, axis] += amount
     x = transform_keypoints(portrait.x_c, replace(portrait.motion, expression=expression))
-    x_d = model.perform(portrait, replace(rest(portrait, 1), gaze_deg=torch.tensor([gaze])))
+    x_d = model.speech_keypoints(portrait, replace(rest(portrait, 1), gaze_deg=torch.tensor([gaze])))
     torch.testing.assert_close(x_d, plain(model, portrait, x), atol=1e-5, rtol=0)
 
 
@@ -243,7 +243,7 @@ def test_an_animal_without_landmarks_speaks_from_closed_lips():
     model = tiny_official(needs_landmarks=False)
     portrait = model.encode(picture(landmarks=False))
     frames = replace(rest(tiny_official().encode(picture()), 2), lip_ratio=torch.tensor([[0.0], [0.3]]))
-    x_d = model.perform(portrait, frames)
+    x_d = model.speech_keypoints(portrait, frames)
     moved = model.retarget_lip(portrait.x_s, torch.zeros(1, 1), frames.lip_ratio)
     torch.testing.assert_close(x_d, model.stitching(portrait.x_s, portrait.x_s + moved), atol=1e-5, rtol=0)
 

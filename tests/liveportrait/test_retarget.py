@@ -13,7 +13,7 @@ from official_reference import golden
 from liveportrait.hull import hull_volume
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.regions import FACE_MESH, LANDMARKS_203, OFFICIAL
-from liveportrait.retarget import Take, drive, eye_ratio, lip_ratio, motion_multiplier, openness, retarget
+from liveportrait.retarget import RetargetContext, drive, eye_ratio, lip_ratio, motion_multiplier, openness, retarget
 
 
 def test_ratios_of_the_reference():
@@ -110,7 +110,7 @@ def test_chunks_give_what_the_whole_gives():
 
     motion = compose(source, driver(), setting, OFFICIAL)
     x = transform_keypoints(x_c, motion)
-    take = Take(False, True, x[:1])
+    take = RetargetContext(False, True, x[:1])
     x_s = transform_keypoints(x_c, source)
     for start in (0, 2, 4):
         part = slice(start, start + 2)

@@ -117,10 +117,13 @@ def test_ours_there_and_back(tmp_path: Path, fps: Fraction):
 
 
 def test_skin_is_kept(tmp_path: Path):
-    motion = replace(Motion.still(3, 162), skin=torch.rand(3, 3, 16, 16))
+    motion = replace(Motion.still(3, 162), dense_residual=torch.rand(3, 3, 16, 16))
     save_template(Template(motion, Fraction(25)), tmp_path / "skin.safetensors")
-    assert torch.equal(load_template(tmp_path / "skin.safetensors").motion.skin, motion.skin)
-    save_template(Template(replace(motion, skin=motion.skin[:2]), Fraction(25)), tmp_path / "short.safetensors")
+    assert torch.equal(load_template(tmp_path / "skin.safetensors").motion.dense_residual, motion.dense_residual)
+    save_template(
+        Template(replace(motion, dense_residual=motion.dense_residual[:2]), Fraction(25)),
+        tmp_path / "short.safetensors",
+    )
     with pytest.raises(TemplateError, match="skin has shape"):
         load_template(tmp_path / "short.safetensors")
 

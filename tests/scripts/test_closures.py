@@ -66,7 +66,7 @@ def test_sentences_are_rich_in_bilabials_and_poor_by_turns():
 
 
 def test_silence_shows_closed_lips():
-    opening = opening_of(AudioToMotion.from_pretrained().perform(torch.zeros(16_000)))
+    opening = opening_of(AudioToMotion.from_pretrained().generate(torch.zeros(16_000)))
     assert opening.shape == (25,)
     assert opening.max() < 0.01
 

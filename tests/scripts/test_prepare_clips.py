@@ -136,7 +136,7 @@ def test_a_voice_is_trained_on_them_and_ships(prepared, tmp_path, monkeypatch):
         ship(prepared, face, [run], tmp_path / "voice")
     monkeypatch.setattr("life_tracks.SHORTEST", 40)
     ship(prepared, face, [run], tmp_path / "voice")
-    assert len(AudioToMotion.from_pretrained(tmp_path / "voice").perform(torch.randn(16_000))) == 25
+    assert len(AudioToMotion.from_pretrained(tmp_path / "voice").generate(torch.randn(16_000))) == 25
 
 
 def test_landmarks_come_back_from_files(tmp_path):

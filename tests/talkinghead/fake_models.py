@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from liveportrait import LivePortrait, Motion, Performance, Portrait
+from liveportrait import LivePortrait, Motion, Portrait, SpeechMotion
 from talkinghead.face import Face
 from talkinghead.face.mesh import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE
 from talkinghead.models import Models
@@ -36,26 +36,26 @@ class GrayPortrait(LivePortrait):
         lips = (crop.landmarks[:, 0, 2] / crop.landmarks[:, 1, 2]).clamp(0, 1)
         return replace(Motion.still(len(crop), 1), lip_ratio=lips[:, None])
 
-    def follow(self, portrait, driving, anchor, rules):
+    def driving_keypoints(self, portrait, driving, anchor, rules):
         self.batches.append(len(driving))
         self.anchors.append(anchor)
         return (driving.lip_ratio * rules.lips)[:, None].expand(-1, 1, 3)
 
-    def perform(self, portrait, performance):
-        self.batches.append(len(performance))
-        return performance.lip_ratio[:, None].expand(-1, 1, 3)
+    def speech_keypoints(self, portrait, speech_motion):
+        self.batches.append(len(speech_motion))
+        return speech_motion.lip_ratio[:, None].expand(-1, 1, 3)
 
     def edit(self, portrait, sliders):
         return torch.full((1, 1, 3), sliders.smile)
 
-    def render(self, portrait, x_d, skin=None):
+    def render(self, portrait, x_d, dense_residual=None):
         return x_d[:, :1, :1, None].expand(-1, 3, SIDE, SIDE)
 
 
-def performance(num_frames, *, start=0, num_mouth=2):
+def speech_motion(num_frames, *, start=0, num_mouth=2):
     """Frame n has the lip ratio n / 100, all mouth coefficients n, brows -n."""
     n = torch.arange(start, start + num_frames, dtype=torch.float32)[:, None]
-    return Performance(
+    return SpeechMotion(
         expression=torch.cat([n.expand(-1, num_mouth), -n], 1),
         lip_ratio=n / 100,
         eye_openness=torch.zeros(num_frames, 2),
@@ -66,7 +66,7 @@ def performance(num_frames, *, start=0, num_mouth=2):
 
 
 class CountingVoice:
-    """Performs `performance` in parts of seven frames and forgets the sound."""
+    """Performs `speech_motion` in parts of seven frames and forgets the sound."""
 
     config = SimpleNamespace(num_mouth=2)
 
@@ -79,12 +79,12 @@ class CountingVoice:
         for chunk in chunks:
             heard += len(chunk)
             while heard >= 640 * (done + 7):
-                yield performance(7, start=done)
+                yield speech_motion(7, start=done)
                 done += 7
         self.samples = heard
         rest = -(-heard // 640) - done
         if rest:
-            yield performance(rest, start=done)
+            yield speech_motion(rest, start=done)
 
 
 def mesh_at(x, y, size):

@@ -15,7 +15,7 @@ from talkinghead.options import (
     MotionOptions,
     Options,
     RenderOptions,
-    parse_cast,
+    assign_drivers,
     parse_fps,
 )
 
@@ -89,7 +89,7 @@ def test_ranges(make):
         (lambda: DriveOptions(trim=f"{24 * 60 * 60 + 1}:"), "is no part of a video"),
         (lambda: CropOptions(box=[1, 2]), "X,Y,WIDTH,HEIGHT"),
         (lambda: CropOptions(box="1e308,1e308,1e308,1e308"), "X,Y,WIDTH,HEIGHT"),
-        (lambda: parse_cast(["²"], "a.mp4"), "give every face once"),
+        (lambda: assign_drivers(["²"], "a.mp4"), "give every face once"),
     ],
 )
 def test_values_of_another_kind(make, said):

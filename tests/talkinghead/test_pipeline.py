@@ -110,15 +110,17 @@ def test_seed_and_strength_arrive(picture, voice):
 @pytest.mark.parametrize("fps", ["25", "30000/1001", "12.5", "50"])
 def test_the_file_has_the_frames_the_sound_and_the_rate(tmp_path, picture, voice, fps):
     options = Options(render=RenderOptions(fps=fps), crop=CropOptions(crop=True))
-    watched = []
+    extracted = []
 
-    def watch(pictures, count):
-        watched.append(count)
+    def progress(pictures, count):
+        extracted.append(count)
         yield from pictures
 
-    made = talkinghead.speak(picture, voice, tmp_path / "out.mp4", options=options, model=fake_models(), watch=watch)
+    made = talkinghead.speak(
+        picture, voice, tmp_path / "out.mp4", options=options, model=fake_models(), progress=progress
+    )
     rate = options.render.fps
-    assert made.frames == watched[0] == -(-Fraction(44_541, 44_100) * rate // 1)
+    assert made.frames == extracted[0] == -(-Fraction(44_541, 44_100) * rate // 1)
     assert (made.fps, made.width, made.height) == (rate, SIDE, SIDE)
     frames = list(read_frames(made.file))
     assert len(frames) == made.frames
@@ -149,7 +151,7 @@ def test_outputs_are_checked_before_anything_is_read(tmp_path, picture, voice):
 
 
 def test_an_error_on_the_way_leaves_nothing(tmp_path, picture, voice):
-    def watch(pictures, count):
+    def progress(pictures, count):
         for n, frame in enumerate(pictures):
             if n == 5:
                 raise KeyboardInterrupt
@@ -158,5 +160,5 @@ def test_an_error_on_the_way_leaves_nothing(tmp_path, picture, voice):
     folder = tmp_path / "out"
     folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        talkinghead.speak(picture, voice, folder / "a.mp4", model=fake_models(), watch=watch)
+        talkinghead.speak(picture, voice, folder / "a.mp4", model=fake_models(), progress=progress)
     assert not list(folder.iterdir())

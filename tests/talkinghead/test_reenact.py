@@ -14,14 +14,15 @@ from PIL import Image
 import talkinghead
 from liveportrait import Motion, TemplateError
 from liveportrait.templates import Template, save_template
-from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions, api, watching
+from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions, api
 from talkinghead import driver as driver_module
+from talkinghead.driver import extract as watching
 from talkinghead.errors import OptionError, OutputError, VideoError
 from talkinghead.face import NoFaceError
 from talkinghead.media.audio import probe_sound, stream_frames
+from talkinghead.media.timing import positions
 from talkinghead.media.video import VideoWriter, read_frames
 from talkinghead.options import EditOptions
-from talkinghead.timing import positions
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +159,7 @@ def test_regions_and_strengths_reach_the_model(tmp_path, picture):
     file = film(tmp_path / "d.mp4", [100] * 3)
     assert shown(reenact(picture, file, lip_strength=2.0, strength=0.5)) == pytest.approx([100] * 3, abs=2)
     assert shown(reenact(picture, file, region="all-lip")) == [0] * 3
-    rules = driver_module.follow_rules(DriveOptions(region="pose+eyes", eye_strength=0.5, strength=2.0))
+    rules = driver_module.driving_rules(DriveOptions(region="pose+eyes", eye_strength=0.5, strength=2.0))
     assert (rules.head, rules.eyes, rules.lips, rules.brows, rules.face) == (2.0, 1.0, 0, 0, 0)
 
 
@@ -211,7 +212,7 @@ def test_memory_does_not_grow_with_pictures(tmp_path, picture):
         def __init__(self, frame):
             self.picture, self.seconds = frame.picture, frame.seconds
 
-    def study(frames, _):
+    def extract_progress(frames, _):
         nonlocal most
         for frame in frames:
             kept = Kept(frame)
@@ -219,7 +220,7 @@ def test_memory_does_not_grow_with_pictures(tmp_path, picture):
             most = max(most, len(alive))
             yield kept
 
-    talkinghead.reenact(picture, file, model=fake_models(), study=study)
+    talkinghead.reenact(picture, file, model=fake_models(), extract_progress=extract_progress)
     assert most <= 3
 
 
@@ -240,18 +241,18 @@ def test_a_template_drives_as_its_video_does(tmp_path, picture):
 class SkinReader(GrayPortrait):
     """Reads how much brighter a driver is than its first frame, and notes the skin that it is to render."""
 
-    reads_skin = True
+    reads_dense_residual = True
 
     def __init__(self):
         super().__init__()
         self.skins = []
 
-    def read_skin(self, reference, crop, search):
+    def read_dense_residual(self, reference, crop, search):
         change = crop.image.mean((1, 2, 3)) - reference.image.mean()
         return change[:, None, None, None].expand(-1, 3, 2, 2)
 
-    def render(self, portrait, x_d, skin=None):
-        self.skins.append(skin)
+    def render(self, portrait, x_d, dense_residual=None):
+        self.skins.append(dense_residual)
         return super().render(portrait, x_d)
 
 
@@ -266,7 +267,7 @@ def test_skin_changes_since_the_anchor_as_much_as_the_expression(tmp_path, pictu
     assert found[2] == 0
 
 
-@pytest.mark.parametrize("drive", [{"skin": False}, {"region": "lip"}, {"expression_strength": 0.0}])
+@pytest.mark.parametrize("drive", [{"dense_residual": False}, {"region": "lip"}, {"expression_strength": 0.0}])
 def test_skin_may_stay(tmp_path, picture, drive):
     models = replace(fake_models(), portrait=SkinReader())
     list(reenact(picture, film(tmp_path / "d.mp4", [60, 100, 140]), models, **drive))

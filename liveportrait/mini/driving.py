@@ -1,0 +1,183 @@
+"""The embedded model follows a driver: composition in the head frame, where a face has no pose and no size."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from liveportrait.compose import relative_rotation
+from liveportrait.driving_rules import DrivingRules, in_head_frame
+from liveportrait.keypoints import euler_degrees, rotation_matrix
+from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.regions import (
+    JAW,
+    KEYPOINTS,
+    LEFT_BROW,
+    LEFT_EYE,
+    LEFT_EYE_CORNERS,
+    LEFT_IRIS,
+    LIPS,
+    MOUTH_CORNERS,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    RIGHT_EYE_CORNERS,
+    RIGHT_IRIS,
+    rows,
+)
+from liveportrait.motion import Motion
+from liveportrait.retarget import CLOSED_LIP_RATIO
+
+NOSE_BASE, CHIN = 2, 152
+MAX_SHIFT, MAX_ZOOM = 0.4, 1.35
+"""How far a head may move in its crop, in half crops, and grow or shrink: beyond, it would leave the crop."""
+CORNER = 0.25  # share of an eye's width: nearer to a corner an iris is hidden
+NEUTRAL_WEIGHT = 0.05
+"""Strength of the prior when the expression of a single picture is guessed: variance of identity per coordinate."""
+
+
+def driving_keypoints(face: FaceModel, source: Motion, driving: Motion, anchor: Motion, rules: DrivingRules) -> Tensor:
+    """Pose a face as a driver asks.
+
+    Args:
+        face: What the model knows about faces.
+        source: The portrait's own motion, one frame or T.
+        driving: The driver's motion, T frames.
+        anchor: The driver's motion where it is neutral, one frame.
+        rules: What follows, and how.
+
+    Returns:
+        Keypoints x_d, shape (T, K, 3). A driver of the same face, measured against the portrait itself, is
+        reached exactly.
+    """
+    own, asked, rest = (face.mean + in_head_frame(motion) for motion in (source, driving, anchor))
+    begun = own
+    if rules.normalize_lips and rules.relative and rules.lips and _are_open(source):
+        begun = own + face.move_lips(own, torch.zeros_like(face.lip_gaps(own)))
+    moved = begun.expand(len(asked), -1, -1)
+    if not rules.replace:
+        moved = begun + (asked - rest) * part_weights(face, rules)
+    moved = moved + face.move_lips(moved, _lip_gaps(face, moved, asked, rules))
+    moved = moved + face.move_lids(moved, _lid_gaps(face, own, asked, rest, rules))
+    moved = _irises_within(moved, asked)
+    if rules.replace:
+        return _posed(moved, source)
+    return _posed(moved, _carried(source, driving, anchor, rules))
+
+
+def _irises_within(moved: Tensor, asked: Tensor) -> Tensor:
+    """Keep irises away from the eyes' corners, unless the driver's are as near; points in the head frame, (T, K, 3)."""
+    moved = moved.clone()
+    for corners, iris in ((LEFT_EYE_CORNERS, LEFT_IRIS), (RIGHT_EYE_CORNERS, RIGHT_IRIS)):
+        (place, axis), (driver, _) = (_along_eye(points, corners, iris[0]) for points in (moved, asked))
+        within = place.clamp(min=driver.clamp_max(CORNER)).minimum(driver.clamp_min(1 - CORNER))
+        moved[:, rows(iris)] += ((within - place)[:, None] * axis)[:, None]
+    return moved
+
+
+def _along_eye(points: Tensor, corners: tuple[int, int], centre: int) -> tuple[Tensor, Tensor]:
+    """Return where an iris lies between its eye's corners, from 0 to 1, shape (T,), and the way across, (T, 3)."""
+    first, last, iris = (points[:, row] for row in rows((*corners, centre)))
+    axis = last - first
+    return ((iris - first) * axis).sum(-1) / axis.square().sum(-1).clamp_min(1e-6), axis
+
+
+def part_weights(face: FaceModel, rules: DrivingRules) -> Tensor:
+    """Give every keypoint the factor of its part, shape (K, 1); between mouth and ears the jaw fades to the face."""
+    weights = face.mean.new_full((len(KEYPOINTS), 1), rules.face)
+    height = face.mean[:, 1:2]
+    low = ((height - height[rows((NOSE_BASE,))]) / (height[rows((CHIN,))] - height[rows((NOSE_BASE,))])).clamp(0, 1)
+    jaw = _members(JAW).to(weights.device)
+    weights = torch.where(jaw, rules.face + (rules.lips - rules.face) * low, weights)
+    for points, strength in (
+        (LIPS, rules.lips),
+        (LEFT_EYE + RIGHT_EYE + LEFT_IRIS + RIGHT_IRIS, rules.eyes),
+        (LEFT_BROW + RIGHT_BROW, rules.brows),
+    ):
+        weights = weights.masked_fill(_members(points).to(weights.device), strength)
+    return weights
+
+
+def rest_of_picture(face: FaceModel, motion: Motion) -> Motion:
+    """Guess what a face looks like at rest from a single picture of it.
+
+    Args:
+        face: What the model knows about faces.
+        motion: One frame.
+
+    Returns:
+        The same head with the most likely expression taken away, and its lips closed.
+    """
+    basis = face.expression_basis.flatten(1)
+    shown = in_head_frame(motion).flatten(1)
+    normal = basis @ basis.T / NEUTRAL_WEIGHT**2 + torch.eye(len(basis)).to(basis)
+    coefficients = torch.linalg.solve(normal, basis @ shown.T / NEUTRAL_WEIGHT**2).T
+    head = face.mean + in_head_frame(motion) - face.express(coefficients)
+    head = head + face.move_lips(head, torch.zeros_like(face.lip_gaps(head)))
+    expression = (head - face.mean) @ motion.rotation
+    return Motion(motion.rotation, expression, motion.scale, motion.translation, motion.eye_ratio)
+
+
+def _are_open(source: Motion) -> bool:
+    return source.lip_ratio is not None and bool((source.lip_ratio >= CLOSED_LIP_RATIO).any())
+
+
+def _lip_gaps(face: FaceModel, moved: Tensor, asked: Tensor, rules: DrivingRules) -> Tensor:
+    """Return the inner lips' gaps to reach, shape (T, pairs)."""
+    gaps, driver = face.lip_gaps(moved), face.lip_gaps(asked)
+    if not rules.lips:
+        return gaps
+    if rules.retarget_lips or not rules.relative:
+        # As open as the driver's for the width of the mouth, which is what the openness ratio means.
+        return driver * rules.lips * _mouth_width(moved) / _mouth_width(asked)
+    return gaps.maximum(driver.clamp(max=0))  # lips that meet do not pass through each other
+
+
+def _lid_gaps(face: FaceModel, own: Tensor, asked: Tensor, rest: Tensor, rules: DrivingRules) -> Tensor:
+    """Return the lids' gaps to reach, shape (T, 2 · pairs)."""
+    gaps, driver, before = (face.lid_gaps(points) for points in (own, asked, rest))
+    if rules.retarget_eyes or not rules.relative:
+        return gaps + (driver - gaps) * rules.eyes
+    if rules.replace:
+        return gaps.expand_as(driver)
+    # In proportion: eyes of any size are shut when the driver's are, and as they were when the driver's are at rest.
+    sums = [value.clamp_min(0).unflatten(1, (2, -1)).sum(2, keepdim=True) for value in (gaps, before)]
+    size = (sums[0] / sums[1].clamp_min(1e-3)).clamp(0.3, 3.0)
+    change = ((driver - before).unflatten(1, (2, -1)) * size).flatten(1)
+    return (gaps + change * rules.eyes).maximum(driver.clamp(max=0))
+
+
+def _carried(source: Motion, driving: Motion, anchor: Motion, rules: DrivingRules) -> Motion:
+    """Return the pose that the head takes; its expression is the source's and of no account."""
+    rotation = driving.rotation
+    if rules.relative:
+        rotation = relative_rotation(source.rotation, driving.rotation, anchor.rotation)
+    if rules.head != 1:
+        turn = rotation @ source.rotation.transpose(1, 2)
+        rotation = rotation_matrix(*(angle * rules.head for angle in euler_degrees(turn))) @ source.rotation
+    zoom = (driving.scale / anchor.scale).clamp(1 / MAX_ZOOM, MAX_ZOOM) ** rules.head
+    shift = (driving.translation - anchor.translation) * rules.head
+    if rules.friendly == "expression":
+        # In units of the head, so that it does not matter how the driver was cropped.
+        shift = shift * (source.scale / anchor.scale)
+    shift = shift.clamp(-MAX_SHIFT, MAX_SHIFT)
+    return Motion(rotation, source.expression, source.scale * zoom, source.translation + shift)
+
+
+def _posed(head: Tensor, motion: Motion) -> Tensor:
+    x = motion.scale[:, None] * (head @ motion.rotation)
+    return x + motion.translation[:, None] * motion.translation.new_tensor([1.0, 1.0, 0.0])
+
+
+def _mouth_width(head: Tensor) -> Tensor:
+    left, right = rows(MOUTH_CORNERS)
+    return (head[:, left, :2] - head[:, right, :2]).norm(dim=-1, keepdim=True)
+
+
+@cache
+def _members(points: tuple[int, ...]) -> Tensor:
+    """Mark keypoints, shape (K, 1)."""
+    mask = torch.zeros(len(KEYPOINTS), 1, dtype=torch.bool)
+    mask[rows(points)] = True
+    return mask

@@ -1,0 +1,1 @@
+"""What moves a source: a video, a picture, a template, keyframes or a voice."""

@@ -1,0 +1,245 @@
+"""A driver watched through: its face followed, its motion read frame by frame, its pictures forgotten."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from liveportrait import Motion, TemplateError
+from liveportrait.driving_rules import DrivingRules, neutral_frame
+from liveportrait.templates import Template, load_template, save_template
+from talkinghead.driver.extract import FaceMotionExtractor, extract_video
+from talkinghead.driver.resample import interpolate
+from talkinghead.errors import OptionError
+from talkinghead.face import CropRule, choose_face
+from talkinghead.host.isolation import own_settings
+from talkinghead.media.audio import Sound, probe_sound
+from talkinghead.media.files import output_error, require_file
+from talkinghead.media.image import Picture
+from talkinghead.media.timing import positions, steady, trimmed
+from talkinghead.media.video import VideoFile, VideoFrame, probe_placed_sound, read_picture_or_video
+from talkinghead.models import Models
+from talkinghead.options import DriveOptions, Options, Trim, parse_region
+
+FRAME_RATE = Fraction(25)
+"""Frames a second of what a picture drives, unless the user gives another rate."""
+
+ExtractProgress = Callable[[Iterable[VideoFrame], int], Iterable[VideoFrame]]
+"""Takes the frames of a driver and their likely number and hands them on: a shell's progress bar."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The motion of a driver.
+
+    Attributes:
+        name: What to call it in messages.
+        motion: T frames; where no face was seen, the motion between its neighbours.
+        fps: Frames a second.
+        is_video: Whether it moves; a single picture does not.
+        notes: What a user should know about it.
+        pictures: Shows it from its beginning, at its rate; None for a template.
+    """
+
+    name: str
+    motion: Motion
+    fps: Fraction
+    is_video: bool
+    notes: tuple[str, ...] = ()
+    pictures: Callable[[], Iterator[Picture]] | None = None
+
+    def anchor(self, number: int | None) -> Motion | None:
+        """Return the frame that changes are measured against, or None where there is a single picture.
+
+        Args:
+            number: Which, counted from 1; the most neutral one unless given.
+
+        Raises:
+            OptionError: There are fewer frames.
+        """
+        if not self.is_video:
+            return None
+        if number is not None and number > len(self.motion):
+            raise OptionError(f"anchor is frame {number}, but {self.name} has {len(self.motion)} frames to drive with")
+        return self.motion[neutral_frame(self.motion) if number is None else number - 1]
+
+    def dense_residual_since(self, anchor: Motion | None, strength: float) -> Tensor | None:
+        """Return how the skin differs from the anchor's, (T, 3, G, G), if that was read and counts."""
+        dense_residual = self.motion.dense_residual
+        if dense_residual is None or anchor is None or anchor.dense_residual is None or not strength:
+            return None
+        return strength * (dense_residual - anchor.dense_residual)
+
+
+DriverInput = VideoFile | Template | Picture
+"""What may drive, before anything has been read from it."""
+
+
+def open_driver(path: str | os.PathLike[str]) -> DriverInput:
+    """Tell what a file is, and make sure that it can be read.
+
+    Args:
+        path: A video, a picture, or a motion template.
+
+    Raises:
+        PortraitError: It is missing, or none of these.
+    """
+    file = Path(path)
+    if file.suffix.lower() in {".safetensors", ".pkl"}:
+        return load_template(require_file(file, TemplateError))
+    return read_picture_or_video(file)
+
+
+@own_settings()
+def extract_driver(
+    given: DriverInput, name: str, models: Models, options: Options, extract_progress: ExtractProgress
+) -> Driver:
+    """Read the motion of whatever drives.
+
+    Args:
+        given: What `open_driver` returned.
+        name: What to call it in messages.
+        models: What reads motion.
+        options: Which part of it, and how many frames a second.
+        extract_progress: Handed the frames of a video on their way.
+
+    Raises:
+        TemplateError: A template was made for another model.
+        NoFaceError: There is no face.
+        VideoError: No frames are left.
+    """
+    fps, trim = options.render.fps, options.drive.trim
+    if isinstance(given, Template):
+        found, own = given.motion.num_keypoints, models.portrait.num_keypoints
+        if found != own:
+            raise TemplateError(f"{name}: made for a model with {found} keypoints, this one has {own}: make it anew")
+        return _play(given, name, trim, fps)
+    if isinstance(given, VideoFile):
+        frames = extract_progress(trimmed(given.file, trim), given.num_frames)
+        extracted = extract_video(
+            given, frames, models, drive_crop(options.drive), fps, dense_residual=options.drive.dense_residual
+        )
+        rate = fps or given.fps
+
+        def pictures() -> Iterator[Picture]:
+            return (frame.picture for frame in steady(trimmed(given.file, trim), rate))
+
+        return Driver(name, extracted.motion, rate, extracted.num_frames > 1, extracted.notes, pictures)
+    landmarks = choose_face(models.faces.detect(given), None, name).landmarks
+    motion = FaceMotionExtractor(models, drive_crop(options.drive)).read_one(given, landmarks)
+    return Driver(name, motion, fps or FRAME_RATE, False, (), lambda: repeat(given))
+
+
+def _play(template: Template, name: str, trim: Trim, fps: Fraction | None) -> Driver:
+    """Take the part of a template that the user chose, at the rate asked for."""
+    times = [n / template.fps for n in range(len(template.motion))]
+    kept = [n for n, time in enumerate(times) if time >= trim.start and (trim.end is None or time < trim.end)]
+    if not kept:
+        raise TemplateError(f"{name}: lasts {float(len(times) / template.fps):.2f} s, --trim leaves nothing of it")
+    rate = fps or template.fps
+    places = positions([times[n] for n in kept], list(range(len(kept))), rate)
+    motion = interpolate(template.motion[kept[0] : kept[-1] + 1], places)
+    return Driver(name, motion, rate, is_video=len(template.motion) > 1)
+
+
+def write_template(driver: Driver, file: Path, *, overwrite: bool = False) -> None:
+    """Write a driver's motion, complete or not at all.
+
+    Raises:
+        OutputError: It cannot be written there.
+    """
+    try:
+        save_template(Template(driver.motion, driver.fps), file, replace=overwrite)
+    except OSError as error:
+        raise output_error(file, error) from error
+
+
+def extend(motion: Motion, count: int | None, *, loop: bool) -> Iterator[Motion]:
+    """Play a motion frame by frame for longer than it lasts.
+
+    Args:
+        motion: T frames.
+        count: How many frames; no end unless given.
+        loop: Go back and forth, 0 1 2 1 0 1 ...; otherwise it stays as it ended, 0 1 2 2 2 ...
+    """
+    end = len(motion) - 1
+    for n in itertools.count() if count is None else range(count):
+        at = n % max(2 * end, 1)
+        yield motion[min(at, 2 * end - at) if loop else min(n, end)]
+
+
+def is_still_driver(given: DriverInput) -> bool:
+    """Whether it is a single picture, or a template of one."""
+    return isinstance(given, np.ndarray) or (isinstance(given, Template) and len(given.motion) == 1)
+
+
+def check_assignment(given: Sequence[DriverInput], num_faces: int, options: Options) -> None:
+    """Refuse what does not go together when several faces or drivers take part.
+
+    Raises:
+        OptionError: One crop cannot show several faces, nor one template hold several drivers.
+    """
+    if num_faces > 1 and options.crop.crop:
+        raise OptionError(f"--crop shows one face, {num_faces} are to move: leave it out, or drive one face")
+    if num_faces > 1 and (options.crop.box or options.crop.no_crop):
+        raise OptionError(f"--box and --no-crop are for one face, {num_faces} are to move: leave them out")
+    if len(given) > 1 and options.drive.save_template:
+        raise OptionError(f"--save-template keeps one driver, there are {len(given)}: make each with `template`")
+
+
+def choose_sound(given: Sequence[DriverInput], source: Picture | VideoFile, options: DriveOptions) -> Sound | None:
+    """Find the sound that the user asked for; the first driver with sound counts, and it is cut like its pictures.
+
+    The sound of a video is heard when it is heard in that video, counted from its first picture.
+
+    Raises:
+        PortraitError: A file was asked for that has no sound.
+    """
+    if options.audio == "none":
+        return None
+    if options.audio not in {"auto", "driver", "source"}:
+        return probe_placed_sound(options.audio)
+    of_source = options.audio == "source" or (options.audio == "auto" and isinstance(source, VideoFile))
+    candidates = [source] if of_source else given
+    heard = next((each for each in candidates if isinstance(each, VideoFile) and each.has_sound), None)
+    if heard is None:
+        return None
+    sound, (start, end) = probe_sound(heard.file).heard_from(heard.begins), options.trim
+    return sound if of_source else sound.part(start, (sound.seconds if end is None else end) - start)
+
+
+def driving_rules(options: DriveOptions) -> DrivingRules:
+    """Turn the user's options into a model's rules: what is outside the region has no strength."""
+    parts = parse_region(options.region)
+    wanted = {
+        "head": options.head_strength,
+        "lips": options.lip_strength,
+        "eyes": options.eye_strength,
+        "brows": options.brow_strength,
+        "face": options.expression_strength,
+    }
+    strengths = {part: options.strength * wanted[part] * (part in parts) for part in wanted}
+    return DrivingRules(
+        **strengths,
+        relative=options.relative,
+        retarget_eyes=options.retarget_eyes,
+        retarget_lips=options.retarget_lips,
+        replace=options.replace,
+        normalize_lips=options.normalize_lips,
+        spoken=False,
+        friendly=options.friendly,
+        stitching=options.stitching,
+    )
+
+
+def drive_crop(options: DriveOptions) -> CropRule:
+    """Turn the user's options into the rule by which a driver is cropped."""
+    return CropRule(scale=options.driver_scale, vx_ratio=options.driver_x, vy_ratio=options.driver_y, rotate=False)

@@ -1,0 +1,118 @@
+"""Edits by hand, one or many in a row: sliders, and how they move smoothly between keyframes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from liveportrait import Motion
+from liveportrait.errors import LandmarksNeededError
+from liveportrait.imports import quiet_imports
+from liveportrait.motion import PerFrame
+from liveportrait.sliders import Sliders
+from talkinghead.driver.keyframes import NAMES, Keyframes
+from talkinghead.host.isolation import own_settings
+from talkinghead.options import EditOptions
+
+_THEIR_NAMES = {
+    "eyes_open": "eye_ratio",
+    "lips_open": "lip_ratio",
+    "pitch": "pitch_deg",
+    "yaw": "yaw_deg",
+    "roll": "roll_deg",
+}
+"""What the models call them, where it is something else."""
+
+
+@dataclass(frozen=True)
+class SliderTrack(PerFrame):
+    """Sliders, frame by frame.
+
+    Attributes:
+        values: One column for each of `NAMES`, shape (T, 17); not-a-number where an openness stays as it is.
+    """
+
+    values: Tensor
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def sliders(self) -> Iterator[Sliders]:
+        """Yield what a model takes, frame by frame."""
+        for row in self.values.tolist():
+            values = {name: None if math.isnan(value) else value for name, value in zip(NAMES, row, strict=True)}
+            yield Sliders(**{_THEIR_NAMES.get(name, name): value for name, value in values.items()})  # type: ignore[arg-type]
+
+
+@own_settings()
+def constant_sliders(options: EditOptions) -> SliderTrack:
+    """Return one frame of an edit."""
+    return SliderTrack(torch.tensor([[_number(value) for value in _start(options).values()]], dtype=torch.float32))
+
+
+@own_settings()
+def interpolate_keyframes(keyframes: Keyframes, options: EditOptions, source: Motion, fps: Fraction) -> SliderTrack:
+    """Move every slider smoothly between the keyframes that name it.
+
+    A slider that the first keyframe at 0 s does not name begins as the options have it; after the last keyframe
+    that names it, it stays. It never leaves the range between two neighbours, and slows down at turns and ends.
+
+    Args:
+        keyframes: What `talkinghead.driver.keyframes.read_keyframes` returned.
+        options: Where sliders begin.
+        source: The face's own motion, whose openness an openness begins with that is not given.
+        fps: Frames a second.
+
+    Returns:
+        Moves from 0 s to the last keyframe.
+
+    Raises:
+        LandmarksNeededError: A keyframe names an openness that the source does not have.
+    """
+    count = math.floor(max(keyframes) * fps) + 1
+    times = np.array([float(n / fps) for n in range(count)])
+    columns = []
+    for name, start in _start(options).items():
+        own = _own(name, source)
+        named = {time: sliders[name] for time, sliders in sorted(keyframes.items()) if name in sliders}
+        if not named:
+            columns.append(np.full(count, _number(start)))
+            continue
+        points = {Fraction(0): start, **named}
+        values = [own if value is None else value for value in points.values()]
+        if any(map(math.isnan, values)):  # an openness that nothing measured
+            raise LandmarksNeededError(f"{name} was asked for, but nothing measured it in this source; leave it out")
+        columns.append(_smooth_curve([float(time) for time in points], values, times))
+    return SliderTrack(torch.from_numpy(np.stack(columns, 1)).float())
+
+
+def _start(options: EditOptions) -> dict[str, float | None]:
+    return {name: value for name, value in asdict(options).items() if name in NAMES}
+
+
+def _own(name: str, source: Motion) -> float:
+    """Return how open the source's own eyes or lips are; not-a-number where nothing measured them."""
+    ratio = {"eyes_open": source.eye_ratio, "lips_open": source.lip_ratio}.get(name)
+    return math.nan if ratio is None else float(ratio.mean())
+
+
+def _smooth_curve(times: list[float], values: list[float], wanted: np.ndarray) -> np.ndarray:
+    """Interpolate with a curve that is smooth, stays between its points and rests at its ends."""
+    if len(times) < 2:
+        return np.full(len(wanted), values[0])
+    with quiet_imports():
+        from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
+
+    slopes = PchipInterpolator(times, values).derivative()(times)
+    slopes[[0, -1]] = 0.0
+    return CubicHermiteSpline(times, values, slopes)(np.clip(wanted, times[0], times[-1]))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,106 @@
+"""What a YAML file may say, as pydantic models; what is wrong is said in one line with its place."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from liveportrait.errors import PortraitError
+from liveportrait.numerals import read_number, read_whole
+from talkinghead.inputs.yaml_files import Document, Place
+
+Checked = TypeVar("Checked")
+
+Name = Annotated[str, Field(max_length=1000)]
+"""A title, a file, a name."""
+
+_UNKNOWN = "unknown_name"
+_SAID = {
+    "string_type": "must be text, not {given}",
+    "path_type": "must be text, not {given}",
+    "list_type": "must be a list, not {given}",
+    "dict_type": "must be a mapping of names to values, not {given}",
+    "missing": "{name} is missing",
+    "too_short": "is empty",
+    "string_too_long": "has more than {max_length} characters",
+}
+"""Pydantic's kinds of errors in our words."""
+
+
+class Schema(BaseModel):
+    """A mapping of known names to values; without values it may be left empty."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_known(cls, given: Any) -> Any:
+        if given is None:
+            return {}
+        if not isinstance(given, dict):
+            raise PydanticCustomError("dict_type", "not a mapping")
+        known = set(cls.model_fields)
+        unknown = next((name for name in given if name not in known), None)
+        if unknown is not None and cls.model_config.get("extra") == "forbid":
+            raise PydanticCustomError(_UNKNOWN, "unknown", {"name": unknown, "known": ", ".join(sorted(known))})
+        return given
+
+
+def number(name: str, low: float, high: float) -> Any:
+    """Return the validator of a number between two bounds."""
+    return BeforeValidator(lambda given: float(read_number(given, name, low, high)))
+
+
+def whole(name: str, low: float, high: float) -> Any:
+    """Return the validator of a whole number between two bounds."""
+    return BeforeValidator(partial(read_whole, name=name, low=low, high=high))
+
+
+def check(
+    kind: type[Checked] | Any, document: Document, wrong: type[PortraitError], content: Any = None, place: Place = ()
+) -> Any:
+    """Check what a document says.
+
+    Args:
+        kind: A schema, or any type that pydantic knows.
+        document: The document; validators find it as their context.
+        wrong: What to raise where it says something else.
+        content: What to check in place of the whole document.
+        place: Where that is.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(content if place else document.content, context=document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise document.fault((*place, *_place(first)), _say(first), wrong) from None
+
+
+def beside(file: Path, name: str | Path) -> Path:
+    """Return a path that is written as seen from a file."""
+    return file.parent / name
+
+
+def _place(error: ErrorDetails) -> Place:
+    if error["type"] == _UNKNOWN:
+        return (*error["loc"], error.get("ctx", {})["name"])
+    return error["loc"][:-1] if error["type"] == "missing" else error["loc"]
+
+
+def _say(error: ErrorDetails) -> str:
+    context: dict[str, Any] = error.get("ctx", {})
+    if error["type"] == _UNKNOWN:
+        return f"{context['name']} means nothing here; it may say {context['known']}"
+    if isinstance(raised := context.get("error"), Exception):
+        return str(raised)
+    said = _SAID.get(error["type"], "{msg}")
+    name = error["loc"][-1] if error["loc"] else ""
+    return said.format(**context, name=name, msg=error["msg"], given=_kind(error["input"]))
+
+
+def _kind(given: Any) -> str:
+    kinds = {str: "text", list: "a list", dict: "a mapping", type(None): "nothing"}
+    return kinds.get(type(given), type(given).__name__)

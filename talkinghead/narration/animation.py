@@ -1,0 +1,170 @@
+"""How a speaker moves during one shot: from rest, through the line, back to rest.
+
+Every shot begins and ends with the head as the portrait holds it, standing still for that moment, so shots join without
+a jump whichever ones are next to each other. That is why a sentence can be changed, added or taken away and all others
+stay as they are, picture for picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audio2motion import FRAME_RATE
+from liveportrait import LivePortrait, Motion, Portrait, SpeechMotion
+from liveportrait.keypoints import euler_degrees, rotation_matrix
+from liveportrait.sliders import Sliders
+from talkinghead.driver.reference import Reference
+from talkinghead.driver.resample import retime
+from talkinghead.driver.sliders import interpolate_keyframes
+from talkinghead.driver.speech import generate_motion
+from talkinghead.media.audio import MODEL_RATE, stream_mono_16k
+from talkinghead.models import Models
+from talkinghead.narration.script import Delivery, Keyframes
+from talkinghead.narration.timeline import Shot
+from talkinghead.options import EditOptions, MotionOptions
+from talkinghead.render import ToKeypoints
+
+RISE_SECONDS, SETTLE_SECONDS = 0.5, 0.8
+"""How long a speaker takes to come to life, and to come to rest."""
+
+
+def animate_shot(
+    shot: Shot,
+    fps: Fraction,
+    speaker: str,
+    *,
+    listens: bool,
+    models: Models,
+    options: MotionOptions,
+    reference: Reference | None = None,
+) -> tuple[Iterator[SpeechMotion], ToKeypoints[SpeechMotion]]:
+    """Perform one shot.
+
+    Args:
+        shot: What is said.
+        fps: Frames a second.
+        speaker: Whose movements these are: two who say the same move differently.
+        listens: Whether this is somebody who hears the line and says nothing.
+        models: What hears.
+        options: How strong everything is, and the seed.
+        reference: What lends head motion and blinks, if anything; from where it is played depends on the words too.
+
+    Returns:
+        Parts of the performance, `shot.frames` frames together, and how the model's keypoints do it.
+    """
+    seconds = shot.frames / fps
+    silent = listens or shot.file is None
+    heard = _silence(math.ceil(seconds * MODEL_RATE)) if silent else _sound(shot, seconds)
+    delivery = Delivery() if silent else shot.line.delivery
+    seed = movement_seed(options.seed, speaker, shot.line.text, listens=listens)
+    options = replace(options, **{**delivery.strengths, "seed": seed})
+    driving, pose = generate_motion(models, heard, options, reference and reference.starting(seed))
+    num_mouth: int = models.voice.config.num_mouth  # pyright: ignore[reportAttributeAccessIssue] — `assemble` saw to it
+    driving = settle(driving, math.ceil(seconds * FRAME_RATE), num_mouth)
+    if delivery.keyframes:
+        pose = EditedKeypoints(models.portrait, pose, delivery.keyframes, shot.frames, fps)
+    return retime(driving, fps, shot.frames), pose
+
+
+def movement_seed(seed: int, voice: str, text: str, *, listens: bool) -> int:
+    """Return the seed of one shot's movements: it depends on the words and the speaker, not on the place."""
+    digest = hashlib.sha256(f"{seed}\0{voice}\0{text}\0{listens}".encode()).digest()
+    return int.from_bytes(digest[:6], "big")
+
+
+def settle(speech_motion: Iterable[SpeechMotion], num_frames: int, num_mouth: int) -> Iterator[SpeechMotion]:
+    """Let everything but the mouth begin and end at rest.
+
+    Args:
+        speech_motion: Its parts, at 25 frames a second.
+        num_frames: How many frames they have together.
+        num_mouth: How many of the expression coefficients move the mouth; they come first.
+    """
+    weights = presence(num_frames, Fraction(FRAME_RATE))
+    done = 0
+    for part in speech_motion:
+        weight = weights[done : done + len(part), None]
+        done += len(part)
+        turned = (angle * weight[:, 0] for angle in euler_degrees(part.rotation))
+        mouth, rest = part.expression[:, :num_mouth], part.expression[:, num_mouth:]
+        yield replace(
+            part,
+            expression=torch.cat([mouth, rest * weight], 1),
+            eye_openness=1 + (part.eye_openness - 1) * weight,
+            gaze_deg=part.gaze_deg * weight,
+            rotation=rotation_matrix(*turned),
+            translation=part.translation * weight,
+        )
+
+
+def presence(num_frames: int, fps: Fraction) -> Tensor:
+    """Return how far a speaker is away from rest, shape (num_frames,): 0 at both ends, 1 between."""
+    steps = torch.arange(num_frames, dtype=torch.float32)
+    ends = []
+    for seconds, distance in ((RISE_SECONDS, steps), (SETTLE_SECONDS, steps.flip(0))):
+        span = max(min(round(seconds * float(fps)), num_frames // 2), 1)
+        ends.append((distance / span).clamp(0, 1))
+    share = torch.minimum(*ends)
+    return share * share * (3 - 2 * share)
+
+
+@dataclass
+class EditedKeypoints:
+    """Turns a performance into keypoints, with edits by hand on top; made anew for every shot.
+
+    Attributes:
+        model: What performs.
+        pose: How the voice moves its keypoints.
+        keyframes: The edits.
+        frames: How many frames the shot has.
+        fps: Frames a second.
+    """
+
+    model: LivePortrait
+    pose: ToKeypoints[SpeechMotion]
+    keyframes: Keyframes
+    frames: int
+    fps: Fraction
+    done: int = 0
+
+    def __call__(self, portrait: Portrait, part: SpeechMotion) -> Tensor:
+        """Return x_d of the next frames, shape (T, K, 3)."""
+        x_d = self.pose(portrait, part)
+        weights = presence(self.frames, self.fps)[self.done : self.done + len(part)]
+        edits = self._edits(portrait.motion)
+        rest = self.model.edit(portrait, Sliders())
+        added = [weight * (self.model.edit(portrait, edits[self.done + n]) - rest) for n, weight in enumerate(weights)]
+        self.done += len(part)
+        return x_d + torch.cat(added).to(x_d)
+
+    def _edits(self, source: Motion) -> list[Sliders]:
+        """Return the edit of every frame; after the last keyframe it stays."""
+        keyframes = {time: dict(sliders) for time, sliders in self.keyframes.items()}
+        moves = interpolate_keyframes(keyframes, EditOptions(), source, self.fps)
+        edits = list(islice(moves.sliders(), self.frames))
+        return [edits[min(n, len(edits) - 1)] for n in range(self.frames)]
+
+
+def _sound(shot: Shot, seconds: Fraction) -> Iterator[Tensor]:
+    """Yield what a shot sounds like, 16 kHz mono, from its first frame to its last."""
+    left = math.ceil(seconds * MODEL_RATE)
+    lead = torch.zeros(round(shot.lead * MODEL_RATE), dtype=torch.float32)
+    for samples in (lead, *stream_mono_16k(Path(shot.file or ""))):
+        if left > 0:
+            yield samples[:left]
+        left -= len(samples)
+    yield from _silence(left)
+
+
+def _silence(num_samples: int) -> Iterator[Tensor]:
+    for start in range(0, num_samples, MODEL_RATE):
+        yield torch.zeros(min(MODEL_RATE, num_samples - start), dtype=torch.float32)

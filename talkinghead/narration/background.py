@@ -1,0 +1,113 @@
+"""What stands behind a person: a colour, a picture, or a video that repeats."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice, repeat
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.errors import InputNotFoundError, OptionError
+from talkinghead.media.files import require_file
+from talkinghead.media.image import Picture
+from talkinghead.media.video import VideoFile, read_frames, read_picture_or_video
+from talkinghead.narration.layouts import LayoutBox, window
+from talkinghead.narration.options import read_colour
+from talkinghead.narration.work import hash_files
+from talkinghead.source.video import steady
+
+
+@dataclass(frozen=True)
+class Background:
+    """What stands behind a person.
+
+    Attributes:
+        identity: What decides how it looks.
+        still: The picture; a colour is a picture of one pixel.
+        video: The video, where it moves.
+    """
+
+    identity: str
+    still: Picture | None = None
+    video: VideoFile | None = None
+
+    def pictures(self, size: tuple[int, int], start: int, fps: Fraction) -> Iterator[Picture]:
+        """Yield it for ever, filling pictures of a size.
+
+        Args:
+            size: (height, width).
+            start: Number of the first frame: a video plays on from shot to shot.
+            fps: Frames a second.
+        """
+        if self.still is not None:
+            return repeat(cover(self.still, size))
+        return self._moving(size, start, fps)
+
+    def place_in_time(self, start: int, fps: Fraction) -> str:
+        """Return what a shot's place in time changes: nothing, unless this is a video."""
+        return "" if self.video is None else f"{start / fps % self._seconds}"
+
+    @property
+    def _seconds(self) -> Fraction:
+        return self.video.num_frames / self.video.fps if self.video else Fraction(0)
+
+    def _moving(self, size: tuple[int, int], start: int, fps: Fraction) -> Iterator[Picture]:
+        assert self.video is not None
+        rate = self.video.fps / fps
+        wanted = start  # the frame that is to come out next
+        passed = (
+            int(start / fps // self._seconds) * self.video.num_frames
+        )  # frames of the repeated video before this one
+        while True:
+            for frame in islice(steady(read_frames(self.video.file), self.video.fps), self.video.num_frames):
+                passed += 1
+                if wanted * rate >= passed:
+                    continue
+                shown = cover(frame.picture, size)
+                while wanted * rate < passed:
+                    yield shown
+                    wanted += 1
+
+
+def open_background(given: str) -> Background:
+    """Read a background: a colour as CSS writes it, or a file.
+
+    Raises:
+        OptionError: It is neither.
+        PortraitError: The file cannot be read.
+    """
+    file = Path(given)
+    if os.path.exists(file):  # which takes names that are too long for a file
+        require_file(file, OptionError)
+        identity = hash_files([file])
+        shown = read_picture_or_video(file)
+        return Background(identity, video=shown) if isinstance(shown, VideoFile) else Background(identity, shown)
+    if file.suffix:
+        raise InputNotFoundError(f"{file}: no such file; a background is a colour, a picture or a video")
+    colour = read_colour(given)
+    if colour is None:
+        raise OptionError(f"background {given!r} is no colour such as #203040 or white, and no file")
+    return Background(str(colour), np.array(colour, np.uint8).reshape(1, 1, 3))
+
+
+def cover(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Fill a size with the middle of a picture."""
+    height, width = picture.shape[:2]
+    cut = window((height, width), LayoutBox(0, 0, *size), (width / 2, height / 2)) if height * width > 1 else None
+    shown = picture if cut is None else picture[cut.rows, cut.columns]
+    return resized(shown, size)
+
+
+def resized(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Resize a picture or a mask to (height, width)."""
+    if picture.shape[:2] == size:
+        return picture
+    smaller = size[0] < picture.shape[0]
+    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)

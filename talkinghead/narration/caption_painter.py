@@ -1,0 +1,95 @@
+"""Captions drawn into the picture: white on a dark band, low in the picture."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from talkinghead.errors import OptionError
+from talkinghead.media.files import require_file
+from talkinghead.media.image import Picture
+from talkinghead.narration.options import CaptionOptions
+
+_BAND = (0, 0, 0, 150)
+_LIFT = 0.05
+"""Where the captions' lower edge is, in parts of the height from below."""
+_WIDEST = 0.92
+"""How much of the width a line may take before it is set smaller."""
+
+
+class CaptionPainter:
+    """Draws captions into pictures of one size."""
+
+    def __init__(self, size: tuple[int, int], options: CaptionOptions) -> None:
+        """Find the font.
+
+        Args:
+            size: (height, width) of the pictures.
+            options: How large, and in which font.
+
+        Raises:
+            OptionError: The font file cannot be read.
+        """
+        if os.path.exists(options.caption_font):  # other names are looked for among the system's fonts
+            require_file(options.caption_font, OptionError)
+        self._size, self._font_file = size, options.caption_font or str(_default_font())
+        self._points = max(round(min(size) * options.caption_size), 8)
+        self._font(self._points)
+        self._overlay = lru_cache(maxsize=4)(self._draw)
+
+    def paint(self, picture: Picture, text: str) -> Picture:
+        """Return a picture, RGB or RGBA, with a caption in it; the same one where there is nothing to say."""
+        if not text:
+            return picture
+        top, left, overlay = self._overlay(text)
+        out = picture.copy()
+        region = out[top : top + overlay.shape[0], left : left + overlay.shape[1]]
+        share = overlay[..., 3:].astype(np.float32) / 255
+        region[..., :3] = np.rint(overlay[..., :3] * share + region[..., :3] * (1 - share))
+        if out.shape[2] == 4:
+            region[..., 3:] = np.rint(255 * share + region[..., 3:] * (1 - share))
+        return out
+
+    def _draw(self, text: str) -> tuple[int, int, Picture]:
+        """Draw a caption: where its band lies, and the band, RGBA."""
+        height, width = self._size
+        font, spacing = self._fitting(text), self._points * 0.25
+        canvas = Image.new("RGBA", (width, height))
+        draw = ImageDraw.Draw(canvas)
+        lowest = round(height * (1 - _LIFT))
+        place = {"xy": (width / 2, lowest), "text": text, "font": font, "anchor": "md", "align": "center"}
+        left, top, right, bottom = draw.multiline_textbbox(**place, spacing=spacing)
+        margin = self._points * 0.4
+        band = [max(left - margin, 0), max(top - margin, 0), min(right + margin, width), min(bottom + margin, height)]
+        draw.rounded_rectangle(band, margin, fill=_BAND)
+        draw.multiline_text(**place, spacing=spacing, fill="white")
+        box = [int(band[0]), int(band[1]), int(np.ceil(band[2])), int(np.ceil(band[3]))]
+        return box[1], box[0], np.array(canvas.crop((box[0], box[1], box[2], box[3])))
+
+    def _fitting(self, text: str) -> ImageFont.FreeTypeFont:
+        """Return the font, smaller where a line would not fit into the picture."""
+        font = self._font(self._points)
+        widest = max(font.getlength(line) for line in text.splitlines())
+        room = self._size[1] * _WIDEST - self._points
+        return font if widest <= room else self._font(max(int(self._points * room / widest), 6))
+
+    def _font(self, points: int) -> ImageFont.FreeTypeFont:
+        try:
+            return ImageFont.truetype(self._font_file, points)
+        except OSError:
+            raise OptionError(f"caption_font {self._font_file!r} is no font that can be read: give a .ttf") from None
+
+
+def _default_font() -> Path:
+    """Return DejaVu Sans, which Matplotlib carries: Latin, Greek, Cyrillic, Arabic, Hebrew and more.
+
+    Matplotlib itself is not imported: it makes folders in the user's home.
+    """
+    found = find_spec("matplotlib")
+    assert found is not None and found.submodule_search_locations is not None
+    return Path(found.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"

@@ -1,0 +1,167 @@
+"""The stage: portraits, what is behind them and what is beside them become one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from talkinghead.media.image import Picture, read_image
+from talkinghead.models import Models
+from talkinghead.narration.background import Background, resized
+from talkinghead.narration.layouts import Layout, LayoutBox, window
+from talkinghead.narration.matte import Mask, Matte
+from talkinghead.options import MAX_SIDE, CropOptions
+from talkinghead.source.image import ImageSource, open_image_source
+
+_MARGIN = (24, 26, 30)
+"""What is seen beside a slide that has another shape than its place."""
+
+_SMALLEST = 64
+"""Pixels of the longer side, the least that there may be."""
+
+
+@dataclass(frozen=True)
+class PlacedSource:
+    """A role, ready to be rendered.
+
+    Attributes:
+        source: The portrait.
+        box: Where it stands.
+        view: Which part of its picture is shown there.
+        matte: What tells the person from what is behind; None where that is shown too.
+        background: What is put behind instead; None for transparent.
+    """
+
+    source: ImageSource
+    box: LayoutBox
+    view: LayoutBox
+    matte: Matte | None = None
+    background: Background | None = None
+
+    def show(self, picture: Picture, behind: Picture | None) -> tuple[Picture, Mask | None]:
+        """Return a picture of the portrait as it is seen in its box, and how much of it is seen."""
+        size = (self.box.height, self.box.width)
+        shown = resized(picture[self.view.rows, self.view.columns], size)
+        if self.matte is None:
+            return shown, _disc(size) if self.box.round else None
+        person = resized(self.matte.alpha(picture)[self.view.rows, self.view.columns], size)
+        if behind is not None:
+            shown, person = cv2.blendLinear(shown, behind, person, 1 - person), None
+        if self.box.round:
+            person = _disc(size) if person is None else person * _disc(size)
+        return shown, person  # type: ignore[return-value]
+
+
+def place_source(
+    portrait: Path, box: LayoutBox, models: Models, options: CropOptions, background: Background | None, *, alpha: bool
+) -> PlacedSource:
+    """Read a portrait and fit it into its box.
+
+    Args:
+        portrait: The picture file.
+        box: Where it stands.
+        models: What finds the face.
+        options: Which face, and how much of the picture; `size` is of no account here.
+        background: What stands behind the person, if not what the picture shows.
+        alpha: Whether nothing does.
+    """
+    picture = read_image(portrait)
+    if box.round or options.crop:
+        options = replace(options, crop=True, size=max(box.height, box.width, _SMALLEST))
+    else:
+        options = replace(options, size=_longest(picture, box))
+    source = open_image_source(picture, str(portrait), models, options)
+    view = window(source.size, box, _face_center(source, cropped=options.crop))
+    matte = Matte(source, models.portrait.crop_size, cropped=options.crop) if background or alpha else None
+    return PlacedSource(source, box, view, matte, background)
+
+
+@dataclass(frozen=True)
+class ShotCompositor:
+    """What stays the same during one shot.
+
+    Attributes:
+        layout: Where everything lies.
+        canvas: What lies under everything, RGB or RGBA, of the layout's size, for ever.
+    """
+
+    layout: Layout
+    canvas: Iterator[Picture]
+
+    def compose(
+        self, placed: Sequence[PlacedSource], pictures: Sequence[Picture], behind: Sequence[Picture | None]
+    ) -> Picture:
+        """Return the next picture of the video.
+
+        Args:
+            placed: Who is seen.
+            pictures: Their portraits as they look now.
+            behind: What stands behind each now.
+        """
+        out = next(self.canvas).copy()
+        for actor, picture, backdrop in zip(placed, pictures, behind, strict=True):
+            shown, alpha = actor.show(picture, backdrop)
+            _lay(out[actor.box.rows, actor.box.columns], shown, alpha)
+        return out
+
+
+def draw_slide(slide: Picture, layout: Layout, *, alpha: bool) -> Picture:
+    """Return a ground with a slide in its place, whole, as large as it goes."""
+    canvas = blank(layout, alpha=alpha)
+    if layout.slide is None:
+        return canvas
+    place = canvas[layout.slide.rows, layout.slide.columns]
+    place[..., :3] = _MARGIN
+    ratio = min(place.shape[0] / slide.shape[0], place.shape[1] / slide.shape[1])
+    height, width = (max(int(side * ratio), 1) for side in slide.shape[:2])
+    top, left = (place.shape[0] - height) // 2, (place.shape[1] - width) // 2
+    place[top : top + height, left : left + width, :3] = resized(slide, (height, width))
+    return canvas
+
+
+def blank(layout: Layout, *, alpha: bool) -> Picture:
+    """Return an empty ground: transparent, or the desk's colour."""
+    if alpha:
+        return np.zeros((*layout.size, 4), np.uint8)
+    return np.full((*layout.size, 3), _MARGIN, np.uint8)
+
+
+def _lay(place: Picture, shown: Picture, alpha: Mask | None) -> None:
+    """Lay a picture over a part of another one, RGB, or RGBA that is transparent so far."""
+    if place.shape[2] == 4:
+        place[..., :3] = shown
+        place[..., 3] = 255 if alpha is None else np.rint(alpha * 255)
+    elif alpha is None:
+        place[...] = shown
+    else:
+        place[...] = cv2.blendLinear(shown, np.ascontiguousarray(place), alpha, 1 - alpha)
+
+
+@lru_cache(maxsize=8)
+def _disc(size: tuple[int, int]) -> Mask:
+    """Draw a circle that touches the edges of its box, its edge one pixel soft."""
+    rows, columns = (np.arange(side, dtype=np.float32) - (side - 1) / 2 for side in size)
+    distance = np.hypot(rows[:, None], columns[None])
+    return (min(size) / 2 - distance + 0.5).clip(0, 1).astype(np.float32)
+
+
+def _face_center(source: ImageSource, *, cropped: bool) -> tuple[float, float]:
+    """Return where the face is in the pictures of the video."""
+    height, width = source.size
+    if cropped:
+        return width / 2, height / 2  # a crop lies around its face
+    middle = np.full((1, 2), source.frame.size / 2, np.float32)
+    x, y = source.frame.points_to_image(middle)[0]
+    return float(x), float(y)
+
+
+def _longest(picture: Picture, box: LayoutBox) -> int:
+    """Return the longer side that a picture needs to fill a box."""
+    height, width = picture.shape[:2]
+    ratio = max(box.height / height, box.width / width)
+    return min(max(round(max(height, width) * ratio), _SMALLEST), MAX_SIDE)

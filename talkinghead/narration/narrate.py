@@ -1,0 +1,143 @@
+"""From a script to a finished video: the whole story on one screen. Start here."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from talkinghead.api import Progress, StrPath, Summary
+from talkinghead.inputs.files import files_read
+from talkinghead.media.audio import Sound, probe_sound
+from talkinghead.media.files import check_output, new_output, require_file
+from talkinghead.media.formats import choose_format
+from talkinghead.media.image import Picture
+from talkinghead.media.splice import Mark, Splice, write_splice
+from talkinghead.media.video import VideoWriter
+from talkinghead.models import Models, load_models
+from talkinghead.narration.assembly import assemble, check_files, find_slides
+from talkinghead.narration.captions import SUFFIXES, cues_of, write_captions
+from talkinghead.narration.errors import ScriptError
+from talkinghead.narration.options import NarrationOptions
+from talkinghead.narration.recording import Recording, open_recording, shots_from_recording
+from talkinghead.narration.script import read_script
+from talkinghead.narration.shot_renderer import ShotRenderer, fingerprint_of
+from talkinghead.narration.speech import open_voices, speak_lines
+from talkinghead.narration.timeline import Shot, chapter_bounds, late_notes, lay_out, write_soundtrack
+from talkinghead.narration.work import WorkFolder, key_of
+from talkinghead.narration.writing_systems import fit_to_voices
+from talkinghead.options import MODEL
+
+
+def narrate(
+    source: StrPath,
+    script: StrPath,
+    output: StrPath,
+    *,
+    options: NarrationOptions = NarrationOptions(),  # noqa: B008 — frozen
+    model: str | Path | Models = MODEL,
+    progress: Progress = lambda pictures, _: pictures,
+) -> Summary:
+    """Make a narration.
+
+    Args:
+        source: The portrait of whoever speaks and has none of their own.
+        script: Text, Markdown, SRT, VTT or YAML.
+        output: The .mp4 or .webm to write, with alpha .webm or .mov; captions come beside it.
+        options: Everything else a user can choose.
+        model: "mini", "base", "animals" or a directory; or models loaded before.
+        progress: Handed the pictures that are still to be made, and how many they are.
+
+    Returns:
+        What was written.
+
+    Raises:
+        PortraitError: Something is wrong with what was given.
+    """
+    file, read = Path(output), read_script(script)
+    slides = find_slides(read, options.scene)
+    inputs = files_read(options, source, *read.files(), *slides)
+    outputs = _check_outputs(file, inputs, options)
+    portrait = require_file(source, ScriptError)
+    check_files(portrait, read, options)
+    work = WorkFolder(Path(options.work.work or f"{file}.work"), [*outputs, *filter(os.path.exists, inputs)])
+    kind = choose_format(file, alpha=options.scene.alpha)
+    recording = open_recording(options.voice) if options.voice.audio else None
+    voices = {} if recording else open_voices(read, options.voice)
+    read = read if recording else fit_to_voices(read, voices)
+    models = load_models(model, options.render.device, precision=options.render.precision)
+    renderer = assemble(portrait, read, models, options, kind)
+    with work:
+        if recording:
+            shots = shots_from_recording(read, recording, renderer.fps, work)
+        else:
+            spoken = list(speak_lines(read, voices, options.voice.speed, work))
+            shots = lay_out(read, spoken, renderer.fps, options.voice)
+        return _produce(renderer, shots, recording, work, file, progress)
+
+
+def _produce(
+    renderer: ShotRenderer,
+    shots: Sequence[Shot],
+    recording: Recording | None,
+    work: WorkFolder,
+    file: Path,
+    progress: Progress,
+) -> Summary:
+    """Make what is not there yet, and join all of it."""
+    begun = time.perf_counter()
+    clips = _clips(renderer, shots, work)
+    missing = {clip: shot for clip, shot in zip(clips, shots, strict=True) if not work.has(clip)}
+    for _ in progress(_film(renderer, missing, work), sum(shot.frames for shot in missing.values())):
+        pass  # each picture is in its clip before it comes here
+    splice = Splice(
+        clips=[(clip, shot.frames) for clip, shot in zip(clips, shots, strict=True)],
+        sound=recording.sound if recording else _soundtrack(renderer, shots, work),
+        fps=renderer.fps,
+        kind=renderer.kind,
+        chapters=[Mark(*bounds) for bounds in chapter_bounds(shots, renderer.script.chapters)],
+        title=renderer.script.title,
+    )
+    overwrite = renderer.options.render.overwrite
+    with new_output(file, overwrite=overwrite) as partial:
+        write_splice(partial, splice)
+        if renderer.options.captions.captions:
+            write_captions(file, list(cues_of(shots, renderer.fps)), overwrite=overwrite)
+    work.tidy()
+    frames, (height, width) = shots[-1].end, renderer.layout.size
+    took, kept = time.perf_counter() - begun, len(set(clips)) - len(missing)
+    script = renderer.script
+    notes = [*script.notes, *([] if recording else late_notes(script, shots, renderer.fps))]
+    notes += [f"{kept} of {len(set(clips))} parts were there from an earlier run"] if kept else []
+    return Summary(file, frames, float(frames / renderer.fps), renderer.fps, width, height, took, tuple(notes))
+
+
+def _film(renderer: ShotRenderer, missing: dict[Path, Shot], work: WorkFolder) -> Iterator[Picture]:
+    """Make clips; a clip that is not complete does not appear under its name."""
+    fps, size, crf = renderer.fps, renderer.layout.size, renderer.options.render.crf
+    for clip, shot in missing.items():
+        with work.making(clip), VideoWriter(clip, fps, size, None, crf, renderer.kind, overwrite=True) as writer:
+            for picture in renderer.render(shot):
+                writer.write(picture)
+                yield picture
+
+
+def _clips(renderer: ShotRenderer, shots: Sequence[Shot], work: WorkFolder) -> list[Path]:
+    fingerprint = fingerprint_of(renderer.models)
+    return [work.file(renderer.key(shot, fingerprint), renderer.kind.suffix) for shot in shots]
+
+
+def _soundtrack(renderer: ShotRenderer, shots: Sequence[Shot], work: WorkFolder) -> Sound:
+    parts = [(shot.file.name if shot.file else None, shot.start, str(shot.lead)) for shot in shots]
+    key = key_of(part="soundtrack", shots=parts, end=shots[-1].end, fps=str(renderer.fps))
+    return probe_sound(work.made(key, ".wav", lambda file: write_soundtrack(file, shots, renderer.fps)))
+
+
+def _check_outputs(file: Path, inputs: list[Path], options: NarrationOptions) -> list[Path]:
+    """Refuse at once what could not be written in the end; returns what will be."""
+    kind = choose_format(file, alpha=options.scene.alpha)
+    captions = [file.with_suffix(suffix) for suffix in SUFFIXES] if options.captions.captions else []
+    for path in (file, *captions):
+        check_output(path, inputs, overwrite=options.render.overwrite, suffixes=(kind.suffix, *SUFFIXES))
+    return [file, *captions]

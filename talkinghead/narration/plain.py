@@ -1,0 +1,37 @@
+"""Plain text: paragraphs between empty lines, and the sentences in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from talkinghead.narration.script import LONGEST_LINE, Line, Script
+from talkinghead.narration.sentences import pieces, sentences
+
+_ADDRESS = re.compile(r"\b(?:https?://|www\.)([^\s/<>()]*[^\s/<>().,;:!?])(?:/(?:[^\s<>()]*[^\s<>().,;:!?])?)?")
+_BREATH = 0.1
+"""Seconds of silence where a long sentence is cut."""
+
+
+def parse_plain(text: str, file: Path) -> Script:
+    """Read plain text."""
+    return Script(file, tuple(lines_of(re.split(r"\n\s*\n", text))))
+
+
+def lines_of(paragraphs: Iterable[str], chapter: int = 0) -> Iterator[Line]:
+    """Yield the sentences of paragraphs, long ones in pieces; the last one of each ends it."""
+    for paragraph in paragraphs:
+        said: list[Line] = []
+        for sentence in sentences(_ADDRESS.sub(_host, paragraph)):
+            *begun, last = pieces(sentence, LONGEST_LINE)
+            said += [Line(piece, chapter=chapter, pause=_BREATH) for piece in begun]
+            said.append(Line(last, chapter=chapter))
+        if said:
+            yield from (*said[:-1], replace(said[-1], ends_paragraph=True))
+
+
+def _host(found: re.Match[str]) -> str:
+    """Read of a web address only whose it is."""
+    return found[1].removeprefix("www.")

@@ -1,0 +1,1 @@
+"""Portraits that follow a camera or a voice while it happens."""

@@ -1,0 +1,155 @@
+"""A live session: frames from a camera through a portrait into a window, a file or a pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+
+from talkinghead.api import read_picture
+from talkinghead.errors import OutputError
+from talkinghead.inputs.files import files_read
+from talkinghead.media.files import check_output
+from talkinghead.media.image import Picture
+from talkinghead.media.timing import steady
+from talkinghead.media.video import VideoFrame, VideoWriter
+from talkinghead.models import Models, load_models
+from talkinghead.options import MODEL, Options, StrPath
+from talkinghead.realtime.live import LiveReenactor
+from talkinghead.realtime.webcam import CameraFeed, open_feed
+from talkinghead.source.image import open_image_source
+
+PIPE = "-"
+"""The output's name that stands for standard output: frames as plain RGB, 3 bytes a pixel, row by row."""
+
+_TITLE = "Talkinghead: q ends, space takes your face as neutral"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What was shown.
+
+    Attributes:
+        frames: How many the camera gave.
+        seconds: How long it took.
+        fps: Frames a second of a file or pipe.
+        size: (height, width) of the pictures.
+    """
+
+    frames: int
+    seconds: float
+    fps: Fraction
+    size: tuple[int, int]
+
+
+def run_live(
+    source: StrPath | Picture, output: StrPath | None, options: Options, model: str | Path | Models = MODEL
+) -> Session:
+    """Let a portrait follow a camera until it ends, the time is over, or the user has enough.
+
+    Args:
+        source: A picture file, or RGB of shape (H, W, 3), uint8.
+        output: An mp4 to write, "-" for plain RGB on standard output, or None for a window.
+        options: Everything else a user can choose.
+        model: As in `live`.
+
+    Raises:
+        PortraitError: Something is wrong with what was given.
+    """
+    file = None
+    if output not in {None, PIPE}:
+        file = check_output(str(output), files_read(options, source), overwrite=options.render.overwrite)
+    elif output is None:
+        _require_screen()
+    picture, name = read_picture(source)
+    with _stop_signal() as stop, open_feed(options.live) as feed:
+        fps = options.render.fps or feed.fps
+        options = replace(options, render=replace(options.render, fps=fps))
+        models = load_models(model, options.render.device, precision=options.render.precision)
+        opened = open_image_source(picture, name, models, options.crop)
+        reenactor = LiveReenactor(opened, models, options)
+        begun = time.perf_counter()
+        made = _reenacted(feed, reenactor, stop, options.live.seconds)
+        if output is None:
+            _show(made, reenactor, feed)
+        elif file is None:
+            _pipe(steady(made, fps))
+        else:
+            writer = VideoWriter(file, fps, opened.size, None, options.render.crf, overwrite=options.render.overwrite)
+            with writer:
+                for frame in steady(made, fps):
+                    writer.write(frame.picture)
+        return Session(reenactor.num_frames, time.perf_counter() - begun, fps, opened.size)
+
+
+def _reenacted(
+    feed: CameraFeed, reenactor: LiveReenactor, stop: threading.Event, seconds: float | None
+) -> Iterator[VideoFrame]:
+    for frame in feed.frames:
+        if stop.is_set() or (seconds is not None and frame.seconds >= seconds):
+            return
+        yield replace(frame, picture=reenactor.step(frame.picture))
+
+
+def _show(frames: Iterator[VideoFrame], reenactor: LiveReenactor, feed: CameraFeed) -> None:
+    """Show frames in a window, a file's as fast as they were filmed; q or Escape ends, the space bar calibrates."""
+    begun = time.monotonic()
+    for frame in frames:
+        cv2.imshow(_TITLE, cv2.cvtColor(frame.picture, cv2.COLOR_RGB2BGR))
+        early = 0.0 if feed.is_live else float(frame.seconds) - (time.monotonic() - begun)
+        key = cv2.waitKey(max(int(early * 1000), 1)) & 0xFF
+        if key in {ord("q"), 27}:
+            break
+        if key == ord(" "):
+            reenactor.calibrate()
+    cv2.destroyAllWindows()
+
+
+def _pipe(frames: Iterator[VideoFrame]) -> None:
+    """Write frames to standard output until whoever reads them has enough."""
+    try:
+        for frame in frames:
+            sys.stdout.buffer.write(frame.picture.tobytes())
+            sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Python itself would complain at its end about what could not be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _require_screen() -> None:
+    """Make sure that there is a window system.
+
+    Raises:
+        OutputError: There is none.
+    """
+    framework = cv2.currentUIFramework()
+    hidden = sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if not framework or hidden:
+        reason = "there is no screen" if framework else "this OpenCV has no windows"
+        raise OutputError(f"no window can be opened, {reason}: give -o FILE.mp4, or -o - for plain RGB on stdout")
+
+
+@contextmanager
+def _stop_signal() -> Iterator[threading.Event]:
+    """Let Ctrl-C end a session instead of breaking it off, so that its file is completed."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,176 @@
+"""Sound in while it is spoken, pictures out: a portrait that speaks live, for a voice of unknown length."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audio2motion import FRAME_RATE, AudioToMotion
+from audio2motion.streaming import VoiceStream
+from liveportrait import SpeechMotion
+from liveportrait.numerals import read_whole
+from talkinghead.driver.reference import borrow, extract_reference
+from talkinghead.driver.resample import retime, scale_motion
+from talkinghead.errors import AudioError, OptionError
+from talkinghead.host.isolation import made_with_callers, made_with_own, own_settings
+from talkinghead.media.audio import MODEL_RATE
+from talkinghead.media.image import Picture, check_picture, read_image
+from talkinghead.models import Models, load_models
+from talkinghead.options import MODEL, Options
+from talkinghead.render import render
+from talkinghead.source.image import ImageSource, open_image_source
+
+Samples = NDArray[Any] | Tensor
+"""Mono samples of shape (N,), (N, 1) or (1, N), N ≥ 0: floating-point in [-1, 1], or integers as in WAV files."""
+
+_INTEGERS = {"uint8": (128, 128), "int16": (0, 32_768), "int32": (0, 2_147_483_648)}
+"""What silence is and what full scale is above it."""
+
+_LOUDEST = 100.0
+_LEAST_RATE, _MOST_RATE = 1_000, 768_000
+_PIECES = 25
+"""A second of sound is heard in so many pieces, so that a long chunk is shown while it is heard."""
+
+
+class Chunks(Protocol):
+    """A queue of chunks: `queue.Queue`, `multiprocessing.Queue` and the like."""
+
+    def get(self) -> Samples | None:
+        """Wait for the next chunk; None ends the sound."""
+        ...
+
+
+def stream(
+    source: str | os.PathLike[str] | Picture,
+    sound: Iterable[Samples] | Chunks,
+    rate: int = MODEL_RATE,
+    *,
+    options: Options = Options(),  # noqa: B008 — frozen
+    model: str | Path | Models = MODEL,
+) -> Iterator[Picture]:
+    """Let a portrait speak while its voice is spoken.
+
+    Args:
+        source: A picture file, or RGB of shape (H, W, 3), uint8.
+        sound: Chunks of the voice as they come, of any size, each asked for when all pictures of those before are
+            out; or a `queue.Queue` of chunks, which None ends.
+        rate: Samples a second, 1,000 to 768,000.
+        options: Everything else a user can choose; `options.render.fps` pictures a second, 25 unless given.
+        model: "mini", "base", "animals" or a directory; or models loaded before, which saves the time at the start.
+
+    Returns:
+        The pictures, RGB of shape (H, W, 3), uint8, each an array of its own, at most 240 ms of sound after the moment
+        that it shows begins; together as long as the sound. The face is found before the first chunk is asked for.
+
+    Raises:
+        PortraitError: Something is wrong with what was given.
+    """
+    voice = to_voice(sound, rate)
+    picture, name = (
+        (read_image(source), str(source))
+        if isinstance(source, str | os.PathLike)
+        else (check_picture(source), "the picture")
+    )
+    models = load_models(model, options.render.device, precision=options.render.precision)
+    return speak_live(open_image_source(picture, name, models, options.crop), voice, models, options)
+
+
+@own_settings()
+def speak_live(source: ImageSource, voice: Iterable[Tensor], models: Models, options: Options) -> Iterator[Picture]:
+    """Let an opened portrait speak; arguments as in `talkinghead.pipeline.speak`, sound as `to_voice` gives it.
+
+    Raises:
+        OptionError: The voice model cannot hear live.
+    """
+    if not isinstance(models.voice, AudioToMotion):
+        raise OptionError("this voice model hears seconds at a time and cannot speak live: leave --voice-model out")
+    hearing, mouth = models.voice.streaming(seed=options.motion.seed), models.voice.config.num_mouth
+    speech_motion = generate_live(hearing, voice)
+    if options.motion.reference:
+        speech_motion = borrow(speech_motion, extract_reference(options.motion.reference, models))
+    speech_motion = scale_motion(speech_motion, options.motion, mouth)
+    parts = retime(speech_motion, options.render.fps or Fraction(FRAME_RATE), None)
+    scene = next(source.source_frames())
+    pictures = (
+        shown for part in parts for shown in render(models.portrait, scene, part, models.portrait.speech_keypoints)
+    )
+    return made_with_own(pictures)
+
+
+def generate_live(hearing: VoiceStream, voice: Iterable[Tensor]) -> Iterator[SpeechMotion]:
+    """Yield every part of a performance as soon as the sound that it needs is there."""
+    for chunk in voice:
+        yield from hearing.push(chunk)
+    yield from hearing.finish()
+
+
+def to_voice(sound: Iterable[Samples] | Chunks, rate: int) -> Iterator[Tensor]:
+    """Bring a live sound to what the networks hear: float32 at 16 kHz, in pieces of at most 40 ms.
+
+    Raises:
+        AudioError: The rate is none, or the sound is neither chunks nor a queue of them; when it is heard, a chunk is
+            no row of samples.
+    """
+    try:
+        whole = int(rate) if isinstance(rate, float) and rate.is_integer() else rate
+        rate = read_whole(whole, "samples a second", _LEAST_RATE, _MOST_RATE)
+    except ValueError as error:
+        raise AudioError(f"the rate is none: {error}") from None
+    if isinstance(sound, np.ndarray | Tensor):
+        sound = [sound]
+    elif not isinstance(sound, Iterable):
+        if not hasattr(sound, "get"):
+            raise AudioError(f"the sound is {type(sound).__name__}: give chunks of samples, or a queue of them")
+        sound = _taken(sound)
+    pieces = (piece for chunk in made_with_callers(sound) for piece in _cut(_samples(chunk), rate))
+    return map(torch.from_numpy, pieces if rate == MODEL_RATE else _resampled(pieces, rate))
+
+
+def _taken(queue: Chunks) -> Iterator[Samples]:
+    """Take chunks from a queue until None comes; `iter(queue.get, None)` would compare every sample with None."""
+    while (chunk := queue.get()) is not None:
+        yield chunk
+
+
+def _cut(samples: NDArray[np.float32], rate: int) -> Iterator[NDArray[np.float32]]:
+    size = rate // _PIECES
+    return (samples[start : start + size] for start in range(0, len(samples), size))
+
+
+def _resampled(pieces: Iterable[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:
+    resampler = av.AudioResampler("fltp", "mono", MODEL_RATE)
+    for piece in pieces:
+        frame = av.AudioFrame.from_ndarray(piece[None], "fltp", "mono")
+        frame.sample_rate = rate
+        yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
+    yield from (part.to_ndarray()[0] for part in resampler.resample(None))
+
+
+def _samples(chunk: Samples) -> NDArray[np.float32]:
+    """Return a chunk as floating-point samples in a row.
+
+    Raises:
+        AudioError: It is none, or has values that no sound has.
+    """
+    if isinstance(chunk, Tensor):  # numpy has no bfloat16
+        chunk = (chunk.float() if chunk.is_floating_point() else chunk).numpy(force=True)
+    values = np.asarray(chunk)
+    kind = str(values.dtype)
+    if values.ndim not in (1, 2) or (values.ndim == 2 and 1 not in values.shape):
+        raise AudioError(f"a chunk of sound has shape {values.shape}: give one channel, (N,)")
+    if values.dtype.kind != "f" and kind not in _INTEGERS:
+        raise AudioError(f"a chunk of sound is in {kind}: give float32 in [-1, 1], or {', '.join(_INTEGERS)}")
+    loudest = float(np.abs(values).max(initial=0)) if values.dtype.kind == "f" else 0.0
+    if not loudest <= _LOUDEST:  # NaN too
+        raise AudioError(f"a chunk of sound has samples up to {loudest:.3g}: give floating-point in [-1, 1]")
+    silence, full = _INTEGERS.get(kind, (0, 1))
+    return np.ascontiguousarray((values.ravel().astype(np.float32) - silence) / np.float32(full), np.float32)

@@ -1,0 +1,150 @@
+"""Where live frames come from: a camera, a file in its place, or a video on standard input."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from typing import BinaryIO, NamedTuple
+
+import cv2
+import numpy as np
+from av.error import FFmpegError
+
+from liveportrait.numerals import read_whole
+from talkinghead.errors import OptionError, VideoError
+from talkinghead.media.container import find_video, open_container
+from talkinghead.media.image import Picture
+from talkinghead.media.timing import trimmed
+from talkinghead.media.video import VideoFrame, decode_frames, probe_video
+from talkinghead.options import LiveOptions, Trim
+
+_WHOLE = Trim(Fraction(0), None)
+
+_MOST_CAMERAS = 1000
+
+_PIPE, _WANTED = "standard input", "send matroska or mpegts"
+
+_PATIENCE = 10.0
+"""Seconds without a frame after which a camera counts as gone."""
+
+
+class CameraFeed(NamedTuple):
+    """Frames as they come.
+
+    Attributes:
+        frames: Each with the time when it was taken, in seconds since the first.
+        fps: Frames a second, as far as known.
+        is_live: Whether frames that nobody takes are lost.
+    """
+
+    frames: Iterable[VideoFrame]
+    fps: Fraction
+    is_live: bool
+
+
+@contextmanager
+def open_feed(options: LiveOptions) -> Iterator[CameraFeed]:
+    """Open a camera or what stands in for it, and close it in the end.
+
+    Raises:
+        PortraitError: It cannot be opened.
+    """
+    name = options.camera
+    if name.isdigit():
+        with _Camera(_number(name)) as camera:
+            yield _mirrored(CameraFeed(camera.frames(), camera.fps, is_live=True), options)
+    elif name == "-":
+        yield _mirrored(_read_pipe(sys.stdin.buffer), options)
+    else:
+        yield _mirrored(CameraFeed(trimmed(name, _WHOLE), probe_video(name).fps, is_live=False), options)
+
+
+def _number(name: str) -> int:
+    try:
+        return read_whole(name, "camera", 0, _MOST_CAMERAS)
+    except ValueError as error:
+        raise OptionError(f"{error}: give the number of a camera, a video file, or - for stdin") from None
+
+
+def _mirrored(feed: CameraFeed, options: LiveOptions) -> CameraFeed:
+    if not options.mirror:
+        return feed
+    turned = (replace(frame, picture=np.ascontiguousarray(frame.picture[:, ::-1])) for frame in feed.frames)
+    return feed._replace(frames=turned)
+
+
+def _read_pipe(pipe: BinaryIO) -> CameraFeed:
+    """Decode a video that comes bit by bit: mpegts, matroska, anything that can be read without seeking."""
+    try:
+        container = open_container(pipe)
+    except (FFmpegError, OSError) as error:
+        raise VideoError(f"{_PIPE}: not a video that can be read; {_WANTED}") from error
+    stream = find_video(container)
+    if stream is None:
+        raise VideoError(f"{_PIPE}: not a video that can be read; {_WANTED}")
+
+    def frames() -> Iterator[VideoFrame]:
+        first: Fraction | None = None
+        with container:
+            for frame in decode_frames(container, stream, _PIPE):
+                first = frame.seconds if first is None else first
+                yield replace(frame, seconds=frame.seconds - first)
+        if first is None:
+            raise VideoError(f"{_PIPE}: has no frame that can be decoded; {_WANTED}")
+
+    rate = stream.guessed_rate or stream.average_rate or Fraction(25)
+    return CameraFeed(frames(), Fraction(rate), is_live=True)
+
+
+class _Camera:
+    """Reads a camera in a thread of its own and keeps only the newest frame, so that what is shown is never old."""
+
+    def __init__(self, number: int) -> None:
+        self._name = f"camera {number}"
+        cv2.setLogLevel(0)  # what is wrong is said once, below
+        self._device = cv2.VideoCapture(number)
+        if not self._device.isOpened():
+            raise VideoError(f"{self._name} cannot be opened: give another number, a video file, or - for stdin")
+        told = self._device.get(cv2.CAP_PROP_FPS)
+        self.fps = Fraction(told).limit_denominator(1001) if 1 <= told <= 120 else Fraction(30)
+        self._newest: tuple[Picture, float] | None = None
+        self._fresh, self._closed = threading.Condition(), False
+        self._thread = threading.Thread(target=self._watch, name=self._name, daemon=True)
+
+    def __enter__(self) -> _Camera:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        self._thread.join()
+        self._device.release()
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yield the newest frame as often as it is a new one."""
+        begun: float | None = None
+        while True:
+            with self._fresh:
+                if not self._fresh.wait_for(lambda: self._newest is not None or self._closed, _PATIENCE):
+                    raise VideoError(f"{self._name} sends no pictures; is it in use elsewhere?")
+                if self._newest is None:
+                    return
+                (picture, taken), self._newest = self._newest, None
+            begun = taken if begun is None else begun
+            rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            yield VideoFrame(rgb, Fraction(taken - begun).limit_denominator(1000))  # type: ignore[arg-type]
+
+    def _watch(self) -> None:
+        while not self._closed:
+            there, picture = self._device.read()
+            with self._fresh:
+                if there:
+                    self._newest = (picture, time.monotonic())  # type: ignore[assignment]
+                else:
+                    self._closed = True
+                self._fresh.notify()

@@ -1,0 +1,1 @@
+"""What is animated: a picture or a video with faces in it."""

@@ -1,0 +1,112 @@
+"""Where the crops of a source's faces lie: around what the detector finds, in a box, or wherever the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from liveportrait import LivePortrait
+from talkinghead.errors import OptionError
+from talkinghead.face import CropFrame, CropRule, Face, FaceDetector, NoFaceError, choose_face, frame_face
+from talkinghead.face.crop import Array, frame_square
+from talkinghead.media.image import Picture
+from talkinghead.options import CropOptions, PixelBox
+
+
+class Framed(NamedTuple):
+    """A face and its crop.
+
+    Attributes:
+        frame: Where the crop lies in the picture.
+        landmarks: Face-mesh points in pixels of the picture, shape (478, 3), or None where there are none.
+    """
+
+    frame: CropFrame
+    landmarks: Array | None
+
+
+def frame_sources(
+    picture: Picture,
+    name: str,
+    model: LivePortrait,
+    detector: FaceDetector,
+    options: CropOptions,
+    numbers: Sequence[int | None],
+    shrunk: float = 1.0,
+) -> list[Framed]:
+    """Lay crops around faces of a picture.
+
+    Args:
+        picture: RGB, shape (H, W, 3).
+        name: What to call the picture in messages.
+        model: What will render; the embedded model cannot do without landmarks, the animals' needs none.
+        detector: What finds faces.
+        options: Where to look, and how the crop is laid.
+        numbers: Which faces, counted from 0 at the left; None for the largest.
+        shrunk: Pixels of the picture for one of the user's.
+
+    Raises:
+        NoFaceError: There is no face.
+        FaceIndexError: There are fewer faces than the one asked for.
+        FaceTooSmallError: The face has too few pixels.
+        OptionError: The box lies outside the picture.
+    """
+    part = part_of(picture, name, options.box, shrunk)
+    chosen = options.box is not None or options.no_crop
+    faces = [] if chosen and not model.needs_landmarks else faces_in(picture, part, detector)
+    if not faces and chosen and not model.extracts_from_landmarks:
+        return [Framed(_whole(part, model), None) for _ in numbers]
+    if not faces and chosen:
+        raise NoFaceError(
+            f"{name}: no face found in the part that is to move, and this model needs one: choose another part, or a"
+            " model that needs none (--model animals)"
+        )
+    points = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
+    if options.no_crop:
+        return [Framed(_whole(part, model), each) for each in points]
+    return [Framed(frame_around(each, model, options), each) for each in points]
+
+
+def frame_around(landmarks: Array, model: LivePortrait, options: CropOptions) -> CropFrame:
+    """Lay a crop around a face as the user wants it, as large as the model makes use of."""
+    rule = CropRule(scale=options.crop_scale, vx_ratio=options.crop_x, vy_ratio=options.crop_y)
+    frame = frame_face(landmarks, rule)
+    pixels = rule.size / frame.zoom
+    if options.crop:
+        pixels = min(pixels, options.size or model.crop_size)
+    return frame_face(landmarks, replace(rule, size=model.crop_side(pixels)))
+
+
+def part_of(picture: Picture, name: str, box: PixelBox | None, shrunk: float) -> PixelBox:
+    """Return the part to look in, inside the picture and in its pixels.
+
+    Raises:
+        OptionError: The box lies outside the picture.
+    """
+    height, width = picture.shape[:2]
+    if box is None:
+        return PixelBox(0, 0, width, height)
+    left, top, right, bottom = (
+        value * shrunk for value in (box.left, box.top, box.left + box.width, box.top + box.height)
+    )
+    left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    if right - left < 1 or bottom - top < 1:
+        size = f"{round(width / shrunk)}×{round(height / shrunk)}"
+        raise OptionError(f"{name}: --box lies outside the picture, which has {size} pixels")
+    return PixelBox(left, top, right - left, bottom - top)
+
+
+def faces_in(picture: Picture, part: PixelBox, detector: FaceDetector, *, thorough: bool = True) -> list[Face]:
+    """Find the faces in a part of a picture, from left to right; `thorough` as in `FaceDetector.detect`."""
+    rows = slice(int(part.top), int(np.ceil(part.top + part.height)))
+    columns = slice(int(part.left), int(np.ceil(part.left + part.width)))
+    shift = np.array([columns.start, rows.start, 0], np.float32)
+    view = np.ascontiguousarray(picture[rows, columns])
+    return [replace(face, landmarks=face.landmarks + shift) for face in detector.detect(view, thorough=thorough)]
+
+
+def _whole(part: PixelBox, model: LivePortrait) -> CropFrame:
+    return frame_square(*part, model.crop_side(max(part.width, part.height)))

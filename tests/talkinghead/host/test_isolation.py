@@ -1,0 +1,137 @@
+"""Threads, settings of PyTorch and NumPy, repeated calls: the library gives what it gives alone, and keeps nothing."""
+
+import gc
+import os
+import sys
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from guests import CALLS, Guest
+from PIL import Image
+
+from talkinghead import load_models
+from talkinghead.host.isolation import made_with_callers, made_with_own
+
+
+@pytest.fixture(scope="module")
+def guest(tmp_path_factory):
+    return Guest(tmp_path_factory.mktemp("guest"), load_models("mini", "cpu")).prepare()
+
+
+@pytest.fixture(scope="module")
+def alone(guest):
+    return {name: list(getattr(guest, name)()) for name in CALLS}
+
+
+def same(some, others):
+    return len(some) == len(others) and all(np.array_equal(a, b) for a, b in zip(some, others, strict=True))
+
+
+def process_state():
+    stderr = os.fstat(2)
+    return stderr.st_dev, stderr.st_ino, Image.MAX_IMAGE_PIXELS, dict(os.environ), torch.get_default_dtype()
+
+
+def test_threads_share_models(guest, alone):
+    made, before = {}, process_state()
+    names = ("speak", "reenact", "speak")
+
+    def call(number, name):
+        made[number] = list(getattr(guest, name)())
+
+    threads = [threading.Thread(target=call, args=each) for each in enumerate(names)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(same(made[number], alone[name]) for number, name in enumerate(names))
+    assert same(list(guest.speak()), alone["speak"])
+    assert process_state() == before
+
+
+@contextmanager
+def float64():
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@contextmanager
+def of_one_thread():
+    with torch.device("meta"), torch.autocast("cpu", torch.bfloat16), np.errstate(all="raise"):
+        yield
+
+
+SETTINGS = {"of all threads": float64, "of one thread": of_one_thread}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("name", ["speak", "stream", "reenact", "edit"])
+def test_settings_of_the_caller_change_nothing(guest, alone, setting, name):
+    with SETTINGS[setting]():
+        made = list(getattr(guest, name)())
+    assert same(made, alone[name])
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_models_are_loaded_alike(guest, alone, setting):
+    with SETTINGS[setting]():
+        own = Guest(guest.folder, load_models("mini", "cpu"))
+    assert same(list(own.speak()), alone["speak"])
+
+
+def test_callers_keep_their_settings():
+    def asked():
+        for _ in range(2):
+            seen.append(torch.zeros(1).device.type)
+            yield np.zeros(1)
+
+    seen = []
+    with torch.device("meta"), np.errstate(all="raise"):
+        for _ in made_with_own(made_with_callers(asked())):
+            seen.append(torch.zeros(1).device.type)
+            with pytest.raises(FloatingPointError):
+                np.ones(1) / np.zeros(1)
+    assert seen == ["meta"] * 4
+
+
+def kept():
+    """Return how many threads and descriptors this process has, and how many megabytes it takes."""
+    gc.collect()
+    with open("/proc/self/status") as status:
+        pages = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd")), pages / 1024
+
+
+def assert_no_more(counts):
+    (threads, descriptors, megabytes), last = counts[0], counts[-1]
+    assert last[0] <= threads and last[1] <= descriptors
+    assert last[2] < megabytes + 60
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts what Linux lists in /proc")
+@pytest.mark.parametrize("name", CALLS)
+def test_nothing_is_kept(guest, alone, name):
+    counts = []
+    for abandoned in (True, False, True):
+        pictures = iter(getattr(guest, name)())
+        next(pictures, None)
+        if not abandoned:
+            list(pictures)
+        del pictures
+        counts.append(kept())
+    assert_no_more(counts)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts what Linux lists in /proc")
+def test_models_that_are_dropped_are_gone(guest, alone):
+    own, counts = Guest(guest.folder), []
+    for _ in range(3):
+        next(iter(own.speak()))
+        counts.append(kept())
+    assert_no_more(counts)
