@@ -79,7 +79,8 @@ class LivePortrait(nn.Module):
             search: Finds how pictures moved.
 
         Returns:
-            How skin slides and is shaded since the reference, for `Motion.dense_residual`; differences count, shape (T, 3, G, G).
+            How skin slides and is shaded since the reference, for `Motion.dense_residual`, shape (T, 3, G, G); only
+            differences between frames count.
 
         Raises:
             PortraitError: This model's keypoints tell everything.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -21,14 +21,18 @@ from liveportrait.numerals import read_number
 from liveportrait.tensor_files import Entry, read_tensors
 from liveportrait.writing import save_tensors
 
+Value = TypeVar("Value")
+
 _FORMAT = "talkinghead-motion"
 _VERSION = "1"
-_OPTIONAL = {"eye_ratio", "lip_ratio", "skin"}
+_OPTIONAL = {"eye_ratio", "lip_ratio", "dense_residual"}
+_FORMER_NAMES = {"skin": "dense_residual"}
+"""Names in files of earlier versions."""
 _MOST_BYTES, _MOST_PICKLED_BYTES = 2 << 30, 128 << 20
 _MOST_FRAMES = 500_000
 """More than five hours at 25 frames a second."""
 _MOST_PICKLED_FRAMES = 50_000
-_MOST_KEYPOINTS, _MOST_SKIN_SIDE = 1000, 64
+_MOST_KEYPOINTS, _MOST_RESIDUAL_SIDE = 1000, 64
 _LEAST_FPS, _MOST_FPS = 0.1, 1000
 _MOST = 1000.0
 """Far beyond any face: keypoints are counted in heads or crops."""
@@ -108,13 +112,18 @@ def save_template(template: Template, path: Path, *, replace: bool = False) -> N
 
 def _read_ours(path: Path) -> Template:
     def check(metadata: Mapping[str, str], entries: Mapping[str, Entry]) -> None:
-        _check_header(metadata, entries, path)
+        _check_header(metadata, _renamed(entries), path)
 
     try:
         metadata, tensors = read_tensors(path, check, _MOST_BYTES)
     except (OSError, SafetensorError) as error:
         raise TemplateError(f"{path}: not readable as safetensors ({str(error)[:120]})") from error
-    return _checked(Motion(**tensors), metadata.get("fps", ""), path)
+    return _checked(Motion(**_renamed(tensors)), metadata.get("fps", ""), path)
+
+
+def _renamed(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Call what a file holds by its present names."""
+    return {_FORMER_NAMES.get(name, name): value for name, value in values.items()}
 
 
 def _check_header(metadata: Mapping[str, str], entries: Mapping[str, Entry], path: Path) -> None:
@@ -177,9 +186,9 @@ def _shaped(value: object, key: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def _check_shapes(found: dict[str, tuple[int, ...]], path: Path) -> None:
-    """Check the shapes of a motion: T and K are those of the expression, G that of the skin."""
+    """Check the shapes of a motion: T and K are those of the expression, G that of the dense residual."""
     frames, keypoints, _ = found["expression"] if len(found["expression"]) == 3 else (0, 0, 0)
-    side = found["skin"][-1] if len(found.get("skin", ())) == 4 else 0
+    side = found["dense_residual"][-1] if len(found.get("dense_residual", ())) == 4 else 0
     shapes = {
         "expression": (frames, keypoints, 3),
         "rotation": (frames, 3, 3),
@@ -187,16 +196,16 @@ def _check_shapes(found: dict[str, tuple[int, ...]], path: Path) -> None:
         "translation": (frames, 3),
         "eye_ratio": (frames, 2),
         "lip_ratio": (frames, 1),
-        "skin": (frames, 3, side, side),
+        "dense_residual": (frames, 3, side, side),
     }
     for name, shape in shapes.items():
         if found.get(name, shape) != shape:
             raise TemplateError(f"{path}: {name} has shape {str(found[name])[:60]}, expected {shape}")
     if frames == 0 or keypoints == 0:
         raise TemplateError(f"{path}: holds no frames")
-    if "skin" in found and not 2 <= side <= _MOST_SKIN_SIDE:
+    if "dense_residual" in found and not 2 <= side <= _MOST_RESIDUAL_SIDE:
         raise TemplateError(
-            f"{path}: skin has shape {found['dense_residual']}; sides of 2 to {_MOST_SKIN_SIDE} are read"
+            f"{path}: dense_residual has shape {found['dense_residual']}; sides of 2 to {_MOST_RESIDUAL_SIDE} are read"
         )
     if frames > _MOST_FRAMES or keypoints > _MOST_KEYPOINTS:
         raise TemplateError(

@@ -39,7 +39,7 @@ _LAZY = {
     "Summary": "api",  # what `speak` returns; nobody needs to import it
     "reenact": "api",
     "speak": "api",
-    "stream": "streaming",
+    "stream": "realtime.stream",
     "Models": "models",
     "load_models": "models",
     "Video": "pipeline",

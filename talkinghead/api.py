@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,6 @@ from talkinghead.driver.driver import (
     FRAME_RATE,
     Driver,
     DriverInput,
-    ExtractProgress,
     check_assignment,
     choose_sound,
     extract_driver,
@@ -29,6 +28,7 @@ from talkinghead.inputs.files import files_read
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
 from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image, write_image
+from talkinghead.media.progress import RENDERING, Progress, no_progress
 from talkinghead.media.side_by_side import beside_inputs
 from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_video
 from talkinghead.models import Models, load_models
@@ -36,10 +36,6 @@ from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrP
 from talkinghead.pipeline import DrivenFace, Video
 from talkinghead.source.image import ImageSource, open_image_source, open_image_sources
 from talkinghead.source.video import VideoSource, open_video_sources
-
-Progress = Callable[[Iterable[Picture], int], Iterable[Picture]]
-"""Takes pictures and their number and hands them on: a shell's progress bar."""
-
 
 _ARRAY = "the picture"
 """What to call a picture that is no file."""
@@ -104,7 +100,7 @@ def speak(
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
     voice_model: str | Path = VOICE_MODEL,
-    progress: Progress = lambda pictures, _: pictures,
+    progress: Progress = no_progress,
 ) -> Video | Summary:
     """Let a portrait speak.
 
@@ -115,7 +111,7 @@ def speak(
         options: Everything else a user can choose.
         model: "mini", "base", "animals" or a directory; or models loaded before, for the next of many videos.
         voice_model: "mini", "joyvasa" (for the official models) or a directory; models loaded before have their own.
-        progress: Handed the pictures on their way into the file, and how many they are.
+        progress: Passes on the pictures on their way into the file.
 
     Returns:
         With an output what was written; without one the video, to iterate over: it has a length, and its pictures
@@ -141,7 +137,7 @@ def reenact(
     *,
     options: Options = ...,
     model: str | Path | Models = ...,
-    extract_progress: ExtractProgress = ...,
+    progress: Progress = ...,
 ) -> Video: ...
 @overload
 def reenact(
@@ -152,7 +148,6 @@ def reenact(
     options: Options = ...,
     model: str | Path | Models = ...,
     progress: Progress = ...,
-    extract_progress: ExtractProgress = ...,
 ) -> Summary: ...
 def reenact(
     source: StrPath | Picture,
@@ -161,8 +156,7 @@ def reenact(
     *,
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
-    progress: Progress = lambda pictures, _: pictures,
-    extract_progress: ExtractProgress = lambda frames, _: frames,
+    progress: Progress = no_progress,
 ) -> Video | Summary:
     """Let a portrait follow a face.
 
@@ -173,8 +167,7 @@ def reenact(
         output: The mp4 to write; a picture drives a picture too: then PNG, JPEG or WebP.
         options: Everything else a user can choose.
         model: "mini", "base", "animals" or a directory; or models loaded before, for the next of many videos.
-        progress: Handed the pictures on their way into the file, and how many they are.
-        extract_progress: Handed the driver's frames while they are read, and how many they may be.
+        progress: Passes on the driver's frames while they are read, and the pictures on their way into the file.
 
     Returns:
         With an output what was written; without one the video, to iterate over: it has a length, and its pictures
@@ -198,7 +191,7 @@ def reenact(
     extracted = {}
     for path, each in given.items():
         options = replace(options, render=replace(options.render, fps=rate or options.render.fps))
-        extracted[path] = extract_driver(each, str(path), models, options, extract_progress)
+        extracted[path] = extract_driver(each, str(path), models, options, progress)
         rate = extracted[path].fps  # further drivers come at the first one's rate
     if kept:
         write_template(next(iter(extracted.values())), kept, overwrite=options.render.overwrite)
@@ -214,7 +207,7 @@ def template(
     *,
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
-    extract_progress: ExtractProgress = lambda frames, _: frames,
+    progress: Progress = no_progress,
 ) -> Driver:
     """Write the motion of a driver into a file that drives as well.
 
@@ -223,7 +216,7 @@ def template(
         output: The .safetensors to write.
         options: Which part of the driver, at which rate.
         model: The model that shall follow it.
-        extract_progress: As in `reenact`.
+        progress: As in `reenact`.
 
     Returns:
         What was written.
@@ -234,7 +227,7 @@ def template(
     file = _check_template(output, files_read(options, driver), model, options.render)
     given = open_driver(driver)
     models = load_models(model, options.render.device, precision=options.render.precision)
-    extracted = extract_driver(given, str(driver), models, options, extract_progress)
+    extracted = extract_driver(given, str(driver), models, options, progress)
     write_template(extracted, file, overwrite=options.render.overwrite)
     return extracted
 
@@ -245,7 +238,7 @@ def edit(
     *,
     options: Options = Options(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
-    progress: Progress = lambda pictures, _: pictures,
+    progress: Progress = no_progress,
 ) -> Summary:
     """Change a face by hand.
 
@@ -269,12 +262,12 @@ def edit(
     keyframes = read_keyframes(asked.keyframes) if asked.keyframes else None
     picture, name = read_picture(source)
     models = load_models(model, options.render.device, precision=options.render.precision)
-    source = open_image_source(picture, name, models, options.crop)
+    opened = open_image_source(picture, name, models, options.crop)
     fps = options.render.fps or FRAME_RATE
     moves = (
-        interpolate_keyframes(keyframes, asked, source.portrait.motion, fps) if keyframes else constant_sliders(asked)
+        interpolate_keyframes(keyframes, asked, opened.portrait.motion, fps) if keyframes else constant_sliders(asked)
     )
-    return save(pipeline.edit(source, moves, models, options), file, options.render, progress)
+    return save(pipeline.edit(opened, moves, models, options), file, options.render, progress)
 
 
 def save(video: Video, file: Path, render: RenderOptions, progress: Progress) -> Summary:
@@ -287,7 +280,7 @@ def save(video: Video, file: Path, render: RenderOptions, progress: Progress) ->
     shape, sound = (height, width), video.sound
     with VideoWriter(file, video.fps, shape, sound, render.crf, overwrite=render.overwrite) as writer:
         count = 0
-        for count, picture in enumerate(progress(video, len(video)), 1):  # noqa: B007
+        for count, picture in enumerate(progress(video, len(video), RENDERING), 1):  # noqa: B007
             writer.write(picture)
     took = time.perf_counter() - begun
     return Summary(file, count, float(count / video.fps), video.fps, width, height, took, video.notes)

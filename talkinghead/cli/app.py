@@ -105,7 +105,6 @@ def reenact(
             options=options,
             model=model,
             progress=bar.progress,
-            extract_progress=bar.extract_progress,
         )
     report(summary, as_json)
 
@@ -125,7 +124,7 @@ def template(
     with FrameBar() as bar:
         from talkinghead.api import template
 
-        made = template(driver, output, options=options, model=model, extract_progress=bar.extract_progress)
+        made = template(driver, output, options=options, model=model, progress=bar.progress)
     typer.echo(escape(f"{output}: {len(made.motion)} frames at {float(made.fps):g} fps"))
     for note in made.notes:
         say(note)

@@ -42,7 +42,7 @@ class FrameBar:
 
     def __enter__(self) -> FrameBar:
         self._progress.start()
-        self._task = self._progress.add_task("Looking and listening", total=None)
+        self._task = self._progress.add_task("Reading inputs", total=None)
         return self
 
     def __exit__(
@@ -50,16 +50,9 @@ class FrameBar:
     ) -> None:
         self._progress.stop()
 
-    def progress(self, pictures: Iterable[Item], count: int) -> Iterator[Item]:
-        """Hand pictures on and count them."""
-        return self._count("Rendering", pictures, count)
-
-    def extract_progress(self, frames: Iterable[Item], count: int) -> Iterator[Item]:
-        """Hand the frames of a driver on and count them."""
-        return self._count("Watching", frames, count)
-
-    def _count(self, description: str, items: Iterable[Item], count: int) -> Iterator[Item]:
-        self._progress.reset(self._task, total=count, description=description)
+    def progress(self, items: Iterable[Item], total: int, stage: str) -> Iterator[Item]:
+        """Pass items on and count them; see `talkinghead.media.progress`."""
+        self._progress.reset(self._task, total=total, description=stage)
         for item in items:
             yield item
             self._progress.advance(self._task)

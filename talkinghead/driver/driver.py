@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
@@ -24,16 +24,14 @@ from talkinghead.host.isolation import own_settings
 from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.image import Picture
+from talkinghead.media.progress import READING, Progress
 from talkinghead.media.timing import positions, steady, trimmed
-from talkinghead.media.video import VideoFile, VideoFrame, probe_placed_sound, read_picture_or_video
+from talkinghead.media.video import VideoFile, probe_placed_sound, read_picture_or_video
 from talkinghead.models import Models
 from talkinghead.options import DriveOptions, Options, Trim, parse_region
 
 FRAME_RATE = Fraction(25)
 """Frames a second of what a picture drives, unless the user gives another rate."""
-
-ExtractProgress = Callable[[Iterable[VideoFrame], int], Iterable[VideoFrame]]
-"""Takes the frames of a driver and their likely number and hands them on: a shell's progress bar."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +97,7 @@ def open_driver(path: str | os.PathLike[str]) -> DriverInput:
 
 
 @own_settings()
-def extract_driver(
-    given: DriverInput, name: str, models: Models, options: Options, extract_progress: ExtractProgress
-) -> Driver:
+def extract_driver(given: DriverInput, name: str, models: Models, options: Options, progress: Progress) -> Driver:
     """Read the motion of whatever drives.
 
     Args:
@@ -109,7 +105,7 @@ def extract_driver(
         name: What to call it in messages.
         models: What reads motion.
         options: Which part of it, and how many frames a second.
-        extract_progress: Handed the frames of a video on their way.
+        progress: Handed the frames of a video on their way.
 
     Raises:
         TemplateError: A template was made for another model.
@@ -123,7 +119,7 @@ def extract_driver(
             raise TemplateError(f"{name}: made for a model with {found} keypoints, this one has {own}: make it anew")
         return _play(given, name, trim, fps)
     if isinstance(given, VideoFile):
-        frames = extract_progress(trimmed(given.file, trim), given.num_frames)
+        frames = progress(trimmed(given.file, trim), given.num_frames, READING)
         extracted = extract_video(
             given, frames, models, drive_crop(options.drive), fps, dense_residual=options.drive.dense_residual
         )

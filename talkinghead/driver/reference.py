@@ -17,6 +17,7 @@ from liveportrait.compose import relative_rotation
 from liveportrait.regions import OFFICIAL
 from talkinghead.driver.driver import extract_driver, open_driver
 from talkinghead.errors import VideoError
+from talkinghead.media.progress import no_progress
 from talkinghead.models import Models
 from talkinghead.options import DriveOptions, Options, RenderOptions
 
@@ -70,7 +71,7 @@ def extract_reference(path: str | os.PathLike[str], models: Models) -> Reference
         PortraitError: It cannot be read, or shows no face.
     """
     options = Options(drive=DriveOptions(dense_residual=False), render=RenderOptions(fps=Fraction(FRAME_RATE)))
-    driver = extract_driver(open_driver(path), str(path), models, options, lambda frames, _: frames)
+    driver = extract_driver(open_driver(path), str(path), models, options, no_progress)
     anchor = driver.anchor(None)
     if anchor is None:
         raise VideoError(f"{path}: a single picture moves no head; give a video as the reference")

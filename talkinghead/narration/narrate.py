@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from talkinghead.api import Progress, StrPath, Summary
+from talkinghead.api import StrPath, Summary
 from talkinghead.inputs.files import files_read
 from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import check_output, new_output, require_file
 from talkinghead.media.formats import choose_format
 from talkinghead.media.image import Picture
+from talkinghead.media.progress import RENDERING, Progress, no_progress
 from talkinghead.media.splice import Mark, Splice, write_splice
 from talkinghead.media.video import VideoWriter
 from talkinghead.models import Models, load_models
@@ -37,7 +38,7 @@ def narrate(
     *,
     options: NarrationOptions = NarrationOptions(),  # noqa: B008 — frozen
     model: str | Path | Models = MODEL,
-    progress: Progress = lambda pictures, _: pictures,
+    progress: Progress = no_progress,
 ) -> Summary:
     """Make a narration.
 
@@ -89,7 +90,7 @@ def _produce(
     begun = time.perf_counter()
     clips = _clips(renderer, shots, work)
     missing = {clip: shot for clip, shot in zip(clips, shots, strict=True) if not work.has(clip)}
-    for _ in progress(_film(renderer, missing, work), sum(shot.frames for shot in missing.values())):
+    for _ in progress(_render(renderer, missing, work), sum(shot.frames for shot in missing.values()), RENDERING):
         pass  # each picture is in its clip before it comes here
     splice = Splice(
         clips=[(clip, shot.frames) for clip, shot in zip(clips, shots, strict=True)],
@@ -113,7 +114,7 @@ def _produce(
     return Summary(file, frames, float(frames / renderer.fps), renderer.fps, width, height, took, tuple(notes))
 
 
-def _film(renderer: ShotRenderer, missing: dict[Path, Shot], work: WorkFolder) -> Iterator[Picture]:
+def _render(renderer: ShotRenderer, missing: dict[Path, Shot], work: WorkFolder) -> Iterator[Picture]:
     """Make clips; a clip that is not complete does not appear under its name."""
     fps, size, crf = renderer.fps, renderer.layout.size, renderer.options.render.crf
     for clip, shot in missing.items():

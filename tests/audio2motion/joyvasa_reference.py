@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import sys
 from argparse import Namespace
 from functools import cache
 from pathlib import Path, PosixPath
@@ -12,13 +11,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from official_reference import GOLDEN, Golden, draw
 from torch import Tensor
 
 from audio2motion.joyvasa.weights import load
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "liveportrait"))
-
-from official_reference import GOLDEN, Golden, draw
 
 HUBERT_STATES = "audio_encoder.encoder"
 

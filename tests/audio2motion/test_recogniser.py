@@ -43,9 +43,7 @@ def test_a_click_is_heard_in_the_state_that_it_lies_in():
 def test_hamas_weights_give_hamas_phonemes(monkeypatch: pytest.MonkeyPatch):
     hama = pytest.importorskip("hama")
     from importlib.resources import files
-    from pathlib import Path
 
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
     from recogniser_weights import fill, read_pack
 
     ear = Recogniser(RecogniserConfig()).eval()
@@ -65,9 +63,6 @@ def test_hamas_weights_give_hamas_phonemes(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_damaged_pack_is_refused(monkeypatch: pytest.MonkeyPatch):
-    from pathlib import Path
-
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
     from recogniser_weights import read_pack
 
     with pytest.raises(ValueError, match="hama"):

@@ -103,7 +103,7 @@ def jobs() -> Samples:
 
 def templates(folder: Path) -> Samples:
     motion = Motion.still(3, 21)
-    motion = Motion(**{**vars(motion), "skin": torch.zeros(3, 3, 2, 2), "lip_ratio": torch.zeros(3, 1)})
+    motion = Motion(**{**vars(motion), "dense_residual": torch.zeros(3, 3, 2, 2), "lip_ratio": torch.zeros(3, 1)})
     save_template(Template(motion, Fraction(30000, 1001)), folder / "a.safetensors")
     theirs = {"rotation": "R", "expression": "exp", "scale": "scale", "translation": "t"}
     values = {field.name: getattr(motion, field.name) for field in fields(motion)}

@@ -1,4 +1,4 @@
-"""The official model behind `driving_keypoints` and `edit`: upstream's cases at full strength, and the strengths themselves."""
+"""The official model: upstream's composition at full strength, and a strength for every part of the face."""
 
 from __future__ import annotations
 

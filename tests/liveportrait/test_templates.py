@@ -116,15 +116,15 @@ def test_ours_there_and_back(tmp_path: Path, fps: Fraction):
     assert template.fps == fps
 
 
-def test_skin_is_kept(tmp_path: Path):
+def test_the_dense_residual_is_kept(tmp_path: Path):
     motion = replace(Motion.still(3, 162), dense_residual=torch.rand(3, 3, 16, 16))
-    save_template(Template(motion, Fraction(25)), tmp_path / "skin.safetensors")
-    assert torch.equal(load_template(tmp_path / "skin.safetensors").motion.dense_residual, motion.dense_residual)
+    save_template(Template(motion, Fraction(25)), tmp_path / "residual.safetensors")
+    assert torch.equal(load_template(tmp_path / "residual.safetensors").motion.dense_residual, motion.dense_residual)
     save_template(
         Template(replace(motion, dense_residual=motion.dense_residual[:2]), Fraction(25)),
         tmp_path / "short.safetensors",
     )
-    with pytest.raises(TemplateError, match="skin has shape"):
+    with pytest.raises(TemplateError, match="dense_residual has shape"):
         load_template(tmp_path / "short.safetensors")
 
 
@@ -324,10 +324,10 @@ METADATA = {"format": "talkinghead-motion", "version": "1", "fps": "25"}
         ({"rotation": torch.full((2, 3, 3), 3e38)}, "no face has"),
         ({"rotation": torch.zeros(2, 3, 3)}, "rotation matrices"),
         ({"eye_ratio": torch.full((2, 2), 1e30)}, "no face has"),
-        ({"skin": torch.zeros(2, 3, 0, 0)}, "sides of 2 to 64"),
-        ({"skin": torch.zeros(2, 3, 1, 1)}, "sides of 2 to 64"),
-        ({"skin": torch.zeros(2, 3, 5, 7)}, "skin has shape"),
-        ({"skin": torch.zeros(2, 3)}, "skin has shape"),
+        ({"dense_residual": torch.zeros(2, 3, 0, 0)}, "sides of 2 to 64"),
+        ({"dense_residual": torch.zeros(2, 3, 1, 1)}, "sides of 2 to 64"),
+        ({"dense_residual": torch.zeros(2, 3, 5, 7)}, "dense_residual has shape"),
+        ({"dense_residual": torch.zeros(2, 3)}, "dense_residual has shape"),
         ({name: value[:0] for name, value in GOOD.items()}, "holds no frames"),
         ({"version": "9"}, "version '9', known is 1"),
         *(({"fps": fps}, "frame rate") for fps in ("", "fast", "0", "-1", "nan", "1e99999999", "1/0", "1/100000000")),

@@ -1,14 +1,8 @@
 """The closure judge: worked openings, and labels that lie where the sound is shut."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
-
 from evaluate_closures import course, judge, opening_of, picked
 from labelled_speech import LabelledVoice, Manner, Sound, confirmed, heard
 

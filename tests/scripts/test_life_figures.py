@@ -1,13 +1,7 @@
 """Spread, spectrum and blinks of tracks whose figures are known."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
-
 from life_figures import MOVES, LifeTrack, blink_figures, describe_life, moves_figures
 
 SECONDS = 20

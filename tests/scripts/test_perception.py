@@ -2,17 +2,12 @@
 
 import io
 import pickle
-import sys
-from pathlib import Path
 
 import numpy as np
+import perception
 import pytest
 import torch
 from safetensors.torch import save_file
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-import perception
 
 
 @pytest.fixture

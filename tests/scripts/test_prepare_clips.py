@@ -3,20 +3,15 @@
 import csv
 import io
 import json
-import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import prepare_clips as prepare
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
-sys.path.append(str(Path(__file__).resolve().parents[1] / "talkinghead"))
-
-import prepare_clips as prepare
 from clip_sync import find_sync, score_of
 from clip_tracking import Stretch, crop_of, landmarks_of, why_not
 from clip_writing import cut_sound, write_landmarks

@@ -1,16 +1,9 @@
 """From prepared clips to a voice of one's own: motion is read once, learned from, exported and loaded."""
 
-import sys
-from pathlib import Path
-
+import extract_motion
 import numpy as np
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
-sys.path.append(str(Path(__file__).resolve().parents[1] / "liveportrait"))
-
-import extract_motion
 import train_motion
 from clip_writing import Clip, ClipWriter, write_manifest
 from motion_cache import CacheError, read_clip, read_clips

@@ -1,16 +1,11 @@
 """Training the renderer: the loss falls, a resumed run is the run that never stopped, typing mistakes are errors."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import typer
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
 from perception import Perception
 from renderer_data import ClipSet, PairSampler, Shares, load_stills
 from renderer_losses import Judge, judge_loss, persuading_loss

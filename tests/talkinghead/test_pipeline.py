@@ -112,7 +112,7 @@ def test_the_file_has_the_frames_the_sound_and_the_rate(tmp_path, picture, voice
     options = Options(render=RenderOptions(fps=fps), crop=CropOptions(crop=True))
     extracted = []
 
-    def progress(pictures, count):
+    def progress(pictures, count, stage):
         extracted.append(count)
         yield from pictures
 
@@ -151,7 +151,7 @@ def test_outputs_are_checked_before_anything_is_read(tmp_path, picture, voice):
 
 
 def test_an_error_on_the_way_leaves_nothing(tmp_path, picture, voice):
-    def progress(pictures, count):
+    def progress(pictures, count, stage):
         for n, frame in enumerate(pictures):
             if n == 5:
                 raise KeyboardInterrupt

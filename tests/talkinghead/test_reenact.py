@@ -15,7 +15,7 @@ import talkinghead
 from liveportrait import Motion, TemplateError
 from liveportrait.templates import Template, save_template
 from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions, api
-from talkinghead import driver as driver_module
+from talkinghead.driver import driver as driver_module
 from talkinghead.driver import extract as watching
 from talkinghead.errors import OptionError, OutputError, VideoError
 from talkinghead.face import NoFaceError
@@ -212,7 +212,7 @@ def test_memory_does_not_grow_with_pictures(tmp_path, picture):
         def __init__(self, frame):
             self.picture, self.seconds = frame.picture, frame.seconds
 
-    def extract_progress(frames, _):
+    def progress(frames, total, stage):
         nonlocal most
         for frame in frames:
             kept = Kept(frame)
@@ -220,7 +220,7 @@ def test_memory_does_not_grow_with_pictures(tmp_path, picture):
             most = max(most, len(alive))
             yield kept
 
-    talkinghead.reenact(picture, file, model=fake_models(), extract_progress=extract_progress)
+    talkinghead.reenact(picture, file, model=fake_models(), progress=progress)
     assert most <= 3
 
 

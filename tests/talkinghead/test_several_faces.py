@@ -55,13 +55,11 @@ def test_one_driver_may_move_several_faces(tmp_path, picture):
     driver = film(tmp_path / "a.mp4", [90, 130])
     extracted = []
 
-    def extract_progress(frames, count):
+    def progress(frames, count, stage):
         extracted.append(count)
         return frames
 
-    frames = list(
-        talkinghead.reenact(picture, {0: driver, 1: driver}, model=fake_models(), extract_progress=extract_progress)
-    )
+    frames = list(talkinghead.reenact(picture, {0: driver, 1: driver}, model=fake_models(), progress=progress))
     for x in (160, 480):
         assert [level(frame, x) for frame in frames] == pytest.approx([90, 130], abs=3)
     assert len(extracted) == 1
@@ -95,7 +93,7 @@ def test_what_several_faces_do_not_go_with(tmp_path, picture):
 
 
 @pytest.mark.parametrize(
-    ("faces", "driver", "cast"),
+    ("faces", "driver", "assigned"),
     [
         ((), "d.mp4", {None: "d.mp4"}),
         (("1",), "d.mp4", {1: "d.mp4"}),

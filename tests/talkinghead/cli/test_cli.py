@@ -220,7 +220,7 @@ def test_help_comes_at_once():
 SLOW = f"""
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts the tests in the background ignores it
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import fake_models
 from talkinghead import api
 from talkinghead.cli import app as cli

@@ -1,24 +1,17 @@
 """Voices by name and from directories, through the official networks at toy size."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
 from drawn_face import drawn_face
+from joyvasa_reference import TINY, arguments, tiny_tensors, write
+from official_tiny import tiny_official
 
 import talkinghead
 from liveportrait.errors import WeightsNotFoundError
 from liveportrait.weights import save_official
 from talkinghead import CropOptions, MotionOptions, Options, PortraitError
 from talkinghead.models import load_models
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "audio2motion"))
-sys.path.append(str(Path(__file__).resolve().parents[1] / "liveportrait"))
-
-from joyvasa_reference import TINY, arguments, tiny_tensors, write
-from official_tiny import tiny_official
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,9 @@
 """Stand-ins: networks that need no weights, and a voice that hums as long as its text is."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from fake_models import CountingVoice, fake_models
+from PIL import Image
 
 from talkinghead.narration import speech
 from talkinghead.narration.voices import write_speech

@@ -25,7 +25,7 @@ TEXT = "# One\n\nHello there. It is me.\n\n# Two\n\nThis is the end.\n"
 def make(tmp_path, hum, models, source):
     """Narrate a text and return the summary and the bytes of the video."""
 
-    def make(text=TEXT, name="out.mp4", progress=lambda pictures, _: pictures, **parts):
+    def make(text=TEXT, name="out.mp4", progress=lambda pictures, *_: pictures, **parts):
         (tmp_path / "script.md").write_text(text)
         parts.setdefault("render", RenderOptions(overwrite=True))
         summary = narrate(

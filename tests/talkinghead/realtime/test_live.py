@@ -12,11 +12,11 @@ from fake_models import SIDE, BrightnessTracker, fake_models
 from PIL import Image
 
 from talkinghead import CropOptions, DriveOptions, Options, RenderOptions
-from talkinghead import live as live_module
 from talkinghead.cli import app as cli
 from talkinghead.errors import OptionError, OutputError, VideoError
 from talkinghead.media.video import VideoWriter, read_frames
 from talkinghead.options import LiveOptions
+from talkinghead.realtime import live as live_module
 from talkinghead.realtime import session as live_session
 from talkinghead.realtime import webcam as live_camera
 from talkinghead.realtime.live import LiveReenactor, live
