@@ -18,3 +18,8 @@ def __getattr__(name: str) -> object:
 
         return AudioToMotion
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Show what is exported, loaded or not."""
+    return sorted(__all__)

@@ -7,47 +7,115 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from talkinghead.api import reenact, speak
-    from talkinghead.errors import PortraitError
+    from liveportrait.errors import TemplateError, WeightsError, WeightsNotFoundError
+    from talkinghead.api import Summary, edit, reenact, speak, template
+    from talkinghead.errors import (
+        AudioError,
+        ForkError,
+        ImageError,
+        InputNotFoundError,
+        OptionError,
+        OutputError,
+        OutputExistsError,
+        PortraitError,
+        VideoError,
+    )
+    from talkinghead.face.errors import FaceIndexError, FaceTooSmallError, NoFaceError
     from talkinghead.models import Models, load_models
-    from talkinghead.options import CropOptions, DriveOptions, MotionOptions, Options, RenderOptions
+    from talkinghead.narration.errors import ScriptError, SpeechError, WorkFolderError
+    from talkinghead.narration.narrate import narrate
+    from talkinghead.narration.options import NarrationOptions
+    from talkinghead.options import (
+        CropOptions,
+        DriveOptions,
+        EditOptions,
+        LiveOptions,
+        MotionOptions,
+        Options,
+        RenderOptions,
+    )
     from talkinghead.pipeline import Video
+    from talkinghead.realtime.live import live
     from talkinghead.realtime.stream import stream
+
+    __version__: str
 
 # Nothing is reported to anybody: not by the runtime of narration's voices, by Ray, or by the client of the model hub.
 # Heeded if they are imported after this; what else packages do when they are imported: `liveportrait.imports`.
 os.environ.update(ORT_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0", HF_HUB_DISABLE_TELEMETRY="1")
 
 __all__ = [
+    "AudioError",
     "CropOptions",
     "DriveOptions",
+    "EditOptions",
+    "FaceIndexError",
+    "FaceTooSmallError",
+    "ForkError",
+    "ImageError",
+    "InputNotFoundError",
+    "LiveOptions",
     "Models",
     "MotionOptions",
+    "NarrationOptions",
+    "NoFaceError",
+    "OptionError",
     "Options",
+    "OutputError",
+    "OutputExistsError",
     "PortraitError",
     "RenderOptions",
+    "ScriptError",
+    "SpeechError",
+    "Summary",
+    "TemplateError",
     "Video",
+    "VideoError",
+    "WeightsError",
+    "WeightsNotFoundError",
+    "WorkFolderError",
+    "__version__",
+    "edit",
+    "live",
     "load_models",
+    "narrate",
     "reenact",
     "speak",
     "stream",
+    "template",
 ]
 
-_LAZY = {
-    **dict.fromkeys(["CropOptions", "DriveOptions", "MotionOptions", "Options", "RenderOptions"], "options"),
-    "PortraitError": "errors",
-    "Summary": "api",  # what `speak` returns; nobody needs to import it
-    "reenact": "api",
-    "speak": "api",
-    "stream": "realtime.stream",
-    "Models": "models",
-    "load_models": "models",
-    "Video": "pipeline",
+_MODULES = {
+    "liveportrait.errors": "TemplateError WeightsError WeightsNotFoundError",
+    "talkinghead.api": "Summary edit reenact speak template",
+    "talkinghead.errors": (
+        "AudioError ForkError ImageError InputNotFoundError OptionError OutputError OutputExistsError PortraitError "
+        "VideoError"
+    ),
+    "talkinghead.face.errors": "FaceIndexError FaceTooSmallError NoFaceError",
+    "talkinghead.models": "Models load_models",
+    "talkinghead.narration.errors": "ScriptError SpeechError WorkFolderError",
+    "talkinghead.narration.narrate": "narrate",
+    "talkinghead.narration.options": "NarrationOptions",
+    "talkinghead.options": ("CropOptions DriveOptions EditOptions LiveOptions MotionOptions Options RenderOptions"),
+    "talkinghead.pipeline": "Video",
+    "talkinghead.realtime.live": "live",
+    "talkinghead.realtime.stream": "stream",
 }
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:
     """Import what needs the networks when it is first asked for, so that `talkinghead --help` comes at once."""
-    if name not in _LAZY:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("talkinghead")
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Show what is exported, loaded or not."""
+    return sorted(__all__)

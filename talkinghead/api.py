@@ -77,7 +77,7 @@ def speak(
     audio: StrPath,
     output: None = None,
     *,
-    options: Options = ...,
+    options: Options | None = ...,
     model: str | Path | Models = ...,
     voice_model: str | Path = ...,
 ) -> Video: ...
@@ -87,7 +87,7 @@ def speak(
     audio: StrPath,
     output: StrPath,
     *,
-    options: Options = ...,
+    options: Options | None = ...,
     model: str | Path | Models = ...,
     voice_model: str | Path = ...,
     progress: Progress = ...,
@@ -97,7 +97,7 @@ def speak(
     audio: StrPath,
     output: StrPath | None = None,
     *,
-    options: Options = Options(),  # noqa: B008 — frozen
+    options: Options | None = None,
     model: str | Path | Models = MODEL,
     voice_model: str | Path = VOICE_MODEL,
     progress: Progress = no_progress,
@@ -119,7 +119,14 @@ def speak(
 
     Raises:
         PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
+
+    Example:
+        >>> import talkinghead
+        >>> summary = talkinghead.speak("portrait.png", "voice.wav", "out.mp4")
+        >>> for frame in talkinghead.speak("portrait.png", "voice.wav"):  # the same pictures as arrays
+        ...     height, width, _ = frame.shape
     """
+    options = options or Options()
     inputs = files_read(options, source, audio)
     file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
     picture, name = read_picture(source)
@@ -135,7 +142,7 @@ def reenact(
     driver: StrPath | Mapping[int | None, StrPath],
     output: None = None,
     *,
-    options: Options = ...,
+    options: Options | None = ...,
     model: str | Path | Models = ...,
     progress: Progress = ...,
 ) -> Video: ...
@@ -145,7 +152,7 @@ def reenact(
     driver: StrPath | Mapping[int | None, StrPath],
     output: StrPath,
     *,
-    options: Options = ...,
+    options: Options | None = ...,
     model: str | Path | Models = ...,
     progress: Progress = ...,
 ) -> Summary: ...
@@ -154,7 +161,7 @@ def reenact(
     driver: StrPath | Mapping[int | None, StrPath],
     output: StrPath | None = None,
     *,
-    options: Options = Options(),  # noqa: B008 — frozen
+    options: Options | None = None,
     model: str | Path | Models = MODEL,
     progress: Progress = no_progress,
 ) -> Video | Summary:
@@ -175,7 +182,12 @@ def reenact(
 
     Raises:
         PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
+
+    Example:
+        >>> import talkinghead
+        >>> summary = talkinghead.reenact("portrait.png", "driving.mp4", "out.mp4")
     """
+    options = options or Options()
     assigned = dict(driver) if isinstance(driver, Mapping) else {options.crop.face: driver}
     given = {path: open_driver(path) for path in dict.fromkeys(assigned.values())}
     inputs = files_read(options, source, *given)
@@ -205,7 +217,7 @@ def template(
     driver: StrPath,
     output: StrPath,
     *,
-    options: Options = Options(),  # noqa: B008 — frozen
+    options: Options | None = None,
     model: str | Path | Models = MODEL,
     progress: Progress = no_progress,
 ) -> Driver:
@@ -223,7 +235,13 @@ def template(
 
     Raises:
         PortraitError: Something is wrong with what was given.
+
+    Example:
+        >>> import talkinghead
+        >>> driver = talkinghead.template("driving.mp4", "motion.safetensors")
+        >>> video = talkinghead.reenact("portrait.png", "motion.safetensors")
     """
+    options = options or Options()
     file = _check_template(output, files_read(options, driver), model, options.render)
     given = open_driver(driver)
     models = load_models(model, options.render.device, precision=options.render.precision)
@@ -236,7 +254,7 @@ def edit(
     source: StrPath | Picture,
     output: StrPath,
     *,
-    options: Options = Options(),  # noqa: B008 — frozen
+    options: Options | None = None,
     model: str | Path | Models = MODEL,
     progress: Progress = no_progress,
 ) -> Summary:
@@ -254,7 +272,13 @@ def edit(
 
     Raises:
         PortraitError: Something is wrong with what was given.
+
+    Example:
+        >>> import talkinghead
+        >>> from talkinghead import EditOptions, Options
+        >>> summary = talkinghead.edit("portrait.png", "smile.png", options=Options(edit=EditOptions(smile=0.5)))
     """
+    options = options or Options()
     asked = options.edit
     inputs = files_read(options, source)
     what, suffixes = ("videos", (".mp4",)) if asked.keyframes else ("pictures", tuple(PICTURE_SUFFIXES))

@@ -17,7 +17,7 @@ from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
 from talkinghead.host.forks import check_process
 from talkinghead.host.isolation import own_settings
-from talkinghead.options import PRECISION, VOICE_MODEL
+from talkinghead.options import MODEL, PRECISION, VOICE_MODEL
 
 _one_loads = threading.Lock()
 """Some libraries break when threads import them at once for the first time."""
@@ -41,7 +41,10 @@ class Models:
 
 
 def load_models(
-    name_or_directory: str | Path | Models, device: str, voice: str | Path = VOICE_MODEL, precision: str = PRECISION
+    name_or_directory: str | Path | Models = MODEL,
+    device: str = "auto",
+    voice: str | Path = VOICE_MODEL,
+    precision: str = PRECISION,
 ) -> Models:
     """Load the networks; those that were loaded before come back as they are.
 
@@ -56,6 +59,12 @@ def load_models(
         WeightsNotFoundError: There is no such renderer or voice.
         WeightsError: A file is not what its name says.
         ForkError: This process is a fork of one that had loaded networks.
+
+    Example:
+        >>> import talkinghead
+        >>> models = talkinghead.load_models()
+        >>> for voice in ("voice.wav", "voice2.wav"):
+        ...     video = talkinghead.speak("portrait.png", voice, model=models)
     """
     check_process()
     if isinstance(name_or_directory, Models):

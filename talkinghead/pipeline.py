@@ -172,7 +172,7 @@ def count_frames(sound: Sound, fps: Fraction) -> int:
     return math.ceil(sound.seconds * fps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Video:
     """A video that is made while it is watched: iterate over it, as often as you like.
 
@@ -209,3 +209,8 @@ class Video:
 
     def __len__(self) -> int:
         return self.num_frames
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        heard = "with sound" if self.sound else "silent"
+        return f"<Video {width}x{height}, {self.num_frames} frames at {float(self.fps):.5g} fps, {heard}>"

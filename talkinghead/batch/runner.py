@@ -12,7 +12,7 @@ from talkinghead.batch.options import BatchOptions
 from talkinghead.batch.work import Outcome
 
 
-def batch(file: str | Path, options: BatchOptions = BatchOptions()) -> tuple[Sequence[Job], Iterator[Outcome]]:  # noqa: B008 — frozen
+def batch(file: str | Path, options: BatchOptions | None = None) -> tuple[Sequence[Job], Iterator[Outcome]]:
     """Run jobs.
 
     Args:
@@ -25,5 +25,5 @@ def batch(file: str | Path, options: BatchOptions = BatchOptions()) -> tuple[Seq
     Raises:
         PortraitError: The file is wrong, or there is no such cluster.
     """
-    jobs, pool = read_jobs(file), options.pool
+    jobs, pool = read_jobs(file), (options or BatchOptions()).pool
     return jobs, run_on_ray(jobs, pool.workers, pool.ray) if pool.ray else run_local(jobs, pool.workers)

@@ -1,1 +1,1 @@
-"""From a script to a finished narration of any length. Start with `narration.py`."""
+"""From a script to a finished narration of any length. Start with `narrate.py`."""

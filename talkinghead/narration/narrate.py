@@ -36,7 +36,7 @@ def narrate(
     script: StrPath,
     output: StrPath,
     *,
-    options: NarrationOptions = NarrationOptions(),  # noqa: B008 — frozen
+    options: NarrationOptions | None = None,
     model: str | Path | Models = MODEL,
     progress: Progress = no_progress,
 ) -> Summary:
@@ -55,7 +55,12 @@ def narrate(
 
     Raises:
         PortraitError: Something is wrong with what was given.
+
+    Example:
+        >>> import talkinghead
+        >>> summary = talkinghead.narrate("portrait.png", "script.md", "out.mp4")
     """
+    options = options or NarrationOptions()
     file, read = Path(output), read_script(script)
     slides = find_slides(read, options.scene)
     inputs = files_read(options, source, *read.files(), *slides)

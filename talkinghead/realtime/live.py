@@ -29,7 +29,7 @@ def live(
     source: StrPath | Picture,
     frames: Iterable[Picture],
     *,
-    options: Options = Options(),  # noqa: B008 — frozen
+    options: Options | None = None,
     model: str | Path | Models = MODEL,
 ) -> Iterator[Picture]:
     """Let a portrait follow a face that is filmed while it is shown.
@@ -45,7 +45,14 @@ def live(
 
     Raises:
         PortraitError: Something is wrong with what was given.
+
+    Example:
+        >>> import talkinghead
+        >>> frames = talkinghead.speak("portrait.png", "voice.wav")  # in place of the pictures of a camera
+        >>> for picture in talkinghead.live("portrait.png", frames):
+        ...     height, width, _ = picture.shape
     """
+    options = options or Options()
     models = load_models(model, options.render.device, precision=options.render.precision)
     reenactor = LiveReenactor(open_image_source(*read_picture(source), models, options.crop), models, options)
     return map(reenactor.step, frames)

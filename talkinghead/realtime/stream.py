@@ -54,7 +54,7 @@ def stream(
     sound: Iterable[Samples] | Chunks,
     rate: int = MODEL_RATE,
     *,
-    options: Options = Options(),  # noqa: B008 — frozen
+    options: Options | None = None,
     model: str | Path | Models = MODEL,
 ) -> Iterator[Picture]:
     """Let a portrait speak while its voice is spoken.
@@ -73,7 +73,15 @@ def stream(
 
     Raises:
         PortraitError: Something is wrong with what was given.
+
+    Example:
+        >>> import numpy as np
+        >>> import talkinghead
+        >>> chunks = (np.zeros(1600, np.float32) for _ in range(10))  # a second of 16 kHz sound
+        >>> for picture in talkinghead.stream("portrait.png", chunks):
+        ...     height, width, _ = picture.shape
     """
+    options = options or Options()
     voice = to_voice(sound, rate)
     picture, name = (
         (read_image(source), str(source))

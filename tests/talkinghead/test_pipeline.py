@@ -162,3 +162,8 @@ def test_an_error_on_the_way_leaves_nothing(tmp_path, picture, voice):
     with pytest.raises(KeyboardInterrupt):
         talkinghead.speak(picture, voice, folder / "a.mp4", model=fake_models(), progress=progress)
     assert not list(folder.iterdir())
+
+
+def test_video_is_shown_in_one_line(picture, voice):
+    video = talkinghead.speak(picture, voice, model=fake_models())
+    assert repr(video) == f"<Video 640x480, {len(video)} frames at 25 fps, with sound>"
