@@ -116,6 +116,25 @@ def test_pose_friendly_heads_move_as_far_as_the_drivers(face):
         assert shift[0, :2].tolist() == pytest.approx([0.2 * share, -0.1 * share], abs=1e-5)
 
 
+@pytest.mark.parametrize(("asked", "least", "most"), [(0.3, 0.3, 0.3), (-0.3, -0.3, -0.3), (3.0, 0.3, 0.5)])
+def test_a_head_moves_with_the_driver_but_stays_in_its_crop(face, asked, least, most):
+    rest = Motion.still(1, len(KEYPOINTS))
+    driving = replace(rest, translation=torch.tensor([[asked, 0.0, 0.0]]))
+    x_d = driving_keypoints(face, rest, driving, rest, RULES)
+    shift = float((x_d - transform_keypoints(face.mean[None], rest)).mean(1)[0, 0])
+    assert least - 1e-4 <= shift <= most + 1e-4
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"), [(1.25, 1.25, 1.25), (0.8, 0.8, 0.8), (5.0, 1.25, 1.5), (0.2, 0.67, 0.8)]
+)
+def test_a_head_grows_with_the_driver_but_stays_in_its_crop(face, asked, least, most):
+    rest = Motion.still(1, len(KEYPOINTS))
+    x_d = driving_keypoints(face, rest, replace(rest, scale=torch.tensor([[asked]])), rest, RULES)
+    zoom = float(x_d.std() / transform_keypoints(face.mean[None], rest).std())
+    assert least - 1e-3 <= zoom <= most + 1e-3
+
+
 def with_gaps(face, lips=None, lids=None):
     """A straight face with these gaps."""
     head = face.mean[None]

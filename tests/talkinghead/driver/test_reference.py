@@ -59,6 +59,14 @@ def test_head_and_blinks_are_borrowed_and_lips_stay(reference):
     assert abs(float(gaze[0])) == pytest.approx(0.6 * 6, abs=0.05) and abs(float(gaze[1])) < 1e-3
 
 
+def test_eyes_open_as_wide_as_the_reference_s_up_to_a_limit(reference):
+    ratios = torch.tensor([0.3, 0.33, 0.9, 0.3, 0.3])[:, None].expand(-1, 2)
+    motion = replace(turned(*[0.0] * 5), eye_ratio=ratios)
+    openness = Reference(motion, motion[0]).openness(motion)
+    assert openness[1].tolist() == pytest.approx([1.1, 1.1])
+    assert 1.1 < openness[2].min() <= openness[2].max() < 1.5
+
+
 def test_generated_motion_takes_the_change_since_the_neutral_frame(reference):
     generated = turned(40.0, 41.0, 42.0, 43.0)
     (part,) = borrow_motion([generated], generated[0], reference)

@@ -5,7 +5,7 @@ import pytest
 from geometry_golden import geometry, golden_mask, golden_picture
 
 from talkinghead.face.crop import CropFrame, FaceRect, cut, frame_face
-from talkinghead.face.paste import PasteBack, feathered_mask
+from talkinghead.face.paste import PasteBack, feathered_mask, overlap_mask
 
 
 def frame_at(center, side, size=512, angle=0.0):
@@ -126,3 +126,13 @@ def test_feathered_mask():
     assert mask[50, 50] == 255
     assert mask[0].max() == 0
     np.testing.assert_array_equal(mask, mask[::-1].T)
+
+
+def test_neighbours_crops_meet_in_a_narrow_border():
+    """Two faces of 100 pixels stand 100 pixels apart; between them a crop ends within a few pixels of the middle."""
+    own, other = (FaceRect(np.array([x, 200], np.float32), 100.0, 0.0) for x in (200, 300))
+    row = overlap_mask(CropFrame.around(FaceRect(own.center, 400.0, 0.0), 400), own, [other], 400)[200].astype(int)
+    assert row[100:235].min() == 255
+    assert row[265:].max() == 0
+    assert row[250] == pytest.approx(128, abs=10)
+    assert np.abs(np.diff(row[200:300])).max() < 40
