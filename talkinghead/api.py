@@ -1,4 +1,4 @@
-"""The user's door: paths and arrays in, a file or pictures out."""
+"""The Python API: takes paths and arrays, returns pictures or writes a file."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ from talkinghead.source.image import ImageSource, open_image_source, open_image_
 from talkinghead.source.video import VideoSource, open_video_sources
 
 _ARRAY = "the picture"
-"""What to call a picture that is no file."""
+"""The name of a picture in messages if it is an array."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written.
+    """A description of the file that was written.
 
     Attributes:
-        file: Where.
-        frames: How many.
-        seconds: How long it plays.
-        fps: Frames a second when it plays.
-        width: Of the pictures, pixels.
-        height: Of the pictures, pixels.
-        elapsed_seconds: How long the pictures took to make, without loading.
-        notes: What a user should know about the inputs.
+        file: Its path.
+        frames: The number of frames.
+        seconds: Its duration.
+        fps: Frames per second.
+        width: Width of the pictures in pixels.
+        height: Height of the pictures in pixels.
+        elapsed_seconds: How long rendering and writing took, without loading the models.
+        notes: Remarks about the inputs.
     """
 
     file: Path
@@ -67,7 +67,7 @@ class Summary:
 
     @property
     def frames_per_second(self) -> float:
-        """How fast it was made."""
+        """Rendering speed."""
         return self.frames / self.elapsed_seconds
 
 
@@ -102,23 +102,24 @@ def speak(
     voice_model: str | Path = VOICE_MODEL,
     progress: Progress = no_progress,
 ) -> Video | Summary:
-    """Let a portrait speak.
+    """Animate a portrait from speech.
 
     Args:
         source: A picture file, or RGB of shape (H, W, 3), uint8.
         audio: A sound file, or a video with sound.
         output: The mp4 to write.
-        options: Everything else a user can choose.
-        model: "mini", "base", "animals" or a directory; or models loaded before, for the next of many videos.
-        voice_model: "mini", "joyvasa" (for the official models) or a directory; models loaded before have their own.
-        progress: Passes on the pictures on their way into the file.
+        options: All other options.
+        model: "mini", "base", "animals" or a directory; or the result of `load_models`, to load them only once.
+        voice_model: "mini", "joyvasa" (for the official models) or a directory; not used with the result of
+            `load_models`, which contains one.
+        progress: Wraps the pictures while they are written, to report progress.
 
     Returns:
-        With an output what was written; without one the video, to iterate over: it has a length, and its pictures
-        are RGB of shape (H, W, 3), uint8.
+        A summary of the written file; or, without `output`, the video to iterate over: it has a length, and its
+        pictures are RGB of shape (H, W, 3), uint8.
 
     Raises:
-        PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
+        PortraitError: An argument cannot be used; see `talkinghead.errors` and `talkinghead.face.errors`.
 
     Example:
         >>> import talkinghead
@@ -165,23 +166,23 @@ def reenact(
     model: str | Path | Models = MODEL,
     progress: Progress = no_progress,
 ) -> Video | Summary:
-    """Let a portrait follow a face.
+    """Animate a portrait with the motion of another face.
 
     Args:
-        source: A picture file, or RGB of shape (H, W, 3), uint8; or a video, which keeps its rate and its sound.
-        driver: A video or a picture of one face, or a motion template; or one for each of several faces of the
-            source, by their numbers, counted from 0 at the left (None for the largest).
-        output: The mp4 to write; a picture drives a picture too: then PNG, JPEG or WebP.
-        options: Everything else a user can choose.
-        model: "mini", "base", "animals" or a directory; or models loaded before, for the next of many videos.
-        progress: Passes on the driver's frames while they are read, and the pictures on their way into the file.
+        source: A picture file, or RGB of shape (H, W, 3), uint8; or a video, which keeps its frame rate and sound.
+        driver: A video or a picture of one face, or a motion template; or a mapping from the number of a face of the
+            source, counted from 0 at the left (None for the largest), to its driver.
+        output: The mp4 to write; if source and driver are pictures, also a PNG, JPEG or WebP.
+        options: All other options.
+        model: "mini", "base", "animals" or a directory; or the result of `load_models`, to load them only once.
+        progress: Wraps the driver's frames while they are read and the pictures while they are written.
 
     Returns:
-        With an output what was written; without one the video, to iterate over: it has a length, and its pictures
-        are RGB of shape (H, W, 3), uint8.
+        A summary of the written file; or, without `output`, the video to iterate over: it has a length, and its
+        pictures are RGB of shape (H, W, 3), uint8.
 
     Raises:
-        PortraitError: Something is wrong with what was given; see `talkinghead.errors` and `talkinghead.face.errors`.
+        PortraitError: An argument cannot be used; see `talkinghead.errors` and `talkinghead.face.errors`.
 
     Example:
         >>> import talkinghead
@@ -198,7 +199,7 @@ def reenact(
     sound = choose_sound(list(given.values()), shown, options.drive)
     models = load_models(model, options.render.device, precision=options.render.precision)
     sources, rate = _open_moving(source, shown, models, options, list(assigned))
-    if isinstance(shown, VideoFile) and not kept:  # whose own skin moves
+    if isinstance(shown, VideoFile) and not kept:  # the dense residual is only applied to pictures
         options = replace(options, drive=replace(options.drive, dense_residual=False))
     extracted = {}
     for path, each in given.items():
@@ -221,20 +222,20 @@ def template(
     model: str | Path | Models = MODEL,
     progress: Progress = no_progress,
 ) -> Driver:
-    """Write the motion of a driver into a file that drives as well.
+    """Save the motion of a driver as a reusable template.
 
     Args:
-        driver: A video or a picture of one face, or a template to be cut or brought to another frame rate.
+        driver: A video or a picture of one face, or a template to trim or to convert to another frame rate.
         output: The .safetensors to write.
-        options: Which part of the driver, at which rate.
-        model: The model that shall follow it.
+        options: Which part of the driver to use, at which frame rate.
+        model: The model that the template is for.
         progress: As in `reenact`.
 
     Returns:
-        What was written.
+        The motion that was saved.
 
     Raises:
-        PortraitError: Something is wrong with what was given.
+        PortraitError: An argument cannot be used.
 
     Example:
         >>> import talkinghead
@@ -258,20 +259,20 @@ def edit(
     model: str | Path | Models = MODEL,
     progress: Progress = no_progress,
 ) -> Summary:
-    """Change a face by hand.
+    """Edit a face with sliders.
 
     Args:
         source: A picture file, or RGB of shape (H, W, 3), uint8.
-        output: The PNG, JPEG or WebP to write; with keyframes the mp4.
-        options: The edit, and everything else a user can choose.
+        output: The PNG, JPEG or WebP to write, or with keyframes the mp4.
+        options: The sliders and all other options.
         model: As in `reenact`.
         progress: As in `reenact`.
 
     Returns:
-        What was written.
+        A summary of the written file.
 
     Raises:
-        PortraitError: Something is wrong with what was given.
+        PortraitError: An argument cannot be used.
 
     Example:
         >>> import talkinghead
@@ -295,7 +296,7 @@ def edit(
 
 
 def save(video: Video, file: Path, render: RenderOptions, progress: Progress) -> Summary:
-    """Make a video and write it with its sound; a name that is a picture's takes its first frame."""
+    """Render a video and write it with its sound; if `file` is a picture file, write the first frame only."""
     height, width = video.size
     begun = time.perf_counter()
     if file.suffix.lower() in PICTURE_SUFFIXES:
@@ -311,10 +312,10 @@ def save(video: Video, file: Path, render: RenderOptions, progress: Progress) ->
 
 
 def read_picture(source: StrPath | Picture) -> tuple[Picture, str]:
-    """Return a picture and what to call it in messages.
+    """Return a picture and its name in messages.
 
     Raises:
-        PortraitError: It cannot be read.
+        PortraitError: The picture cannot be read.
     """
     if isinstance(source, str | os.PathLike):
         return read_image(source), str(source)
@@ -322,7 +323,7 @@ def read_picture(source: StrPath | Picture) -> tuple[Picture, str]:
 
 
 def _read_moving(source: StrPath | Picture) -> Picture | VideoFile:
-    """Return a picture, or a video that is still to be read."""
+    """Return a picture, or a video that has been opened but not decoded."""
     if not isinstance(source, str | os.PathLike):
         return check_picture(source)
     return read_picture_or_video(source)
@@ -331,7 +332,7 @@ def _read_moving(source: StrPath | Picture) -> Picture | VideoFile:
 def _open_moving(
     source: StrPath | Picture, shown: Picture | VideoFile, models: Models, options: Options, numbers: list[int | None]
 ) -> tuple[Sequence[ImageSource | VideoSource], Fraction | None]:
-    """Open the faces of a picture or a video; a video keeps its own rate, which is returned beside them."""
+    """Return the faces of a picture or a video, and the frame rate of a video."""
     if isinstance(shown, VideoFile):
         return open_video_sources(shown, models, options.crop, numbers), shown.fps
     name = str(source) if isinstance(source, str | os.PathLike) else _ARRAY
@@ -339,13 +340,13 @@ def _open_moving(
 
 
 def _check_reenactment(output: StrPath, inputs: list[Path], given: list[DriverInput], options: Options) -> Path:
-    """Check the output of drivers: single pictures may make a picture."""
+    """Check the output of a reenactment, which may be a picture if all drivers are pictures."""
     suffixes = (".mp4", *PICTURE_SUFFIXES) if all(map(is_still_driver, given)) else (".mp4",)
     return check_output(output, inputs, overwrite=options.render.overwrite, suffixes=suffixes)
 
 
 def _check_template(output: StrPath, inputs: list[Path], model: str | Path | Models, options: RenderOptions) -> Path:
-    """Check the output of a motion, which must not replace a model's weights either."""
+    """Check the output of a template, which must not replace a model's weights either."""
     suffixes = (".safetensors",)
     weights = [] if isinstance(model, Models) or not os.path.isdir(model) else Path(model).rglob(f"*{suffixes[0]}")
     return check_output(output, [*inputs, *weights], overwrite=options.overwrite, what="templates", suffixes=suffixes)

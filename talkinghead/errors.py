@@ -1,4 +1,4 @@
-"""What can be wrong with what a user gives, apart from faces (`talkinghead.face.errors`)."""
+"""Errors about the user's inputs, except those about faces (`talkinghead.face.errors`)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class ImageError(PortraitError, ValueError):
 
 
 class AudioError(PortraitError, ValueError):
-    """A file holds no sound that can be used."""
+    """A file has no usable sound."""
 
 
 class VideoError(PortraitError, ValueError):
-    """A file holds no pictures that can be decoded."""
+    """A file has no pictures that can be decoded."""
 
 
 class InputNotFoundError(PortraitError, FileNotFoundError):
-    """There is no such input file."""
+    """An input file does not exist."""
 
 
 class OutputError(PortraitError, OSError):
@@ -34,4 +34,4 @@ class OutputExistsError(OutputError, FileExistsError):
 
 
 class ForkError(PortraitError, RuntimeError):
-    """The process is a fork of one that had used the networks."""
+    """The process was forked from one that had used the networks."""

@@ -1,4 +1,4 @@
-"""The networks that a video needs, loaded together and moved to one device."""
+"""Load all networks that a video needs onto one device."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from talkinghead.host.isolation import own_settings
 from talkinghead.options import MODEL, PRECISION, VOICE_MODEL
 
 _one_loads = threading.Lock()
-"""Some libraries break when threads import them at once for the first time."""
+"""Some libraries fail when several threads import them for the first time at once."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """What finds a face, what hears a voice and what renders; load it once and use it for many videos.
+    """The loaded networks; load them once and use them for many videos.
 
     Attributes:
-        portrait: Renders.
-        voice: Hears.
-        faces: Finds.
+        portrait: Encodes and renders portraits.
+        voice: Generates motion from speech.
+        faces: Detects faces.
         device: Where `portrait` and `voice` run.
     """
 
@@ -46,19 +46,19 @@ def load_models(
     voice: str | Path = VOICE_MODEL,
     precision: str = PRECISION,
 ) -> Models:
-    """Load the networks; those that were loaded before come back as they are.
+    """Load the networks; return them unchanged if they are loaded already.
 
     Args:
-        name_or_directory: The renderer: "mini", "base", "animals" or a directory; or models.
-        device: Where they run: "auto", or a name that torch knows.
-        voice: What hears: "mini", "joyvasa" or a directory.
-        precision: In what the renderer computes: "fp32", "bf16" or "fp16"; "auto" leaves it to the model.
+        name_or_directory: The renderer: "mini", "base", "animals" or a directory; or loaded models.
+        device: Where they run: "auto" or a torch device.
+        voice: The speech-to-motion model: "mini", "joyvasa" or a directory.
+        precision: The renderer's precision: "fp32", "bf16", "fp16" or "auto" (the model's default).
 
     Raises:
-        OptionError: There is no such device, or the renderer cannot follow the voice.
-        WeightsNotFoundError: There is no such renderer or voice.
-        WeightsError: A file is not what its name says.
-        ForkError: This process is a fork of one that had loaded networks.
+        OptionError: The device does not exist, or the voice model does not fit the renderer.
+        WeightsNotFoundError: A model does not exist.
+        WeightsError: A file does not hold the weights of the model.
+        ForkError: This process was forked from one that had loaded networks.
 
     Example:
         >>> import talkinghead
@@ -73,8 +73,8 @@ def load_models(
         return _load(name_or_directory, choose_device(device), voice, precision)
 
 
-def _load(name_or_directory: str | Path, place: torch.device, voice: str | Path, precision: str) -> Models:
-    portrait = LivePortrait.from_pretrained(name_or_directory).to(place)
+def _load(name_or_directory: str | Path, device: torch.device, voice: str | Path, precision: str) -> Models:
+    portrait = LivePortrait.from_pretrained(name_or_directory).to(device)
     if precision != PRECISION:
         portrait.set_precision(cast(Precision, precision))
     moved = keypoints_of(voice)
@@ -83,14 +83,14 @@ def _load(name_or_directory: str | Path, place: torch.device, voice: str | Path,
             f"voice model {str(voice)!r} moves the {moved} keypoints of the official networks, model "
             f"{str(name_or_directory)!r} has {portrait.num_keypoints}: give --model base or animals, or another voice"
         )
-    return Models(portrait, load_voice(voice).to(place), FaceDetector(), place)
+    return Models(portrait, load_voice(voice).to(device), FaceDetector(), device)
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn the device option into a device that is there; "auto" is the GPU if there is one.
+    """Return the device for the device option; "auto" is the GPU if there is one.
 
     Raises:
-        OptionError: There is no such device.
+        OptionError: The device does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -100,26 +100,26 @@ def choose_device(name: str) -> torch.device:
         raise OptionError(f"there is no device {name!r}: give auto, cpu, cuda, cuda:1 or mps") from None
     counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= counts.get(device.type, 0):
-        raise OptionError(f"device {name!r} is not to be had on this machine: give auto or cpu")
+        raise OptionError(f"device {name!r} is not available on this machine: give auto or cpu")
     return device
 
 
 def fetch_model(
     name: str, announce: Callable[[str], None], progress: Callable[[str, int, int], None] | None = None
 ) -> Path:
-    """Fetch published weights, so that they are there when they are needed; whatever is there already stays.
+    """Download published weights that are not there yet.
 
     Args:
         name: "base", "animals" or "joyvasa".
-        announce: Called with licence, size and place before the first byte is fetched.
-        progress: Called with a file's name, its bytes so far and its size.
+        announce: Called with licence, size and folder before the download begins.
+        progress: Called with a file's name, the bytes received so far and its size.
 
     Returns:
         The folder that holds them.
 
     Raises:
         WeightsNotFoundError: The name is unknown, or the hub cannot be reached.
-        WeightsError: What the hub sent is not the pinned file.
+        WeightsError: A received file is not the pinned one.
     """
     if name == "joyvasa":
         from audio2motion.joyvasa import weights

@@ -1,4 +1,4 @@
-"""How a portrait comes to life: the whole story on one screen. Start here."""
+"""Animate a source with a voice, with drivers or with sliders. Start reading here."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from talkinghead.source.image import ImageSource
 from talkinghead.source.video import VideoSource
 
 Compositor = Callable[[Iterator[Picture | None]], Iterator[Picture]]
-"""Moves one face in pictures in which others have moved already."""
+"""Animates one face in pictures in which other faces are animated already."""
 
 
 class DrivenFace(NamedTuple):
-    """A face and what it follows."""
+    """A face of the source and its driver."""
 
     source: ImageSource | VideoSource
     driver: Driver
@@ -48,18 +48,18 @@ def animate(
     options: Options,
     backgrounds: Iterator[Picture | None] = itertools.repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
-    """Let a portrait move, in constant memory.
+    """Animate one face in constant memory.
 
     Args:
-        source: The picture and its face.
-        driving: Parts of what it does, of any length.
-        pose: How the model's keypoints do it.
-        models: What renders.
-        options: What the user wants.
-        backgrounds: Pictures in which other faces have moved already; None for the source's own.
+        source: The picture or video, and its face.
+        driving: The driving motion, in parts of any length.
+        pose: Turns driving motion into keypoints.
+        models: The loaded networks.
+        options: The user's options.
+        backgrounds: Pictures in which other faces are animated already; None for the source's own.
 
     Yields:
-        The video's pictures, RGB, uint8, each an array of its own.
+        The video's pictures, RGB, uint8, each a new array.
     """
     batches = in_batches(driving, options.render.batch_size if source.still else 1)
     return made_with_own(
@@ -68,16 +68,16 @@ def animate(
 
 
 def speak(source: ImageSource, sound: Sound, models: Models, options: Options) -> Video:
-    """Let a portrait speak.
+    """Animate a portrait from speech.
 
     Args:
         source: The picture and its face.
-        sound: The voice.
-        models: What hears and what renders.
-        options: What the user wants.
+        sound: The speech.
+        models: The loaded networks.
+        options: The user's options.
 
     Raises:
-        PortraitError: The clip that lends its head cannot be used.
+        PortraitError: The reference clip cannot be used.
     """
     fps = options.render.fps or Fraction(FRAME_RATE)
     count = count_frames(sound, fps)
@@ -91,39 +91,39 @@ def speak(source: ImageSource, sound: Sound, models: Models, options: Options) -
 
 
 def reenact(faces: Sequence[DrivenFace], sound: Sound | None, models: Models, options: Options) -> Video:
-    """Let faces of one picture follow drivers.
+    """Animate faces of one source with drivers.
 
     Args:
-        faces: Who follows whom; the drivers come at one rate, that of the source where it is a video.
-        sound: What is heard.
-        models: What renders.
-        options: What the user wants.
+        faces: Each face with its driver. All drivers have one frame rate; it is the source's if that is a video.
+        sound: The sound of the result, or None.
+        models: The loaded networks.
+        options: The user's options.
 
     Raises:
-        OptionError: The anchor lies beyond a driver's end.
+        OptionError: The anchor lies beyond the end of a driver.
     """
     source, fps = faces[0].source, faces[0].driver.fps
     count = count_driven(faces, sound, loop=options.drive.loop)
     compositors = [drive_face(face, count, models, options) for face in faces]
 
     def pictures() -> Iterator[Picture]:
-        moved: Iterator[Picture | None] = itertools.repeat(None)
+        animated: Iterator[Picture | None] = itertools.repeat(None)
         for compositor in compositors:
-            moved = compositor(moved)
-        return moved  # type: ignore[return-value] — every performer yields pictures
+            animated = compositor(animated)
+        return animated  # type: ignore[return-value] — every compositor yields pictures
 
     def notes() -> tuple[str, ...]:
         videos = [face.source.notes() for face in faces if isinstance(face.source, VideoSource)]
         return tuple(dict.fromkeys(itertools.chain(*(face.driver.notes for face in faces), *videos)))
 
-    # How long a source video is shows itself at its end: a file ends its sound with its pictures.
-    heard = sound.part(Fraction(0), count / fps) if sound and source.still else sound
-    return Video(source, fps, count, heard, pictures, notes)
+    # The length of a source video is only known at its end; the writer cuts the sound there.
+    trimmed_sound = sound.part(Fraction(0), count / fps) if sound and source.still else sound
+    return Video(source, fps, count, trimmed_sound, pictures, notes)
 
 
 @own_settings()
 def drive_face(face: DrivenFace, count: int, models: Models, options: Options) -> Compositor:
-    """Let one face follow its driver: lay it over pictures in which others have moved already."""
+    """Return a function that animates one face and pastes it into pictures with other animated faces."""
     source, driver = face
     rules, anchor = driving_rules(options.drive), driver.anchor(options.drive.anchor)
 
@@ -133,17 +133,17 @@ def drive_face(face: DrivenFace, count: int, models: Models, options: Options) -
     @own_settings()
     def compositor(backgrounds: Iterator[Picture | None]) -> Iterator[Picture]:
         smooth = MotionSmoother(options.drive.smooth, float(driver.fps))
-        moves = replace(
+        driving = replace(
             driver.motion, dense_residual=driver.dense_residual_since(anchor, rules.face) if source.still else None
         )
-        motion = extend(moves, count if source.still else None, loop=options.drive.loop)
+        motion = extend(driving, count if source.still else None, loop=options.drive.loop)
         return animate(source, map(smooth, motion), to_keypoints, models, options, backgrounds)
 
     return compositor
 
 
 def edit(source: ImageSource, moves: SliderTrack, models: Models, options: Options) -> Video:
-    """Change a face by hand, frame by frame."""
+    """Edit a face with sliders, frame by frame."""
 
     def pictures() -> Iterator[Picture]:
         return animate(source, [moves], pose, models, options)
@@ -155,35 +155,36 @@ def edit(source: ImageSource, moves: SliderTrack, models: Models, options: Optio
 
 
 def count_driven(faces: Sequence[DrivenFace], sound: Sound | None, *, loop: bool) -> int:
-    """Return how many frames a reenactment has.
+    """Return the number of frames of a reenactment.
 
-    A source video's own; else the longest driver's, or the sound's if drivers repeat or are pictures.
+    It is that of the source if that is a video, else that of the longest driver, or of the sound if it is longer and
+    the drivers loop or are pictures.
     """
     source = faces[0].source
     if isinstance(source, VideoSource):
         return source.file.num_frames
     count = max(len(face.driver.motion) for face in faces)
-    lasts = loop or not any(face.driver.is_video for face in faces)
-    return max(count, count_frames(sound, faces[0].driver.fps)) if lasts and sound is not None else count
+    endless = loop or not any(face.driver.is_video for face in faces)
+    return max(count, count_frames(sound, faces[0].driver.fps)) if endless and sound is not None else count
 
 
 def count_frames(sound: Sound, fps: Fraction) -> int:
-    """Return how many frames it takes until the sound has ended."""
+    """Return the number of frames that cover the sound."""
     return math.ceil(sound.seconds * fps)
 
 
 @dataclass(frozen=True, repr=False)
 class Video:
-    """A video that is made while it is watched: iterate over it, as often as you like.
+    """A video whose pictures are rendered during iteration; it can be iterated more than once.
 
     Attributes:
-        source: The picture and its face.
-        fps: Pictures a second.
-        num_frames: How many there are; of a source video, how many it says there are.
-        sound: What is heard, or None.
-        pictures: Makes the pictures, from the first one.
-        report: Says what a user should know about the inputs, once the pictures are made.
-        shown_size: (height, width) of the pictures, where it is not the source's.
+        source: The picture or video, and its face.
+        fps: Frames per second.
+        num_frames: The number of frames; for a source video, as its header states it.
+        sound: The sound, or None.
+        pictures: Renders the pictures from the first one on.
+        report: Returns remarks about the inputs, complete once the pictures are rendered.
+        shown_size: (height, width) of the pictures if it differs from the source's.
     """
 
     source: ImageSource | VideoSource
@@ -201,7 +202,7 @@ class Video:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know about the inputs; about a source video, once its frames are made."""
+        """Remarks about the inputs; those about a source video are complete once its frames are rendered."""
         return self.report()
 
     def __iter__(self) -> Iterator[Picture]:

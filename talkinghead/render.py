@@ -1,4 +1,4 @@
-"""A portrait and what drives it → pictures, batch by batch. Here tensors become pictures."""
+"""Render a portrait and its driving motion as pictures, batch by batch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from talkinghead.media.image import Picture
 from talkinghead.source.image import SourceFrame
 
 ToKeypoints: TypeAlias = Callable[[Portrait, Frames], Tensor]
-"""Turns a part of what drives a portrait into its keypoints x_d, shape (T, K, 3)."""
+"""Turns a part of the driving motion into the portrait's keypoints x_d, shape (T, K, 3)."""
 
 
-_NOTHING = np.zeros((0, 0, 3), np.uint8)
+_NO_CROP = np.zeros((0, 0, 3), np.uint8)
 
 _renderer = ThreadPoolExecutor(1, "renderer")
-"""One thread for all videos of a process: every new one would hold memory of its own."""
+"""One thread for all videos of a process, because every thread keeps its own memory."""
 
 
 def render(
@@ -34,14 +34,14 @@ def render(
     pose: ToKeypoints[Frames],
     backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
-    """Render what drives a portrait.
+    """Render one part of the driving motion.
 
     Args:
-        model: What encoded the portrait.
-        frame: The portrait and where it stands; a scene without one passes as it is.
-        part: What drives, rendered at once.
-        pose: What that means for the portrait.
-        backgrounds: Pictures in which other faces have moved already, one per frame; None for the source's own.
+        model: The model that encoded the portrait.
+        frame: The portrait and its place in the picture; a frame without a portrait is passed on unchanged.
+        part: The driving motion, rendered in one batch.
+        pose: Turns driving motion into keypoints.
+        backgrounds: Pictures in which other faces are animated already, one per frame; None for the source's own.
 
     Yields:
         Pictures of the video, RGB, uint8, one per frame.
@@ -55,22 +55,22 @@ def render_ahead(
     pose: ToKeypoints[Frames],
     backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
-    """Render part after part as `render` does; the next one is rendered while one is pasted and watched."""
+    """Render parts like `render`, each in another thread while the caller uses the one before."""
     check_process()
-    before: tuple[SourceFrame, Future[Sequence[Picture]]] | None = None
+    previous: tuple[SourceFrame, Future[Sequence[Picture]]] | None = None
     for part, frame in parts:
-        now = frame, _renderer.submit(_crops, model, frame, part, pose)
-        if before:
-            yield from _placed(before[0], before[1].result(), backgrounds)
-        before = now
-    if before:
-        yield from _placed(before[0], before[1].result(), backgrounds)
+        current = frame, _renderer.submit(_crops, model, frame, part, pose)
+        if previous:
+            yield from _placed(previous[0], previous[1].result(), backgrounds)
+        previous = current
+    if previous:
+        yield from _placed(previous[0], previous[1].result(), backgrounds)
 
 
 def _crops(model: LivePortrait, frame: SourceFrame, part: Frames, pose: ToKeypoints[Frames]) -> Sequence[Picture]:
-    """Render the crops of a part; empty ones for a scene without a portrait."""
+    """Render the crops of a part; they are empty for a frame without a portrait."""
     if frame.portrait is None:
-        return [_NOTHING] * len(part)
+        return [_NO_CROP] * len(part)
     with torch.inference_mode():
         part = part.to(frame.portrait.x_s.device)
         dense_residual = part.dense_residual if isinstance(part, Motion) else None

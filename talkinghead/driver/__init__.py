@@ -1,1 +1,1 @@
-"""What moves a source: a video, a picture, a template, keyframes or a voice."""
+"""Drivers: videos, pictures, templates, keyframes or speech that a source is animated with."""

@@ -1,4 +1,4 @@
-"""A driver watched through: its face followed, its motion read frame by frame, its pictures forgotten."""
+"""Open drivers and extract their motion."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from talkinghead.models import Models
 from talkinghead.options import DriveOptions, Options, Trim, parse_region
 
 FRAME_RATE = Fraction(25)
-"""Frames a second of what a picture drives, unless the user gives another rate."""
+"""Frames per second of a video driven by a picture, unless the user sets another rate."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Driver:
     """The motion of a driver.
 
     Attributes:
-        name: What to call it in messages.
-        motion: T frames; where no face was seen, the motion between its neighbours.
-        fps: Frames a second.
-        is_video: Whether it moves; a single picture does not.
-        notes: What a user should know about it.
-        pictures: Shows it from its beginning, at its rate; None for a template.
+        name: Its name in messages.
+        motion: T frames, interpolated where no face was found.
+        fps: Frames per second.
+        is_video: Whether it has several frames.
+        notes: Remarks for the user.
+        pictures: Returns its pictures from the first one on, at its frame rate; None for a template.
     """
 
     name: str
@@ -55,13 +55,13 @@ class Driver:
     pictures: Callable[[], Iterator[Picture]] | None = None
 
     def anchor(self, number: int | None) -> Motion | None:
-        """Return the frame that changes are measured against, or None where there is a single picture.
+        """Return the frame that motion is relative to, or None for a single picture.
 
         Args:
-            number: Which, counted from 1; the most neutral one unless given.
+            number: The frame, counted from 1; None for the most neutral one.
 
         Raises:
-            OptionError: There are fewer frames.
+            OptionError: The driver has fewer frames.
         """
         if not self.is_video:
             return None
@@ -70,7 +70,7 @@ class Driver:
         return self.motion[neutral_frame(self.motion) if number is None else number - 1]
 
     def dense_residual_since(self, anchor: Motion | None, strength: float) -> Tensor | None:
-        """Return how the skin differs from the anchor's, (T, 3, G, G), if that was read and counts."""
+        """Return the dense residual relative to the anchor's, (T, 3, G, G), or None if there is none to apply."""
         dense_residual = self.motion.dense_residual
         if dense_residual is None or anchor is None or anchor.dense_residual is None or not strength:
             return None
@@ -78,17 +78,17 @@ class Driver:
 
 
 DriverInput = VideoFile | Template | Picture
-"""What may drive, before anything has been read from it."""
+"""An opened driver whose motion has not been extracted yet."""
 
 
 def open_driver(path: str | os.PathLike[str]) -> DriverInput:
-    """Tell what a file is, and make sure that it can be read.
+    """Open a driver, whatever kind of file it is.
 
     Args:
         path: A video, a picture, or a motion template.
 
     Raises:
-        PortraitError: It is missing, or none of these.
+        PortraitError: The file does not exist or cannot be read.
     """
     file = Path(path)
     if file.suffix.lower() in {".safetensors", ".pkl"}:
@@ -98,26 +98,26 @@ def open_driver(path: str | os.PathLike[str]) -> DriverInput:
 
 @own_settings()
 def extract_driver(given: DriverInput, name: str, models: Models, options: Options, progress: Progress) -> Driver:
-    """Read the motion of whatever drives.
+    """Extract the motion of a driver.
 
     Args:
-        given: What `open_driver` returned.
-        name: What to call it in messages.
-        models: What reads motion.
-        options: Which part of it, and how many frames a second.
-        progress: Handed the frames of a video on their way.
+        given: The result of `open_driver`.
+        name: Its name in messages.
+        models: The loaded networks.
+        options: The part to use, and the frame rate.
+        progress: Wraps the frames of a video while they are read.
 
     Raises:
         TemplateError: A template was made for another model.
-        NoFaceError: There is no face.
-        VideoError: No frames are left.
+        NoFaceError: No face was found.
+        VideoError: Trimming leaves no frames.
     """
     fps, trim = options.render.fps, options.drive.trim
     if isinstance(given, Template):
         found, own = given.motion.num_keypoints, models.portrait.num_keypoints
         if found != own:
             raise TemplateError(f"{name}: made for a model with {found} keypoints, this one has {own}: make it anew")
-        return _play(given, name, trim, fps)
+        return _trim_template(given, name, trim, fps)
     if isinstance(given, VideoFile):
         frames = progress(trimmed(given.file, trim), given.num_frames, READING)
         extracted = extract_video(
@@ -134,8 +134,8 @@ def extract_driver(given: DriverInput, name: str, models: Models, options: Optio
     return Driver(name, motion, fps or FRAME_RATE, False, (), lambda: repeat(given))
 
 
-def _play(template: Template, name: str, trim: Trim, fps: Fraction | None) -> Driver:
-    """Take the part of a template that the user chose, at the rate asked for."""
+def _trim_template(template: Template, name: str, trim: Trim, fps: Fraction | None) -> Driver:
+    """Return the chosen part of a template at the requested frame rate."""
     times = [n / template.fps for n in range(len(template.motion))]
     kept = [n for n, time in enumerate(times) if time >= trim.start and (trim.end is None or time < trim.end)]
     if not kept:
@@ -147,7 +147,7 @@ def _play(template: Template, name: str, trim: Trim, fps: Fraction | None) -> Dr
 
 
 def write_template(driver: Driver, file: Path, *, overwrite: bool = False) -> None:
-    """Write a driver's motion, complete or not at all.
+    """Write a driver's motion to a file; on failure leave no file.
 
     Raises:
         OutputError: It cannot be written there.
@@ -159,12 +159,12 @@ def write_template(driver: Driver, file: Path, *, overwrite: bool = False) -> No
 
 
 def extend(motion: Motion, count: int | None, *, loop: bool) -> Iterator[Motion]:
-    """Play a motion frame by frame for longer than it lasts.
+    """Yield a motion frame by frame, extended to a number of frames.
 
     Args:
         motion: T frames.
-        count: How many frames; no end unless given.
-        loop: Go back and forth, 0 1 2 1 0 1 ...; otherwise it stays as it ended, 0 1 2 2 2 ...
+        count: The number of frames; None for endless.
+        loop: Loop back and forth, 0 1 2 1 0 1 ...; otherwise repeat the last frame, 0 1 2 2 2 ...
     """
     end = len(motion) - 1
     for n in itertools.count() if count is None else range(count):
@@ -173,31 +173,32 @@ def extend(motion: Motion, count: int | None, *, loop: bool) -> Iterator[Motion]
 
 
 def is_still_driver(given: DriverInput) -> bool:
-    """Whether it is a single picture, or a template of one."""
+    """Return whether a driver is a single picture, or a template of one."""
     return isinstance(given, np.ndarray) or (isinstance(given, Template) and len(given.motion) == 1)
 
 
 def check_assignment(given: Sequence[DriverInput], num_faces: int, options: Options) -> None:
-    """Refuse what does not go together when several faces or drivers take part.
+    """Check that the options can be combined with several faces or drivers.
 
     Raises:
-        OptionError: One crop cannot show several faces, nor one template hold several drivers.
+        OptionError: One crop was requested for several faces, or one template for several drivers.
     """
     if num_faces > 1 and options.crop.crop:
         raise OptionError(f"--crop shows one face, {num_faces} are to move: leave it out, or drive one face")
     if num_faces > 1 and (options.crop.box or options.crop.no_crop):
         raise OptionError(f"--box and --no-crop are for one face, {num_faces} are to move: leave them out")
     if len(given) > 1 and options.drive.save_template:
-        raise OptionError(f"--save-template keeps one driver, there are {len(given)}: make each with `template`")
+        raise OptionError(f"--save-template saves one driver, there are {len(given)}: make each with `template`")
 
 
 def choose_sound(given: Sequence[DriverInput], source: Picture | VideoFile, options: DriveOptions) -> Sound | None:
-    """Find the sound that the user asked for; the first driver with sound counts, and it is cut like its pictures.
+    """Return the sound for a video: that of a file, of the source, or of the first driver that has one.
 
-    The sound of a video is heard when it is heard in that video, counted from its first picture.
+    Sound and pictures stay in sync as in the file that they come from, and a driver's sound is trimmed like its
+    pictures.
 
     Raises:
-        PortraitError: A file was asked for that has no sound.
+        PortraitError: The chosen file has no sound.
     """
     if options.audio == "none":
         return None
@@ -205,15 +206,15 @@ def choose_sound(given: Sequence[DriverInput], source: Picture | VideoFile, opti
         return probe_placed_sound(options.audio)
     of_source = options.audio == "source" or (options.audio == "auto" and isinstance(source, VideoFile))
     candidates = [source] if of_source else given
-    heard = next((each for each in candidates if isinstance(each, VideoFile) and each.has_sound), None)
-    if heard is None:
+    video = next((each for each in candidates if isinstance(each, VideoFile) and each.has_sound), None)
+    if video is None:
         return None
-    sound, (start, end) = probe_sound(heard.file).heard_from(heard.begins), options.trim
+    sound, (start, end) = probe_sound(video.file).heard_from(video.begins), options.trim
     return sound if of_source else sound.part(start, (sound.seconds if end is None else end) - start)
 
 
 def driving_rules(options: DriveOptions) -> DrivingRules:
-    """Turn the user's options into a model's rules: what is outside the region has no strength."""
+    """Return a model's driving rules for the user's options; parts outside the region get strength 0."""
     parts = parse_region(options.region)
     wanted = {
         "head": options.head_strength,
@@ -237,5 +238,5 @@ def driving_rules(options: DriveOptions) -> DrivingRules:
 
 
 def drive_crop(options: DriveOptions) -> CropRule:
-    """Turn the user's options into the rule by which a driver is cropped."""
+    """Return the crop rule of a driver for the user's options."""
     return CropRule(scale=options.driver_scale, vx_ratio=options.driver_x, vy_ratio=options.driver_y, rotate=False)

@@ -1,4 +1,4 @@
-"""Watch a face: follow it from picture to picture and read its motion."""
+"""Track a face through pictures and extract its motion."""
 
 from __future__ import annotations
 
@@ -32,37 +32,37 @@ from talkinghead.media.video import VideoFile, VideoFrame
 from talkinghead.models import Models
 
 _BATCH = 16
-"""Driving faces that are read at a time."""
+"""Number of driving frames that are processed at once."""
 
 _DENSE_RESIDUAL_SIDE = 256
-"""Side of the crops from which skin is read."""
+"""Side in pixels of the crops from which the dense residual is extracted."""
 
 _PATIENCE = Fraction(1)
-"""Seconds without a face after which a shell reports the gap; shorter ones are bridged silently."""
+"""Gaps without a face of at least this many seconds are reported; all are interpolated."""
 
 TrackedFace = tuple[Picture, Array]
-"""A picture and the face-mesh points of the face in it, shape (478, 3)."""
+"""A picture and the face-mesh points of its face, shape (478, 3)."""
 
 
 class FaceMotionExtractor:
-    """Reads motion through a crop that stays where the first face was, so that a head's shift is seen."""
+    """Extracts motion from crops at the place of the first face, so that shifts of the head are measured."""
 
     def __init__(self, models: Models, rule: CropRule, *, dense_residual: bool = False) -> None:
-        """Start with nothing seen.
+        """Prepare extraction; the first face that is read sets the crop.
 
         Args:
-            models: What reads motion.
-            rule: How the crop is laid around the first face.
-            dense_residual: Whether skin is read too, against the first face.
+            models: The loaded networks.
+            rule: How to crop around the first face.
+            dense_residual: Whether to extract the dense residual too, relative to the first face.
         """
         self._models, self._dense_residual = models, dense_residual and models.portrait.reads_dense_residual
-        self._looks = self._dense_residual or not models.portrait.extracts_from_landmarks
+        self._needs_pixels = self._dense_residual or not models.portrait.extracts_from_landmarks
         self._rule = replace(rule, size=_DENSE_RESIDUAL_SIDE) if self._dense_residual else rule
         self._place: CropFrame | None = None
         self._first: Crop | None = None
 
     def read(self, faces: Iterable[TrackedFace]) -> Iterator[Motion]:
-        """Yield the motion of faces, batch by batch; of the pictures no more than crops are kept, if that."""
+        """Yield the motion of faces, batch by batch; keeps crops only, and only if the model needs pixels."""
         crops: list[Crop] = []
         for picture, points in faces:
             crops.append(self._crop(picture, points))
@@ -92,18 +92,18 @@ class FaceMotionExtractor:
     def _crop(self, picture: Picture, points: Array) -> Crop:
         self._place = self._place or frame_face(points, self._rule)
         image = torch.zeros(1, 3, 0, 0, dtype=torch.float32)
-        if self._looks:
+        if self._needs_pixels:
             image = torch.from_numpy(cut(picture, self._place, smooth=False)).permute(2, 0, 1)[None].float() / 255
         return Crop(image, torch.from_numpy(landmarks_in_crop(points, self._place))[None])
 
 
 class ExtractedMotion(NamedTuple):
-    """What was seen in a driving video.
+    """The motion of a driving video.
 
     Attributes:
-        motion: T frames at the rate asked for.
-        num_frames: How many frames the video has.
-        notes: What a user should know about it.
+        motion: T frames at the requested frame rate.
+        num_frames: The number of frames of the video.
+        notes: Remarks for the user.
     """
 
     motion: Motion
@@ -120,15 +120,15 @@ def extract_video(
     *,
     dense_residual: bool,
 ) -> ExtractedMotion:
-    """Read the motion of a driving video, in constant memory but for the motion itself.
+    """Extract the motion of a driving video, in constant memory except for the motion itself.
 
     Args:
         video: The file.
-        frames: Its frames, or the part of them that drives.
-        models: What reads motion.
-        rule: How its face is cropped.
-        fps: Frames a second to come out; the video's own unless given.
-        dense_residual: Whether skin is read too.
+        frames: The frames to use.
+        models: The loaded networks.
+        rule: How to crop the face.
+        fps: Frames per second of the motion; None for the video's own.
+        dense_residual: Whether to extract the dense residual too.
 
     Raises:
         VideoError: There are no frames.
@@ -150,7 +150,7 @@ def extract_video(
 def _faces(
     frames: Iterable[VideoFrame], detector: FaceDetector, times: list[Fraction], seen: list[int]
 ) -> Iterator[TrackedFace]:
-    """Follow the face; note every frame's time, and the numbers of those that show it."""
+    """Track the face; append every frame's time to `times` and the indices of frames that show it to `seen`."""
     with closing(FaceTracker(detector)) as tracker:
         for frame in frames:
             points = tracker.track(frame.picture)
@@ -161,7 +161,7 @@ def _faces(
 
 
 def _notes(name: str, times: list[Fraction], seen: list[int]) -> tuple[str, ...]:
-    """Say where the face was out of sight for long."""
+    """Report long gaps without a face."""
     edges = [-1, *seen, len(times)]
     gaps = [(a + 1, b) for a, b in pairwise(edges) if b > a + 1]
     ends = [*times, times[-1]]

@@ -1,4 +1,4 @@
-"""Keyframes: sliders by seconds, in a YAML file of their own or in a line of a script."""
+"""Keyframes: slider values by time in seconds, from a YAML file or from a line of a script."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from talkinghead.inputs.yaml_files import read_document
 from talkinghead.options import EditOptions
 
 NAMES = tuple(field.name for field in fields(EditOptions) if field.name != "keyframes")
-"""The sliders, as users call them."""
+"""The sliders' names in options and files."""
 
 Keyframes = Mapping[Fraction, Mapping[str, float | None]]
-"""The sliders that are named at a time in seconds; None leaves an openness as it is."""
+"""Slider values by time in seconds; None leaves the opening of eyes or lips unchanged."""
 
 _CLOSEST = Fraction(1, 10**6)
-"""Seconds that two keyframes must be apart."""
+"""Shortest time between two keyframes, in seconds."""
 
 
 def read_keyframes(path: str | Path) -> Keyframes:
-    """Read a YAML file of times in seconds, each with the sliders that have a value there.
+    """Read a YAML file that maps times in seconds to slider values.
 
     Raises:
-        InputNotFoundError: There is no such file.
-        OptionError: It is no such file, or a value does not do.
+        InputNotFoundError: The file does not exist.
+        OptionError: The file is not of this kind, or a value is out of range.
     """
     document = read_document(path, OptionError)
     if not document.content:
-        raise OptionError(f'{document.file}: holds no keyframes; write lines such as "1.5: {{smile: 0.6, yaw: 10}}"')
+        raise OptionError(f'{document.file}: has no keyframes; write lines such as "1.5: {{smile: 0.6, yaw: 10}}"')
     keyframes = check(TimedSliders, document, OptionError)
     if not max(keyframes):
         raise OptionError(f"{document.file}: nothing moves, the last keyframe is at 0 s; add a later one")
@@ -44,7 +44,7 @@ def read_keyframes(path: str | Path) -> Keyframes:
 
 
 def _read_sliders(given: dict[str, Any] | None) -> dict[str, float | None]:
-    """Check what a keyframe names by the ranges of the options."""
+    """Check the names and values of a keyframe's sliders."""
     values: dict[str, float | None] = {}
     for given_name, value in (given or {}).items():
         name = given_name.replace("-", "_")

@@ -1,4 +1,4 @@
-"""What drives a portrait, frame by frame: directed by the user, brought to the video's frame rate, cut into batches."""
+"""Scale driving motion, convert it to the video's frame rate and cut it into batches."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Timed = TypeVar("Timed", SpeechMotion, Motion)
 def scale_motion(
     speech_motion: Iterable[SpeechMotion], options: MotionOptions, num_mouth: int
 ) -> Iterator[SpeechMotion]:
-    """Make a performance stronger or weaker.
+    """Make generated motion stronger or weaker.
 
     Args:
-        speech_motion: Its parts.
-        options: How strong.
-        num_mouth: How many of the expression coefficients move the mouth; they come first.
+        speech_motion: The motion, in parts.
+        options: The strengths.
+        num_mouth: The number of expression coefficients that move the mouth; they come first.
     """
     head = options.head
     for part in speech_motion:
@@ -46,19 +46,19 @@ def scale_motion(
 
 
 def retime(parts: Iterable[Timed], fps: Fraction, num_frames: int | None) -> Iterator[Timed]:
-    """Bring a motion or performance to another frame rate: every frame shows what holds in its middle.
+    """Convert motion to another frame rate; each frame is sampled at its middle.
 
     Args:
-        parts: Its parts, at 25 frames a second.
-        fps: Frames a second to come out.
-        num_frames: How many frames to come out; beyond its end it stays as it ended. None lets it end where it ends.
+        parts: The motion at 25 fps, in parts.
+        fps: Frames per second of the result.
+        num_frames: Number of frames of the result, beyond the end of the motion its last frame; None for its length.
 
     Yields:
         Consecutive parts, each as soon as it is known.
     """
     step = FRAME_RATE / fps
     kept: Timed | None = None
-    first, done = 0, 0  # number of the first frame that is kept, and of the first that is still to come out
+    first, done = 0, 0  # index of the first frame in `kept`, and number of frames that have been yielded
     for part in parts:
         kept = part if kept is None else _join([kept, part])
         last = first + len(kept) - 1
@@ -72,12 +72,12 @@ def retime(parts: Iterable[Timed], fps: Fraction, num_frames: int | None) -> Ite
     if kept is None:
         return
     end = math.ceil((first + len(kept)) / step) if num_frames is None else num_frames
-    for n in range(done, end):  # less than a frame, unless the voice was cut short
+    for n in range(done, end):  # at most one frame, unless the motion is shorter than expected
         yield interpolate(kept, [_position(n, step) - first])
 
 
 def in_batches(parts: Iterable[Frames], size: int) -> Iterator[Frames]:
-    """Cut what drives anew, into parts of `size` frames, the last shorter."""
+    """Regroup parts into batches of `size` frames; the last one may be shorter."""
     kept: Frames | None = None
     for part in parts:
         kept = part if kept is None else _join([kept, part])
@@ -89,12 +89,12 @@ def in_batches(parts: Iterable[Frames], size: int) -> Iterator[Frames]:
 
 
 def _position(frame: int, step: Fraction) -> Fraction:
-    """Return where the middle of a frame lies among frames that are `step` times as short."""
+    """Return the position of a frame's middle, counted in frames that are `step` times as short."""
     return max(Fraction(0), (frame + Fraction(1, 2)) * step - Fraction(1, 2))
 
 
 def interpolate(frames: Timed, positions: list[Fraction]) -> Timed:
-    """Interpolate a motion or performance at frame numbers; beyond the last frame it stays."""
+    """Interpolate motion at fractional frame numbers; beyond the end, the last frame is repeated."""
     end = len(frames) - 1
     before = torch.tensor([min(math.floor(position), end) for position in positions])
     share = torch.tensor([float(position % 1) for position in positions], dtype=torch.float32)

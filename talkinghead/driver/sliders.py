@@ -1,4 +1,4 @@
-"""Edits by hand, one or many in a row: sliders, and how they move smoothly between keyframes."""
+"""Sliders, constant or interpolated smoothly between keyframes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from talkinghead.driver.keyframes import NAMES, Keyframes
 from talkinghead.host.isolation import own_settings
 from talkinghead.options import EditOptions
 
-_THEIR_NAMES = {
+_MODEL_NAMES = {
     "eyes_open": "eye_ratio",
     "lips_open": "lip_ratio",
     "pitch": "pitch_deg",
     "yaw": "yaw_deg",
     "roll": "roll_deg",
 }
-"""What the models call them, where it is something else."""
+"""The models' names of sliders, where they differ."""
 
 
 @dataclass(frozen=True)
 class SliderTrack(PerFrame):
-    """Sliders, frame by frame.
+    """Slider values, frame by frame.
 
     Attributes:
-        values: One column for each of `NAMES`, shape (T, 17); not-a-number where an openness stays as it is.
+        values: One column for each of `NAMES`, shape (T, 17); NaN where an opening is left unchanged.
     """
 
     values: Tensor
@@ -44,36 +44,36 @@ class SliderTrack(PerFrame):
         return len(self.values)
 
     def sliders(self) -> Iterator[Sliders]:
-        """Yield what a model takes, frame by frame."""
+        """Yield the sliders of every frame in the models' terms."""
         for row in self.values.tolist():
             values = {name: None if math.isnan(value) else value for name, value in zip(NAMES, row, strict=True)}
-            yield Sliders(**{_THEIR_NAMES.get(name, name): value for name, value in values.items()})  # type: ignore[arg-type]
+            yield Sliders(**{_MODEL_NAMES.get(name, name): value for name, value in values.items()})  # type: ignore[arg-type]
 
 
 @own_settings()
 def constant_sliders(options: EditOptions) -> SliderTrack:
-    """Return one frame of an edit."""
+    """Return the sliders of the options as a track of one frame."""
     return SliderTrack(torch.tensor([[_number(value) for value in _start(options).values()]], dtype=torch.float32))
 
 
 @own_settings()
 def interpolate_keyframes(keyframes: Keyframes, options: EditOptions, source: Motion, fps: Fraction) -> SliderTrack:
-    """Move every slider smoothly between the keyframes that name it.
+    """Interpolate every slider smoothly between the keyframes that set it.
 
-    A slider that the first keyframe at 0 s does not name begins as the options have it; after the last keyframe
-    that names it, it stays. It never leaves the range between two neighbours, and slows down at turns and ends.
+    A slider that is not set at 0 s starts with its value in the options, and keeps its last value to the end. Between
+    two keyframes it stays within their values; it slows down at extrema and at both ends.
 
     Args:
-        keyframes: What `talkinghead.driver.keyframes.read_keyframes` returned.
-        options: Where sliders begin.
-        source: The face's own motion, whose openness an openness begins with that is not given.
-        fps: Frames a second.
+        keyframes: The result of `talkinghead.driver.keyframes.read_keyframes`.
+        options: The initial values.
+        source: The face's own motion, for the initial opening of eyes and lips.
+        fps: Frames per second.
 
     Returns:
-        Moves from 0 s to the last keyframe.
+        The sliders from 0 s to the last keyframe.
 
     Raises:
-        LandmarksNeededError: A keyframe names an openness that the source does not have.
+        LandmarksNeededError: A keyframe sets an opening that was not measured in the source.
     """
     count = math.floor(max(keyframes) * fps) + 1
     times = np.array([float(n / fps) for n in range(count)])
@@ -86,8 +86,8 @@ def interpolate_keyframes(keyframes: Keyframes, options: EditOptions, source: Mo
             continue
         points = {Fraction(0): start, **named}
         values = [own if value is None else value for value in points.values()]
-        if any(map(math.isnan, values)):  # an openness that nothing measured
-            raise LandmarksNeededError(f"{name} was asked for, but nothing measured it in this source; leave it out")
+        if any(map(math.isnan, values)):
+            raise LandmarksNeededError(f"{name} is set, but was not measured in this source; leave it out")
         columns.append(_smooth_curve([float(time) for time in points], values, times))
     return SliderTrack(torch.from_numpy(np.stack(columns, 1)).float())
 
@@ -97,13 +97,13 @@ def _start(options: EditOptions) -> dict[str, float | None]:
 
 
 def _own(name: str, source: Motion) -> float:
-    """Return how open the source's own eyes or lips are; not-a-number where nothing measured them."""
+    """Return the opening of the source's eyes or lips, or NaN if it was not measured."""
     ratio = {"eyes_open": source.eye_ratio, "lips_open": source.lip_ratio}.get(name)
     return math.nan if ratio is None else float(ratio.mean())
 
 
 def _smooth_curve(times: list[float], values: list[float], wanted: np.ndarray) -> np.ndarray:
-    """Interpolate with a curve that is smooth, stays between its points and rests at its ends."""
+    """Interpolate with a smooth curve that does not overshoot and has slope 0 at both ends."""
     if len(times) < 2:
         return np.full(len(wanted), values[0])
     with quiet_imports():

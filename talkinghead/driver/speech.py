@@ -1,4 +1,4 @@
-"""What a voice makes a portrait do: performances, which fit any face, and motions, which fit the official networks."""
+"""Generate driving motion from speech."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audio2motion.flow.model import MotionFlow
 from audio2motion.joyvasa import JoyVASA
 from liveportrait import Motion, Portrait
 from liveportrait.driving_rules import DrivingRules
-from talkinghead.driver.reference import Reference, borrow, borrow_motion
+from talkinghead.driver.reference import Reference, apply_reference, apply_reference_to_motion
 from talkinghead.driver.resample import scale_motion
 from talkinghead.host.isolation import own_settings
 from talkinghead.models import Models
@@ -24,21 +24,21 @@ from talkinghead.render import ToKeypoints
 def generate_motion(
     models: Models, chunks: Iterable[Tensor], options: MotionOptions, reference: Reference | None = None
 ) -> tuple[Iterator[Any], ToKeypoints[Any]]:
-    """Hear a voice.
+    """Generate motion from speech.
 
     Args:
-        models: What hears and what renders.
+        models: The loaded networks.
         chunks: 16 kHz mono, each of shape (N,), N ≥ 0; at least one sample together.
         options: How the portrait moves.
-        reference: What lends its head and blinks, if anything.
+        reference: A clip whose head motion and blinks are used, or None.
 
     Returns:
-        Parts of what it does, at 25 frames a second, and how the model's keypoints do it.
+        Parts of the motion at 25 fps, and a function that turns them into keypoints.
     """
     voice, portrait = models.voice, models.portrait
     if not isinstance(voice, JoyVASA | MotionFlow):
         speech_motion = voice.stream(chunks, seed=options.seed)
-        speech_motion = borrow(speech_motion, reference) if reference else speech_motion
+        speech_motion = apply_reference(speech_motion, reference) if reference else speech_motion
         return scale_motion(speech_motion, options, voice.config.num_mouth), portrait.speech_keypoints
     motion = voice.stream(chunks, seed=options.seed)
     first = next(motion)
@@ -48,11 +48,11 @@ def generate_motion(
         return portrait.driving_keypoints(face, part, anchor, rules)
 
     motion = chain([first], motion)
-    return borrow_motion(motion, first[0], reference) if reference else motion, to_keypoints
+    return apply_reference_to_motion(motion, first[0], reference) if reference else motion, to_keypoints
 
 
 def speech_rules(options: MotionOptions) -> DrivingRules:
-    """Turn the user's options into a model's rules for motion that a voice generated."""
+    """Return a model's driving rules for motion generated from speech."""
     return DrivingRules(
         head=options.head,
         lips=options.lip_strength,

@@ -18,7 +18,7 @@ from audio2motion import FRAME_RATE, AudioToMotion
 from audio2motion.streaming import VoiceStream
 from liveportrait import SpeechMotion
 from liveportrait.numerals import read_whole
-from talkinghead.driver.reference import borrow, extract_reference
+from talkinghead.driver.reference import apply_reference, extract_reference
 from talkinghead.driver.resample import retime, scale_motion
 from talkinghead.errors import AudioError, OptionError
 from talkinghead.host.isolation import made_with_callers, made_with_own, own_settings
@@ -104,7 +104,7 @@ def speak_live(source: ImageSource, voice: Iterable[Tensor], models: Models, opt
     hearing, mouth = models.voice.streaming(seed=options.motion.seed), models.voice.config.num_mouth
     speech_motion = generate_live(hearing, voice)
     if options.motion.reference:
-        speech_motion = borrow(speech_motion, extract_reference(options.motion.reference, models))
+        speech_motion = apply_reference(speech_motion, extract_reference(options.motion.reference, models))
     speech_motion = scale_motion(speech_motion, options.motion, mouth)
     parts = retime(speech_motion, options.render.fps or Fraction(FRAME_RATE), None)
     scene = next(source.source_frames())

@@ -1,4 +1,4 @@
-"""Where the crops of a source's faces lie: around what the detector finds, in a box, or wherever the user says."""
+"""Choose the crops of a source's faces: around detected faces, in a box, or as the user sets them."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def frame_sources(
     numbers: Sequence[int | None],
     shrunk: float = 1.0,
 ) -> list[Framed]:
-    """Lay crops around faces of a picture.
+    """Choose crops around faces of a picture.
 
     Args:
         picture: RGB, shape (H, W, 3).
-        name: What to call the picture in messages.
-        model: What will render; the embedded model cannot do without landmarks, the animals' needs none.
-        detector: What finds faces.
-        options: Where to look, and how the crop is laid.
-        numbers: Which faces, counted from 0 at the left; None for the largest.
-        shrunk: Pixels of the picture for one of the user's.
+        name: The picture's name in messages.
+        model: The renderer; the embedded model needs landmarks, the animal model does not.
+        detector: Detects faces.
+        options: Where to search, and how to crop.
+        numbers: The faces to use, counted from 0 at the left; None for the largest.
+        shrunk: Size of the picture relative to the user's.
 
     Raises:
-        NoFaceError: There is no face.
-        FaceIndexError: There are fewer faces than the one asked for.
+        NoFaceError: No face was found.
+        FaceIndexError: There is no face of a requested number.
         FaceTooSmallError: The face has too few pixels.
         OptionError: The box lies outside the picture.
     """
@@ -61,8 +61,8 @@ def frame_sources(
         return [Framed(_whole(part, model), None) for _ in numbers]
     if not faces and chosen:
         raise NoFaceError(
-            f"{name}: no face found in the part that is to move, and this model needs one: choose another part, or a"
-            " model that needs none (--model animals)"
+            f"{name}: no face found in the chosen part, and this model needs one: choose another part, or a model"
+            " that needs none (--model animals)"
         )
     points = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
     if options.no_crop:
@@ -71,7 +71,7 @@ def frame_sources(
 
 
 def frame_around(landmarks: Array, model: LivePortrait, options: CropOptions) -> CropFrame:
-    """Lay a crop around a face as the user wants it, as large as the model makes use of."""
+    """Return the crop around a face by the user's options, at the largest size that the model uses."""
     rule = CropRule(scale=options.crop_scale, vx_ratio=options.crop_x, vy_ratio=options.crop_y)
     frame = frame_face(landmarks, rule)
     pixels = rule.size / frame.zoom
@@ -81,7 +81,7 @@ def frame_around(landmarks: Array, model: LivePortrait, options: CropOptions) ->
 
 
 def part_of(picture: Picture, name: str, box: PixelBox | None, shrunk: float) -> PixelBox:
-    """Return the part to look in, inside the picture and in its pixels.
+    """Return the part of the picture to search, clipped to the picture, in its pixels.
 
     Raises:
         OptionError: The box lies outside the picture.

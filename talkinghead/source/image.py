@@ -1,4 +1,4 @@
-"""A picture with a face in it, made ready to be animated."""
+"""A source picture, prepared for animation."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from talkinghead.source.framing import Framed, frame_sources
 _MIDDLE = np.full((1, 2), 0.5, np.float32)
 
 PlaceCrop = Callable[[Picture, Picture | None], Picture]
-"""Turns a rendered crop, RGB of shape (S, S, 3), into a picture of the video; or lays it over a picture in which
-other faces have moved already, in place."""
+"""Turns a rendered crop, RGB of shape (S, S, 3), into a picture of the video; or pastes it in place into a picture in
+which other faces are animated already."""
 
 
 class SourceFrame(NamedTuple):
-    """What one batch of driving motion animates.
+    """One frame of a source, animated by one batch of driving motion.
 
     Attributes:
-        portrait: The encoded face; None where the source shows none.
-        place: Makes pictures of the video.
+        portrait: The encoded face, or None if the frame shows none.
+        place: Turns crops into pictures of the video.
     """
 
     portrait: Portrait | None
@@ -41,14 +41,14 @@ class SourceFrame(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageSource:
-    """A picture, one of its faces, and what the video shows of them.
+    """A picture, one of its faces, and how they appear in the video.
 
     Attributes:
         picture: RGB, shape (H, W, 3).
-        frame: Where the face's crop lies in the picture.
+        frame: The face's crop in the picture.
         portrait: The encoded face.
         size: (height, width) of the video.
-        place: Makes pictures of the video.
+        place: Turns crops into pictures of the video.
     """
 
     picture: Picture
@@ -60,16 +60,16 @@ class ImageSource:
     still = True
 
     def source_frames(self) -> Iterator[SourceFrame]:
-        """Yield the same scene for ever."""
+        """Yield the same frame endlessly."""
         return repeat(SourceFrame(self.portrait, self.place))
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield the picture for ever."""
+        """Yield the picture endlessly."""
         return repeat(self.picture)
 
 
 def open_image_source(picture: Picture, name: str, models: Models, options: CropOptions) -> ImageSource:
-    """Find the face, encode it, and settle what the video shows; as `open_image_sources` of one face."""
+    """Find and encode one face; like `open_image_sources`."""
     return open_image_sources(picture, name, models, options, [options.face])[0]
 
 
@@ -77,18 +77,18 @@ def open_image_source(picture: Picture, name: str, models: Models, options: Crop
 def open_image_sources(
     picture: Picture, name: str, models: Models, options: CropOptions, numbers: Sequence[int | None]
 ) -> list[ImageSource]:
-    """Find faces in one picture, encode them, and settle what the video shows.
+    """Find faces in one picture and encode them.
 
     Args:
         picture: RGB, shape (H, W, 3).
-        name: What to call the picture in messages.
-        models: What finds and encodes.
-        options: How much of the picture.
-        numbers: Which faces, counted from 0 at the left; None for the largest.
+        name: The picture's name in messages.
+        models: The loaded networks.
+        options: How to crop.
+        numbers: The faces to use, counted from 0 at the left; None for the largest.
 
     Raises:
-        NoFaceError: There is no face.
-        FaceIndexError: There are fewer faces than the one asked for.
+        NoFaceError: No face was found.
+        FaceIndexError: There is no face of a requested number.
         FaceTooSmallError: The face has too few pixels.
         OptionError: The box lies outside the picture.
     """
@@ -101,10 +101,10 @@ def open_image_sources(
         others = [face_square(other) for m, other in enumerate(framed) if m != n]
         mask = overlap_mask(face.frame, face_square(face), others) if others else None
         pasted = PasteBack(small, face.frame, mask=mask)
-        asked = options.size or models.portrait.crop_size
+        side = options.size or models.portrait.crop_size
         height, width = small.shape[:2]
-        size = (asked, asked) if options.crop else (height, width)
-        sources.append(ImageSource(small, face.frame, portrait, size, fitted(asked) if options.crop else pasted.place))
+        size = (side, side) if options.crop else (height, width)
+        sources.append(ImageSource(small, face.frame, portrait, size, fitted(side) if options.crop else pasted.place))
     return sources
 
 
@@ -115,7 +115,7 @@ def encode(picture: Picture, frame: CropFrame, landmarks: Array | None, models: 
 
 
 def fitted(side: int) -> PlaceCrop:
-    """Show a crop alone, at a size."""
+    """Return a function that resizes a crop and shows it alone."""
     return lambda crop, _: fit(crop, side)
 
 
@@ -125,7 +125,7 @@ def fit(picture: Picture, side: int) -> Picture:
 
 
 def face_square(face: Framed) -> FaceRect:
-    """Return the square around a face from brows to chin, or the middle of its crop where nothing was measured."""
+    """Return the square around a face from brows to chin, or without landmarks the middle of its crop."""
     if face.landmarks is not None:
         return face_rect(face.landmarks, 1.0, 0.0)
     middle, side = face.frame.points_to_image(_MIDDLE * face.frame.size)[0], face.frame.size / face.frame.zoom

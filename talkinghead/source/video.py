@@ -1,4 +1,4 @@
-"""A video with a face in it, made ready to be animated frame by frame: it keeps its rate, its sound and its length."""
+"""A source video, prepared for animation frame by frame; it keeps its frame rate, sound and length."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from talkinghead.source.framing import faces_in, frame_around, part_of
 from talkinghead.source.image import SourceFrame, encode, fit, fitted
 
 _SEARCH = 250
-"""Frames at the beginning in which the face is looked for."""
+"""Number of frames at the beginning that are searched for the face."""
 
-_BRIDGE = 8
-"""Frames without the face that are bridged; after more, frames pass as they are until it is back."""
+_MAX_GAP = 8
+"""Longest gap in frames over which the face is interpolated; longer gaps stay unchanged."""
 
 
 class TrackedFrame(NamedTuple):
-    """What was seen in a frame.
+    """A frame of a source video and the face found in it.
 
     Attributes:
         picture: RGB, shape (H, W, 3).
-        points: Face-mesh points in its pixels, shape (478, 3), or None where the face is not in it.
-        is_cut: Whether the frame begins a new scene.
+        points: Face-mesh points in its pixels, shape (478, 3), or None if it does not show the face.
+        is_cut: Whether the frame is the first after a cut.
     """
 
     picture: Picture
@@ -47,12 +47,12 @@ class TrackedFrame(NamedTuple):
 
 @dataclass
 class VideoSourceLog:
-    """What became of a film's frames while they were made.
+    """A record of the frames of a source video while they are rendered.
 
     Attributes:
-        frames: How many there were.
-        passed: Numbers of those that passed as they are.
-        cuts: Numbers of those that began a new scene.
+        frames: The number of frames so far.
+        passed: Indices of frames that were left unchanged.
+        cuts: Indices of the first frames after cuts.
     """
 
     frames: int = 0
@@ -60,11 +60,11 @@ class VideoSourceLog:
     cuts: list[int] = field(default_factory=list)
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start a new record."""
         self.frames, self.passed, self.cuts = 0, [], []
 
     def add(self, frame: TrackedFrame) -> None:
-        """Count one frame."""
+        """Record one frame."""
         if frame.points is None:
             self.passed.append(self.frames)
         if frame.is_cut:
@@ -72,33 +72,33 @@ class VideoSourceLog:
         self.frames += 1
 
     def notes(self, name: str, fps: Fraction) -> tuple[str, ...]:
-        """Say what a user should know."""
+        """Return remarks for the user."""
         notes = []
         if self.passed:
             first = float(self.passed[0] / fps)
             notes.append(
                 f"{name}: no face to animate in {len(self.passed)} of {self.frames} frames, first at {first:.1f} s: "
-                "they are as they were"
+                "these frames are unchanged"
             )
         if self.cuts:
             times = ", ".join(f"{float(n / fps):.1f}" for n in self.cuts[:5]) + (" ..." if len(self.cuts) > 5 else "")
-            notes.append(f"{name}: a new scene at {times} s: the face was looked for anew")
+            notes.append(f"{name}: a new scene at {times} s, where the face was detected again")
         return tuple(notes)
 
 
 @dataclass(frozen=True)
 class VideoSource:
-    """A source that moves.
+    """A source video and one of its faces.
 
     Attributes:
         file: The video.
-        models: What finds and encodes.
-        options: How much of the picture.
-        size: (height, width) of the pictures to come out.
-        first: The frame that shows the face first, counted from 0.
-        face: The face's points in it, shape (478, 3).
-        others: Squares around the other faces that move in the same film, in that frame.
-        log: Filled while `source_frames` runs.
+        models: The loaded networks.
+        options: How to crop.
+        size: (height, width) of the rendered pictures.
+        first: Index of the first frame that shows the face.
+        face: The face's points in that frame, shape (478, 3).
+        others: Squares around the other animated faces, in that frame.
+        log: The record of the latest `source_frames`.
     """
 
     file: VideoFile
@@ -113,19 +113,19 @@ class VideoSource:
     still = False
 
     def source_frames(self) -> Iterator[SourceFrame]:
-        """Yield every frame ready to be animated; those without the face have no portrait."""
+        """Yield every frame, prepared for animation; frames without the face have no portrait."""
         self.log.clear()
         for frame in bridged(self._tracked_frames()):
             self.log.add(frame)
-            yield self._whole(frame.picture) if frame.points is None else self._scene(frame.picture, frame.points)
+            yield self._unchanged(frame.picture) if frame.points is None else self._crop(frame.picture, frame.points)
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield every frame as it is, at the film's constant rate."""
+        """Yield every frame unchanged, at a constant frame rate."""
         for frame in steady(read_frames(self.file.file), self.file.fps):
             yield limit_size(frame.picture, _longest(self.options))
 
     def notes(self) -> tuple[str, ...]:
-        """Say what a user should know about the frames that were made."""
+        """Return remarks about the rendered frames."""
         return self.log.notes(str(self.file.file), self.file.fps)
 
     def _tracked_frames(self) -> Iterator[TrackedFrame]:
@@ -136,7 +136,7 @@ class VideoSource:
                 points = tracker.track(picture) if n >= self.first else None
                 yield TrackedFrame(picture, points, n > self.first and tracker.is_cut)
 
-    def _scene(self, picture: Picture, points: Array) -> SourceFrame:
+    def _crop(self, picture: Picture, points: Array) -> SourceFrame:
         frame = frame_around(points, self.models.portrait, self.options)
         portrait = encode(picture, frame, points, self.models)
         if self.options.crop:
@@ -144,8 +144,8 @@ class VideoSource:
         mask = overlap_mask(frame, face_rect(points, 1.0, 0.0), self.others) if self.others else None
         return SourceFrame(portrait, PasteBack(picture, frame, mask=mask).place)
 
-    def _whole(self, picture: Picture) -> SourceFrame:
-        """Show a frame as it is; in a video of the face, its middle."""
+    def _unchanged(self, picture: Picture) -> SourceFrame:
+        """Return a frame that is shown unchanged, or cut to its central square if only the face is shown."""
 
         def place(_: Picture, background: Picture | None) -> Picture:
             if not self.options.crop:
@@ -162,18 +162,18 @@ class VideoSource:
 def open_video_sources(
     file: VideoFile, models: Models, options: CropOptions, numbers: Sequence[int | None] = (None,)
 ) -> list[VideoSource]:
-    """Find faces in a video's first frames.
+    """Find faces in the first frames of a video.
 
     Args:
         file: The video.
-        models: What finds and encodes.
-        options: How much of the picture.
-        numbers: Which faces, counted from 0 at the left of the first frame that shows any; None for the largest.
+        models: The loaded networks.
+        options: How to crop.
+        numbers: The faces to use, counted from 0 at the left of the first frame with faces; None for the largest.
 
     Raises:
         NoFaceError: None of the frames shows a face.
-        FaceIndexError: There are fewer faces than the one asked for.
-        OptionError: The box lies outside the picture, or no crop is to be cut from a face that moves.
+        FaceIndexError: There is no face of a requested number.
+        OptionError: The box lies outside the picture, or an option is only for pictures.
     """
     if options.no_crop:
         raise OptionError(f"{file.file}: --no-crop is for pictures, a video's face is cropped frame by frame")
@@ -187,25 +187,25 @@ def open_video_sources(
         name = f"{file.file}, frame {n + 1}"
         chosen = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
         squares = [face_rect(points, 1.0, 0.0) for points in chosen]
-        asked = options.size or models.portrait.crop_size
+        side = options.size or models.portrait.crop_size
         height, width = picture.shape[:2]
-        size = (asked, asked) if options.crop else (height, width)
+        size = (side, side) if options.crop else (height, width)
         return [
             VideoSource(file, models, options, size, n, points, tuple(squares[:m] + squares[m + 1 :]))
             for m, points in enumerate(chosen)
         ]
-    raise NoFaceError(f"{file.file}: no face in its first {_SEARCH} frames; cut the video so that it begins with one")
+    raise NoFaceError(f"{file.file}: no face in its first {_SEARCH} frames; trim the video so that it begins with one")
 
 
 def bridged(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
-    """Fill in where the face was between two frames that show it, unless they are far apart or a cut lies between."""
+    """Interpolate the face over short gaps, but not across cuts."""
     before: Array | None = None
     waiting: list[TrackedFrame] = []
     for frame in frames:
         if frame.is_cut:
             yield from waiting
             waiting, before = [], None
-        if frame.points is None and before is not None and len(waiting) < _BRIDGE:
+        if frame.points is None and before is not None and len(waiting) < _MAX_GAP:
             waiting.append(frame)
             continue
         for n, passed in enumerate(waiting):

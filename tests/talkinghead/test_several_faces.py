@@ -86,7 +86,7 @@ def test_what_several_faces_do_not_go_with(tmp_path, picture):
         reenact(crop=True)
     with pytest.raises(OptionError, match="--box"):
         reenact(box="0,0,100,100")
-    with pytest.raises(OptionError, match="--save-template keeps one driver, there are 2"):
+    with pytest.raises(OptionError, match="--save-template saves one driver, there are 2"):
         reenact(drive=DriveOptions(save_template=str(tmp_path / "m.safetensors")))
     with pytest.raises(FaceIndexError, match=r"no face 2; 2 faces found, counted from 0"):
         reenact(assigned={0: tmp_path / "a.mp4", 2: tmp_path / "b.mp4"})

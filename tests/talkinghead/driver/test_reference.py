@@ -11,7 +11,7 @@ from PIL import Image
 from liveportrait import Motion
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from talkinghead import MotionOptions
-from talkinghead.driver.reference import Reference, borrow, borrow_motion, extract_reference
+from talkinghead.driver.reference import Reference, apply_reference, apply_reference_to_motion, extract_reference
 from talkinghead.driver.resample import scale_motion
 from talkinghead.driver.speech import speech_rules
 from talkinghead.errors import OptionError, VideoError
@@ -46,7 +46,7 @@ def test_a_clip_is_played_forth_and_back(reference):
 
 
 def test_head_and_blinks_are_borrowed_and_lips_stay(reference):
-    parts = list(borrow([speech_motion(2), speech_motion(3, start=2)], reference))
+    parts = list(apply_reference([speech_motion(2), speech_motion(3, start=2)], reference))
     whole = {
         name: torch.cat([getattr(part, name) for part in parts]) for name in ("rotation", "lip_ratio", "expression")
     }
@@ -69,7 +69,7 @@ def test_eyes_open_as_wide_as_the_reference_s_up_to_a_limit(reference):
 
 def test_generated_motion_takes_the_change_since_the_neutral_frame(reference):
     generated = turned(40.0, 41.0, 42.0, 43.0)
-    (part,) = borrow_motion([generated], generated[0], reference)
+    (part,) = apply_reference_to_motion([generated], generated[0], reference)
     assert euler_degrees(part.rotation)[1].tolist() == pytest.approx([40, 43, 46, 43], abs=1e-3)
     assert part.translation[2].tolist() == pytest.approx([0.46] * 3)
 
@@ -91,5 +91,5 @@ def test_contradictions_and_pictures_say_so(tmp_path):
     with pytest.raises(OptionError, match="leave one of them out"):
         MotionOptions(lips_only=True, reference="a.mp4")
     Image.fromarray(np.full((480, 640, 3), 200, np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(VideoError, match=r"a\.png: a single picture moves no head"):
+    with pytest.raises(VideoError, match=r"a\.png: a single picture has no head motion"):
         extract_reference(tmp_path / "a.png", fake_models())

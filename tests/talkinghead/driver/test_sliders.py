@@ -55,7 +55,7 @@ def test_openness_begins_with_the_faces_own(tmp_path):
 @pytest.mark.parametrize("text", ["1: {eyes_open: 0.1}", "1: {eyes_open: null}"])
 def test_openness_needs_a_face_that_shows_it(tmp_path, text):
     keyframes = read_keyframes(written(tmp_path / "moves.yaml", text))
-    with pytest.raises(LandmarksNeededError, match="eyes_open was asked for"):
+    with pytest.raises(LandmarksNeededError, match="eyes_open is set, but was not measured"):
         interpolate_keyframes(keyframes, EditOptions(), Motion.still(1, 1), Fraction(10))
 
 

@@ -59,7 +59,7 @@ def test_a_box_without_a_face_is_the_crop_itself_unless_landmarks_are_needed():
     for model in (BASE, ANIMALS):
         found = frame(scene(), model, box="20,30,100,100")
         assert found.landmarks is None and corners(found.frame) == [20, 30, 120, 130]
-    with pytest.raises(NoFaceError, match=r"cat\.jpg: no face found in the part that is to move.*--model animals"):
+    with pytest.raises(NoFaceError, match=r"cat\.jpg: no face found in the chosen part.*--model animals"):
         frame(scene(), MINI, box="20,30,100,100")
     for model in (BASE, ANIMALS):
         with pytest.raises(NoFaceError, match=r"cat\.jpg: no face.*--box"):
