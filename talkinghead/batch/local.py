@@ -16,8 +16,8 @@ from typing import Any
 
 from talkinghead.batch.jobs import Job
 from talkinghead.batch.work import Outcome, Worker
-from talkinghead.cli.entry import heeding_signals, leave_at_once
 from talkinghead.host.process import native_output_hidden, settle_process
+from talkinghead.host.signals import handle_signals, leave_at_once
 
 ATTEMPTS = 2
 """How often a job is started whose worker is killed."""
@@ -82,14 +82,14 @@ def _serve(line: Connection, make_worker: MakeWorker | None, threads: int) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; ours ends the others
     settle_process()
     ended = False
-    with heeding_signals(own_process=True) as interruption, native_output_hidden():
+    with handle_signals(own_process=True) as interruption, native_output_hidden():
         try:
             worker = make_worker() if make_worker else Worker(threads)
             with suppress(EOFError, OSError):  # whoever gave the jobs is gone
                 while (job := line.recv()) is not None:
                     line.send(worker.run(job))
         except BaseException:
-            interruption.cease()
+            interruption.stop()
             ended = bool(interruption.code)
             if not ended:
                 raise

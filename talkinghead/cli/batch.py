@@ -11,19 +11,19 @@ import typer
 
 from talkinghead.batch.options import BatchOptions, PoolOptions
 from talkinghead.cli.lines import one_line
-from talkinghead.cli.options import takes
+from talkinghead.cli.options import Debug, takes
+from talkinghead.cli.report import FAILED, INTERRUPTED, say
 
 
 @takes(PoolOptions, into=BatchOptions)
 def batch(
-    jobs: Annotated[Path, typer.Argument(help="YAML file of jobs: speak, reenact and narrate.")],
+    jobs: Annotated[Path, typer.Argument(help="YAML file of speak, reenact and narrate jobs.")],
     options: BatchOptions,
-    as_json: Annotated[bool, typer.Option("--json", help="Print each outcome as a JSON object.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each result as a JSON object.")] = False,
+    debug: Debug = False,
 ) -> None:
-    """Make many videos; one that fails is reported, and the rest go on."""
+    """Make many videos; a job that fails is reported and the others continue."""
     from talkinghead.batch.runner import batch
-    from talkinghead.cli.app import INTERRUPTED, say
 
     asked, outcomes = batch(jobs, options)
     failed, done = 0, 0
@@ -39,4 +39,4 @@ def batch(
         raise SystemExit(INTERRUPTED) from None
     if failed:
         say(f"{failed} of {len(asked)} jobs failed")
-        raise SystemExit(1)
+        raise SystemExit(FAILED)

@@ -1,25 +1,12 @@
-"""The way into the program, light enough to be there before the first signal: what it exits with, and its streams."""
+"""The entry point, light enough to be loaded before the first signal: exit codes and standard streams."""
 
 from __future__ import annotations
 
-import gc
 import os
-import signal
 import sys
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.machinery import ExtensionFileLoader
-from types import FrameType
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
-_ALARM = getattr(signal, "SIGALRM", None)
-_TIDYING_SECONDS = 10.0
-"""How long what is half written may take to be removed, before another Ctrl-C ends that too."""
-_CLOCK_SECONDS = 0.1
-"""How often it is asked whether an interruption has still to be raised: it was put off, or somebody caught it."""
-_NATIVE_IMPORTS = {ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__}
+from talkinghead.host.signals import handle_signals, leave_at_once
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,13 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if own_process:
         open_streams()
     code = 0
-    with heeding_signals(own_process) as interruption:
+    with handle_signals(own_process) as interruption:
         try:
             from talkinghead.cli.app import run
 
             run(sys.argv[1:] if arguments is None else arguments)
         except BaseException as error:
-            interruption.cease()
+            interruption.stop()
             code = interruption.code or (130 if isinstance(error, KeyboardInterrupt) else 0)
             if not code:
                 raise
@@ -48,95 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         leave_at_once(code)
     if code:
         raise SystemExit(code)
-
-
-def leave_at_once(code: int) -> NoReturn:
-    """End this process without waiting for threads, nor for what a second signal could disturb."""
-    gc.collect()  # generators that were under way tidy up
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-class Interruption:
-    """A handler of signals that raises KeyboardInterrupt, and not again while that is being dealt with.
-
-    Attributes:
-        code: What to exit with; 0 while there was no signal.
-    """
-
-    def __init__(self, own_process: bool) -> None:
-        self.code = 0
-        self._own_process = own_process
-        self._first, self._ceased = 0.0, False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Heed a signal, or the clock that asks whether the one before it was heeded."""
-        if not self.code:
-            self.code, self._first = 128 + number, time.monotonic()
-            if self._own_process and _ALARM:
-                signal.setitimer(signal.ITIMER_REAL, _CLOCK_SECONDS, _CLOCK_SECONDS)
-        patient = number == _ALARM or time.monotonic() < self._first + _TIDYING_SECONDS
-        if not (self._ceased or (patient and _is_tidying()) or (self._own_process and _imports_native_code(frame))):
-            raise KeyboardInterrupt
-
-    def cease(self) -> None:
-        """Raise nothing any more."""
-        self._ceased = True
-        if self._own_process and _ALARM:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def note_lost(self, lost: Any) -> None:
-        """Say nothing of an interruption that came in a destructor or a callback: it is raised again."""
-        if not (self.code and issubclass(lost.exc_type, KeyboardInterrupt)):
-            sys.__unraisablehook__(lost)
-
-
-def _is_tidying() -> bool:
-    """Whether an interruption is being dealt with at this moment."""
-    error = sys.exc_info()[1]
-    while error and not isinstance(error, KeyboardInterrupt):
-        error = error.__context__
-    return error is not None
-
-
-def _imports_native_code(frame: FrameType | None) -> bool:
-    """Whether a native module or PyTorch is being imported: an exception that passes through C++ then may abort us."""
-    while frame:
-        is_torch = frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__", "").startswith("torch")
-        if is_torch or frame.f_code in _NATIVE_IMPORTS:
-            return True
-        frame = frame.f_back
-    return False
-
-
-@contextmanager
-def heeding_signals(own_process: bool) -> Iterator[Interruption]:
-    """Let Ctrl-C and SIGTERM end the program tidily, unless they were ignored before."""
-    interruption = Interruption(own_process)
-    if threading.current_thread() is not threading.main_thread():  # signals are not for others
-        yield interruption
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in before.items() if handler not in {None, signal.SIG_IGN}}
-    for number in before:
-        signal.signal(number, interruption)
-    hook = sys.unraisablehook
-    if own_process:
-        sys.unraisablehook = interruption.note_lost
-        if _ALARM:
-            signal.signal(_ALARM, interruption)
-    try:
-        yield interruption
-    finally:
-        interruption.cease()
-        sys.unraisablehook = hook
-        if not own_process:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        elif not interruption.code:  # all is done: it may go at once
-            for number in before:
-                signal.signal(number, signal.SIG_DFL)
 
 
 def open_streams() -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from talkinghead.cli.options import takes
+from talkinghead.cli.options import AsJson, Debug, Model, Portrait, takes
+from talkinghead.cli.report import INTERRUPTED, report, say
 from talkinghead.narration.options import CaptionOptions, NarrationOptions, SceneOptions, VoiceOptions, WorkOptions
 from talkinghead.options import MODEL, CropOptions, MotionOptions, RenderOptions
 
@@ -23,24 +24,23 @@ from talkinghead.options import MODEL, CropOptions, MotionOptions, RenderOptions
     into=NarrationOptions,
 )
 def narrate(
-    avatar: Annotated[Path, typer.Argument(help="Portrait of the speaker: PNG, JPEG, WebP, HEIC, AVIF, BMP or TIFF.")],
-    script: Annotated[Path, typer.Argument(help="What to say: .txt, .md, .srt, .vtt or .yaml.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .mp4, .webm or .mov to write.")],
+    source: Portrait,
+    script: Annotated[Path, typer.Argument(help="Script to read: .txt, .md, .srt, .vtt or .yaml.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".mp4, .webm or .mov file to write.")],
     options: NarrationOptions,
-    model: Annotated[str, typer.Option(help="mini (embedded), base or animals (fetched once), or a folder.")] = MODEL,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as one JSON object.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    model: Model = MODEL,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
-    """Let a portrait read a script aloud, however long it is; run it again to go on where it stopped."""
-    from talkinghead.cli.app import INTERRUPTED, report, say
+    """Make a portrait read a script of any length; rerun to resume."""
     from talkinghead.cli.progress import FrameBar
 
     try:
         with FrameBar() as bar:
             from talkinghead.narration.narrate import narrate
 
-            summary = narrate(avatar, script, output, options=options, model=model, progress=bar.progress)
+            summary = narrate(source, script, output, options=options, model=model, progress=bar.progress)
     except KeyboardInterrupt:
-        say("interrupted; run it again to go on from the parts that are complete")
+        say("interrupted; rerun to resume from the finished parts")
         raise SystemExit(INTERRUPTED) from None
     report(summary, as_json)

@@ -6,11 +6,21 @@ from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from functools import wraps
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from talkinghead.options import Options
+
+PORTRAIT = "Portrait: PNG, JPEG, WebP, HEIC, AVIF, BMP or TIFF."
+
+Portrait = Annotated[Path, typer.Argument(help=PORTRAIT)]
+Model = Annotated[
+    str, typer.Option(help="Model: mini (built in), base or animals (need talkinghead download), or a folder.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Print a traceback for errors.")]
 
 _METAVARS = {int: "<int>", float: "<float>"}
 """What `--help` calls values; everything but switches arrives as text, which the option classes read."""

@@ -10,7 +10,7 @@ from official_tiny import tiny_official
 from PIL import Image
 
 from liveportrait.weights import save_official
-from talkinghead.cli import app as cli
+from talkinghead import cli
 from talkinghead.media.video import VideoWriter, read_frames
 
 

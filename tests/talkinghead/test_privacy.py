@@ -49,7 +49,7 @@ sys.addaudithook(hook)
 COMMANDS = """
 import numpy as np
 from talkinghead import CropOptions, Options, stream
-from talkinghead.cli.app import main
+from talkinghead.cli import main
 
 small = ["--size", "96"]
 main(["speak", "p.png", "v.wav", "-o", "out/speak.mp4", *small])
@@ -65,7 +65,7 @@ assert len(list(stream("p.png", sound, options=Options(crop=CropOptions(size=96)
 
 BATCH = """
 if __name__ == "__main__":
-    from talkinghead.cli.app import main
+    from talkinghead.cli import main
     main(["batch", "jobs.yaml"])
 """
 

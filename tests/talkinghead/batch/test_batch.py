@@ -12,10 +12,10 @@ import yaml
 from batch_workers import FakeWorker
 from PIL import Image
 
+from talkinghead import cli
 from talkinghead.batch import runner
 from talkinghead.batch.jobs import read_jobs
 from talkinghead.batch.local import run_local
-from talkinghead.cli import app as cli
 from talkinghead.errors import InputNotFoundError, OptionError
 from talkinghead.media.video import read_frames
 

@@ -15,8 +15,7 @@ import soundfile
 from fake_models import BrightnessTracker, fake_models
 from PIL import Image
 
-from talkinghead import api
-from talkinghead.cli import app as cli
+from talkinghead import api, cli
 from talkinghead.driver import extract as watching
 from talkinghead.media.video import VideoWriter, read_frames
 
@@ -211,7 +210,7 @@ def test_version_and_help(capsys):
 
 
 def test_help_comes_at_once():
-    script = "import sys; from talkinghead.cli.app import main; main(['--help']); print(*sys.modules)"
+    script = "import sys; from talkinghead.cli import main; main(['--help']); print(*sys.modules)"
     run_once = [sys.executable, "-c", script]
     loaded = subprocess.run(run_once, capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "av", "cv2", "mediapipe", "numpy", "transformers"} & set(loaded)
@@ -223,7 +222,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts the t
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import fake_models
 from talkinghead import api
-from talkinghead.cli import app as cli
+from talkinghead import cli
 from talkinghead.driver import extract as watching
 def load(*_):
     models = fake_models.fake_models()

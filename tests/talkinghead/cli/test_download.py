@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from liveportrait import hub, weights
-from talkinghead.cli import app as cli
+from talkinghead import cli
 
 CONTENT = {"a.pth": b"first" * 1000, "b.pth": b"second" * 1000}
 FILES = tuple(

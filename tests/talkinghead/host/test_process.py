@@ -54,7 +54,7 @@ def test_the_command_line_settles_before_torch_is_loaded():
     made = run(
         "import os, sys\n"
         "os.environ.pop('OMP_WAIT_POLICY', None)\n"
-        "from talkinghead.cli.app import main\n"
+        "from talkinghead.cli import main\n"
         "main(['--version'])\n"
         "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)\n"
     )

@@ -11,8 +11,7 @@ import pytest
 from fake_models import SIDE, BrightnessTracker, fake_models
 from PIL import Image
 
-from talkinghead import CropOptions, DriveOptions, Options, RenderOptions
-from talkinghead.cli import app as cli
+from talkinghead import CropOptions, DriveOptions, Options, RenderOptions, cli
 from talkinghead.errors import OptionError, OutputError, VideoError
 from talkinghead.media.video import VideoWriter, read_frames
 from talkinghead.options import LiveOptions

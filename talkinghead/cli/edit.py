@@ -1,0 +1,33 @@
+"""The command `talkinghead edit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from talkinghead.cli.options import AsJson, Debug, Model, Portrait, takes
+from talkinghead.cli.report import report
+from talkinghead.options import MODEL, CropOptions, EditOptions, Options, RenderOptions
+
+
+@takes(CropOptions, EditOptions, RenderOptions)
+def edit(
+    source: Portrait,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="PNG, JPEG or WebP file to write; with --keyframes, an MP4.")
+    ],
+    options: Options,
+    model: Model = MODEL,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Change a portrait's expression and pose with sliders, or animate them with keyframes."""
+    from talkinghead.cli.progress import FrameBar
+
+    with FrameBar() as bar:
+        from talkinghead.api import edit
+
+        summary = edit(source, output, options=options, model=model, progress=bar.progress)
+    report(summary, as_json)
