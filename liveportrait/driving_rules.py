@@ -1,4 +1,4 @@
-"""How a portrait follows a driver: which parts of the face, how far, and measured against what."""
+"""How a portrait follows a driver: which parts of the face, with what strength, and relative to which frame."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from liveportrait.compose import Friendly
 from liveportrait.motion import Motion
 
 FRONTAL_DEG = 15.0
-"""Degrees of turn that count as much against a neutral frame as lips that are open by OPEN_LIPS."""
+"""Head rotation in degrees that has a cost of one when the neutral frame is chosen."""
 OPEN_LIPS = 0.08
+"""Lip ratio with the same cost."""
 HALF_SHUT = 0.25
-"""Share of the usual openness by which eyes may be shut at the same cost."""
+"""Share of the median eye openness that is missing, with the same cost."""
 USUAL_FACE = 0.04
-"""Distance of the expression from the video's usual one that costs the same, in units of the head."""
+"""RMS distance to the video's median expression with the same cost, in head units."""
 
 
 @dataclass(frozen=True)
 class DrivingRules:
-    """How driving motion reaches a portrait. Nothing has a default here; the options of the shell hold them.
+    """How driving motion is transferred to a portrait. Defaults are defined in the command-line options.
 
     Attributes:
-        head: Factor on the turn, shift and size of the head; 0 leaves the head as it is.
-        lips: Factor on the motion of lips and jaw.
-        eyes: Factor on the motion of lids and eyeballs.
-        brows: Factor on the motion of the brows.
-        face: Factor on the motion of the rest of the face.
-        relative: Whether the driver's change since its anchor counts, instead of its own pose and openness.
-        retarget_eyes: Whether the lids open as far as the driver's, instead of in proportion.
-        retarget_lips: Whether the lips open as far as the driver's, instead of as far as its change opens them.
+        head: Strength of the head's rotation, translation and scale; 0 keeps the source's head pose.
+        lips: Strength of the motion of lips and jaw.
+        eyes: Strength of the motion of eyelids and eyeballs.
+        brows: Strength of the motion of the eyebrows.
+        face: Strength of the motion of the rest of the face.
+        relative: Whether to apply the driver's change from its anchor frame instead of its absolute pose and openness.
+        retarget_eyes: Whether the eyelids reach the driver's openness instead of opening in proportion to it.
+        retarget_lips: Whether the lips reach the driver's openness instead of following its relative motion.
         replace: Whether retargeting discards all other motion, as upstream does, instead of adding to it.
-        normalize_lips: Whether open lips of a portrait are closed before relative motion is added.
-        friendly: "expression" keeps motion in proportion to the size of the portrait's face, "pose" leaves it as
-            large as the driver's.
-        stitching: Whether S keeps the crop's border still; models without S do so by themselves.
-        spoken: Whether a voice generated the motion, as in `liveportrait.compose.compose_audio`: then the lips of
-            people take its expression itself, and animals turn from their own pose. Drivers that are seen leave it.
+        normalize_lips: Whether to close the source's open lips before relative motion is added.
+        friendly: "expression" scales motion to the size of the source's face, "pose" keeps the driver's amplitude.
+        stitching: Whether to keep the crop's border still with S; models without S always do.
+        spoken: Whether the motion was generated from speech, as in `liveportrait.compose.compose_audio`. Then human
+            lips take its absolute expression, and animals rotate from their own pose. False for visual drivers.
     """
 
     head: float
@@ -57,15 +57,15 @@ class DrivingRules:
 
 
 def neutral_frame(motion: Motion) -> int:
-    """Choose the driving frame that is most like a face at rest: lips shut, eyes open, head straight, nothing unusual.
+    """Find the most neutral driving frame: lips closed, eyes open, head frontal, typical expression.
 
     Args:
-        motion: The driver's motion, T frames; without openness ratios only head and expression count.
+        motion: The driver's motion, T frames; without openness ratios only pose and expression are compared.
 
     Returns:
-        Its index, from 0; the earliest where several are alike.
+        Index of the frame, from 0; the first one on a tie.
     """
-    # The angle of a rotation comes from its trace; here only the axis out of the picture matters, roll included.
+    # The trace of a rotation matrix gives its total angle, roll included.
     turn = ((torch.diagonal(motion.rotation, dim1=1, dim2=2).sum(1) - 1) / 2).clamp(-1, 1).acos()
     cost = (torch.rad2deg(turn) / FRONTAL_DEG).square()
     face = in_head_frame(motion)
@@ -81,5 +81,5 @@ def neutral_frame(motion: Motion) -> int:
 
 
 def in_head_frame(motion: Motion) -> Tensor:
-    """Turn expressions with the head, back to the front: δ Rᵀ, shape (T, K, 3)."""
+    """Rotate expressions into the head frame: δ Rᵀ, shape (T, K, 3)."""
     return motion.expression @ motion.rotation.transpose(1, 2)

@@ -1,4 +1,4 @@
-"""LivePortrait: one class in front of the embedded and the official networks."""
+"""LivePortrait: the common interface of the embedded and the official models."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class LivePortrait(nn.Module):
         num_keypoints: K, the number of keypoints that `Motion.expression` moves.
         crop_size: Usual side in pixels of the crops that `render` returns.
         needs_landmarks: Whether `Crop.landmarks` must be given.
-        extracts_from_landmarks: Whether `extract` looks at the landmarks only, so that pictures may have no pixels.
-        reads_dense_residual: Whether there is a `read_dense_residual`.
+        extracts_from_landmarks: Whether `extract` uses only the landmarks, so that crops need no pixels.
+        reads_dense_residual: Whether the model implements `read_dense_residual`.
     """
 
     num_keypoints: int
@@ -51,81 +51,81 @@ class LivePortrait(nn.Module):
         return load(name_or_directory).float()
 
     def crop_side(self, pixels: float) -> int:
-        """Choose the side of a source crop that covers so many pixels of its picture; `render` returns it as large."""
+        """Return the side of the crop to use for a face region of `pixels` pixels; `render` returns the same size."""
         return self.crop_size
 
     @abstractmethod
     def set_precision(self, precision: Precision) -> None:
-        """Choose in what the networks compute; geometry stays in float32.
+        """Set the precision of the networks; geometry stays in float32.
 
         Raises:
-            ValueError: It is none of fp32, bf16 and fp16.
+            ValueError: The precision is not fp32, bf16 or fp16.
         """
 
     @abstractmethod
     def encode(self, crop: Crop) -> Portrait:
-        """Encode source faces (F and M), once per picture; T crops give T portraits."""
+        """Encode source faces (F and M); T crops give T portraits."""
 
     @abstractmethod
     def extract(self, crop: Crop) -> Motion:
-        """Read the motion of driving faces (M); T crops give T frames."""
+        """Extract the motion of driving faces (M); T crops give T frames."""
 
     def read_dense_residual(self, reference: Crop, crop: Crop, search: FlowSearch) -> Tensor:
-        """Read from a driver's pictures what its keypoints do not tell.
+        """Measure the skin motion and shading of a driver that its keypoints do not capture.
 
         Args:
-            reference: One earlier picture of the same face.
-            crop: T pictures.
-            search: Finds how pictures moved.
+            reference: An earlier frame of the same face.
+            crop: T driving frames.
+            search: Computes optical flow.
 
         Returns:
-            How skin slides and is shaded since the reference, for `Motion.dense_residual`, shape (T, 3, G, G); only
-            differences between frames count.
+            Displacement and shading of the skin since the reference, for `Motion.dense_residual`, shape (T, 3, G, G).
+            Only differences between frames are meaningful.
 
         Raises:
-            PortraitError: This model's keypoints tell everything.
+            PortraitError: The model has no dense residual.
         """
-        raise PortraitError(f"{type(self).__name__} reads no skin; its keypoints tell everything")
+        raise PortraitError(f"{type(self).__name__} has no dense residual")
 
     @abstractmethod
     def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
-        """Turn what a voice asks for into this portrait's keypoints x_d, shape (T, K, 3)."""
+        """Convert speech motion to driving keypoints x_d of this portrait, shape (T, K, 3)."""
 
     def driving_keypoints(
         self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
     ) -> Tensor:
-        """Turn a driver's motion into this portrait's keypoints x_d.
+        """Convert a driver's motion to driving keypoints x_d of this portrait.
 
         Args:
             portrait: One portrait, or T of them.
             driving: The driver's motion, T frames.
-            anchor: The driver's motion where it is neutral, one frame; None where the driver is a single picture.
-            rules: What follows, and how.
+            anchor: The driver's neutral frame; None if the driver is a single picture.
+            rules: Which parts of the face follow the driver, and how.
 
         Returns:
             Driving keypoints, shape (T, K, 3).
 
         Raises:
-            PortraitError: This model has no rules for following.
+            PortraitError: The model does not support driving.
         """
         raise PortraitError(f"{type(self).__name__} cannot follow a driver; leave --model out, or give mini")
 
     def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
-        """Turn an edit by hand into this portrait's keypoints x_d, shape (1, K, 3).
+        """Convert slider values to keypoints x_d of this portrait, shape (1, K, 3).
 
         Raises:
-            PortraitError: This model has no sliders.
+            PortraitError: The model does not support sliders.
         """
         raise PortraitError(f"{type(self).__name__} cannot be edited; leave --model out, or give mini")
 
     @abstractmethod
     def render(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Tensor:
-        """Render driving keypoints (W and G).
+        """Render a portrait with driving keypoints (W and G).
 
         Args:
             portrait: One portrait, or T of them.
             x_d: Driving keypoints, shape (T, K, 3).
-            dense_residual: What moves between the keypoints, from `read_dense_residual`, where the model has it.
+            dense_residual: Motion between the keypoints, from `read_dense_residual`, if the model supports it.
 
         Returns:
             RGB crops, shape (T, 3, S, S), float32 in [0, 1]; S as in `crop_side`.

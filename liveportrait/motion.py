@@ -1,4 +1,4 @@
-"""The values that flow through the packages: Crop, Motion, Performance and Portrait. The batch axis T counts frames."""
+"""Data types shared by all packages: Crop, Motion, SpeechMotion and Portrait. The batch axis T counts frames."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 FlowSearch = Callable[[Tensor, Tensor], Tensor]
-"""Optical flow: where each pixel of T grey pictures was in T others, both (T, H, W) in [0, 1], as (right, down) pixels,
-shape (T, 2, H, W)."""
+"""Optical flow: takes two batches of grey pictures, both (T, H, W) in [0, 1], and returns for each pixel of the first
+its displacement to the second in (right, down) pixels, shape (T, 2, H, W)."""
 
 
 class PerFrame:
-    """Indexing, moving and counting for dataclasses whose tensors share a leading frame axis."""
+    """Frame indexing and device transfer for dataclasses whose tensors share a leading frame axis."""
 
     def _map(self, function):
         changes = {
@@ -38,12 +38,12 @@ class PerFrame:
 
 @dataclass(frozen=True)
 class Crop(PerFrame):
-    """Face crops as a model sees them.
+    """Face crops, the input of a model.
 
     Attributes:
         image: RGB pictures, shape (T, 3, H, W), float32 in [0, 1].
-        landmarks: MediaPipe face-mesh points, shape (T, 478, 3), or None when there are none (animals).
-            x right, y down, z into the scene; -1 and +1 are the edges of the crop, z has the scale of x.
+        landmarks: MediaPipe face-mesh points, shape (T, 478, 3), or None if there are none (animals).
+            x points right, y down, z into the scene; -1 and +1 are the edges of the crop; z has the scale of x.
     """
 
     image: Tensor
@@ -55,16 +55,16 @@ class Crop(PerFrame):
 
 @dataclass(frozen=True)
 class Motion(PerFrame):
-    """How a face is held, frame by frame, in the row-vector convention of `liveportrait.keypoints`.
+    """Pose and expression of a face in every frame, in the row-vector convention of `liveportrait.keypoints`.
 
     Attributes:
         rotation: R, shape (T, 3, 3).
-        expression: δ, shape (T, K, 3); K belongs to the model.
+        expression: δ, shape (T, K, 3); K depends on the model.
         scale: s, shape (T, 1).
         translation: t, shape (T, 3).
         eye_ratio: Eye openness (left, right) in the picture, lid distance over eye width, shape (T, 2), or None.
         lip_ratio: Lip openness, inner lip distance over mouth width, shape (T, 1), or None.
-        dense_residual: What `LivePortrait.read_dense_residual` saw between the keypoints, shape (T, 3, G, G), or None.
+        dense_residual: From `LivePortrait.read_dense_residual`, shape (T, 3, G, G), or None.
     """
 
     rotation: Tensor
@@ -88,7 +88,7 @@ class Motion(PerFrame):
         """Join motions along the frame axis.
 
         Raises:
-            ValueError: No parts were given.
+            ValueError: `parts` is empty.
         """
         if not parts:
             raise ValueError("Motion.cat needs at least one part")
@@ -102,7 +102,7 @@ class Motion(PerFrame):
 
     @staticmethod
     def still(num_frames: int, num_keypoints: int) -> Motion:
-        """Return the motion that changes nothing: no rotation, no expression, scale one, no translation."""
+        """Return neutral motion: identity rotation, zero expression, scale one, zero translation."""
         return Motion(
             rotation=torch.eye(3, dtype=torch.float32).repeat(num_frames, 1, 1),
             expression=torch.zeros(num_frames, num_keypoints, 3, dtype=torch.float32),
@@ -113,15 +113,15 @@ class Motion(PerFrame):
 
 @dataclass(frozen=True)
 class SpeechMotion(PerFrame):
-    """What a voice asks of any face, relative to that face at rest: lips closed, eyes as they are, head as it is held.
+    """Speech-driven motion for any face, relative to that face at rest: lips closed, eyes and head pose unchanged.
 
     Attributes:
-        expression: Coefficients in the embedded face model's expression basis, shape (T, C), the mouth's first.
-        lip_ratio: Lip openness to reach, inner lip distance over mouth width, shape (T, 1).
-        eye_openness: Factor on the face's own eye openness (left, right), 1 unchanged, 0 shut, shape (T, 2).
-        gaze_deg: Eye turn in degrees, (right, down) positive in the picture, shape (T, 2).
+        expression: Coefficients of the embedded face model's expression basis, shape (T, C), mouth coefficients first.
+        lip_ratio: Target lip openness, inner lip distance over mouth width, shape (T, 1).
+        eye_openness: Factor on the face's own eye openness (left, right); 1 is unchanged, 0 is shut; shape (T, 2).
+        gaze_deg: Eye rotation in degrees, positive right and down in the picture, shape (T, 2).
         rotation: Head rotation relative to rest, shape (T, 3, 3), applied as `rotation @ R_s`.
-        translation: Head shift in units of half the crop, shape (T, 3).
+        translation: Head translation in units of half the crop, shape (T, 3).
     """
 
     expression: Tensor
@@ -137,14 +137,14 @@ class SpeechMotion(PerFrame):
 
 @dataclass(frozen=True)
 class Portrait(PerFrame):
-    """A source face, encoded once and rendered many times.
+    """An encoded source face, which can be rendered many times.
 
     Attributes:
         x_c: Canonical keypoints, shape (T, K, 3).
         motion: The source's own motion, T frames.
         x_s: Source keypoints, shape (T, K, 3).
         f_s: The model's source features; shape (T, 32, 16, 64, 64) for the official networks.
-        crop: What was encoded.
+        crop: The crop that was encoded.
     """
 
     x_c: Tensor

@@ -1,4 +1,4 @@
-"""The official LivePortrait model: F, M, W, G, S, R_eyes and R_lip behind the common door."""
+"""The official LivePortrait model: F, M, W, G, S, R_eyes and R_lip behind the common interface."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from liveportrait.sliders import Sliders, edit, expression_offset
 
 INPUT_SIZE = 256
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# Gaze sliders per degree: inferred from their ranges (30 across, 63 up and down), not calibrated.
+# Slider units per degree of gaze: inferred from their ranges (30 across, 63 up and down), not calibrated.
 _GAZE_X_PER_DEGREE, _GAZE_Y_PER_DEGREE = 1.0, -2.0
 
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Compute float32 as float32 on a GPU: TF32, the default of convolutions, misses the parity limits by far."""
+    """Disable TF32 on the GPU; it is the default for convolutions and far exceeds the parity tolerances."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = cudnn.allow_tf32, matmul.allow_tf32
     cudnn.allow_tf32 = matmul.allow_tf32 = False  # type: ignore[attr-defined]
@@ -44,7 +44,7 @@ def without_tf32() -> Iterator[None]:
 
 
 class OfficialPortrait(LivePortrait):
-    """`base` and `animals`.
+    """The official model for people (`base`) or animals (`animals`).
 
     Attributes:
         appearance_extractor: F.
@@ -54,7 +54,7 @@ class OfficialPortrait(LivePortrait):
         stitching: S.
         retarget_eyes: R_eyes.
         retarget_lip: R_lip.
-        precision: In what F, M, W and G compute; S, R_eyes, R_lip and all geometry stay in float32.
+        precision: Precision of F, M, W and G; S, R_eyes, R_lip and all geometry stay in float32.
         config: Sizes of the networks.
     """
 
@@ -75,35 +75,35 @@ class OfficialPortrait(LivePortrait):
         self._prepared: tuple[Tensor, SourceVolume] | None = None
 
     def set_precision(self, precision: Precision) -> None:
-        """Choose the precision of F, M, W and G. What was rounded once stays rounded.
+        """Set the precision of F, M, W and G. Weights are converted, so going back to fp32 does not restore them.
 
         Raises:
-            ValueError: It is none of fp32, bf16 and fp16.
+            ValueError: The precision is not fp32, bf16 or fp16.
         """
         check_precision(precision)
         self.precision: Precision = precision
         self._prepared = None
         for network in (self.appearance_extractor, self.motion_extractor, self.warping, self.generator):
             for module in network.modules():
-                # Norms keep float32; autocast runs the rest in the precision of these weights.
+                # Normalisation layers stay in float32; autocast runs the others in the precision of these weights.
                 if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
                     module.to(dtype=_DTYPES[precision])
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.parameters()).device
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Enter what the networks run under: no gradients, and the one precision.
+        """Enter the context in which the networks run: no gradients, and the chosen precision.
 
         Raises:
             PortraitError: fp16 was chosen on a CPU.
         """
         device = self.device.type
         if device == "cpu" and self.precision == "fp16":
-            # Without native kernels one frame takes minutes.
+            # There are no native CPU kernels for fp16: one frame would take minutes.
             raise PortraitError("fp16 needs a GPU; on a CPU choose bf16 or fp32")
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
@@ -114,9 +114,9 @@ class OfficialPortrait(LivePortrait):
             yield
 
     def encode(self, crop: Crop) -> Portrait:
-        """Encode source faces (F and M), once per picture; T crops give T portraits."""
+        """Encode source faces (F and M); T crops give T portraits."""
         with self.running():
-            # Upstream shrinks source crops by area, driving ones bilinearly.
+            # Upstream downsamples source crops by area and driving crops bilinearly.
             image = F.interpolate(crop.image.to(self.device), (INPUT_SIZE, INPUT_SIZE), mode="area")
             f_s = self.appearance_extractor(image).float()
             pose = face_pose(self.motion_extractor(image))
@@ -124,14 +124,14 @@ class OfficialPortrait(LivePortrait):
             return Portrait(pose.x_c, motion, transform_keypoints(pose.x_c, motion), f_s, crop)
 
     def extract(self, crop: Crop) -> Motion:
-        """Read the motion of driving faces (M); T crops give T frames."""
+        """Extract the motion of driving faces (M); T crops give T frames."""
         with self.running():
             size = (INPUT_SIZE, INPUT_SIZE)
             image = F.interpolate(crop.image.to(self.device), size, mode="bilinear", align_corners=False)
             return self._measured(face_pose(self.motion_extractor(image)).motion, crop)
 
     def _measured(self, motion: Motion, crop: Crop) -> Motion:
-        """Add the openness ratios that the crop's landmarks show."""
+        """Add the openness ratios measured on the crop's landmarks."""
         if crop.landmarks is None:
             return motion
         points = crop.landmarks.to(motion.rotation)
@@ -139,11 +139,11 @@ class OfficialPortrait(LivePortrait):
         return Motion(motion.rotation, motion.expression, motion.scale, motion.translation, eyes, lips)
 
     def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
-        """Turn what a voice asks for into this portrait's keypoints x_d, shape (T, K, 3).
+        """Convert speech motion to driving keypoints x_d of this portrait, shape (T, K, 3).
 
-        The head turns and shifts from the source's own pose; R_lip opens the lips to the ratio asked for; R_eyes
-        moves the lids by what it would do more than for eyes left as they are; gaze goes through the eyeball
-        sliders; S keeps the border still. The expression coefficients are the embedded model's and unused.
+        Head motion is applied to the source's own pose. R_lip opens the lips to the requested ratio. R_eyes moves the
+        eyelids by its offset for the requested openness minus its offset for the current one. Gaze uses the eyeball
+        sliders, and S keeps the border still. The expression coefficients belong to the embedded model and are unused.
         """
         with torch.inference_mode():
             source, x_s = portrait.motion, portrait.x_s
@@ -155,7 +155,7 @@ class OfficialPortrait(LivePortrait):
                 translation=source.translation + speech_motion.translation,
             )
             x = transform_keypoints(portrait.x_c, posed)
-            # Without landmarks (animals) the lips count as closed, as a source at rest is expected to be.
+            # Without landmarks (animals) assume closed lips, as expected of a source at rest.
             lips = x.new_zeros(1, 1) if source.lip_ratio is None else source.lip_ratio
             x = x + self.retarget_lip(x_s, lips, speech_motion.lip_ratio * _inner_mouth_width(portrait.crop, x))
             if source.eye_ratio is not None:
@@ -178,7 +178,7 @@ class OfficialPortrait(LivePortrait):
     def driving_keypoints(
         self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
     ) -> Tensor:
-        """Turn a driver's motion into this portrait's keypoints x_d, shape (T, K, 3); see `official_follow`."""
+        """Convert a driver's motion to driving keypoints x_d, shape (T, K, 3); see `official_driving`."""
         with torch.inference_mode():
             driving = driving.to(portrait.x_s.device)
             if not self.needs_landmarks and anchor is not None:
@@ -186,23 +186,23 @@ class OfficialPortrait(LivePortrait):
             return driving_keypoints(self, portrait, driving, anchor, rules)
 
     def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
-        """Turn an edit by hand into this portrait's keypoints x_d, shape (1, K, 3)."""
+        """Convert slider values to keypoints x_d of this portrait, shape (1, K, 3)."""
         with torch.inference_mode():
             return edit(self, portrait.x_c, portrait.motion, sliders, stitching=True)
 
     def render(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Tensor:
-        """Render driving keypoints (W and G).
+        """Render a portrait with driving keypoints (W and G).
 
         Args:
             portrait: One portrait, or T of them.
             x_d: Driving keypoints, shape (T, K, 3).
-            dense_residual: Not looked at: these keypoints tell everything.
+            dense_residual: Ignored; this model has none.
 
         Returns:
             RGB crops, shape (T, 3, crop_size, crop_size), float32 in [0, 1].
 
         Raises:
-            ValueError: The keypoints have another shape than the portrait's.
+            ValueError: The shapes of x_d and the portrait's keypoints do not match.
         """
         if x_d.ndim != 3 or x_d.shape[1:] != portrait.x_s.shape[1:] or len(portrait) not in (1, len(x_d)):
             raise ValueError(f"x_d {tuple(x_d.shape)} does not fit x_s {tuple(portrait.x_s.shape)}")
@@ -211,16 +211,16 @@ class OfficialPortrait(LivePortrait):
             return self.generator(warped.feature).float()
 
     def _source_volume(self, f_s: Tensor) -> SourceVolume:
-        """Prepare a source for W, once per portrait: the last one is remembered."""
+        """Return the source volume for W; the last one is cached."""
         if self._prepared is None or self._prepared[0] is not f_s:
             self._prepared = (f_s, self.warping.prepare(f_s))
         return self._prepared[1]
 
 
 def _inner_mouth_width(crop: Crop, like: Tensor) -> Tensor:
-    """Measure the mouth between its inner corners in units of its outer width, shape (1 or T, 1).
+    """Return the inner mouth width in units of the outer one, shape (1 or T, 1).
 
-    A performance's lip ratio is over the inner width, as the embedded model measures it, upstream's over the outer.
+    The lip ratio of `SpeechMotion` is relative to the inner width; upstream's is relative to the outer width.
     """
     if crop.landmarks is None:
         return like.new_ones(1, 1)

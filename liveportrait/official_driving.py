@@ -1,4 +1,4 @@
-"""The official model follows a driver: upstream's composition, with a strength for every part of the face."""
+"""Drive the official model: upstream's composition, with a separate strength for each part of the face."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ from liveportrait.retarget import CLOSED_LIP_RATIO, Retargeter, rescale
 def driving_keypoints(
     model: Retargeter, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
 ) -> Tensor:
-    """Pose a human portrait as a driver asks.
+    """Compute the driving keypoints of a human portrait.
 
-    With every strength one this is upstream's region "all", stitched: relative or absolute, from a video (with
-    its first frame for an anchor) or from a picture (without an anchor).
+    With all strengths at one this equals upstream's region "all" with stitching: relative or absolute, driven by a
+    video (anchored to its first frame) or by a picture (without an anchor).
 
     Args:
         model: S, R_eyes and R_lip.
         portrait: One portrait, or T of them.
         driving: The driver's motion, T frames.
-        anchor: The driver's motion where it is neutral, one frame; None for a driving picture.
-        rules: What follows, and how.
+        anchor: The driver's neutral frame; None for a driving picture.
+        rules: Which parts of the face follow the driver, and how.
 
     Returns:
         x_d, shape (T, K, 3).
 
     Raises:
-        LandmarksNeededError: Lips or eyes are to reach a ratio and the portrait or the driver has none.
+        LandmarksNeededError: Lips or eyes are retargeted, and the portrait or the driver has no ratios.
     """
     x_s = portrait.x_s
     if rules.replace and (rules.retarget_eyes or rules.retarget_lips):
         x = x_s.expand(len(driving), -1, -1)
     else:
-        x = transform_keypoints(portrait.x_c, _moved(portrait.motion, driving, anchor, rules))
-    # Upstream's expression-friendly rescaling changes nothing here: measured against the anchor the keypoints begin
-    # at x_s, so the sizes that it compares are the same.
-    x = x + _openings(model, portrait, driving, rules)
+        x = transform_keypoints(portrait.x_c, _driven_motion(portrait.motion, driving, anchor, rules))
+    # Upstream's expression-friendly rescaling has no effect here: relative to the anchor the keypoints start at x_s,
+    # so both faces that it compares have the same size.
+    x = x + _retargeting_offsets(model, portrait, driving, rules)
     return model.stitching(x_s, x) if rules.stitching else x
 
 
 def drive_animal_expression(
     model: Retargeter, portrait: Portrait, driving: Motion, anchor: Motion, rules: DrivingRules
 ) -> Tensor:
-    """Pose an animal portrait as a driving video asks; shapes as in `driving_keypoints`.
+    """Compute the driving keypoints of an animal portrait; shapes as in `driving_keypoints`.
 
-    Upstream takes the driver's own pose (from a voice: the portrait's own, turned as far as the driver has turned) and
-    makes the keypoints relative to its first frame afterwards, rescaled to the size of the portrait's face; "pose"
-    leaves the rescaling out.
+    Upstream uses the driver's absolute pose (for speech: the portrait's pose with the driver's relative rotation), then
+    makes the keypoints relative to the first frame and rescales them to the size of the portrait's face. With
+    `friendly="pose"` they are not rescaled.
     """
     weights = part_weights(rules, driving.expression)
     expression = anchor.expression + weights * (driving.expression - anchor.expression)
-    rotation = _share(driving.rotation @ anchor.rotation.transpose(1, 2), rules.head) @ anchor.rotation
+    rotation = _scale_rotation(driving.rotation @ anchor.rotation.transpose(1, 2), rules.head) @ anchor.rotation
     translation = anchor.translation + rules.head * (driving.translation - anchor.translation)
     asked = replace(driving, rotation=rotation, expression=expression, translation=translation)
     if rules.spoken:
@@ -73,7 +73,7 @@ def drive_animal_expression(
 
 
 def part_weights(rules: DrivingRules, like: Tensor, regions: Regions = OFFICIAL) -> Tensor:
-    """Give every coordinate of the expression the factor of its part, shape (K, 3)."""
+    """Return the strength for each coordinate of the expression, shape (K, 3)."""
     weights = like.new_full((regions.num_keypoints, 3), rules.face)
     weights[list(OFFICIAL_BROWS)] = rules.brows
     weights[list(regions.eyes)] = rules.eyes
@@ -81,12 +81,12 @@ def part_weights(rules: DrivingRules, like: Tensor, regions: Regions = OFFICIAL)
     if rules.retarget_lips:
         weights[list(regions.lips)] = 0.0
     if rules.retarget_eyes:
-        # The lids move up and down, which R_eyes takes over; the gaze to either side stays.
+        # R_eyes handles the vertical motion of the eyelids; horizontal gaze is kept.
         weights[list(regions.eyes), 1:] = 0.0
     return weights
 
 
-def _moved(source: Motion, driving: Motion, anchor: Motion | None, rules: DrivingRules) -> Motion:
+def _driven_motion(source: Motion, driving: Motion, anchor: Motion | None, rules: DrivingRules) -> Motion:
     weights = part_weights(rules, driving.expression)
     if not rules.relative:
         change = weights * (driving.expression - source.expression)
@@ -95,7 +95,7 @@ def _moved(source: Motion, driving: Motion, anchor: Motion | None, rules: Drivin
         shift, zoom = driving.translation - source.translation, torch.ones_like(driving.scale)
         change = OFFICIAL.pick("face", change, still)
     elif anchor is None:
-        # A single picture has nothing to be measured against: closed lips stand in, and the head stays.
+        # A single picture has no anchor: measure lips against closed ones, and keep the head pose.
         change = weights * (driving.expression - OFFICIAL.closed_lips(driving.expression))
         turn = torch.eye(3).to(driving.rotation).expand(len(driving), 3, 3)
         shift, zoom = torch.zeros_like(driving.translation), torch.ones_like(driving.scale)
@@ -107,22 +107,22 @@ def _moved(source: Motion, driving: Motion, anchor: Motion | None, rules: Drivin
         turn = relative_rotation(torch.eye(3).to(driving.rotation), driving.rotation, anchor.rotation)
         shift, zoom = driving.translation - anchor.translation, driving.scale / anchor.scale
     return Motion(
-        rotation=_share(turn, rules.head) @ source.rotation,
+        rotation=_scale_rotation(turn, rules.head) @ source.rotation,
         expression=source.expression + change,
         scale=source.scale * zoom**rules.head,
         translation=source.translation + rules.head * shift,
     )
 
 
-def _share(turn: Tensor, strength: float) -> Tensor:
-    """Turn a part of the way, or further."""
+def _scale_rotation(turn: Tensor, strength: float) -> Tensor:
+    """Scale the angles of rotations by a factor."""
     if strength == 1:
         return turn
     return rotation_matrix(*(strength * angle for angle in euler_degrees(turn)))
 
 
-def _openings(model: Retargeter, portrait: Portrait, driving: Motion, rules: DrivingRules) -> Tensor:
-    """Return what R_eyes and R_lip add, shape (T or 1, K, 3)."""
+def _retargeting_offsets(model: Retargeter, portrait: Portrait, driving: Motion, rules: DrivingRules) -> Tensor:
+    """Return the offsets of R_eyes and R_lip, shape (T or 1, K, 3)."""
     x_s, source = portrait.x_s, portrait.motion
     offset = torch.zeros_like(x_s)
     if rules.retarget_eyes and rules.eyes:

@@ -1,4 +1,4 @@
-"""The embedded model: small networks around face-mesh landmarks, shipped with the package."""
+"""The embedded model: small networks on face-mesh landmarks, shipped with the package."""
 
 from liveportrait.mini.model import MiniLivePortrait, load, save
 

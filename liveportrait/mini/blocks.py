@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """3×3 convolution that keeps the size (or halves it with stride 2)."""
+    """Return a 3×3 convolution that keeps the size, or halves it with stride 2."""
     return nn.Conv2d(inputs, outputs, 3, stride, 1)
 
 
 class ResBlock(nn.Module):
-    """x + conv(act(conv(act(x)))), channels kept."""
+    """Residual block x + conv(act(conv(act(x)))) with a constant number of channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,13 +36,13 @@ class Spade(nn.Module):
         self.scale_shift = nn.Conv2d(hidden, 2 * channels, 1)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Normalise x (T, C, H, W), then scale and shift it as the condition (T, c, H, W) says."""
+        """Normalise x (T, C, H, W), then scale and shift it by the condition (T, c, H, W)."""
         scale, shift = self.scale_shift(F.silu(self.shared(condition))).chunk(2, 1)
         return self.norm(x) * (1 + scale) + shift
 
 
 class SpadeBlock(nn.Module):
-    """Residual block whose two convolutions each follow a SPADE norm."""
+    """Residual block with a SPADE norm before each of its two convolutions."""
 
     def __init__(self, channels: int, condition: int) -> None:
         super().__init__()

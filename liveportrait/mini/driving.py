@@ -1,4 +1,4 @@
-"""The embedded model follows a driver: composition in the head frame, where a face has no pose and no size."""
+"""Drive the embedded model: compose motion in the head frame, without pose and scale."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from liveportrait.retarget import CLOSED_LIP_RATIO
 
 NOSE_BASE, CHIN = 2, 152
 MAX_SHIFT, MAX_ZOOM = 0.4, 1.35
-"""How far a head may move in its crop, in half crops, and grow or shrink: beyond, it would leave the crop."""
-CORNER = 0.25  # share of an eye's width: nearer to a corner an iris is hidden
+"""Limits of the head's translation, in half crops, and of its scale: beyond them it would leave the crop."""
+CORNER = 0.25  # share of an eye's width; an iris nearer to a corner is hidden
 NEUTRAL_WEIGHT = 0.05
-"""Strength of the prior when the expression of a single picture is guessed: variance of identity per coordinate."""
+"""Strength of the prior when estimating the expression of a single picture: variance of identity per coordinate."""
 
 
 def driving_keypoints(face: FaceModel, source: Motion, driving: Motion, anchor: Motion, rules: DrivingRules) -> Tensor:
-    """Pose a face as a driver asks.
+    """Compute the driving keypoints of a face.
 
     Args:
-        face: What the model knows about faces.
-        source: The portrait's own motion, one frame or T.
+        face: The face model.
+        source: The source's own motion, one frame or T.
         driving: The driver's motion, T frames.
-        anchor: The driver's motion where it is neutral, one frame.
-        rules: What follows, and how.
+        anchor: The driver's neutral frame.
+        rules: Which parts of the face follow the driver, and how.
 
     Returns:
-        Keypoints x_d, shape (T, K, 3). A driver of the same face, measured against the portrait itself, is
-        reached exactly.
+        Keypoints x_d, shape (T, K, 3). They equal the driver's keypoints if it is the same face, anchored to the
+        source itself.
     """
     own, asked, rest = (face.mean + in_head_frame(motion) for motion in (source, driving, anchor))
     begun = own
@@ -63,11 +63,11 @@ def driving_keypoints(face: FaceModel, source: Motion, driving: Motion, anchor: 
     moved = _irises_within(moved, asked)
     if rules.replace:
         return _posed(moved, source)
-    return _posed(moved, _carried(source, driving, anchor, rules))
+    return _posed(moved, _driven_pose(source, driving, anchor, rules))
 
 
 def _irises_within(moved: Tensor, asked: Tensor) -> Tensor:
-    """Keep irises away from the eyes' corners, unless the driver's are as near; points in the head frame, (T, K, 3)."""
+    """Keep irises away from the eye corners unless the driver's are as near; points in the head frame, (T, K, 3)."""
     moved = moved.clone()
     for corners, iris in ((LEFT_EYE_CORNERS, LEFT_IRIS), (RIGHT_EYE_CORNERS, RIGHT_IRIS)):
         (place, axis), (driver, _) = (_along_eye(points, corners, iris[0]) for points in (moved, asked))
@@ -77,14 +77,14 @@ def _irises_within(moved: Tensor, asked: Tensor) -> Tensor:
 
 
 def _along_eye(points: Tensor, corners: tuple[int, int], centre: int) -> tuple[Tensor, Tensor]:
-    """Return where an iris lies between its eye's corners, from 0 to 1, shape (T,), and the way across, (T, 3)."""
+    """Return an iris's position between its eye's corners, from 0 to 1, (T,), and the vector across, (T, 3)."""
     first, last, iris = (points[:, row] for row in rows((*corners, centre)))
     axis = last - first
     return ((iris - first) * axis).sum(-1) / axis.square().sum(-1).clamp_min(1e-6), axis
 
 
 def part_weights(face: FaceModel, rules: DrivingRules) -> Tensor:
-    """Give every keypoint the factor of its part, shape (K, 1); between mouth and ears the jaw fades to the face."""
+    """Return the strength for each keypoint, shape (K, 1); along the jaw it blends from `lips` to `face`."""
     weights = face.mean.new_full((len(KEYPOINTS), 1), rules.face)
     height = face.mean[:, 1:2]
     low = ((height - height[rows((NOSE_BASE,))]) / (height[rows((CHIN,))] - height[rows((NOSE_BASE,))])).clamp(0, 1)
@@ -100,14 +100,14 @@ def part_weights(face: FaceModel, rules: DrivingRules) -> Tensor:
 
 
 def rest_of_picture(face: FaceModel, motion: Motion) -> Motion:
-    """Guess what a face looks like at rest from a single picture of it.
+    """Estimate the neutral face from a single picture.
 
     Args:
-        face: What the model knows about faces.
+        face: The face model.
         motion: One frame.
 
     Returns:
-        The same head with the most likely expression taken away, and its lips closed.
+        The same head without its most likely expression, and with closed lips.
     """
     basis = face.expression_basis.flatten(1)
     shown = in_head_frame(motion).flatten(1)
@@ -124,32 +124,32 @@ def _are_open(source: Motion) -> bool:
 
 
 def _lip_gaps(face: FaceModel, moved: Tensor, asked: Tensor, rules: DrivingRules) -> Tensor:
-    """Return the inner lips' gaps to reach, shape (T, pairs)."""
+    """Return the target gaps of the inner lips, shape (T, pairs)."""
     gaps, driver = face.lip_gaps(moved), face.lip_gaps(asked)
     if not rules.lips:
         return gaps
     if rules.retarget_lips or not rules.relative:
-        # As open as the driver's for the width of the mouth, which is what the openness ratio means.
+        # Openness ratios are relative to the mouth's width.
         return driver * rules.lips * _mouth_width(moved) / _mouth_width(asked)
-    return gaps.maximum(driver.clamp(max=0))  # lips that meet do not pass through each other
+    return gaps.maximum(driver.clamp(max=0))  # closed lips do not cross
 
 
 def _lid_gaps(face: FaceModel, own: Tensor, asked: Tensor, rest: Tensor, rules: DrivingRules) -> Tensor:
-    """Return the lids' gaps to reach, shape (T, 2 · pairs)."""
+    """Return the target gaps of the eyelids, shape (T, 2 · pairs)."""
     gaps, driver, before = (face.lid_gaps(points) for points in (own, asked, rest))
     if rules.retarget_eyes or not rules.relative:
         return gaps + (driver - gaps) * rules.eyes
     if rules.replace:
         return gaps.expand_as(driver)
-    # In proportion: eyes of any size are shut when the driver's are, and as they were when the driver's are at rest.
+    # Proportional: eyes of any size are shut when the driver's are, and unchanged when the driver's are at rest.
     sums = [value.clamp_min(0).unflatten(1, (2, -1)).sum(2, keepdim=True) for value in (gaps, before)]
     size = (sums[0] / sums[1].clamp_min(1e-3)).clamp(0.3, 3.0)
     change = ((driver - before).unflatten(1, (2, -1)) * size).flatten(1)
     return (gaps + change * rules.eyes).maximum(driver.clamp(max=0))
 
 
-def _carried(source: Motion, driving: Motion, anchor: Motion, rules: DrivingRules) -> Motion:
-    """Return the pose that the head takes; its expression is the source's and of no account."""
+def _driven_pose(source: Motion, driving: Motion, anchor: Motion, rules: DrivingRules) -> Motion:
+    """Return the driven head pose; the expression of the result is unused."""
     rotation = driving.rotation
     if rules.relative:
         rotation = relative_rotation(source.rotation, driving.rotation, anchor.rotation)
@@ -159,7 +159,7 @@ def _carried(source: Motion, driving: Motion, anchor: Motion, rules: DrivingRule
     zoom = (driving.scale / anchor.scale).clamp(1 / MAX_ZOOM, MAX_ZOOM) ** rules.head
     shift = (driving.translation - anchor.translation) * rules.head
     if rules.friendly == "expression":
-        # In units of the head, so that it does not matter how the driver was cropped.
+        # In head units, so that the driver's crop does not matter.
         shift = shift * (source.scale / anchor.scale)
     shift = shift.clamp(-MAX_SHIFT, MAX_SHIFT)
     return Motion(rotation, source.expression, source.scale * zoom, source.translation + shift)

@@ -1,4 +1,4 @@
-"""Edit one face by hand with the embedded model: what a slider moves spreads as faces in the training tracks move."""
+"""Edit a face with sliders in the embedded model; a slider's motion spreads over the face as in the training tracks."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from liveportrait.sliders import RANGES, Sliders
 
 EYEBALL_RADIUS = 0.17
 SMILE_OUT, SMILE_UP = 0.07, 0.06
-"""How far one unit of smile moves the corners of the mouth, in the head frame, where an eye is 0.44 wide."""
+"""Displacement of the mouth corners per unit of smile, in the head frame, where an eye is 0.44 wide."""
 BROWS_UP = 0.12
-"""How far the brows rise at the end of their slider."""
+"""Displacement of the eyebrows at the end of their slider."""
 FIRMNESS = 0.02
-"""How closely the points that a slider names have to follow, against a likely shape of the whole face."""
+"""Regularisation: a smaller value moves the slider's points more exactly, a larger one keeps the face more likely."""
 WIDEST_EYE = 2.0
 
 
 def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
-    """Pose one face as the sliders say.
+    """Apply sliders to one face.
 
     Args:
         face: What the model knows about faces.
         source: The face's own motion, one frame.
-        sliders: The edit; its gaze is in degrees to the right, and in half degrees up.
+        sliders: Slider values; gaze is in degrees to the right and in half degrees up.
 
     Returns:
         x_d, shape (1, K, 3).
 
     Raises:
-        PortraitError: A slider is moved that only the official models have.
+        PortraitError: A slider is used that only the official models have.
     """
     if theirs := [name for name in ("pout", "purse", "grin", "mouth") if getattr(sliders, name)]:
         raise PortraitError(f"the embedded model has no slider {theirs[0]}: leave it out, or give --model base")
     head = face.mean + in_head_frame(source)
     moved = head + _smile(face, sliders.smile) + _brows(face, sliders.eyebrow / RANGES["eyebrow"][1])
     if sliders.lip_ratio is not None:
-        for _ in range(3):  # lips that part change the mouth's width, which the ratio is measured in
+        for _ in range(3):  # opening the lips changes the mouth's width, to which the ratio is relative
             moved = moved + face.move_lips(moved, _lip_gaps(moved, sliders.lip_ratio))
     moved = moved + face.move_lids(moved, _lid_gaps(face, head, sliders))
     gaze = torch.deg2rad(head.new_tensor([sliders.gaze_x, -sliders.gaze_y / 2])).sin() * EYEBALL_RADIUS
@@ -83,7 +83,7 @@ def _spread(basis: Tensor, points: tuple[int, ...], target: Tensor) -> Tensor:
 
 
 def _lip_gaps(head: Tensor, ratio: float) -> Tensor:
-    """Return the inner lips' gaps of a mouth that is open like a lens, shape (1, pairs)."""
+    """Return the inner lip gaps of a lens-shaped open mouth, shape (1, pairs)."""
     left, right = (head[:, row, 0] for row in rows(MOUTH_CORNERS))
     upper = head[:, rows(tuple(pair[0] for pair in LIP_PAIRS)), 0]
     along = 2 * (upper - left[:, None]) / (right - left)[:, None].clamp_min(1e-3) - 1
@@ -91,7 +91,7 @@ def _lip_gaps(head: Tensor, ratio: float) -> Tensor:
 
 
 def _lid_gaps(face: FaceModel, head: Tensor, sliders: Sliders) -> Tensor:
-    """Return the lids' gaps to reach, shape (1, 2 · pairs)."""
+    """Return the target gaps of the eyelids, shape (1, 2 · pairs)."""
     factor = torch.ones_like(eye_ratio(head))
     if sliders.eye_ratio is not None:
         factor = (sliders.eye_ratio / eye_ratio(head).clamp_min(1e-3)).clamp(max=WIDEST_EYE)

@@ -1,4 +1,4 @@
-"""Show dark pictures to the networks as bright as those that they learned from."""
+"""Brighten dark pictures to the exposure of the training pictures."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
 
 BRIGHT_SKIN = 0.5
-"""Luma that the brightest twentieth of a face has at least in the pictures that the networks learned from.
+"""Minimum luma of the brightest twentieth of a face; the training pictures are at least as bright.
 
-Of 70 portraits and stills, one has less (0.43); they have 0.73 in the median. A face at night has 0.14.
+Of 70 portraits and stills one is darker (0.43); the median is 0.73. A face at night has 0.14.
 """
 
 MOST = 8.0
-"""Largest factor: what is darker still is noise."""
+"""Largest factor; darker pictures are mostly noise."""
 
 _LUMA = (0.2126, 0.7152, 0.0722)
 
 
 def exposure(small: Tensor, x_s: Tensor) -> Tensor:
-    """Tell by how much a face has to be brightened.
+    """Compute the brightening factor for a face.
 
-    The brightest parts of the face count: how dark somebody's skin is says little about the light.
+    It is based on the brightest parts of the face, which depend less on skin tone than the mean does.
 
     Args:
         small: Source crops, shape (T, 3, S, S).
@@ -41,5 +41,5 @@ def exposure(small: Tensor, x_s: Tensor) -> Tensor:
 
 
 def brighten(picture: Tensor, factor: Tensor) -> Tensor:
-    """Scale pictures (T, 3, H, W); on coded values as on light itself, a factor is a change of exposure."""
+    """Scale pictures (T, 3, H, W). A factor changes the exposure for gamma-coded values as for linear light."""
     return (picture * factor).clamp(0, 1)

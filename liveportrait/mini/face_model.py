@@ -1,4 +1,4 @@
-"""Linear face model: landmarks → pose and expression; lips and lids that move to an asked openness (R_lip, R_eyes)."""
+"""Linear face model: pose and expression from landmarks; lip and eyelid retargeting (R_lip, R_eyes)."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class HeadPose(NamedTuple):
 
 
 def fit_similarity(template: Tensor, points: Tensor) -> HeadPose:
-    """Find the similarity that carries a template onto points with the least squared distance.
+    """Fit the least-squares similarity from a template to points.
 
     Args:
         template: Shape (N, 3) or (T, N, 3).
         points: Shape (T, N, 3).
 
     Returns:
-        The pose with points ≈ s (template R) + t.
+        Pose with points ≈ s (template R) + t.
 
     Source: Umeyama, "Least-squares estimation of transformation parameters", 1991, Eq. 40-42.
     """
@@ -62,13 +62,13 @@ def fit_similarity(template: Tensor, points: Tensor) -> HeadPose:
 
 
 class FaceModel(nn.Module):
-    """What the training tracks know about faces. Points are in the head frame: upright, frontal, unit scale.
+    """Linear face model learned from the training tracks. Points are in the head frame: upright, frontal, unit scale.
 
     Attributes:
         mean: Mean face at rest, shape (K, 3).
-        expression_basis: Displacement per standard deviation, shape (C, K, 3), the mouth's components first.
-        lip_response: Displacement per unit change of each lip pair's gap, shape (pairs, K, 3).
-        lid_response: The same for the lid pairs, left eye first, shape (2 · pairs, K, 3).
+        expression_basis: Displacement per standard deviation, shape (C, K, 3), mouth components first.
+        lip_response: Displacement per unit change of a lip pair's gap, shape (pairs, K, 3).
+        lid_response: The same for the eyelid pairs, left eye first, shape (2 · pairs, K, 3).
     """
 
     mean: Tensor
@@ -86,56 +86,56 @@ class FaceModel(nn.Module):
         self.register_buffer("lid_response", torch.zeros(num_lids, num_points, 3, dtype=torch.float32))
 
     def pose(self, points: Tensor, keypoints: tuple[int, ...] = KEYPOINTS) -> HeadPose:
-        """Fit the head pose to the points that hold still on the skull.
+        """Fit the head pose to the rigid points of the skull.
 
         Args:
             points: Shape (T, N, 3), any unit.
-            keypoints: Which mesh point each of the N is.
+            keypoints: Mesh indices of the N points.
         """
         return fit_similarity(self.mean[rows(RIGID)], points[:, rows(RIGID, keypoints)])
 
     @staticmethod
     def to_head(points: Tensor, pose: HeadPose) -> Tensor:
-        """Undo a pose: (T, N, 3) points into the head frame."""
+        """Transform points (T, N, 3) into the head frame."""
         return ((points - pose.translation[:, None]) / pose.scale[:, None]) @ pose.rotation.transpose(1, 2)
 
     def express(self, coefficients: Tensor) -> Tensor:
-        """Turn expression coefficients (T, C) into displacements in the head frame, (T, K, 3)."""
+        """Convert expression coefficients (T, C) to displacements in the head frame, (T, K, 3)."""
         return torch.einsum("tc,ckd->tkd", coefficients, self.expression_basis)
 
     def lip_gaps(self, points: Tensor) -> Tensor:
-        """Measure the inner lips' gaps along the head's vertical: (T, K, 3) in the head frame → (T, pairs)."""
+        """Measure the vertical gaps between the inner lips: (T, K, 3) in the head frame → (T, pairs)."""
         return _gaps(points, LIP_PAIRS)
 
     def lid_gaps(self, points: Tensor) -> Tensor:
-        """Measure the lids' gaps, shape (T, 2 · pairs), left eye first."""
+        """Measure the gaps between the eyelids, shape (T, 2 · pairs), left eye first."""
         return _gaps(points, LEFT_LID_PAIRS + RIGHT_LID_PAIRS)
 
     def move_lips(self, points: Tensor, gaps: Tensor) -> Tensor:
-        """Move lips and jaw until the inner lips stand at the asked gaps (R_lip in closed form).
+        """Move lips and jaw so that the inner lips have the given gaps (R_lip in closed form).
 
         Args:
             points: Shape (T, K, 3) in the head frame.
-            gaps: Shape (T, pairs).
+            gaps: Target gaps, shape (T, pairs).
 
         Returns:
-            Displacement, shape (T, K, 3): the most likely face motion that gives exactly these gaps.
+            Displacement, shape (T, K, 3): the most likely face motion with exactly these gaps.
         """
         return torch.einsum("tp,pkd->tkd", gaps - self.lip_gaps(points), self.lip_response)
 
     def move_lids(self, points: Tensor, gaps: Tensor) -> Tensor:
-        """Move the lids to the asked gaps (R_eyes in closed form); shapes as in `move_lips`."""
+        """Move the eyelids to the given gaps (R_eyes in closed form); shapes as in `move_lips`."""
         return torch.einsum("tp,pkd->tkd", gaps - self.lid_gaps(points), self.lid_response)
 
 
 def lip_ratio(points: Tensor) -> Tensor:
-    """Lip openness: mid inner lip distance over mouth width; (T, K, 3) → (T, 1)."""
+    """Return the lip openness, mid inner lip distance over mouth width: (T, K, 3) → (T, 1)."""
     width = _distance(points, *MOUTH_CORNERS)
     return (_distance(points, 13, 14) / width.clamp_min(MIN_SPREAD))[:, None]
 
 
 def eye_ratio(points: Tensor) -> Tensor:
-    """Eye openness (left, right): mid lid distance over eye width; (T, K, 3) → (T, 2)."""
+    """Return the eye openness (left, right), mid eyelid distance over eye width: (T, K, 3) → (T, 2)."""
     left = _distance(points, 159, 145) / _distance(points, *LEFT_EYE_CORNERS).clamp_min(MIN_SPREAD)
     right = _distance(points, 386, 374) / _distance(points, *RIGHT_EYE_CORNERS).clamp_min(MIN_SPREAD)
     return torch.stack([left, right], 1)

@@ -1,4 +1,4 @@
-"""W: what the spline cannot know. Hair, ears and neck follow the head, the background does not, and light changes."""
+"""Residual flow (W): correct the prior flow for hair, ears, neck and background, and predict lighting changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_LIGHT = 0.25
 
 
 class ResidualFlow(nn.Module):
-    """A small U-Net over the coarse flow grid."""
+    """A small U-Net on the coarse flow grid."""
 
     INPUTS = 3 + 3 + 2 + 2  # warped source, source, spline displacement, face masks (source, driving)
 
@@ -30,13 +30,13 @@ class ResidualFlow(nn.Module):
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict what to add.
+        """Predict residual flow and light.
 
         Args:
             inputs: Shape (T, INPUTS, G, G).
 
         Returns:
-            Flow to add, shape (T, G, G, 2), within ±MAX_RESIDUAL; light and shadow to add to the warped picture,
+            Residual flow, shape (T, G, G, 2), within ±MAX_RESIDUAL; light to add to the warped picture,
             shape (T, 3, G, G), within ±MAX_LIGHT.
         """
         full = F.silu(self.first(inputs))

@@ -1,4 +1,4 @@
-"""The embedded model behind the LivePortrait door: face-mesh landmarks take the place of learned keypoints."""
+"""The embedded LivePortrait model: face-mesh landmarks replace the learned keypoints."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from liveportrait.sliders import Sliders
 from liveportrait.weight_files import read_settings, read_sizes, read_weights, shapes_of
 
 EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
-PAINTED = 256  # side of the crops at which the painters learned
+PAINTED = 256  # side of the crops on which the painters were trained
 LARGEST_CROP, STEP = 1024, 64
-"""Warping keeps the detail of larger crops too, but takes four times as long for twice the side."""
+"""Warping preserves the detail of larger crops, but twice the side takes four times as long."""
 
 
 class MiniLivePortrait(LivePortrait):
@@ -50,21 +50,21 @@ class MiniLivePortrait(LivePortrait):
         self.renderer = renderer
 
     def set_precision(self, precision: Precision) -> None:
-        """Choose in what the networks compute; their weights stay as they are, and geometry in float32.
+        """Set the precision of the networks; weights are not converted, and geometry stays in float32.
 
         Raises:
-            ValueError: It is none of fp32, bf16 and fp16.
+            ValueError: The precision is not fp32, bf16 or fp16.
         """
         check_precision(precision)
         self.renderer.precision = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
     def crop_side(self, pixels: float) -> int:
-        """Choose a crop as large as what it covers, so that warping keeps the picture's own detail."""
+        """Return about the side of the covered region, so that warping preserves the picture's detail."""
         return min(max(math.ceil(pixels / STEP) * STEP, self.crop_size), LARGEST_CROP)
 
     @torch.no_grad()
     def extract(self, crop: Crop) -> Motion:
-        """Read pose and expression from the landmarks (M)."""
+        """Extract pose and expression from the landmarks (M)."""
         x = self._keypoints(crop)
         face = self.renderer.face
         pose = face.pose(x)
@@ -80,7 +80,7 @@ class MiniLivePortrait(LivePortrait):
 
     @torch.no_grad()
     def read_dense_residual(self, reference: Crop, crop: Crop, search: FlowSearch) -> Tensor:
-        """Compare a driver's pictures with what the renderer makes of an earlier one, shape (T, 3, G, G)."""
+        """Compare driving frames with the rendered motion of an earlier frame, shape (T, 3, G, G)."""
         x_s, x_d, renderer = self._keypoints(reference), self._keypoints(crop), self.renderer
         earlier = reference.image.expand(len(x_d), -1, -1, -1)
         small = seen_size(earlier)
@@ -105,7 +105,7 @@ class MiniLivePortrait(LivePortrait):
 
     @torch.no_grad()
     def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
-        """Close the portrait's lips, then add what the voice asks for, in the head frame."""
+        """Close the portrait's lips, then add the speech motion in the head frame."""
         face, motion = self.renderer.face, portrait.motion
         own = HeadPose(motion.scale, motion.rotation, motion.translation)
         head = face.to_head(portrait.x_s, own)
@@ -124,19 +124,19 @@ class MiniLivePortrait(LivePortrait):
     def driving_keypoints(
         self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
     ) -> Tensor:
-        """Follow a driver in the head frame; a single picture is measured against its own face at rest."""
+        """Follow a driver in the head frame; a single picture is anchored to its estimated neutral face."""
         face = self.renderer.face
         rest = rest_of_picture(face, driving[0]) if anchor is None else anchor
         return driving_keypoints(face, portrait.motion, driving, rest, rules)
 
     @torch.no_grad()
     def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
-        """Move what the sliders name, and what moves with it."""
+        """Apply sliders, including the motion of the surrounding face."""
         return edit(self.renderer.face, portrait.motion, sliders)
 
     @torch.no_grad()
     def render(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Tensor:
-        """Warp the source along the flow and paint mouth and eyes over it."""
+        """Warp the source and paint mouth and eyes over it."""
         count, renderer, x_s = len(x_d), self.renderer, portrait.x_s
         image, small = portrait.crop.image, seen_size(portrait.crop.image)
         factor = exposure(small, x_s)
@@ -152,7 +152,7 @@ class MiniLivePortrait(LivePortrait):
 
     @torch.no_grad()
     def warp(self, portrait: Portrait, x_d: Tensor) -> Tensor:
-        """Warp the source along the spline alone: what `render` has to beat; shapes as in `render`."""
+        """Warp the source with the prior flow only, as a baseline for `render`; shapes as in `render`."""
         image = portrait.crop.image.expand(len(x_d), -1, -1, -1)
         flow = prior_flow(self.renderer.face, portrait.x_s, x_d)
         return sample(image, resize_flow(flow, *image.shape[2:]))
@@ -163,7 +163,7 @@ class MiniLivePortrait(LivePortrait):
         return crop.landmarks[:, list(KEYPOINTS)]
 
     def _unpack(self, f_s: Tensor, count: int) -> list[Tensor]:
-        """Cut the packed source features into one map per patch."""
+        """Split the packed source features into one map per patch."""
         shapes = [
             (3 * painter.encoder.channels, kind.size // 4, kind.size // 4) for kind, painter in self.renderer.patches()
         ]
@@ -175,20 +175,20 @@ class MiniLivePortrait(LivePortrait):
 
 
 def seen_size(crop: Tensor) -> Tensor:
-    """Shrink crops (T, 3, S, S) to what the flow network looks at."""
+    """Downsample crops (T, 3, S, S) to the input size of the flow network."""
     return F.interpolate(crop, (SEEN_SIZE, SEEN_SIZE), mode="area")
 
 
 def painted_size(crop: Tensor) -> Tensor:
-    """Shrink crops (T, 3, S, S) to what the painters learned at: finer detail would be strange to them."""
+    """Downsample crops (T, 3, S, S) to the size on which the painters were trained."""
     size = min(crop.shape[-1], PAINTED)
     return F.interpolate(crop, (size, size), mode="area")
 
 
 def save(renderer: MiniRenderer, directory: Path) -> None:
-    """Write config.json and model.safetensors, and the graphs that processors run in place of some of the networks.
+    """Write config.json, model.safetensors and the OpenVINO graphs of some of the networks.
 
-    Networks are in float16, the face model's small tables in float32.
+    Networks are stored in float16, the face model's small tables in float32.
     """
     directory.mkdir(parents=True, exist_ok=True)
     tensors = {
@@ -203,10 +203,10 @@ def save(renderer: MiniRenderer, directory: Path) -> None:
 
 
 def load(directory: Path) -> MiniLivePortrait:
-    """Read what `save` wrote.
+    """Load a model written by `save`.
 
     Raises:
-        WeightsError: A file is missing, damaged, or does not fit the others.
+        WeightsError: A file is missing, damaged, or does not match the others.
     """
     path, file = directory / "config.json", directory / "model.safetensors"
     settings = read_settings(path)

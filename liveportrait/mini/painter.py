@@ -1,4 +1,4 @@
-"""F and G for patches: encode the source's mouth or eye once, then paint what warping cannot show."""
+"""F and G for patches: encode the source's mouth or eye once, then paint what warping cannot produce."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class PatchEncoder(nn.Module):
         """Encode (T, inputs, S, S).
 
         Returns:
-            Shape (T, 3 · channels, S/4, S/4): `channels` deep ones, then the half-resolution features of
-            channels/2 folded by 2×2 pixels.
+            Shape (T, 3 · channels, S/4, S/4): `channels` deep features, then channels/2 half-resolution features,
+            each unshuffled into 2×2 channels.
         """
         half = F.silu(self.first(patch))
         deep = self.deep(F.silu(self.second(half)))
@@ -32,7 +32,7 @@ class PatchEncoder(nn.Module):
 
 
 class PatchDecoder(nn.Module):
-    """G: a small SPADE decoder. Its full-resolution layer is a pixel shuffle, so it stays thin."""
+    """G: a small SPADE decoder that upsamples to full resolution by pixel shuffle."""
 
     def __init__(self, condition: int, channels: int, blocks: int) -> None:
         super().__init__()
@@ -44,17 +44,17 @@ class PatchDecoder(nn.Module):
         self.merge = conv3(channels // 4 + half, half)
         self.fine = nn.ModuleList(SpadeBlock(half, 4 * condition) for _ in range(2))
         self.last = conv3(half, 16)
-        nn.init.constant_(self.last.bias[12:], -2.0)  # type: ignore[index]  # begin with the warped picture
+        nn.init.constant_(self.last.bias[12:], -2.0)  # type: ignore[index]  # start training with the warped picture
 
     def forward(self, f_s: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Paint.
+        """Decode a patch.
 
         Args:
             f_s: Source features from `PatchEncoder`, shape (T, 3 · channels, S/4, S/4).
             condition: Warped patch and driving masks, shape (T, c, S, S).
 
         Returns:
-            Colour (T, 3, S, S) in [0, 1] and occlusion (T, 1, S, S): how much of it replaces the warped picture.
+            Colour (T, 3, S, S) in [0, 1] and occlusion (T, 1, S, S), the share of it that replaces the warped picture.
         """
         deep, skip = f_s[:, : self.channels], F.pixel_shuffle(f_s[:, self.channels :], 2)
         fine = F.pixel_unshuffle(condition, 2)

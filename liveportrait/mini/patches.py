@@ -1,4 +1,4 @@
-"""Square windows around mouth and eyes that ride on the head, so that the painter always sees them the same way."""
+"""Square patches around mouth and eyes, aligned to the head pose to give the painter a normalised view."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from liveportrait.mini.regions import (
 
 EDGE = 0.16  # share of a patch's half side over which the paint fades out at the border
 MASK_SOFTNESS = 0.02  # in patch units: about one pixel of a 96-pixel patch
-STRETCHED, WHOLE = 0.1, 0.4  # areas in the source over areas in the driver between which an inside comes to be trusted
+STRETCHED, WHOLE = 0.1, 0.4  # source area over driver area: `shown_share` rises from 0 to 1 between these
 TINY = 1e-6
 
 
 @dataclass(frozen=True)
 class PatchKind:
-    """Where a patch sits on the mean face and what is drawn into it.
+    """Position of a patch on the mean face, and the masks drawn in it.
 
     Attributes:
         centre: (x, y, z) in the head frame.
-        half_side: Half its side in the head frame; negative width mirrors the content (right eye).
-        mirrored: Whether x runs to the left, so that both eyes look alike to one network.
+        half_side: Half its side in the head frame.
+        mirrored: Whether x points left, so that one network serves both eyes.
         size: Side in pixels.
-        polygons: Mesh points of the masks, filled soft.
+        polygons: Mesh points of the masks' polygons.
         iris: Mesh points of an iris, centre first, or empty.
     """
 
@@ -49,7 +49,7 @@ class PatchKind:
 
     @property
     def num_masks(self) -> int:
-        """How many mask channels `draw_masks` gives."""
+        """Number of mask channels from `draw_masks`."""
         return len(self.polygons) + bool(self.iris)
 
 
@@ -59,10 +59,10 @@ RIGHT_EYE_PATCH = PatchKind((0.51, 0.13, -0.14), 0.36, True, 48, (RIGHT_EYE,), R
 
 
 def patch_frame(kind: PatchKind, pose: HeadPose) -> Tensor:
-    """Place a patch in the crop.
+    """Return the affine map from a patch to the crop.
 
     Args:
-        kind: Which patch.
+        kind: The kind of patch.
         pose: T head poses in crop coordinates.
 
     Returns:
@@ -91,8 +91,8 @@ def draw_masks(kind: PatchKind, frame: Tensor, x: Tensor) -> Tensor:
     """Draw a patch's polygons and iris.
 
     Args:
-        kind: Which patch.
-        frame: Its place, shape (T, 2, 3).
+        kind: The kind of patch.
+        frame: Its position, shape (T, 2, 3).
         x: Keypoints in the crop, shape (T, K, 2 or 3).
 
     Returns:
@@ -111,23 +111,23 @@ def draw_masks(kind: PatchKind, frame: Tensor, x: Tensor) -> Tensor:
 
 
 def shown_share(kind: PatchKind, x_s: Tensor, x_d: Tensor) -> Tensor:
-    """Tell how much of an open mouth or eye the source shows.
+    """Estimate how much of an open mouth or eye is visible in the source.
 
     Args:
-        kind: Which patch.
+        kind: The kind of patch.
         x_s: Source keypoints, shape (1 or T, K, 2 or 3).
         x_d: Driving keypoints, shape (T, K, 2 or 3).
 
     Returns:
-        Shape (T, 1, 1, 1): 1 where the source is about as open as the driver; 0 where it is shut beside it, so that the
-        warp would stretch the seam of the lips over the inside.
+        Shape (T, 1, 1, 1): 1 if the source is about as open as the driver, 0 if it is much less open, so that the warp
+        would stretch the closed lips over the opening.
     """
     before, after = (_area(x[:, rows(kind.polygons[0]), :2]) for x in (x_s, x_d))
     return ((before / after.clamp_min(TINY) - STRETCHED) / (WHOLE - STRETCHED)).clamp(0, 1)[:, None, None, None]
 
 
 def _area(polygons: Tensor) -> Tensor:
-    """Areas of polygons (T, N, 2), shape (T,)."""
+    """Return the areas of polygons (T, N, 2), shape (T,)."""
     x, y = polygons.unbind(-1)
     return 0.5 * (x * y.roll(-1, 1) - y * x.roll(-1, 1)).sum(1).abs()
 
@@ -140,24 +140,24 @@ def edge_fade(size: int) -> Tensor:
 
 
 def sample(picture: Tensor, positions: Tensor) -> Tensor:
-    """Look up a picture (T, C, H, W) at positions (T, h, w, 2), bilinear, edges repeated."""
+    """Sample a picture (T, C, H, W) at positions (T, h, w, 2), bilinearly, with repeated edges."""
     return F.grid_sample(picture, positions, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def paste_patch(crop: Tensor, frame: Tensor, change: Tensor, veil: Tensor) -> None:
-    """Lay what the painter changed over warped crops, in place and only inside the patches' box.
+    """Blend a painted patch into warped crops, in place and only inside the patches' bounding box.
 
-    The paint is as coarse as the patch; the crop keeps the finer detail of the warped picture, but for where the paint
-    shows something else than the source: there the detail is that of stretched lips.
+    The patch is coarser than the crop, so only its difference to the warped picture is added and the crop's fine detail
+    is kept. Where the patch shows something that the source does not, that detail is wrong and is faded out first.
 
     Args:
         crop: Warped pictures, shape (T, 3, H, W).
-        frame: The patch's place in each, shape (T, 2, 3).
-        change: What to add once the veil is drawn, zero at the border, shape (T, 3, S, S).
-        veil: How much of the warped picture goes, zero at the border, shape (T, 1, S, S).
+        frame: Position of the patch in each crop, shape (T, 2, 3).
+        change: Picture to add after fading out, zero at the border, shape (T, 3, S, S).
+        veil: Share of the warped picture to fade out, zero at the border, shape (T, 1, S, S).
     """
     height, width = crop.shape[2:]
-    reach = frame[:, :, :2].abs().sum(-1) * (1 + 1 / change.shape[-1])  # the last pixels reach half their width further
+    reach = frame[:, :, :2].abs().sum(-1) * (1 + 1 / change.shape[-1])  # include the outer half pixel
     low, high = (frame[:, :, 2] - reach).amin(0), (frame[:, :, 2] + reach).amax(0)
     sides = low.new_tensor((width, height))
     left, top = ((low + 1) / 2 * sides).floor().clamp_min(0).int().tolist()

@@ -1,4 +1,4 @@
-"""The analytic part of the flow (W): first close what closes, then let a spline open and move the rest."""
+"""Prior flow, the analytic part of W: close lips and eyelids first, then move everything else with a spline."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from liveportrait.mini.regions import LEFT_LID_PAIRS, LIP_PAIRS, RIGHT_LID_PAIRS
 from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow, forward_shifts
 
 SPLINE_SIZE, FLOW_SIZE = 64, 128
-"""Grids on which splines are read, and on which the flow is returned: only a line of closed lips is that fine."""
+"""Sizes of the grids on which splines are evaluated and the flow is returned; closed lips need the finer one."""
 UPPER, LOWER = (rows(side) for side in zip(*LIP_PAIRS, *LEFT_LID_PAIRS, *RIGHT_LID_PAIRS, strict=True))
-INSIDE = (0.2, 0.5, 0.8)  # shares of the way from the upper to the lower lip or lid
-BARELY = 0.004  # of the crop's half side: lips and lids that close by less are left to the spline
-STILL = 0.003  # shifts that are taken for none
+INSIDE = (0.2, 0.5, 0.8)  # positions between the upper and the lower lip or eyelid
+MIN_CLOSING = 0.004  # in half crops: smaller closing motions are left to the spline
+STILL = 0.003  # shifts below this are ignored
 ROUNDS = 6
-LEAST_AREA = 0.6  # to which what is pressed together shrinks at most, in Newton's steps: less leaves folds
-LONGEST_STEP = 0.2
+MIN_AREA = 0.6  # lower bound of the Jacobian's determinant in Newton's steps; a lower one leaves folds
+MAX_STEP = 0.2
 
 
 def prior_flow(face: FaceModel, x_s: Tensor, x_d: Tensor) -> Tensor:
     """Map output positions to source positions.
 
-    A smooth map from the output back to the source cannot close a mouth: places side by side on the shut lips lie far
-    apart in the source, and around them it would show the lips twice. What closes is therefore closed first, by a
-    smooth map from the source, inverted.
+    A smooth backward map cannot close a mouth: neighbouring positions on the closed lips lie far apart in the source,
+    so the lips would appear twice. Lips and eyelids are therefore closed first, by inverting a smooth forward map.
 
     Args:
-        face: Says how lips, jaw and lids close.
+        face: Moves lips, jaw and eyelids.
         x_s: Source keypoints, shape (1 or T, K, 3), ±1 at the crop's edges.
         x_d: Driving keypoints, shape (T, K, 3).
 
@@ -42,7 +41,7 @@ def prior_flow(face: FaceModel, x_s: Tensor, x_d: Tensor) -> Tensor:
     coarse, fine = (pixel_grid(size, size).to(x_d) for size in (SPLINE_SIZE, FLOW_SIZE))
     shift = (backward_flow(x_c, x_d, coarse) - coarse).permute(0, 3, 1, 2).contiguous()
     flow = fine + F.interpolate(shift, (FLOW_SIZE, FLOW_SIZE), mode="bilinear").permute(0, 2, 3, 1)
-    closing = ((x_c - x_s).abs().amax((1, 2)) >= BARELY).nonzero()[:, 0]
+    closing = ((x_c - x_s).abs().amax((1, 2)) >= MIN_CLOSING).nonzero()[:, 0]
     if len(closing):
         sources = x_s if len(x_s) == 1 else x_s[closing]
         shift = (closing_flow(sources, x_c[closing], fine) - fine).permute(0, 3, 1, 2)
@@ -51,10 +50,10 @@ def prior_flow(face: FaceModel, x_s: Tensor, x_d: Tensor) -> Tensor:
 
 
 def meeting(face: FaceModel, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor]:
-    """Close a source's lips and lids as far as the driver's, where those are less open.
+    """Close the source's lips and eyelids to the driver's gaps where those are smaller.
 
     Returns:
-        The closed source's keypoints, and the driver's with lips and lids that meet where they had crossed; shape
+        Keypoints of the closed source, and of the driver with crossed lips and eyelids moved to meet; both of shape
         (T, K, 3).
     """
     own, other = face.pose(x_s), face.pose(x_d)
@@ -71,15 +70,15 @@ def meeting(face: FaceModel, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def closing_flow(x_s: Tensor, x_c: Tensor, grid: Tensor) -> Tensor:
-    """Map positions on a face whose lips or lids were closed to where they come from.
+    """Map positions on a face with closed lips or eyelids to the open source.
 
     Args:
         x_s: Source keypoints, shape (1 or T, K, 3).
-        x_c: The same with lips and lids closed, shape (T, K, 3).
-        grid: Positions, shape (H, W, 2), regular.
+        x_c: The same with closed lips and eyelids, shape (T, K, 3).
+        grid: Positions on a regular grid, shape (H, W, 2).
 
     Returns:
-        Shape (T, H, W, 2): the inverse of a spline from the source to the closed face, found by Newton's method with
+        Shape (T, H, W, 2): the inverse of a spline from the source to the closed face, computed by Newton's method with
         bounded steps.
     """
     coarse = pixel_grid(SPLINE_SIZE, SPLINE_SIZE).to(x_c)
@@ -93,29 +92,29 @@ def closing_flow(x_s: Tensor, x_c: Tensor, grid: Tensor) -> Tensor:
 
 
 def _with_insides(x: Tensor) -> Tensor:
-    """Return the spline's control points and some between lips and between lids, so that those shrink evenly.
+    """Return the spline's control points and additional ones between lips and between eyelids.
 
-    A spline through the outlines alone is steepest in the middle, where it would fold.
+    They make the opening shrink evenly; a spline through the outlines alone would fold in the middle.
     """
     upper, lower = x[:, UPPER, :2], x[:, LOWER, :2]
     return torch.cat([x[:, CONTROL_ROWS, :2], *(torch.lerp(upper, lower, share) for share in INSIDE)], 1)
 
 
 def _span(marked: Tensor) -> slice:
-    """Return what reaches from the first to the last mark."""
+    """Return the slice from the first to the last mark."""
     places = marked.nonzero()[:, 0]
     return slice(int(places[0]), int(places[-1]) + 1)
 
 
 def _invert(shift: Tensor, place: Tensor) -> Tensor:
-    """Find the positions (T, h, w, 2) that a field of shifts (T, 2, G, G) carries to `place`."""
+    """Find the positions (T, h, w, 2) that a field of shifts (T, 2, G, G) moves to `place`."""
     step = 2 / shift.shape[-1]
     right, down = torch.gradient(shift, spacing=step, dim=(3, 2))
     field, origin = torch.cat([shift, right, down], 1), place
     for _ in range(ROUNDS):
         dx, dy, xx, yx, xy, yy = sample(field, origin).unbind(1)
         x, y = origin[..., 0] + dx - place[..., 0], origin[..., 1] + dy - place[..., 1]
-        area = ((1 + xx) * (1 + yy) - xy * yx).clamp_min(LEAST_AREA)
+        area = ((1 + xx) * (1 + yy) - xy * yx).clamp_min(MIN_AREA)
         across, along = ((1 + yy) * x - xy * y) / area, ((1 + xx) * y - yx * x) / area
-        origin = origin - torch.stack([across, along], -1).clamp(-LONGEST_STEP, LONGEST_STEP)
+        origin = origin - torch.stack([across, along], -1).clamp(-MAX_STEP, MAX_STEP)
     return origin

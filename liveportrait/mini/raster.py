@@ -34,7 +34,7 @@ def signed_distances(polygons: Sequence[Tensor], points: Tensor) -> Tensor:
 
 
 def polygon_masks(polygons: Sequence[Tensor], size: int, softness: float | Tensor) -> Tensor:
-    """Draw closed polygons, given in the coordinates of a square with corners ±1, with soft edges.
+    """Draw closed polygons with soft edges, in the coordinates of a square with corners ±1.
 
     Args:
         polygons: Corners in order, n tensors of shape (T, N, 2).
@@ -42,7 +42,7 @@ def polygon_masks(polygons: Sequence[Tensor], size: int, softness: float | Tenso
         softness: Distance over which a mask falls from 0.73 to 0.27; or one for each frame, shape (T, 1, 1, 1).
 
     Returns:
-        Masks in [0, 1], shape (T, n, size, size). The distance is measured on every second pixel: it is smooth.
+        Masks in [0, 1], shape (T, n, size, size). Distances are smooth, so they are computed at half resolution.
     """
     coarse = pixel_grid(size // 2, size // 2).to(polygons[0]).expand(len(polygons[0]), -1, -1, -1)
     distance = F.interpolate(signed_distances(polygons, coarse), (size, size), mode="bilinear")

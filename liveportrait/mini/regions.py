@@ -1,6 +1,6 @@
 """Named point sets of the embedded model, as indices into MediaPipe's 478-point face mesh.
 
-"Left" and "right" are those of the picture, not of the person. Pairs list an upper point above a lower one.
+"Left" and "right" refer to the picture, not the person. Pairs are (upper, lower) points.
 """
 
 LIPS_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
@@ -37,7 +37,7 @@ FACE_OVAL = (
 )  # fmt: skip
 JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
 
-# Points that hold still on the skull while the face moves: they carry the head pose.
+# Points on the rigid part of the head, used to fit its pose.
 RIGID = (
     168, 6, 197, 195, 5, 4, 1, 33, 133, 362, 263,
     10, 338, 297, 332, 284, 251, 389, 356, 454, 109, 67, 103, 54, 21, 162, 127, 234,
@@ -49,5 +49,5 @@ KEYPOINTS = tuple(
 
 
 def rows(points: tuple[int, ...], keypoints: tuple[int, ...] = KEYPOINTS) -> list[int]:
-    """Return where mesh points stand in a keypoint list."""
+    """Return the positions of mesh points in a keypoint list."""
     return [keypoints.index(point) for point in points]

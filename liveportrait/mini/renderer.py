@@ -1,4 +1,4 @@
-"""The embedded renderer: flow = spline + learned residual; mouth and eyes are painted over the warped picture."""
+"""The embedded renderer: warp with prior and residual flow, then paint mouth and eyes over the warped picture."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
 
 GRAPHS = ("flow", "mouth", "eyes")
-SEEN_SIZE = 64  # of the pictures that the flow network looks at
+SEEN_SIZE = 64  # side of the flow network's input pictures
 FACE_SOFTNESS = 0.03
-USUAL_SKIN = (0.60, 0.43, 0.35)  # mean colour of the skin around a mouth over the people of the training footage
+USUAL_SKIN = (0.60, 0.43, 0.35)  # mean skin colour around the mouth in the training footage
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class MiniConfig:
 
 @dataclass(frozen=True)
 class Painted:
-    """A painted patch and what it was painted over, each of shape (T, C, S, S).
+    """A painted patch and the warped picture under it, each of shape (T, C, S, S).
 
     Attributes:
         warped: The warped source.
         color: The decoder's picture.
-        occlusion: Share of the decoder's picture, zero at the patch's border.
+        occlusion: Opacity of the decoder's picture, zero at the patch's border.
         masks: The driving masks.
     """
 
@@ -82,12 +82,12 @@ class Painted:
 
     @property
     def change(self) -> Tensor:
-        """What the paint adds to the warped patch."""
+        """Return the difference between the finished and the warped patch."""
         return self.occlusion * (self.color - self.warped)
 
     @property
     def blended(self) -> Tensor:
-        """The finished patch."""
+        """Return the finished patch."""
         return self.warped + self.change
 
     def darkened(self, factor: Tensor) -> Painted:
@@ -95,14 +95,14 @@ class Painted:
         return replace(self, warped=self.warped / factor, color=self.color / factor)
 
     def lay_over(self, crop: Tensor, frame: Tensor) -> None:
-        """Lay the paint over warped crops, in place.
+        """Blend the patch into warped crops, in place.
 
-        Outside mouth and eye the crop keeps detail that is finer than the patch; inside it would be that of stretched
-        lips.
+        The crop keeps detail finer than the patch outside mouth and eyes; inside, that detail would come from
+        stretched lips.
 
         Args:
             crop: Warped pictures, shape (T, 3, H, W).
-            frame: The patch's place in each, shape (T, 2, 3).
+            frame: Position of the patch in each crop, shape (T, 2, 3).
         """
         veil = self.occlusion * self.masks[:, :1]
         paste_patch(crop, frame, self.change + veil * self.warped, veil)
@@ -110,12 +110,12 @@ class Painted:
 
 @dataclass(frozen=True)
 class Warp:
-    """How a source is bent and lit, on a coarse grid.
+    """Flow and lighting change of a source, on a coarse grid.
 
     Attributes:
-        flow: Where in the source each output position comes from, shape (T, FLOW_SIZE, FLOW_SIZE, 2).
-        prior: Its analytic part, same shape.
-        light: What is added to the warped source, shape (T, 3, FLOW_SIZE, FLOW_SIZE).
+        flow: Source position of each output position, shape (T, FLOW_SIZE, FLOW_SIZE, 2).
+        prior: Its analytic part, the prior flow, same shape.
+        light: Values to add to the warped source, shape (T, 3, FLOW_SIZE, FLOW_SIZE).
     """
 
     flow: Tensor
@@ -123,13 +123,13 @@ class Warp:
     light: Tensor
 
     def apply(self, image: Tensor) -> Tensor:
-        """Warp and light pictures (T, 3, H, W)."""
+        """Warp pictures (T, 3, H, W) and add the light."""
         height, width = image.shape[2:]
         light = F.interpolate(self.light, (height, width), mode="bilinear")
         return sample(image, resize_flow(self.flow, height, width)).add_(light)
 
     def apply_at(self, image: Tensor, points: Tensor) -> Tensor:
-        """Warp and light pictures (T, 3, H, W) at output positions (T, h, w, 2) only."""
+        """Warp pictures (T, 3, H, W) and add the light, only at output positions (T, h, w, 2)."""
         fields = sample(torch.cat([self.flow.permute(0, 3, 1, 2), self.light], 1), points)
         return sample(image, fields[:, :2].permute(0, 2, 3, 1)) + fields[:, 2:]
 
@@ -138,7 +138,7 @@ class Warp:
         return replace(self, light=self.light / factor)
 
     def detach(self) -> Warp:
-        """Return the same warp, as if nobody could change it."""
+        """Return the same warp without gradients."""
         return Warp(self.flow.detach(), self.prior, self.light.detach())
 
 
@@ -154,27 +154,27 @@ class PatchPainter(nn.Module):
         self.register_buffer("fade", edge_fade(kind.size), persistent=False)
 
     def condition(self, warped: Tensor, masks: Tensor, shown: Tensor) -> Tensor:
-        """Gather what the decoder looks at.
+        """Build the condition of the decoder.
 
         Args:
-            warped: Shape (T, 3, S, S); its inside is hidden where the source did not show it.
+            warped: Warped patch, shape (T, 3, S, S); its inside is masked out if it is not visible in the source.
             masks: Driving masks, shape (T, m, S, S).
             shown: From `shown_share`.
 
         Returns:
-            The two and each pixel's place, shape (T, 3 + m + 2, S, S).
+            Warped patch, masks and pixel coordinates, shape (T, 3 + m + 2, S, S).
         """
         where = pixel_grid(*warped.shape[2:]).permute(2, 0, 1).to(warped).expand(len(warped), -1, -1, -1)
         return torch.cat([warped * (1 - masks[:, :1] * (1 - shown)), masks, where], 1)
 
 
 class MiniRenderer(nn.Module):
-    """F, W and G of the embedded model over one face model.
+    """F, W and G of the embedded model, with its face model.
 
     Attributes:
-        memory: Features of a mouth that training has seen open and shut, shape (1, 3 · channels, S/4, S/4), or None. A
-            portrait that keeps its mouth shut does not tell what is in it; guessed from its own features it would be
-            the mean of many mouths, a pale blur. Around such a mouth the warped picture is right as it is.
+        memory: Features of a mouth seen open and closed in training, shape (1, 3 · channels, S/4, S/4), or None. They
+            replace the source's features if its mouth is closed, from which the decoder would paint a blurred mean of
+            many mouths. Around such a mouth the warped picture is kept.
     """
 
     memory: Tensor | None
@@ -191,7 +191,7 @@ class MiniRenderer(nn.Module):
         self.eyes = PatchPainter(LEFT_EYE_PATCH, config.eye_channels, config.eye_blocks)
 
     def run(self, network: nn.Module, *inputs: Tensor) -> Any:
-        """Call a network in the renderer's precision, or its graph; geometry around it stays in float32."""
+        """Run a network, or its graph, in the renderer's precision; geometry stays in float32."""
         graph = self.graphs.get(network)
         if graph is not None and graph.suits(inputs, self.precision):
             return graph.run(inputs, self.precision)
@@ -200,10 +200,10 @@ class MiniRenderer(nn.Module):
             return network(*inputs)
 
     def write_graphs(self, directory: Path) -> dict[str, str]:
-        """Write what runs for every frame as graphs: flow.xml, mouth.xml and eyes.xml, with their .bin files.
+        """Write the networks that run for every frame as graphs (flow, mouth and eyes; .xml and .bin each).
 
         Returns:
-            The SHA-256 of each file, by name.
+            SHA-256 of each file by name.
         """
         write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)], directory / "flow.xml")
         for name, kind, painter in (("mouth", MOUTH, self.mouth), ("eyes", LEFT_EYE_PATCH, self.eyes)):
@@ -213,14 +213,14 @@ class MiniRenderer(nn.Module):
         return {file: sha256(directory / file) for name in GRAPHS for file in (f"{name}.xml", f"{name}.bin")}
 
     def read_graphs(self, directory: Path, hashes: Mapping[str, str]) -> None:
-        """Let processors run graphs in place of the networks.
+        """Use graphs instead of the networks on a CPU.
 
         Args:
-            directory: Where they lie.
-            hashes: From `write_graphs`; a graph without one is not read.
+            directory: Directory of the graphs.
+            hashes: From `write_graphs`; graphs without a hash are ignored.
 
         Raises:
-            WeightsError: A file is not the one that was written; OpenVINO may crash over any other.
+            WeightsError: A file does not match its hash; OpenVINO may crash on invalid files.
         """
         for name, network in zip(GRAPHS, (self.flow, self.mouth.decoder, self.eyes.decoder), strict=True):
             if f"{name}.xml" in hashes:
@@ -229,7 +229,7 @@ class MiniRenderer(nn.Module):
                 self.graphs[network] = Graph(directory / f"{name}.xml")
 
     def patches(self) -> list[tuple[PatchKind, PatchPainter]]:
-        """List what is painted, and by which network."""
+        """List the patches and the network that paints each."""
         return [(MOUTH, self.mouth), (LEFT_EYE_PATCH, self.eyes), (RIGHT_EYE_PATCH, self.eyes)]
 
     def encode(self, image: Tensor, x_s: Tensor) -> list[Tensor]:
@@ -250,7 +250,7 @@ class MiniRenderer(nn.Module):
         return features
 
     def warp(self, small: Tensor, x_s: Tensor, x_d: Tensor) -> Warp:
-        """W: bend and light a source.
+        """W: compute the flow and lighting change of a source.
 
         Args:
             small: Source crops, shape (T, 3, SEEN_SIZE, SEEN_SIZE).
@@ -266,16 +266,16 @@ class MiniRenderer(nn.Module):
         light = F.interpolate(light, (FLOW_SIZE, FLOW_SIZE), mode="bilinear")
         return Warp(prior + resize_flow(residual, FLOW_SIZE, FLOW_SIZE), prior, light)
 
-    def apply_dense_residual(self, warp: Warp, small: Tensor, skin: Tensor, x_d: Tensor) -> Warp:
-        """Let the skin of a warped source slide and be shaded as a driver's.
+    def apply_dense_residual(self, warp: Warp, small: Tensor, dense_residual: Tensor, x_d: Tensor) -> Warp:
+        """Add a dense residual to a warp.
 
         Args:
             warp: From `warp`.
             small: Source crops, shape (T, 3, SEEN_SIZE, SEEN_SIZE).
-            skin: From `read_dense_residual`, shape (T, 3, SKIN_SIZE, SKIN_SIZE).
+            dense_residual: From `read_dense_residual`, shape (T, 3, G, G).
             x_d: Driving keypoints, shape (T, K, 3).
         """
-        slide, brighter = place_dense_residual(skin, self.face.pose(x_d), x_d, FLOW_SIZE)
+        slide, brighter = place_dense_residual(dense_residual, self.face.pose(x_d), x_d, FLOW_SIZE)
         flow = warp.flow + slide
         return Warp(flow, warp.prior, warp.light + brighter * (sample(small, flow) + warp.light))
 
@@ -292,7 +292,7 @@ class MiniRenderer(nn.Module):
             x_d: Driving keypoints, shape (T, K, 3).
 
         Returns:
-            For each patch its place (T, 2, 3) and what was painted.
+            For each patch its position (T, 2, 3) and the painted result.
         """
         pose = self.face.pose(x_d)
         results = []
@@ -313,7 +313,7 @@ class MiniRenderer(nn.Module):
 
 
 def tint(warped: Tensor, masks: Tensor) -> Tensor:
-    """Tell in what colours skin is lit around a mouth, against what is usual: factors, shape (T, 3, 1, 1)."""
+    """Estimate the light's colour around a mouth relative to the training mean: factors, shape (T, 3, 1, 1)."""
     skin = masks[:, 2:3] * (1 - masks[:, 1:2])
     color = (warped * skin).sum((2, 3), keepdim=True) / skin.sum((2, 3), keepdim=True).clamp_min(1.0)
     ratio = color.clamp_min(0.02) / color.new_tensor(USUAL_SKIN)[:, None, None]
@@ -331,5 +331,5 @@ def _check_graph(file: Path, expected: str | None) -> None:
 
 def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
     """Upsample a flow field (T, G, G, 2) to (T, height, width, 2)."""
-    planes = flow.permute(0, 3, 1, 2).contiguous()  # four times as fast as two channels that lie interleaved
+    planes = flow.permute(0, 3, 1, 2).contiguous()  # four times as fast as with interleaved channels
     return F.interpolate(planes, (height, width), mode="bilinear").permute(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""Thin-plate spline: the analytic part of the flow (W). Lips and jaw land exactly where the keypoints say."""
+"""Thin-plate splines, from which the prior flow (W) is built; they move lips and jaw exactly with the keypoints."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS
 
 ANCHORS_PER_SIDE = 8
-SMOOTHING = 3e-4  # bends the spline away from nearly coincident points (closed lips) within about 1 % of the crop
+SMOOTHING = 3e-4  # relaxes nearly coincident points (closed lips) by up to about 1 % of the crop
 CONTROL_ROWS = [n for n, point in enumerate(KEYPOINTS) if point not in LEFT_IRIS + RIGHT_IRIS]
 
 
 def border_anchors() -> Tensor:
-    """Return points on the crop's border, which never move: background and shoulders stay, shape (anchors, 2)."""
+    """Return fixed points on the crop's border, which hold background and shoulders, shape (anchors, 2)."""
     side = torch.linspace(-1, 1, ANCHORS_PER_SIDE + 1, dtype=torch.float32)[:-1]
     one = torch.ones_like(side)
     edges = [torch.stack(edge, -1) for edge in ((side, -one), (one, side), (-side, one), (-one, -side))]
@@ -38,28 +38,28 @@ def backward_flow(x_s: Tensor, x_d: Tensor, grid: Tensor) -> Tensor:
     anchors = border_anchors().to(x_d)
     centres = torch.cat([x_d[:, CONTROL_ROWS, :2], anchors.expand(len(x_d), -1, -1)], 1)
     targets = torch.cat([x_s[:, CONTROL_ROWS, :2], anchors.expand(len(x_s), -1, -1)], 1)
-    # One by one: arrays of one frame stay in the processor's cache, and MKL's factorisation of a batch gives wrong
-    # pivots once torch.set_num_threads was called (torch 2.11).
+    # Frame by frame, because one frame fits in the CPU's cache, and because MKL's batched factorisation returns wrong
+    # pivots after torch.set_num_threads was called (torch 2.11).
     shifts = [_shift(points, *pair) for pair in zip(centres, targets.expand_as(centres) - centres, strict=True)]
     return (points + torch.stack(shifts)).reshape(len(x_d), *grid.shape)
 
 
 def forward_shifts(before: Tensor, after: Tensor, grid: Tensor) -> Tensor:
-    """Tell how far positions move when some of them are known to.
+    """Interpolate the displacement of positions from the known displacement of some points.
 
     Args:
-        before: Where N points are, shape (1 or T, N, 2), ±1 at the crop's edges.
-        after: Where they go, shape (T, N, 2).
+        before: N points, shape (1 or T, N, 2), ±1 at the crop's edges.
+        after: The same points after moving, shape (T, N, 2).
         grid: Positions, shape (..., 2).
 
     Returns:
-        Shape (T, ..., 2): a spline through the points' shifts that is zero at the border anchors.
+        Displacements, shape (T, ..., 2): a spline through those of the points and zero at the border anchors.
     """
     points = grid.reshape(-1, 2).to(after)
     anchors = border_anchors().to(after)
     shifts = F.pad(after - before, (0, 0, 0, len(anchors)))
     centres = torch.cat([before, anchors.expand(len(before), -1, -1)], 1)
-    if len(before) == 1:  # one source, one factorisation
+    if len(before) == 1:  # one source needs only one factorisation
         found = _shift(points, centres[0], shifts.permute(1, 0, 2).flatten(1)).unflatten(1, (-1, 2)).transpose(0, 1)
     else:
         found = torch.stack([_shift(points, *pair) for pair in zip(centres, shifts, strict=True)])
@@ -67,7 +67,7 @@ def forward_shifts(before: Tensor, after: Tensor, grid: Tensor) -> Tensor:
 
 
 def _shift(points: Tensor, centres: Tensor, values: Tensor) -> Tensor:
-    """Bend plates to have `values` (N, D) at `centres` (N, 2), and read them at `points` (P, 2): shape (P, D)."""
+    """Fit splines to `values` (N, D) at `centres` (N, 2) and evaluate them at `points` (P, 2): shape (P, D)."""
     weights, affine = _solve(centres, values)
     return torch.addmm(affine[0] + points @ affine[1:], _kernel(points, centres), weights)
 
@@ -86,7 +86,7 @@ def _solve(centres: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """r² ln r² between two point sets, (P, 2) and (N, 2) → (P, N)."""
+    """Return r² ln r² between two point sets, (P, 2) and (N, 2) → (P, N)."""
     lengths = a.square().sum(-1, keepdim=True) + b.square().sum(-1)
     squared = torch.addmm(lengths, a, b.T, alpha=-2).clamp_min_(1e-12)
     return squared.mul_(squared.log())

@@ -1,4 +1,4 @@
-"""Self-reenactment figures: the first frame is the source, later frames drive and are the truth."""
+"""Self-reenactment metrics: the first frame is the source; later frames are both driver and ground truth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOUTH_MARGIN = 1.6
 
 
 def mirror_order(mean: Tensor) -> list[int]:
-    """Find each point's twin on the other side of a symmetric face (K, 3)."""
+    """Return the index of each point's mirror image in a symmetric face (K, 3)."""
     twin = mean * torch.tensor([-1.0, 1.0, 1.0]).to(mean)
     return torch.cdist(twin, mean).argmin(1).tolist()
 
@@ -32,7 +32,7 @@ def mouth_box(x: Tensor, side: int) -> tuple[slice, slice]:
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of pictures in [0, 1]."""
+    """Return the peak signal-to-noise ratio in dB of pictures in [0, 1]."""
     return float(-10 * (a - b).square().mean().clamp_min(1e-10).log10())
 
 
@@ -40,16 +40,16 @@ def psnr(a: Tensor, b: Tensor) -> float:
 def self_reenactment(
     renderer: MiniRenderer, frames, points: Tensor, bounds: Sequence[tuple[int, int]]
 ) -> dict[str, float]:
-    """Compare copying, warping alone and the whole renderer.
+    """Compare copying the source, prior flow only, and the full renderer.
 
     Args:
         renderer: In eval mode.
         frames: RGB pictures, array of shape (frames, S, S, 3), uint8.
         points: Keypoints, shape (frames, K, 3).
-        bounds: First and last-plus-one frame of each clip.
+        bounds: First frame and end (exclusive) of each clip.
 
     Returns:
-        PSNR in dB, mean over frames, of crop and mouth box for copy, warp and full.
+        Mean PSNR in dB of the crop and the mouth box, for copy, warp and full.
     """
     scores: dict[str, list[float]] = {}
     for start, end in bounds:
@@ -68,7 +68,7 @@ def self_reenactment(
 
 
 def render_both(renderer: MiniRenderer, source: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor]:
-    """Render one source with T driving keypoints: the whole renderer and the spline alone, (T, 3, S, S) each."""
+    """Render one source with T driving keypoints, by the full renderer and by prior flow only, (T, 3, S, S) each."""
     side, count = source.shape[-1], len(x_d)
     features = [f.expand(count, -1, -1, -1) for f in renderer.encode(source, x_s)]
     source, x_s = source.expand(count, -1, -1, -1), x_s.expand(count, -1, -1)

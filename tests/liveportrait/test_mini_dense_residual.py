@@ -6,8 +6,8 @@ import torch
 from liveportrait import Crop, LivePortrait
 from liveportrait.mini.dense_residual import (
     DENSE_RESIDUAL_SIZE,
-    MOST_SHADE,
-    MOST_SLIDE,
+    MAX_SHADE,
+    MAX_SLIDE,
     SKIN,
     place_dense_residual,
     read_dense_residual,
@@ -72,8 +72,8 @@ def test_slide_and_shade_are_read(model, picture, x):
 def test_what_is_read_is_bounded(model, picture, x):
     seen, frame = look(model, picture, x)
     found = read_dense_residual(seen, 1 - torch.roll(seen, 40, 2), frame, x, optical_flow)
-    assert found[:, :2].abs().max() <= MOST_SLIDE
-    assert found[:, 2].abs().max() <= MOST_SHADE
+    assert found[:, :2].abs().max() <= MAX_SLIDE
+    assert found[:, 2].abs().max() <= MAX_SHADE
 
 
 def test_skin_is_laid_on_the_face_alone(model, x):

@@ -124,9 +124,9 @@ def test_each_part_has_its_own_strength(part: str, rows: tuple[int, ...]):
 def test_half_a_head_turn_is_half_the_angle():
     own = source_picture()[1]
     turned = replace(own, rotation=driver().rotation[:1])
-    from liveportrait.official_driving import _moved
+    from liveportrait.official_driving import _driven_motion
 
-    half = _moved(own, turned, own, replace(ALL, head=0.5)).rotation @ own.rotation.transpose(1, 2)
+    half = _driven_motion(own, turned, own, replace(ALL, head=0.5)).rotation @ own.rotation.transpose(1, 2)
     whole = turned.rotation @ own.rotation.transpose(1, 2)
     for part, total in zip(euler_degrees(half), euler_degrees(whole), strict=True):
         torch.testing.assert_close(2 * part, total, atol=1e-3, rtol=0)
