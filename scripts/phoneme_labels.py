@@ -14,7 +14,6 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from hama import ASRModel
 from safetensors.torch import save_file
 from speech_tracks import FRAME_SAMPLES, decode_sound
 
@@ -28,6 +27,8 @@ def main(
     output: Annotated[Path, typer.Option(help="Safetensors file to write.")],
 ) -> None:
     """Write probabilities of phonemes for every 320 samples, blank first, shape (2 · frames, phonemes), float16."""
+    from hama import ASRModel
+
     with np.load(data / "speech_motion.npz") as z:
         offsets, permissive = z["offsets"], z["permissive"]
         sound = decode_sound(io.BytesIO(z["audio_ogg"].tobytes()), int(offsets[-1]) * FRAME_SAMPLES).numpy()

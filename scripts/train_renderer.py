@@ -253,8 +253,12 @@ def averaged(weights: dict[str, Tensor], networks: MiniConfig = MiniConfig()) ->
 
 
 @torch.no_grad()
-def remember(renderer: MiniRenderer, clips: ClipSet, who: str) -> Tensor:
-    """Return the features of a person's mouth where it is most shut, for `MiniRenderer.memory`."""
+def remember(renderer: MiniRenderer, clips: ClipSet, who: str | None) -> Tensor:
+    """Return the features of a person's mouth where it is most shut, for `MiniRenderer.memory`.
+
+    Without a name it is the person whose face is largest in the original video, because that mouth is sharpest.
+    """
+    who = who or max(zip(clips.face_pixels, clips.identities, strict=True))[1]
     own = [range(*bounds) for bounds, name in zip(clips.bounds, clips.identities, strict=True) if name == who]
     if not own:
         raise typer.BadParameter(f"nobody is called {who!r} in the training clips")
@@ -285,7 +289,9 @@ def main(
     change: Annotated[list[str], typer.Option("--set", help="name=value, over the setting.")] = [],  # noqa: B006
     minutes: Annotated[float, typer.Option(help="Stop after this long; run again to go on.")] = 1e9,
     export: Annotated[Path | None, typer.Option(help="Write the averaged weights here and stop.")] = None,
-    memory: Annotated[str, typer.Option(help="Whose mouth the exported weights remember.")] = "lp_s20",
+    memory: Annotated[
+        str | None, typer.Option(help="Identity whose mouth the exported weights remember; default: the largest face.")
+    ] = None,
 ) -> None:
     """Train, resume or export."""
     checkpoint = run / "last.pt"

@@ -195,6 +195,7 @@ def test_the_most_shut_mouth_of_a_person_is_remembered(trainer, face, clips):
     picture = torch.from_numpy(clips.frames[frame].copy()).permute(2, 0, 1)[None].float() / 255
     kept = remember(renderer, clips, "other")
     assert torch.allclose(kept, renderer.encode(picture, clips.points[frame : frame + 1])[0].float(), atol=1e-5)
+    assert torch.equal(remember(renderer, clips, None), kept)  # "other" has the larger face
     with pytest.raises(typer.BadParameter, match="nobody is called"):
         remember(renderer, clips, "stranger")
 
