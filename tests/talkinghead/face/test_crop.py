@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from geometry_golden import geometry, golden_picture
+from made_up_mesh import mesh_points
 
-from talkinghead.face import mesh
 from talkinghead.face.crop import (
     DRIVING_CROP,
     SOURCE_CROP,
@@ -28,20 +28,6 @@ SETS = [
 
 def upright(size, center=(256, 256), angle=0.0):
     return FaceRect(np.array(center, np.float32), size, angle)
-
-
-def mesh_points(width=100.0, center=(300.0, 200.0), angle=0.0):
-    """A made-up mesh: every point in the middle of the face except those that decide its crop."""
-    points = np.zeros((478, 3), np.float32)
-    place = {127: (-50, -20), 356: (50, -20), 152: (0, 60), 105: (-25, -40), 334: (25, -40)}
-    place |= dict.fromkeys(mesh.LEFT_EYE, (-22, -20)) | dict.fromkeys(mesh.RIGHT_EYE, (22, -20))
-    place |= {61: (-15, 30), 291: (15, 30), 10: (0, -90)}
-    for index, xy in place.items():
-        points[index, :2] = np.array(xy) * width / 100
-    points[1, 2] = -30
-    c, s = np.cos(angle), np.sin(angle)
-    points[:, :2] = points[:, :2] @ np.array([[c, s], [-s, c]]) + center
-    return points
 
 
 @pytest.mark.parametrize("name", SETS)

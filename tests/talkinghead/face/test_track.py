@@ -1,11 +1,16 @@
 """Following a face: steady, quick to move with it, honest when it is gone."""
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 import pytest
 from drawn_face import drawn_face
+from made_up_mesh import mesh_points
 
 from talkinghead.cli.demo import demo_inputs
-from talkinghead.face.crop import CropFrame, FaceRect, cut
+from talkinghead.face import track
+from talkinghead.face.crop import CropFrame, FaceRect, cut, face_rect
 from talkinghead.face.detect import FaceDetector
 from talkinghead.face.track import FaceTracker
 from talkinghead.media.image import limit_size, read_image
@@ -71,3 +76,75 @@ def test_a_lost_face_is_none_and_is_found_again(detector):
     assert gone is None
     assert back is not None
     assert back[:, 0].mean() - first[:, 0].mean() == pytest.approx(320, abs=5)
+
+
+RED, GREEN = (230, 60, 60), (60, 230, 60)
+
+
+def disc(x, y, size, color):
+    """Draw a face as a coloured disc with eyes on grey."""
+    picture = np.full((240, 480, 3), 128, np.uint8)
+    cv2.circle(picture, (x, y), size // 2, color, -1)
+    for side in (-1, 1):
+        cv2.circle(picture, (x + side * size // 5, y - size // 6), size // 10, (20, 20, 20), -1)
+    return picture
+
+
+def disc_points(picture):
+    """Return landmarks on the disc in a picture, or None."""
+    ys, xs = np.nonzero(np.ptp(picture.astype(int), axis=2) > 60)
+    if not len(xs):
+        return None
+    width = float(np.ptp(xs)) + 1
+    return mesh_points(width, (xs.min() + width / 2, ys.min() + 0.4 * width))
+
+
+class DiscMesh:
+    """Stands in for MediaPipe's mesh: fits any disc."""
+
+    track = settle = staticmethod(disc_points)
+
+
+@dataclass
+class DiscFace:
+    landmarks: np.ndarray
+    size: float = 1.0
+
+
+class DiscDetector:
+    @staticmethod
+    def detect(picture, *, thorough):
+        points = disc_points(picture)
+        return [] if points is None else [DiscFace(points)]
+
+
+class BlindDetector:
+    @staticmethod
+    def detect(picture, *, thorough):
+        return []
+
+
+def follow_discs(monkeypatch, detector, *pictures):
+    """Return where and how large the tracker sees a face, (x, size), or None; the first picture says whose."""
+    monkeypatch.setattr(track, "FaceMesh", DiscMesh)
+    tracker = FaceTracker(detector)
+    points = disc_points(pictures[0])
+    assert points is not None
+    tracker.start(pictures[0], points)
+    rects = [None if p is None else face_rect(p, 1.0, 0.0) for p in tracker.follow(pictures[1:])]
+    return [rect and (round(float(rect.center[0])), round(rect.size)) for rect in rects]
+
+
+@pytest.mark.parametrize("other", [(210, 120, 60), (150, 120, 116)], ids=["one face further", "twice as large"])
+def test_the_mesh_does_not_jump_to_somebody_else(monkeypatch, other):
+    """Where the one who is followed goes, somebody else stands nearby or is nearer to the camera."""
+    me = disc(150, 120, 60, RED)
+    gone, back = follow_discs(monkeypatch, DiscDetector(), me, disc(*other, color=GREEN), me)
+    assert gone is None
+    assert back == pytest.approx((150, 60), abs=2)
+
+
+def test_a_quick_move_is_followed_by_the_mesh_alone(monkeypatch):
+    moves = [(150, 120, 60), (174, 120, 60), (174, 120, 80), (150, 120, 60)]
+    seen = follow_discs(monkeypatch, BlindDetector(), *(disc(*move, color=RED) for move in moves))
+    assert seen == [pytest.approx((x, size), abs=2) for x, _, size in moves[1:]]
