@@ -1,4 +1,4 @@
-"""Faces in pictures: find them, crop them, follow them, paste them back."""
+"""Detect faces in pictures, crop them, track them and paste them back."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what needs OpenCV, torch or MediaPipe when it is first asked for."""
+    """Import modules that need OpenCV, torch or MediaPipe on first use."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -1,4 +1,4 @@
-"""Where a face's crop lies in its picture, and the way there and back.
+"""Crop faces from pictures, and map points between picture and crop.
 
 Points are (x, y) in pixels, y down, pixel centres at whole numbers; matrices act on column vectors (x, y, 1). The maths
 is float32, as upstream.
@@ -37,14 +37,14 @@ _BORDERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 
 @dataclass(frozen=True)
 class CropRule:
-    """How a crop is laid around a face.
+    """The size and place of a crop relative to a face.
 
     Attributes:
         size: Side of the crop in pixels.
         scale: Side of the crop in units of the face's longer side.
-        vy_ratio: How far the centre moves along the face's down axis, in units of the crop's side.
-        rotate: Whether the face is turned upright.
-        vx_ratio: How far the centre moves along the face's right axis, in units of the crop's side.
+        vy_ratio: Shift of the centre along the face's down axis, in units of the crop's side.
+        rotate: Whether to rotate the face upright.
+        vx_ratio: Shift of the centre along the face's right axis, in units of the crop's side.
     """
 
     size: int = 512
@@ -66,7 +66,7 @@ class FaceRect:
     Attributes:
         center: Shape (2,), pixels.
         size: Side in pixels.
-        angle: How far the face is turned in the picture plane, radians, clockwise.
+        angle: Rotation of the face in the picture plane, radians, clockwise.
     """
 
     center: Array
@@ -80,14 +80,14 @@ class FaceRect:
         return FaceRect(np.array([(left + right) / 2, (top + bottom) / 2], np.float32), right - left, angle)
 
     def corners(self, *, rotate: bool) -> Array:
-        """Return the corners clockwise from the upper left, shape (4, 2), turned with the face or upright."""
+        """Return the corners clockwise from the upper left, shape (4, 2), rotated with the face or upright."""
         offsets = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32) * np.float32(self.size / 2)
         return self.center + (offsets @ _turn(self.angle).T if rotate else offsets)
 
 
 @dataclass(frozen=True)
 class CropFrame:
-    """A similarity between picture and crop, both ways.
+    """The similarity transform between picture and crop.
 
     Attributes:
         size: Side of the crop in pixels.
@@ -133,13 +133,13 @@ class CropFrame:
 
 
 def anchor_points(points: Array, *, use_lips: bool = True) -> Array:
-    """Find the two points that say how a face is turned.
+    """Return the two points that determine the rotation of a face.
 
     Args:
         points: Landmarks, shape (N, 2 or more), pixels; N is 203, 106, 101, 68, 9 (animals), 5 or 478 (mesh).
             Other sets of more than 101 points count as the 101 set plus extras.
-        use_lips: Take the centres of eyes and mouth; else the left eye and the point at a right angle to the
-            line from it to the right eye.
+        use_lips: Return the centres of eyes and mouth; otherwise the left eye and a point at a right angle to the
+            line between the eyes.
 
     Returns:
         The upper and the lower point, shape (2, 2).
@@ -162,13 +162,13 @@ def anchor_points(points: Array, *, use_lips: bool = True) -> Array:
 def face_rect(
     points: Array, scale: float = 2.3, vy_ratio: float = -0.125, vx_ratio: float = 0.0, *, use_lips: bool = True
 ) -> FaceRect:
-    """Lay a square around a face, turned with it.
+    """Return a square around a face, rotated with it.
 
     Args:
         points: Landmarks, shape (N, 2 or more), pixels, one of the sets of `anchor_points`.
         scale: Side of the square in units of the longer side of the face.
-        vy_ratio: How far the centre moves along the face's down axis, in units of the square's side.
-        vx_ratio: How far it moves along the right axis; upstream offers this and forgets it on the way.
+        vy_ratio: Shift of the centre along the face's down axis, in units of the square's side.
+        vx_ratio: Shift along the right axis; upstream has this option but does not apply it.
         use_lips: As in `anchor_points`.
 
     Source: LivePortrait, src/utils/crop.py, parse_rect_from_landmark. The angle is the arc cosine of a
@@ -193,13 +193,13 @@ def face_rect(
 
 
 def frame_face(points: Array, rule: CropRule = SOURCE_CROP) -> CropFrame:
-    """Lay a crop around a face's landmarks by a rule."""
+    """Return the crop around a face's landmarks by a rule."""
     rect = face_rect(points, rule.scale, rule.vy_ratio, rule.vx_ratio)
     return CropFrame.around(rect, rule.size, rotate=rule.rotate)
 
 
 def frame_square(left: float, top: float, width: float, height: float, size: int) -> CropFrame:
-    """Lay an upright square crop of `size` pixels around a part of a picture, given in pixels of the picture."""
+    """Return an upright square crop of `size` pixels around a part of a picture, given in picture pixels."""
     side = max(round(max(width, height)), 1)
     center = np.array([left + width / 2, top + height / 2], np.float32)
     return CropFrame.around(FaceRect(center, side, 0.0), side, rotate=False).resized(size)
@@ -217,10 +217,10 @@ def cut(
 
     Args:
         picture: RGB, shape (H, W, 3).
-        frame: Where the crop lies.
-        border: What stands outside the picture: its edge pixels, or black as upstream has it.
+        frame: The crop.
+        border: How to fill the area outside the picture: with its edge pixels, or with black like upstream.
         smooth: Sample bicubically, which keeps twice as much detail as bilinearly and takes four times as long.
-        antialias: Average over the pixels that a crop pixel covers when the crop is coarser than the picture.
+        antialias: If the crop is coarser than the picture, average over the pixels that a crop pixel covers.
 
     Returns:
         The crop, shape (size, size, 3).
@@ -236,22 +236,22 @@ def cut(
 
 
 def make_crop(picture: Picture, landmarks: Array, rule: CropRule = SOURCE_CROP) -> tuple[Crop, CropFrame]:
-    """Cut the crop that a model sees from a picture.
+    """Cut a model's input crop from a picture.
 
     Args:
         picture: RGB, shape (H, W, 3).
         landmarks: Face-mesh points in picture pixels, shape (478, 3).
-        rule: How the crop is laid.
+        rule: How to crop.
 
     Returns:
-        One crop (picture in [0, 1]; landmarks with the crop's edges at -1 and 1), and where it lies.
+        One crop (picture in [0, 1]; landmarks with the crop's edges at -1 and 1), and its place in the picture.
     """
     frame = frame_face(landmarks, rule)
     return cut_crop(picture, frame, landmarks), frame
 
 
 def cut_crop(picture: Picture, frame: CropFrame, landmarks: Array | None) -> Crop:
-    """Cut one crop; arguments and result as in `make_crop`, without landmarks where there are none."""
+    """Cut one crop like `make_crop`; `landmarks` may be None."""
     image = torch.from_numpy(cut(picture, frame)).permute(2, 0, 1)[None].float() / 255
     points = None if landmarks is None else torch.from_numpy(landmarks_in_crop(landmarks, frame))[None]
     return Crop(image, points)
@@ -265,7 +265,7 @@ def landmarks_in_crop(landmarks: Array, frame: CropFrame) -> Array:
 
 
 def _turn(angle: float) -> Array:
-    """Rotate column vectors by an angle in radians, clockwise in the picture, shape (2, 2)."""
+    """Return the matrix that rotates column vectors by an angle in radians, clockwise in the picture, shape (2, 2)."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, -s], [s, c]], np.float32)
 
@@ -278,9 +278,9 @@ def _move(points: Array, matrix: Array) -> Array:
 
 
 def _shrink(picture: Picture, frame: CropFrame) -> tuple[Picture, NDArray[np.float64]]:
-    """Average what lies under the crop down, nearly to the crop's scale; return it and its matrix.
+    """Downscale the picture under the crop by averaging; return it and its matrix to the crop.
 
-    What is left is a factor of 0.75, which plain sampling does without aliasing and without blur.
+    A factor of 0.75 is left to the sampling, which does it without aliasing or blur.
     """
     zoom = frame.zoom / 0.75
     height, width = picture.shape[:2]

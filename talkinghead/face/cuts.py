@@ -1,4 +1,4 @@
-"""Notice where a video changes from one scene to another."""
+"""Detect cuts in a video."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from talkinghead.face.crop import Array, Picture
 
 _SIDE = 32
 _UNLIKE, _CHANGE = 0.5, 12.0
-"""A cut: two frames' thumbnails correlate less than this, and differ by so many gray levels on average."""
+"""At a cut, thumbnails of two frames correlate less than this and differ by at least so many gray levels on average."""
 _QUIET = 64.0
-"""Variance added to a thumbnail's own, so that noise on a plain ground is no change."""
+"""Variance added to that of thumbnails, so that noise on a plain background is not a cut."""
 
 
 class CutFinder:
-    """Compares every frame with the one before."""
+    """Compares every frame with the previous one."""
 
     def __init__(self) -> None:
         self._last: Array | None = None
 
     def is_cut(self, picture: Picture) -> bool:
-        """Whether a picture, RGB of shape (H, W, 3), begins a new scene."""
+        """Return whether the next picture, RGB of shape (H, W, 3), is the first after a cut."""
         small = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
         thumbnail = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
         last, self._last = self._last, thumbnail

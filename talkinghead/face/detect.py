@@ -1,4 +1,4 @@
-"""Find the faces of a picture, photographed, painted or drawn, and fit a mesh to each."""
+"""Detect the faces of a photo, painting or drawing, and fit a mesh to each."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from talkinghead.face.errors import FaceIndexError, FaceTooSmallError, NoFaceErr
 from talkinghead.face.landmarks import BoxFinder, Detection, FaceMesh
 
 MIN_FACE_SIZE = 32
-"""Pixels of the longer side of a face, brows to chin, below which the mesh is a guess."""
+"""Smallest face, longer side from brows to chin in pixels, to which the mesh can be fitted."""
 
 _SURE, _DOUBTFUL, _MAX_SHAKE = 0.75, 0.7, 0.01
-"""A face is believed when the detectors score it high in several crops, or fairly high while the mesh holds still.
+"""A face is accepted if its mean score over several crops is high, or fairly high with meshes that agree.
 
-Seen on some 200 pictures: photographs, paintings, statues and drawings score 0.78 to 0.96 and their meshes shake by
-0.007 at most, but for two drawings. A cat scores 0.44, a headlight 0.65 (shaking by 0.04), a wheel hub 0.60 (0.06), the
-pattern on a coin 0.54 (0.05). The mesh's own opinion tells nothing: it is sure of the cat, the hub and the coin.
+Measured on some 200 pictures: photos, paintings, statues and drawings score 0.78 to 0.96 and their meshes differ by at
+most 0.007, except for two drawings. A cat scores 0.44, a headlight 0.65 (meshes differ by 0.04), a wheel hub 0.60
+(0.06), the pattern on a coin 0.54 (0.05). The mesh's own confidence does not help: it is high for cat, hub and coin.
 """
 
-_DETECTOR_LOOKS = ((2.0, 0.0), (2.4, 0.15), (2.4, -0.15), (3.0, 0.0), (4.0, 0.0))
-_MESH_LOOKS = ((2.0, 0.0), (1.6, 0.15), (1.6, -0.15), (2.4, 0.0))
-"""Crops in which a found face is looked at again: side in units of the face, turn in radians."""
+_DETECTOR_CROPS = ((2.0, 0.0), (2.4, 0.15), (2.4, -0.15), (3.0, 0.0), (4.0, 0.0))
+_MESH_CROPS = ((2.0, 0.0), (1.6, 0.15), (1.6, -0.15), (2.4, 0.0))
+"""Crops in which a detected face is checked: side in units of the face, rotation in radians."""
 
 _TURNS, _CLEARLY = (0.0, np.pi / 2, -np.pi / 2, np.pi), 0.05
-"""Turns in which a face is looked at before the mesh is fitted, and how much better a turned one must score.
+"""Rotations tried before the mesh is fitted, and how much higher a rotated face must score.
 
-The detectors see a face upside down as an upright one, chin for forehead, with scores up to 0.84; turned it has 0.9.
+The detectors take a face that is upside down for an upright one, with scores up to 0.84; rotated, it scores 0.9.
 """
 
 _VIEW_SIZE = 256
@@ -47,7 +47,7 @@ class Face:
         landmarks: Face-mesh points in pixels of the picture, shape (478, 3), pixel centres at whole numbers, z in the
             scale of x.
         size: Longer side of the face from brows to chin, pixels.
-        score: How sure the detectors are, 0 to 1.
+        score: Confidence of the detectors, 0 to 1.
     """
 
     landmarks: Array
@@ -56,7 +56,7 @@ class Face:
 
 
 class FaceDetector:
-    """Finds faces; holds the models, so make one and keep it. Threads may share it: one looks at a time."""
+    """Detects faces. It owns the models, so create it once; threads can share it and take turns."""
 
     def __init__(self):
         self._boxes = BoxFinder()
@@ -64,17 +64,17 @@ class FaceDetector:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Free what it holds, at once; nothing can be detected afterwards."""
+        """Free its memory and threads; it cannot be used afterwards."""
         self._boxes.close()
         self._mesh.close()
 
     def detect(self, picture: Picture, *, thorough: bool = True) -> list[Face]:
-        """Find every face, from left to right.
+        """Return all faces from left to right.
 
         Args:
             picture: RGB, shape (H, W, 3), uint8.
-            thorough: Look for small faces too and, where there are none, for smaller ones still and for faces that
-                lie on their side or upside down.
+            thorough: Search for small faces too and, if there are none, for even smaller ones and for faces that are
+                sideways or upside down.
         """
         views = [_whole_views(picture)]
         if thorough:
@@ -104,31 +104,31 @@ class FaceDetector:
         ]
 
     def _upright(self, picture: Picture, seen: Detection) -> FaceRect:
-        """Look at a face from all four sides and return its rect where it is seen best, or as it was seen."""
+        """Return the rect of a face in the rotation with the best score, or the original one."""
         scores: list[tuple[float, FaceRect]] = []
         for turn in _TURNS:
-            look = FaceRect(seen.rect.center, seen.rect.size * 3, seen.rect.angle + turn)
-            found = self._detections(picture, CropFrame.around(look, _VIEW_SIZE))
+            rect = FaceRect(seen.rect.center, seen.rect.size * 3, seen.rect.angle + turn)
+            found = self._detections(picture, CropFrame.around(rect, _VIEW_SIZE))
             near = [each for each in found if _near(each.rect, seen.rect)]
             scores.append(max(((each.score, each.rect) for each in near), default=(0.0, seen.rect), key=itemgetter(0)))
         best = max(scores, key=itemgetter(0))
         return best[1] if best[0] > max(seen.score, scores[0][0]) + _CLEARLY else seen.rect
 
     def _fit(self, picture: Picture, rect: FaceRect) -> Face | None:
-        """Fit the mesh to what a detector saw, and make sure that it is a face."""
-        for scale in (2.0, 1.5):  # the closer look leaves neighbours out
+        """Fit the mesh to a detection, and return None if it is not a face."""
+        for scale in (2.0, 1.5):  # the smaller crop excludes neighbouring faces
             points = self._settle(picture, replace(rect, size=rect.size * scale))
             if points is not None and _matches(face_rect(points, 1.0, 0.0), rect):
                 break
         else:
             return None
-        fits = [fit for look in _looks(points, _MESH_LOOKS) if (fit := self._settle(picture, look)) is not None]
+        fits = [fit for rect in _rects(points, _MESH_CROPS) if (fit := self._settle(picture, rect)) is not None]
         if not fits:
             return None
         points = np.median(fits, axis=0).astype(np.float32)
         score, shake = self._score(picture, points), _shake(fits)
-        believed = score >= _SURE or (score >= _DOUBTFUL and shake <= _MAX_SHAKE)
-        return Face(points, face_rect(points, 1.0).size, score) if believed else None
+        accepted = score >= _SURE or (score >= _DOUBTFUL and shake <= _MAX_SHAKE)
+        return Face(points, face_rect(points, 1.0).size, score) if accepted else None
 
     def _settle(self, picture: Picture, rect: FaceRect) -> Array | None:
         frame = CropFrame.around(rect, _MESH_SIZE)
@@ -136,9 +136,9 @@ class FaceDetector:
         return None if points is None else frame.points_to_image(points)
 
     def _score(self, picture: Picture, points: Array) -> float:
-        """Average the better detector's score over crops of several sizes and turns."""
+        """Return the better detector's score, averaged over crops of several sizes and rotations."""
         views = (
-            cut(picture, CropFrame.around(look, _VIEW_SIZE), smooth=False) for look in _looks(points, _DETECTOR_LOOKS)
+            cut(picture, CropFrame.around(rect, _VIEW_SIZE), smooth=False) for rect in _rects(points, _DETECTOR_CROPS)
         )
         scores = [[seen.score for seen in self._boxes.find(view) if _central(seen)] for view in views]
         return float(np.mean([max(found, default=0.0) for found in scores]))
@@ -147,18 +147,18 @@ class FaceDetector:
 def choose_face(
     faces: Sequence[Face], number: int | None = None, name: str = "the picture", shrunk: float = 1.0
 ) -> Face:
-    """Take one of a picture's faces.
+    """Return one of a picture's faces.
 
     Args:
-        faces: What `FaceDetector.detect` returned.
-        number: Which one of those that are large enough, counted from 0 at the left; the largest unless given.
-        name: What messages call the picture.
-        shrunk: Pixels of the picture for one of the user's.
+        faces: The result of `FaceDetector.detect`.
+        number: The face, counted from 0 at the left among those that are large enough; None for the largest.
+        name: The picture's name in messages.
+        shrunk: Size of the picture relative to the user's.
 
     Raises:
-        NoFaceError: There are none.
-        FaceTooSmallError: There are some, all of them too small.
-        FaceIndexError: There are fewer that are large enough.
+        NoFaceError: There are no faces.
+        FaceTooSmallError: All faces are too small.
+        FaceIndexError: There is no face of this number.
     """
     if not faces:
         raise NoFaceError(f"{name}: no face found; give a picture that shows a face clearly, or say where with --box")
@@ -181,19 +181,19 @@ def choose_face(
 
 
 def _whole_views(picture: Picture) -> Iterator[CropFrame]:
-    """Look at the whole picture, then from farther off for faces that fill it."""
+    """Yield the whole picture, then a larger view for faces that fill it."""
     for scale in (1.0, 1.5):
         yield _view(_middle(picture), max(picture.shape[:2]) * scale)
 
 
 def _turned_views(picture: Picture) -> Iterator[CropFrame]:
-    """Look at the whole picture lying on its sides and upside down."""
+    """Yield the whole picture rotated by quarter turns."""
     for angle in (np.pi / 2, -np.pi / 2, np.pi):
         yield _view(_middle(picture), max(picture.shape[:2]) * 1.1, angle)
 
 
 def _tiles(picture: Picture, parts: int) -> Iterator[CropFrame]:
-    """Cover the picture with squares that overlap by half, if they can hold a face that is large enough."""
+    """Yield squares that cover the picture and overlap by half, unless they are too small for faces."""
     side = max(picture.shape[:2]) / parts
     if side < 2 * MIN_FACE_SIZE:
         return
@@ -220,15 +220,15 @@ def _spread(length: int, side: float) -> list[float]:
     return np.linspace(side / 2, length - side / 2, count).tolist()
 
 
-def _looks(points: Array, looks: Sequence[tuple[float, float]]) -> list[FaceRect]:
+def _rects(points: Array, crops: Sequence[tuple[float, float]]) -> list[FaceRect]:
     """Return squares around a face."""
     rect = face_rect(points, 1.0, 0.0)
-    return [FaceRect(rect.center, rect.size * scale, rect.angle + turn) for scale, turn in looks]
+    return [FaceRect(rect.center, rect.size * scale, rect.angle + turn) for scale, turn in crops]
 
 
 def _shake(fits: Sequence[Array]) -> float:
-    """Return how far fits of one face lie from their mean, in units of its size; infinite where some failed."""
-    if len(fits) < len(_MESH_LOOKS):
+    """Return the mean distance of fits from their mean, in units of the face; infinite if a fit failed."""
+    if len(fits) < len(_MESH_CROPS):
         return np.inf
     mean = np.mean(fits, axis=0)
     return float(np.abs(fits - mean)[..., :2].mean()) / face_rect(mean, 1.0).size
@@ -244,12 +244,12 @@ def _near(a: FaceRect, b: FaceRect) -> bool:
 
 
 def _matches(fitted: FaceRect, seen: FaceRect) -> bool:
-    """Whether a mesh lies where a detector saw the face, and its eyes are not on the side of the chin."""
+    """Return whether a mesh lies at a detected face and is not upside down."""
     return _near(fitted, seen) and bool(np.cos(fitted.angle - seen.angle) > 0)
 
 
 def _central(seen: Detection) -> bool:
-    """Tell whether a face lies in the middle of its view."""
+    """Return whether a face lies in the middle of its view."""
     return bool(np.linalg.norm(seen.rect.center - _VIEW_SIZE / 2) < 0.4 * seen.rect.size)
 
 

@@ -1,10 +1,10 @@
-"""What can be wrong with the faces in a user's picture."""
+"""Errors about the faces in a user's picture."""
 
 from liveportrait import PortraitError
 
 
 class NoFaceError(PortraitError, ValueError):
-    """The picture shows no face that can be animated."""
+    """No face was found in the picture."""
 
 
 class FaceTooSmallError(PortraitError, ValueError):
@@ -12,4 +12,4 @@ class FaceTooSmallError(PortraitError, ValueError):
 
 
 class FaceIndexError(PortraitError, IndexError):
-    """The picture has fewer faces than the number asked for."""
+    """The picture has no face of the requested number."""

@@ -1,4 +1,4 @@
-"""MediaPipe's face models, called with square pictures; the one place that knows MediaPipe.
+"""Wrap MediaPipe's face models for square pictures; no other module imports MediaPipe.
 
 The pictures must be square: on others MediaPipe shears the mesh of a tilted face, because it turns points in units of
 the picture's sides. `talkinghead.face.detect` and `talkinghead.face.track` cut squares and map the points back.
@@ -28,23 +28,23 @@ class Detection(NamedTuple):
 
 
 class Graph:
-    """One of MediaPipe's graphs: used by one thread at a time, and closed with its owner.
+    """One of MediaPipe's graphs, used by one thread at a time and closed with its owner.
 
     MediaPipe itself never closes a graph, because a graph and its callbacks hold each other.
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        """Start it.
+        """Start the graph.
 
         Args:
-            make: Makes one of `mediapipe.solutions`.
+            make: Creates one of `mediapipe.solutions`.
         """
         check_process()
         self._make, self._lock = make, threading.Lock()
         self._start()
 
     def process(self, picture: Picture) -> Any:
-        """Look at a picture; a graph that fails is made anew, for it would fail for ever."""
+        """Process a picture; a graph that fails is replaced, because it would fail again."""
         check_process()
         with self._lock:
             try:
@@ -55,7 +55,7 @@ class Graph:
                 raise
 
     def close(self) -> None:
-        """End its threads and free its memory; no picture can follow."""
+        """End its threads and free its memory; it cannot be used afterwards."""
         self._finalizer()
 
     def _start(self) -> None:
@@ -65,25 +65,25 @@ class Graph:
 
 
 class BoxFinder:
-    """Finds faces in square pictures with the two BlazeFace detectors: one for near faces, one for far ones."""
+    """Detects faces in square pictures with MediaPipe's two BlazeFace detectors, for near and for distant faces."""
 
     def __init__(self, min_score: float = 0.3):
         detection = _solutions().face_detection.FaceDetection
         self._graphs = [Graph(partial(detection, min_score, model_selection=model)) for model in (0, 1)]
 
     def find(self, view: Picture) -> list[Detection]:
-        """Find faces in a view, shape (S, S, 3); the rects are in its pixels. Both detectors may report one face."""
+        """Detect faces in a view, shape (S, S, 3); rects are in its pixels, and one face may be reported twice."""
         results = (graph.process(view).detections or [] for graph in self._graphs)
         return [_detection(detection, len(view)) for found in results for detection in found]
 
     def close(self) -> None:
-        """Free what it holds; nothing can be found afterwards."""
+        """Free its memory and threads; it cannot be used afterwards."""
         for graph in self._graphs:
             graph.close()
 
 
 class FaceMesh:
-    """Fits the 478-point mesh to the face in a square picture, starting from where it was in the one before."""
+    """Fits the 478-point mesh to the face in a square picture, starting from the previous fit."""
 
     def __init__(self, min_presence: float = 0.5):
         self._graph = Graph(
@@ -99,11 +99,11 @@ class FaceMesh:
         self.restart()
 
     def restart(self) -> None:
-        """Forget where the face was: a blank picture loses it."""
+        """Forget the previous fit, by processing a blank picture."""
         self._graph.process(_BLANK)
 
     def close(self) -> None:
-        """Free what it holds; nothing can be tracked afterwards."""
+        """Free its memory and threads; it cannot be used afterwards."""
         self._graph.close()
 
     def track(self, view: Picture) -> Array | None:
@@ -114,7 +114,7 @@ class FaceMesh:
 
         Returns:
             Points in pixels of the view, shape (478, 3), pixel centres at whole numbers, z in the scale of x; None
-            where no face is seen.
+            if no face was found.
         """
         found = self._graph.process(view).multi_face_landmarks
         if not found:
@@ -123,9 +123,10 @@ class FaceMesh:
         return points * len(view)
 
     def settle(self, view: Picture, max_steps: int = 10) -> Array | None:
-        """Fit the mesh anew until it rests: each fit starts from the points of the one before.
+        """Fit the mesh from scratch until it converges.
 
-        The first fit starts from a detector's box and is off by about 1 % of the face.
+        The first fit starts from a detector's box and is off by about 1 % of the face; each further one starts from the
+        fit before.
         """
         self.restart()
         before = None
@@ -140,13 +141,13 @@ class FaceMesh:
 
 
 class PersonFinder:
-    """Tells people from what is behind them, with the selfie segmentation that MediaPipe carries."""
+    """Separates people from the background with MediaPipe's selfie segmentation."""
 
     def __init__(self):
         self._graph = Graph(partial(_solutions().selfie_segmentation.SelfieSegmentation, model_selection=0))
 
     def find(self, picture: Picture) -> Array:
-        """Return how likely each pixel is a person, 0 to 1, shape (H, W), from a picture of any shape."""
+        """Return the probability that each pixel shows a person, shape (H, W), for a picture of any shape."""
         return np.array(self._graph.process(np.ascontiguousarray(picture)).segmentation_mask, np.float32)
 
 
@@ -154,7 +155,7 @@ _BLANK = np.zeros((64, 64, 3), np.uint8)
 
 
 def _detection(detection: Any, size: int) -> Detection:
-    """Turn MediaPipe's box and eye points into a rect."""
+    """Convert MediaPipe's box and eye points to a detection."""
     box = detection.location_data.relative_bounding_box
     left_eye, right_eye = detection.location_data.relative_keypoints[:2]
     angle = float(np.arctan2(right_eye.y - left_eye.y, right_eye.x - left_eye.x))
@@ -170,6 +171,6 @@ def _solutions() -> Any:
 
 
 def _close(solution: Any, process: int) -> None:
-    """Close a graph, unless this is a fork: the threads that closing waits for are not in it."""
+    """Close a graph, except in a forked process, where closing would wait for threads that do not exist."""
     if os.getpid() == process:
         solution.close()

@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 def optical_flow(now: Tensor, before: Tensor) -> Tensor:
-    """Find where each pixel was, as `liveportrait.motion.FlowSearch` says.
+    """Compute for each pixel where it came from; implements `liveportrait.motion.FlowSearch`.
 
     Args:
         now: Grey pictures in [0, 1], shape (T, H, W).
-        before: Earlier ones, same shape.
+        before: Earlier pictures, same shape.
 
     Returns:
         (right, down) in pixels, shape (T, 2, H, W).

@@ -1,4 +1,4 @@
-"""Paste rendered crops back into the picture, inside the crop's box only."""
+"""Paste rendered crops back into the picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ONE = 256
 """Blending weights are integers from 0 to 256, so that a product with a pixel fits 16 bits."""
 
 _BAND = 64
-"""Rows that are blended at a time."""
+"""Number of rows that are blended at once, few enough for the processor's cache."""
 
 _BORDER = 0.15
 """Half the width of the border between two faces' crops, in units of a face."""
@@ -26,7 +26,7 @@ def feathered_mask(size: int = 512, feather: float = 0.06) -> NDArray[np.uint8]:
 
     Args:
         size: Side in pixels.
-        feather: Width of the fall, in units of the side.
+        feather: Width of the soft edge, in units of the side.
 
     Returns:
         The mask, shape (size, size).
@@ -39,27 +39,27 @@ def feathered_mask(size: int = 512, feather: float = 0.06) -> NDArray[np.uint8]:
 
 
 def overlap_mask(frame: CropFrame, own: FaceRect, others: Sequence[FaceRect], size: int = 256) -> NDArray[np.uint8]:
-    """Draw the part of a crop that belongs to its face where crops of neighbours overlap: whoever is nearer has it.
+    """Draw a mask that divides overlapping crops: each pixel belongs to the nearest face.
 
     Args:
-        frame: Where the crop lies.
+        frame: The crop.
         own: The square around its face.
-        others: Those around the other faces that move in the same picture.
+        others: The squares around the other animated faces.
         size: Side of the mask in pixels.
 
     Returns:
-        The mask of `feathered_mask`, falling to 0 where a neighbour begins, shape (size, size).
+        The mask of `feathered_mask`, reduced to 0 where another face is nearer, shape (size, size).
     """
     y, x = np.mgrid[:size, :size].astype(np.float32)
     points = frame.resized(size).points_to_image(np.stack([x.ravel(), y.ravel()], 1))
-    mine, *theirs = (np.linalg.norm(points - rect.center, axis=1) / rect.size for rect in (own, *others))
-    nearness = np.min(theirs, axis=0) - mine
+    own_distance, *distances = (np.linalg.norm(points - rect.center, axis=1) / rect.size for rect in (own, *others))
+    nearness = np.min(distances, axis=0) - own_distance
     share = np.clip(0.5 + nearness / (2 * _BORDER), 0, 1).reshape(size, size)
     return np.rint(feathered_mask(size) * share * share * (3 - 2 * share)).astype(np.uint8)
 
 
 class PasteBack:
-    """Blends crops of one face into one picture; everything that does not depend on the crop is done once.
+    """Blends crops of one face into one picture; everything that does not depend on the crop is computed once.
 
     Source: LivePortrait, src/utils/crop.py, prepare_paste_back and paste_back: mask and crop are warped with
         the crop-to-picture matrix, blended, truncated. Here only the crop's box is touched, the mask has one
@@ -78,9 +78,9 @@ class PasteBack:
 
         Args:
             picture: RGB, shape (H, W, 3); not changed.
-            frame: Where the crop lies.
-            mask: How much of the crop counts, 0 to 255, shape (S, S), any S; `feathered_mask()` unless given.
-            crop_size: Side of the crops to paste, where it is not the frame's.
+            frame: The crop's place in the picture.
+            mask: Weight of the crop, 0 to 255, shape (S, S), any S; by default `feathered_mask()`.
+            crop_size: Side of the crops to paste; by default the frame's.
         """
         self._picture = np.ascontiguousarray(picture)
         self._size = crop_size or frame.size
@@ -96,7 +96,7 @@ class PasteBack:
 
         Args:
             crop: RGB, shape (crop_size, crop_size, 3).
-            out: An earlier result of this object to write over, which saves copying the picture.
+            out: An earlier result of this object to overwrite, which saves copying the picture.
 
         Returns:
             The picture with the face, shape (H, W, 3); a new array unless `out` was given.
@@ -108,11 +108,12 @@ class PasteBack:
         return self._blend(crop, self._picture, out)
 
     def place(self, crop: Picture, background: Picture | None) -> Picture:
-        """Blend one crop into the picture, or into `background`, which another face's crop is in already.
+        """Blend one crop into the picture, or into `background`.
 
         Args:
             crop: As in `paste`.
-            background: The picture with other faces moved, shape (H, W, 3), written over; None for the picture itself.
+            background: The picture with other faces animated already, shape (H, W, 3), overwritten; None for the
+                picture itself.
 
         Returns:
             The picture with the face.
@@ -138,10 +139,9 @@ class PasteBack:
         return self._sampled
 
     def _crop_matrix(self, frame: CropFrame) -> tuple[NDArray[np.float64], int]:
-        """Return box pixels to crop pixels, shape (2, 3), and the size that crops are averaged down to first.
+        """Return the matrix from box to crop pixels, shape (2, 3), and the size to which crops are reduced first.
 
-        Where a face is small in the picture, a crop has several pixels for each of the picture's, and taking
-        only some of them would flicker from frame to frame.
+        If the crop has several pixels for each one of the picture, sampling only some of them would flicker.
         """
         size = frame.size if frame.zoom < 3 else round(frame.size / (frame.zoom / 2))
         matrix = frame.resized(size).to_crop.astype(np.float64)
@@ -151,7 +151,7 @@ class PasteBack:
 
 
 def _blend(face: Picture, picture: Picture, weight: NDArray[np.uint16], out: Picture) -> None:
-    """Write face * weight + picture * (1 - weight), truncated; a band fits the processor's cache."""
+    """Write face * weight + picture * (1 - weight), truncated."""
     alpha = cv2.merge([weight, weight, weight])
     total = np.multiply(face, alpha, dtype=np.uint16)
     np.subtract(_ONE, alpha, out=alpha)  # type: ignore[call-overload]
@@ -162,7 +162,7 @@ def _blend(face: Picture, picture: Picture, weight: NDArray[np.uint16], out: Pic
 
 
 def _covered(weight: NDArray[np.uint16]) -> tuple[slice, slice]:
-    """Return rows and columns of a rectangle in the middle in which only the crop is seen: no need to blend there."""
+    """Return rows and columns of a central rectangle where the crop has full weight, so that it needs no blending."""
     height, width = weight.shape
     for share in np.arange(0.0, 0.5, 0.02):
         top, left = math.ceil(share * height), math.ceil(share * width)
@@ -173,7 +173,7 @@ def _covered(weight: NDArray[np.uint16]) -> tuple[slice, slice]:
 
 
 def _around(box: tuple[slice, slice], shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """Yield what lies around a rectangle: bands above and below it, and both sides of it."""
+    """Yield the area around a rectangle: bands above and below it, and the parts left and right of it."""
     (rows, columns), (height, width) = box, shape
     for first, last in ((0, rows.start), (rows.stop, height)):
         for top in range(first, last, _BAND):

@@ -1,4 +1,4 @@
-"""Follow one face through the frames of a video."""
+"""Track one face through the frames of a video."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from talkinghead.face.landmarks import FaceMesh
 
 _WINDOW_SIZE = 384
 _WINDOW_SCALE = 3.0
-"""The mesh looks through a window of three times the face, which stays where it is until the face leaves its middle."""
+"""Size in pixels of the window that the mesh is fitted in, and its side in units of the face.
+
+The window stays at its place until the face leaves its middle.
+"""
 
 _QUICK = 0.03
-"""Movement between frames, in units of the face, after which one fit is not enough."""
+"""Movement between frames, in units of the face, above which the mesh is fitted twice."""
 
 
 _LEAP, _GROWTH = 0.6, 1.6
-"""Between two frames a face moves less than this, in units of its size, and grows less; else it is another's."""
+"""Movement (in units of the face) and growth between frames above which the mesh has jumped to another face."""
 
 
 class FaceTracker:
-    """Fits the mesh frame by frame, each time from where it was before; finds the face anew when it is lost.
+    """Fits the mesh frame by frame, starting from the previous fit; detects the face again when it is lost.
 
-    One person is followed: after a loss, a leap or a cut, whoever looks most like the face so far, or nobody.
+    It tracks one person: after a loss, a jump or a cut it takes the face that is most similar to the one tracked
+    before, and none if no face is similar enough.
 
     Attributes:
-        is_cut: Whether the last picture began a new scene.
+        is_cut: Whether the last picture was the first after a cut.
     """
 
     def __init__(self, detector: FaceDetector | None = None):
@@ -46,13 +50,13 @@ class FaceTracker:
         self.is_cut = False
 
     def close(self) -> None:
-        """Free what it holds, at once; nothing can be tracked afterwards."""
+        """Free its memory and threads; it cannot be used afterwards."""
         self._mesh.close()
         if self._owns_detector:
             self._detector.close()
 
     def start(self, picture: Picture, landmarks: Array) -> None:
-        """Choose whom to follow.
+        """Choose the face to track.
 
         Args:
             picture: RGB, shape (H, W, 3), uint8.
@@ -73,11 +77,11 @@ class FaceTracker:
             picture: RGB, shape (H, W, 3), uint8.
 
         Returns:
-            Face-mesh points in pixels of the picture, shape (478, 3), z in the scale of x; None where no face is seen.
+            Face-mesh points in pixels of the picture, shape (478, 3), z in the scale of x; None if no face was found.
         """
         self.is_cut = self._cuts.is_cut(picture)
-        points = None if self.is_cut else self._look(picture)
-        if points is None or self._leapt(points):
+        points = None if self.is_cut else self._fit(picture)
+        if points is None or self._jumped(points):
             points = self._find(picture)
         elif not self._in_middle(points):
             moved = self._open_window(picture, points)
@@ -87,8 +91,8 @@ class FaceTracker:
             self._identity.learn(picture, points)
         return points
 
-    def _look(self, picture: Picture) -> Array | None:
-        """Fit the mesh through the window; once more after a quick move, where the first fit lags behind."""
+    def _fit(self, picture: Picture) -> Array | None:
+        """Fit the mesh in the window; twice after a quick movement, because one fit lags behind."""
         if self._window is None:
             return None
         view = cut(picture, self._window, smooth=False)
@@ -99,7 +103,7 @@ class FaceTracker:
         return None if points is None else self._window.points_to_image(points)
 
     def _find(self, picture: Picture) -> Array | None:
-        """Look for the face everywhere: the largest at first, later the one that is most like it."""
+        """Detect the face in the whole picture: the largest at first, later the most similar one."""
         self._window = None
         faces = self._detector.detect(picture, thorough=False)
         if self._seen is None:
@@ -110,8 +114,8 @@ class FaceTracker:
             chosen = None if best is None or margins[best] < 0 else faces[best]
         return None if chosen is None else self._open_window(picture, chosen.landmarks)
 
-    def _leapt(self, points: Array) -> bool:
-        """Whether the mesh has jumped to somebody else."""
+    def _jumped(self, points: Array) -> bool:
+        """Return whether the mesh has jumped to another face."""
         if self._seen is None:
             return False
         now, before = face_rect(points, 1.0, 0.0), face_rect(self._seen, 1.0, 0.0)
@@ -120,9 +124,9 @@ class FaceTracker:
         return bool(moved > _LEAP or turned or not 1 / _GROWTH < now.size / before.size < _GROWTH)
 
     def _open_window(self, picture: Picture, points: Array) -> Array | None:
-        """Fit the mesh anew through a window in which the face is more or less upright."""
+        """Choose a new window, in which the face is nearly upright, and fit the mesh in it."""
         rect = face_rect(points, 1.0, 0.0)
-        turn = round(rect.angle / (math.pi / 2)) * math.pi / 2  # the mesh finds no face that is upside down
+        turn = round(rect.angle / (math.pi / 2)) * math.pi / 2  # the mesh does not find faces that are upside down
         self._window = CropFrame.around(FaceRect(rect.center, rect.size * _WINDOW_SCALE, turn), _WINDOW_SIZE)
         self._last = settled = self._mesh.settle(cut(picture, self._window, smooth=False))
         return None if settled is None else self._window.points_to_image(settled)

@@ -1,1 +1,1 @@
-"""Portraits that follow a camera or a voice while it happens."""
+"""Animate portraits in real time, from a camera or from live sound."""

@@ -1,4 +1,4 @@
-"""A portrait that does what a face does, picture by picture, while the face is still there."""
+"""Animate a portrait with camera frames as they arrive."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def live(
     options: Options | None = None,
     model: str | Path | Models = MODEL,
 ) -> Iterator[Picture]:
-    """Let a portrait follow a face that is filmed while it is shown.
+    """Animate a portrait with the motion of a face, frame by frame as the frames arrive.
 
     Args:
         source: A picture file, or RGB of shape (H, W, 3), uint8.
-        frames: Pictures of a face, RGB, uint8, one by one as they come.
-        options: Everything else a user can choose; `render.fps` says how many frames come a second.
-        model: "mini", "base", "animals" or a directory; or models loaded before.
+        frames: Pictures of a face, RGB, uint8, in the order in which they arrive.
+        options: All other options; `render.fps` is the frame rate of `frames`.
+        model: "mini", "base", "animals" or a directory; or the result of `load_models`.
 
     Returns:
-        One picture for every frame, made when it is asked for.
+        One picture for every frame, rendered on demand.
 
     Raises:
-        PortraitError: Something is wrong with what was given.
+        PortraitError: An argument cannot be used.
 
     Example:
         >>> import talkinghead
@@ -59,23 +59,23 @@ def live(
 
 
 class LiveReenactor:
-    """Follows one face with one portrait; remembers no picture.
+    """Animates one portrait with one face, without keeping frames.
 
-    In the first moments it watches the face and stays still; then changes are measured against the most neutral
-    frame of these moments.
+    While it calibrates, the portrait stays still; afterwards motion is relative to the most neutral frame of the
+    calibration.
 
     Attributes:
-        num_frames: How many pictures have been followed.
+        num_frames: The number of frames so far.
     """
 
     @own_settings()
     def __init__(self, source: ImageSource, models: Models, options: Options) -> None:
-        """Start with nothing seen.
+        """Start calibrating.
 
         Args:
             source: The picture and its face.
-            models: What follows and renders.
-            options: What the user wants.
+            models: The loaded networks.
+            options: The user's options.
         """
         fps = options.render.fps or Fraction(FRAME_RATE)
         self._source, self._models = source, models
@@ -89,16 +89,16 @@ class LiveReenactor:
 
     @own_settings()
     def calibrate(self) -> None:
-        """Choose the neutral frame anew, from the next moments that show the face."""
-        self._watched: list[Motion] = []
+        """Choose a new neutral frame from the next frames that show the face."""
+        self._calibration: list[Motion] = []
         self._anchor: Motion | None = None
-        self._shown = self._at_rest()
+        self._shown = self._render_still()
 
     @own_settings()
     def step(self, picture: Picture) -> Picture:
-        """Take the next picture of the face, RGB of shape (H, W, 3), and return the portrait's.
+        """Return the portrait's picture for the next frame, RGB of shape (H, W, 3).
 
-        Where no face is seen the portrait stays as it was.
+        If the frame shows no face, the previous picture is returned.
         """
         self.num_frames += 1
         points = self._tracker.track(picture)
@@ -106,15 +106,15 @@ class LiveReenactor:
             return self._shown.copy()
         motion = self._smoother(self._reader.read_one(picture, points))
         if self._anchor is None:
-            self._watched.append(motion)
-            if len(self._watched) < self._wait:
+            self._calibration.append(motion)
+            if len(self._calibration) < self._wait:
                 return self._shown.copy()
-            extracted = Motion.cat(self._watched)
-            self._anchor = extracted[neutral_frame(extracted)].to(self._models.device)
-        self._shown = self._follow(motion)
+            calibration = Motion.cat(self._calibration)
+            self._anchor = calibration[neutral_frame(calibration)].to(self._models.device)
+        self._shown = self._render(motion)
         return self._shown.copy()
 
-    def _follow(self, motion: Motion) -> Picture:
+    def _render(self, motion: Motion) -> Picture:
         anchor = self._anchor
 
         def pose(portrait: Portrait, part: Motion) -> Tensor:
@@ -122,7 +122,7 @@ class LiveReenactor:
 
         return next(render(self._models.portrait, next(self._source.source_frames()), motion, pose))
 
-    def _at_rest(self) -> Picture:
+    def _render_still(self) -> Picture:
         portrait = self._source.portrait
         with torch.inference_mode():
             crop = to_pictures(self._models.portrait.render(portrait, portrait.x_s))[0]

@@ -1,4 +1,4 @@
-"""A live session: frames from a camera through a portrait into a window, a file or a pipe."""
+"""Run a live session: animate a portrait from a camera into a window, a file or a pipe."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from talkinghead.realtime.webcam import CameraFeed, open_feed
 from talkinghead.source.image import open_image_source
 
 PIPE = "-"
-"""The output's name that stands for standard output: frames as plain RGB, 3 bytes a pixel, row by row."""
+"""The output name for standard output: frames as raw RGB, 3 bytes per pixel, row by row."""
 
-_TITLE = "Talkinghead: q ends, space takes your face as neutral"
+_TITLE = "Talkinghead: q quits, space recalibrates"
 
 
 @dataclass(frozen=True)
 class Session:
-    """What was shown.
+    """A summary of a live session.
 
     Attributes:
-        frames: How many the camera gave.
-        seconds: How long it took.
-        fps: Frames a second of a file or pipe.
+        frames: The number of camera frames.
+        seconds: The duration of the session.
+        fps: Frames per second of a file or pipe.
         size: (height, width) of the pictures.
     """
 
@@ -54,16 +54,16 @@ class Session:
 def run_live(
     source: StrPath | Picture, output: StrPath | None, options: Options, model: str | Path | Models = MODEL
 ) -> Session:
-    """Let a portrait follow a camera until it ends, the time is over, or the user has enough.
+    """Animate a portrait from a camera until the input ends, the time is over, or the user quits.
 
     Args:
         source: A picture file, or RGB of shape (H, W, 3), uint8.
-        output: An mp4 to write, "-" for plain RGB on standard output, or None for a window.
-        options: Everything else a user can choose.
+        output: An mp4 to write, "-" for raw RGB on standard output, or None for a window.
+        options: All other options.
         model: As in `live`.
 
     Raises:
-        PortraitError: Something is wrong with what was given.
+        PortraitError: An argument cannot be used.
     """
     file = None
     if output not in {None, PIPE}:
@@ -77,7 +77,7 @@ def run_live(
         models = load_models(model, options.render.device, precision=options.render.precision)
         opened = open_image_source(picture, name, models, options.crop)
         reenactor = LiveReenactor(opened, models, options)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         made = _reenacted(feed, reenactor, stop, options.live.seconds)
         if output is None:
             _show(made, reenactor, feed)
@@ -88,7 +88,7 @@ def run_live(
             with writer:
                 for frame in steady(made, fps):
                     writer.write(frame.picture)
-        return Session(reenactor.num_frames, time.perf_counter() - begun, fps, opened.size)
+        return Session(reenactor.num_frames, time.perf_counter() - start, fps, opened.size)
 
 
 def _reenacted(
@@ -101,11 +101,11 @@ def _reenacted(
 
 
 def _show(frames: Iterator[VideoFrame], reenactor: LiveReenactor, feed: CameraFeed) -> None:
-    """Show frames in a window, a file's as fast as they were filmed; q or Escape ends, the space bar calibrates."""
-    begun = time.monotonic()
+    """Show frames in a window, those of a file at its frame rate; q or Escape quits, the space bar recalibrates."""
+    start = time.monotonic()
     for frame in frames:
         cv2.imshow(_TITLE, cv2.cvtColor(frame.picture, cv2.COLOR_RGB2BGR))
-        early = 0.0 if feed.is_live else float(frame.seconds) - (time.monotonic() - begun)
+        early = 0.0 if feed.is_live else float(frame.seconds) - (time.monotonic() - start)
         key = cv2.waitKey(max(int(early * 1000), 1)) & 0xFF
         if key in {ord("q"), 27}:
             break
@@ -115,21 +115,21 @@ def _show(frames: Iterator[VideoFrame], reenactor: LiveReenactor, feed: CameraFe
 
 
 def _pipe(frames: Iterator[VideoFrame]) -> None:
-    """Write frames to standard output until whoever reads them has enough."""
+    """Write frames to standard output until the reader closes it."""
     try:
         for frame in frames:
             sys.stdout.buffer.write(frame.picture.tobytes())
             sys.stdout.buffer.flush()
     except BrokenPipeError:
-        # Python itself would complain at its end about what could not be written.
+        # Otherwise Python reports at exit that the buffer could not be flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _require_screen() -> None:
-    """Make sure that there is a window system.
+    """Check that windows can be opened.
 
     Raises:
-        OutputError: There is none.
+        OutputError: Windows cannot be opened.
     """
     framework = cv2.currentUIFramework()
     hidden = sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -140,7 +140,7 @@ def _require_screen() -> None:
 
 @contextmanager
 def _stop_signal() -> Iterator[threading.Event]:
-    """Let Ctrl-C end a session instead of breaking it off, so that its file is completed."""
+    """Yield an event that Ctrl-C sets, so that the session ends normally and its file is completed."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop

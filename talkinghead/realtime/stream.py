@@ -1,4 +1,4 @@
-"""Sound in while it is spoken, pictures out: a portrait that speaks live, for a voice of unknown length."""
+"""Animate a portrait from live speech of unknown length."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ Samples = NDArray[Any] | Tensor
 """Mono samples of shape (N,), (N, 1) or (1, N), N ≥ 0: floating-point in [-1, 1], or integers as in WAV files."""
 
 _INTEGERS = {"uint8": (128, 128), "int16": (0, 32_768), "int32": (0, 2_147_483_648)}
-"""What silence is and what full scale is above it."""
+"""The value of silence, and the distance from it to full scale."""
 
 _LOUDEST = 100.0
 _LEAST_RATE, _MOST_RATE = 1_000, 768_000
 _PIECES = 25
-"""A second of sound is heard in so many pieces, so that a long chunk is shown while it is heard."""
+"""Pieces per second into which chunks are cut, so that long chunks do not delay pictures."""
 
 
 class Chunks(Protocol):
@@ -57,22 +57,23 @@ def stream(
     options: Options | None = None,
     model: str | Path | Models = MODEL,
 ) -> Iterator[Picture]:
-    """Let a portrait speak while its voice is spoken.
+    """Animate a portrait from speech as the sound arrives.
 
     Args:
         source: A picture file, or RGB of shape (H, W, 3), uint8.
-        sound: Chunks of the voice as they come, of any size, each asked for when all pictures of those before are
-            out; or a `queue.Queue` of chunks, which None ends.
-        rate: Samples a second, 1,000 to 768,000.
-        options: Everything else a user can choose; `options.render.fps` pictures a second, 25 unless given.
-        model: "mini", "base", "animals" or a directory; or models loaded before, which saves the time at the start.
+        sound: Chunks of speech of any size, each requested after all pictures of the chunks before it have been
+            yielded; or a `queue.Queue` of chunks that ends with None.
+        rate: Samples per second, 1,000 to 768,000.
+        options: All other options; `options.render.fps` is the frame rate, by default 25.
+        model: "mini", "base", "animals" or a directory; or the result of `load_models`, for a faster start.
 
     Returns:
-        The pictures, RGB of shape (H, W, 3), uint8, each an array of its own, at most 240 ms of sound after the moment
-        that it shows begins; together as long as the sound. The face is found before the first chunk is asked for.
+        The pictures, RGB of shape (H, W, 3), uint8, each a new array. A picture needs at most 240 ms of sound after
+        the time that it shows; all pictures together last as long as the sound. The face is detected before the
+        first chunk is requested.
 
     Raises:
-        PortraitError: Something is wrong with what was given.
+        PortraitError: An argument cannot be used.
 
     Example:
         >>> import numpy as np
@@ -94,45 +95,53 @@ def stream(
 
 @own_settings()
 def speak_live(source: ImageSource, voice: Iterable[Tensor], models: Models, options: Options) -> Iterator[Picture]:
-    """Let an opened portrait speak; arguments as in `talkinghead.pipeline.speak`, sound as `to_voice` gives it.
+    """Animate an opened portrait from live speech.
+
+    Args:
+        source: As in `talkinghead.pipeline.speak`.
+        voice: The result of `to_voice`.
+        models: As in `talkinghead.pipeline.speak`.
+        options: As in `talkinghead.pipeline.speak`.
 
     Raises:
-        OptionError: The voice model cannot hear live.
+        OptionError: The voice model does not support live speech.
     """
     if not isinstance(models.voice, AudioToMotion):
-        raise OptionError("this voice model hears seconds at a time and cannot speak live: leave --voice-model out")
-    hearing, mouth = models.voice.streaming(seed=options.motion.seed), models.voice.config.num_mouth
-    speech_motion = generate_live(hearing, voice)
+        raise OptionError(
+            "this voice model needs seconds of sound at once and cannot speak live: leave out --voice-model"
+        )
+    voice_stream, mouth = models.voice.streaming(seed=options.motion.seed), models.voice.config.num_mouth
+    speech_motion = generate_live(voice_stream, voice)
     if options.motion.reference:
         speech_motion = apply_reference(speech_motion, extract_reference(options.motion.reference, models))
     speech_motion = scale_motion(speech_motion, options.motion, mouth)
     parts = retime(speech_motion, options.render.fps or Fraction(FRAME_RATE), None)
-    scene = next(source.source_frames())
+    frame = next(source.source_frames())
     pictures = (
-        shown for part in parts for shown in render(models.portrait, scene, part, models.portrait.speech_keypoints)
+        shown for part in parts for shown in render(models.portrait, frame, part, models.portrait.speech_keypoints)
     )
     return made_with_own(pictures)
 
 
-def generate_live(hearing: VoiceStream, voice: Iterable[Tensor]) -> Iterator[SpeechMotion]:
-    """Yield every part of a performance as soon as the sound that it needs is there."""
+def generate_live(voice_stream: VoiceStream, voice: Iterable[Tensor]) -> Iterator[SpeechMotion]:
+    """Yield each part of the motion as soon as the sound that it needs has arrived."""
     for chunk in voice:
-        yield from hearing.push(chunk)
-    yield from hearing.finish()
+        yield from voice_stream.push(chunk)
+    yield from voice_stream.finish()
 
 
 def to_voice(sound: Iterable[Samples] | Chunks, rate: int) -> Iterator[Tensor]:
-    """Bring a live sound to what the networks hear: float32 at 16 kHz, in pieces of at most 40 ms.
+    """Convert live sound to the networks' input: float32 at 16 kHz, in pieces of at most 40 ms.
 
     Raises:
-        AudioError: The rate is none, or the sound is neither chunks nor a queue of them; when it is heard, a chunk is
-            no row of samples.
+        AudioError: The rate is invalid, or the sound is neither an iterable nor a queue of chunks; during iteration
+            also if a chunk does not hold mono samples.
     """
     try:
         whole = int(rate) if isinstance(rate, float) and rate.is_integer() else rate
         rate = read_whole(whole, "samples a second", _LEAST_RATE, _MOST_RATE)
     except ValueError as error:
-        raise AudioError(f"the rate is none: {error}") from None
+        raise AudioError(f"invalid rate: {error}") from None
     if isinstance(sound, np.ndarray | Tensor):
         sound = [sound]
     elif not isinstance(sound, Iterable):
@@ -144,7 +153,7 @@ def to_voice(sound: Iterable[Samples] | Chunks, rate: int) -> Iterator[Tensor]:
 
 
 def _taken(queue: Chunks) -> Iterator[Samples]:
-    """Take chunks from a queue until None comes; `iter(queue.get, None)` would compare every sample with None."""
+    """Yield chunks from a queue until None; `iter(queue.get, None)` would compare every sample with None."""
     while (chunk := queue.get()) is not None:
         yield chunk
 
@@ -164,10 +173,10 @@ def _resampled(pieces: Iterable[NDArray[np.float32]], rate: int) -> Iterator[NDA
 
 
 def _samples(chunk: Samples) -> NDArray[np.float32]:
-    """Return a chunk as floating-point samples in a row.
+    """Return a chunk as floating-point samples, shape (N,).
 
     Raises:
-        AudioError: It is none, or has values that no sound has.
+        AudioError: The chunk has another shape or type, or values out of range.
     """
     if isinstance(chunk, Tensor):  # numpy has no bfloat16
         chunk = (chunk.float() if chunk.is_floating_point() else chunk).numpy(force=True)

@@ -1,4 +1,4 @@
-"""Where live frames come from: a camera, a file in its place, or a video on standard input."""
+"""Read live frames from a camera, from a file in its place, or from a video on standard input."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _MOST_CAMERAS = 1000
 _PIPE, _WANTED = "standard input", "send matroska or mpegts"
 
 _PATIENCE = 10.0
-"""Seconds without a frame after which a camera counts as gone."""
+"""Seconds without a frame after which a camera counts as disconnected."""
 
 
 class CameraFeed(NamedTuple):
-    """Frames as they come.
+    """Live frames.
 
     Attributes:
-        frames: Each with the time when it was taken, in seconds since the first.
-        fps: Frames a second, as far as known.
-        is_live: Whether frames that nobody takes are lost.
+        frames: The frames with their times, in seconds since the first one.
+        fps: Frames per second, as far as known.
+        is_live: Whether frames that are not read in time are dropped.
     """
 
     frames: Iterable[VideoFrame]
@@ -49,10 +49,10 @@ class CameraFeed(NamedTuple):
 
 @contextmanager
 def open_feed(options: LiveOptions) -> Iterator[CameraFeed]:
-    """Open a camera or what stands in for it, and close it in the end.
+    """Open a camera, a file or standard input, and close it at the end.
 
     Raises:
-        PortraitError: It cannot be opened.
+        PortraitError: The input cannot be opened.
     """
     name = options.camera
     if name.isdigit():
@@ -79,7 +79,7 @@ def _mirrored(feed: CameraFeed, options: LiveOptions) -> CameraFeed:
 
 
 def _read_pipe(pipe: BinaryIO) -> CameraFeed:
-    """Decode a video that comes bit by bit: mpegts, matroska, anything that can be read without seeking."""
+    """Decode a video from a pipe: mpegts, matroska or any other format that needs no seeking."""
     try:
         container = open_container(pipe)
     except (FFmpegError, OSError) as error:
@@ -102,19 +102,19 @@ def _read_pipe(pipe: BinaryIO) -> CameraFeed:
 
 
 class _Camera:
-    """Reads a camera in a thread of its own and keeps only the newest frame, so that what is shown is never old."""
+    """Reads a camera in a separate thread and keeps only the newest frame, so that frames never queue up."""
 
     def __init__(self, number: int) -> None:
         self._name = f"camera {number}"
-        cv2.setLogLevel(0)  # what is wrong is said once, below
+        cv2.setLogLevel(0)  # errors are reported below
         self._device = cv2.VideoCapture(number)
         if not self._device.isOpened():
             raise VideoError(f"{self._name} cannot be opened: give another number, a video file, or - for stdin")
-        told = self._device.get(cv2.CAP_PROP_FPS)
-        self.fps = Fraction(told).limit_denominator(1001) if 1 <= told <= 120 else Fraction(30)
+        reported = self._device.get(cv2.CAP_PROP_FPS)
+        self.fps = Fraction(reported).limit_denominator(1001) if 1 <= reported <= 120 else Fraction(30)
         self._newest: tuple[Picture, float] | None = None
         self._fresh, self._closed = threading.Condition(), False
-        self._thread = threading.Thread(target=self._watch, name=self._name, daemon=True)
+        self._thread = threading.Thread(target=self._read, name=self._name, daemon=True)
 
     def __enter__(self) -> _Camera:
         self._thread.start()
@@ -126,24 +126,24 @@ class _Camera:
         self._device.release()
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Yield the newest frame as often as it is a new one."""
-        begun: float | None = None
+        """Yield the newest frame whenever there is a new one."""
+        start: float | None = None
         while True:
             with self._fresh:
                 if not self._fresh.wait_for(lambda: self._newest is not None or self._closed, _PATIENCE):
-                    raise VideoError(f"{self._name} sends no pictures; is it in use elsewhere?")
+                    raise VideoError(f"{self._name} sends no pictures; is it used by another program?")
                 if self._newest is None:
                     return
                 (picture, taken), self._newest = self._newest, None
-            begun = taken if begun is None else begun
+            start = taken if start is None else start
             rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-            yield VideoFrame(rgb, Fraction(taken - begun).limit_denominator(1000))  # type: ignore[arg-type]
+            yield VideoFrame(rgb, Fraction(taken - start).limit_denominator(1000))  # type: ignore[arg-type]
 
-    def _watch(self) -> None:
+    def _read(self) -> None:
         while not self._closed:
-            there, picture = self._device.read()
+            success, picture = self._device.read()
             with self._fresh:
-                if there:
+                if success:
                     self._newest = (picture, time.monotonic())  # type: ignore[assignment]
                 else:
                     self._closed = True
