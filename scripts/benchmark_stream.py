@@ -50,7 +50,7 @@ def run(settings: Settings) -> Iterator[Row]:
     sound = torch.cat(list(stream_mono_16k(voice)))[: SECONDS * MODEL_RATE]
     parameters = sum(p.numel() for network in (models.portrait, models.voice) for p in network.parameters()) / 1e6
     for crop in (True, False):
-        options = Options(crop=CropOptions(crop=crop), motion=MotionOptions())
+        options = Options(crop=CropOptions(face_only=crop), motion=MotionOptions())
         source = open_image_source(read_image(portrait), str(portrait), models, options.crop)
         height, width = source.size
         takes = [

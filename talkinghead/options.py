@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 from liveportrait.config import PRECISIONS
 from liveportrait.numerals import DAY_SECONDS, read_number, read_whole
 from talkinghead.errors import OptionError
-from talkinghead.inputs.settings import Checked, setting
+from talkinghead.inputs.settings import Checked, accept_former_names, setting
 
 StrPath = str | os.PathLike[str]
 
@@ -80,12 +80,15 @@ REGIONS: dict[str, tuple[Part, ...]] = {
 """What each region's name stands for."""
 
 
+@accept_former_names
 @dataclass(frozen=True)
 class CropOptions(Checked):
     """Which face, and how much of the picture becomes the video; `box` may be given as "X,Y,WIDTH,HEIGHT"."""
 
     face: int | None = setting(None, "Which face to animate, counted from 0 at the left; the largest unless given.", 0)
-    crop: bool = setting(False, "Make a square video of the face instead of the whole picture.")
+    face_only: bool = setting(
+        False, "Show only the face, as a square video, instead of the whole picture.", former="crop"
+    )
     size: int | None = setting(
         None,
         "Longer side of the video in pixels: shrinks the whole picture (never enlarges it), resizes the crop.",
@@ -97,7 +100,9 @@ class CropOptions(Checked):
         "Part of the picture where the face is, X,Y,WIDTH,HEIGHT in pixels; it is the crop itself where a model needs"
         " no landmarks and none are found: animals, drawings.",
     )
-    no_crop: bool = setting(False, "Take the picture (or the box) itself as the face's crop, whatever face is in it.")
+    whole_picture_as_face: bool = setting(
+        False, "Use the whole picture (or the --box) as the face crop, wherever the face in it is.", former="no_crop"
+    )
     crop_scale: float = setting(2.3, "Side of the crop that moves, in units of the face.", 1.5, 4.0)
     crop_x: float = setting(0.0, "How far the crop lies to the right of the face, in units of its side.", -0.5, 0.5)
     crop_y: float = setting(-0.125, "How far the crop lies below the face, in units of its side.", -0.5, 0.5)
@@ -148,6 +153,7 @@ class MotionOptions(Checked):
         return self.blink and not self.lips_only
 
 
+@accept_former_names
 @dataclass(frozen=True)
 class DriveOptions(Checked):
     """How a portrait follows a driver; `anchor` may be given as a number or "auto", `trim` as "START:END"."""
@@ -171,11 +177,15 @@ class DriveOptions(Checked):
         "expression keeps motion in proportion to the face's size, pose leaves it as large as the driver's.",
     )
     dense_residual: bool = setting(
-        True, "Also follow how the driver's skin slides and is shaded between the landmarks (mini)."
+        True,
+        "Also transfer how the driver's skin moves and is shaded between the landmarks (mini only).",
+        former="skin",
     )
     stitching: bool = setting(True, "Keep the border of the crop still (base, animals; mini always does).")
     anchor: int | None = setting(
-        None, 'Driving frame, counted from 1, that changes are measured against; the most neutral one if "auto".', 1
+        None,
+        "Driving frame, counted from 0, that motion is measured against; default, or auto: the most neutral frame.",
+        0,
     )
     smooth: float = setting(0.3, "How much the driver's motion is smoothed over time, from 0 to 1.", 0.0, 1.0)
     trim: Trim = setting("", "Part of the driver to use, START:END in seconds; either may be left out.")  # noqa: RUF009

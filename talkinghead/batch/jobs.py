@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from talkinghead.errors import OptionError
 from talkinghead.inputs.schema import Name, Schema, beside, check
+from talkinghead.inputs.settings import former_names
 from talkinghead.inputs.yaml_files import read_document
 from talkinghead.media.files import is_same
 from talkinghead.narration.options import NarrationOptions
@@ -38,6 +39,7 @@ class _Job(Schema):
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
+    former_names: ClassVar = {"image": "source", "avatar": "source"}
     inputs: ClassVar[tuple[str, str]]
     options: ClassVar[type]
     parts: ClassVar[tuple[type, ...]]
@@ -56,11 +58,11 @@ class _Job(Schema):
 
 
 class _Speak(_Job):
-    inputs = ("image", "audio")
+    inputs = ("source", "audio")
     options = Options
     parts = (CropOptions, MotionOptions, RenderOptions)
 
-    image: Name
+    source: Name
     audio: Name
 
 
@@ -74,11 +76,11 @@ class _Reenact(_Job):
 
 
 class _Narrate(_Job):
-    inputs = ("avatar", "script")
+    inputs = ("source", "script")
     options = NarrationOptions
     parts = tuple(get_type_hints(NarrationOptions).values())
 
-    avatar: Name
+    source: Name
     script: Name
 
 
@@ -168,7 +170,9 @@ def _make_job(file: Path, command: str, given: _Job) -> Job:
     first, second = (beside(file, getattr(given, name)) for name in given.inputs)
     output = beside(file, given.output)
     options = {option.name: option for part in given.parts for option in fields(part)}
-    settings = {name: _seen_from(file, options.get(name), value) for name, value in (given.model_extra or {}).items()}
+    present = former_names(*given.parts)
+    named = {present.get(name, name): value for name, value in (given.model_extra or {}).items()}
+    settings = {name: _seen_from(file, options.get(name), value) for name, value in named.items()}
     model, voice = (
         name if name in MODEL_NAMES else str(beside(file, name)) for name in (given.model, given.voice_model)
     )

@@ -11,14 +11,13 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from talkinghead.inputs.settings import former_names
 from talkinghead.options import Options
 
 PORTRAIT = "Portrait: PNG, JPEG, WebP, HEIC, AVIF, BMP or TIFF."
 
 Portrait = Annotated[Path, typer.Argument(help=PORTRAIT)]
-Model = Annotated[
-    str, typer.Option(help="Model: mini (built in), base or animals (need talkinghead download), or a folder.")
-]
+Model = Annotated[str, typer.Option(help="Model: mini (built in), base or animals (downloaded once), or a folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print a traceback for errors.")]
 
@@ -49,8 +48,14 @@ def takes(
             for cls in classes
         }
 
+        defaults = {name: each.default for names in added.values() for name, each in names.items()}
+        former = {old: name for old, name in former_names(*classes).items() if name in defaults}
+
         @wraps(command)
         def run(**given: Any) -> None:
+            for old, name in former.items():
+                if (value := given.pop(old)) is not None:
+                    given[name] = value
             parts = {cls: cls(**{name: given.pop(name) for name in names}) for cls, names in added.items()}
             names = {field.name: get_type_hints(into)[field.name] for field in fields(into)}
             options = into(**{name: parts[cls] for name, cls in names.items() if cls in parts})
@@ -58,12 +63,20 @@ def takes(
 
         parameters = [value for name, value in own.items() if name != "options"]
         parameters += [parameter for each in added.values() for parameter in each.values()]
+        parameters += [_hidden_switch(old, defaults[name]) for old, name in former.items()]
         ordered = [value.replace(kind=Parameter.KEYWORD_ONLY) for value in parameters]
         run.__signature__ = signature(command).replace(parameters=ordered)  # type: ignore[attr-defined]
         run.__annotations__ = {value.name: value.annotation for value in ordered}
         return run
 
     return decorate
+
+
+def _hidden_switch(name: str, default: bool) -> Parameter:
+    """Describe a switch by its former name, which `--help` does not show."""
+    flag = name.replace("_", "-")
+    described = typer.Option(f"--{flag}/--no-{flag}" if default else f"--{flag}", hidden=True)
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[bool | None, described])
 
 
 def _parameter(options: type, option: Field[Any]) -> Parameter:

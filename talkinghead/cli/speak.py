@@ -12,7 +12,7 @@ from talkinghead.cli.options import AsJson, Debug, Model, Portrait, takes
 from talkinghead.cli.report import report
 from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, Options, RenderOptions
 
-_VOICE_MODELS = "Speech-to-motion model: mini (built in), joyvasa (needs download; for base and animals), or a folder."
+_VOICE_MODELS = "Speech-to-motion model: mini (built in), joyvasa (downloaded once; for base and animals), or a folder."
 
 
 @takes(CropOptions, MotionOptions, RenderOptions)

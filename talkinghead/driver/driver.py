@@ -58,16 +58,18 @@ class Driver:
         """Return the frame that motion is relative to, or None for a single picture.
 
         Args:
-            number: The frame, counted from 1; None for the most neutral one.
+            number: The frame, counted from 0; None for the most neutral one.
 
         Raises:
             OptionError: The driver has fewer frames.
         """
         if not self.is_video:
             return None
-        if number is not None and number > len(self.motion):
-            raise OptionError(f"anchor is frame {number}, but {self.name} has {len(self.motion)} frames to drive with")
-        return self.motion[neutral_frame(self.motion) if number is None else number - 1]
+        if number is not None and number >= len(self.motion):
+            raise OptionError(
+                f"anchor is frame {number}, but {self.name} has {len(self.motion)} frames, counted from 0"
+            )
+        return self.motion[neutral_frame(self.motion) if number is None else number]
 
     def dense_residual_since(self, anchor: Motion | None, strength: float) -> Tensor | None:
         """Return the dense residual relative to the anchor's, (T, 3, G, G), or None if there is none to apply."""
@@ -183,10 +185,12 @@ def check_assignment(given: Sequence[DriverInput], num_faces: int, options: Opti
     Raises:
         OptionError: One crop was requested for several faces, or one template for several drivers.
     """
-    if num_faces > 1 and options.crop.crop:
-        raise OptionError(f"--crop shows one face, {num_faces} are to move: leave it out, or drive one face")
-    if num_faces > 1 and (options.crop.box or options.crop.no_crop):
-        raise OptionError(f"--box and --no-crop are for one face, {num_faces} are to move: leave them out")
+    if num_faces > 1 and options.crop.face_only:
+        raise OptionError(f"--face-only shows one face, {num_faces} are to move: leave it out, or drive one face")
+    if num_faces > 1 and (options.crop.box or options.crop.whole_picture_as_face):
+        raise OptionError(
+            f"--box and --whole-picture-as-face are for one face, {num_faces} are to move: leave them out"
+        )
     if len(given) > 1 and options.drive.save_template:
         raise OptionError(f"--save-template saves one driver, there are {len(given)}: make each with `template`")
 

@@ -166,7 +166,7 @@ def choose_face(
     if largest.size < MIN_FACE_SIZE:
         own, advice = largest.size / shrunk, "give a larger picture"
         if own >= MIN_FACE_SIZE:
-            advice = f"it has {own:.0f} before --size shrinks the picture: give a larger --size, or --crop"
+            advice = f"it has {own:.0f} before --size shrinks the picture: give a larger --size, or --face-only"
         raise FaceTooSmallError(
             f"{name}: the face measures {largest.size:.0f} pixels from brows to chin, at least {MIN_FACE_SIZE} are"
             f" needed; {advice}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -35,6 +36,8 @@ class Schema(BaseModel):
     """A mapping of known names to values; without values it may be left empty."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """Names that are still read, and what each is called now."""
 
     @model_validator(mode="before")
     @classmethod
@@ -43,11 +46,18 @@ class Schema(BaseModel):
             return {}
         if not isinstance(given, dict):
             raise PydanticCustomError("dict_type", "not a mapping")
+        given = cls._rename(given)
         known = set(cls.model_fields)
         unknown = next((name for name in given if name not in known), None)
         if unknown is not None and cls.model_config.get("extra") == "forbid":
             raise PydanticCustomError(_UNKNOWN, "unknown", {"name": unknown, "known": ", ".join(sorted(known))})
         return given
+
+    @classmethod
+    def _rename(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Replace former names; where a mapping has both names, the former one is left to be refused."""
+        present = {old: new for old, new in cls.former_names.items() if new not in given}
+        return {present.get(name, name): value for name, value in given.items()}
 
 
 def number(name: str, low: float, high: float) -> Any:

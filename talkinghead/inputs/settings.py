@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import Field, field, fields
-from typing import Any, get_args, get_type_hints
+from functools import wraps
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from liveportrait.numerals import read_number, read_whole
 from talkinghead.errors import OptionError
+
+OptionsClass = TypeVar("OptionsClass", bound=type)
 
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -20,6 +24,7 @@ def setting(
     high: float | None = None,
     *,
     names_file: Callable[[str], bool] | None = None,
+    former: str = "",
 ) -> Any:
     """Declare a field of an options class.
 
@@ -29,8 +34,32 @@ def setting(
         low: Least value allowed.
         high: Greatest value allowed.
         names_file: Tells whether a value is the path of a file or folder; None where no value is.
+        former: Its name in version 0.1, which is still accepted.
     """
-    return field(default=default, metadata={"meaning": meaning, "low": low, "high": high, "names_file": names_file})
+    metadata = {"meaning": meaning, "low": low, "high": high, "names_file": names_file, "former": former}
+    return field(default=default, metadata=metadata)
+
+
+def former_names(*classes: type) -> dict[str, str]:
+    """Return the present names of renamed options by their former names."""
+    options = [option for cls in classes for option in fields(cls)]
+    return {option.metadata["former"]: option.name for option in options if option.metadata["former"]}
+
+
+def accept_former_names(cls: OptionsClass) -> OptionsClass:
+    """Let an options class take the former names of its options too, with a warning."""
+    present, make = former_names(cls), cls.__init__
+
+    @wraps(make)
+    def init(self: Any, *args: Any, **given: Any) -> None:
+        for former in present.keys() & given.keys():
+            name = present[former]
+            warnings.warn(f"{cls.__name__}: {former} is called {name} now", FutureWarning, stacklevel=2)
+            given[name] = given.pop(former)
+        make(self, *args, **given)
+
+    cls.__init__ = init
+    return cls
 
 
 class Checked:

@@ -135,7 +135,7 @@ def _wall(speaker: Speaker, options: NarrationOptions) -> Background | None:
 
 def _own_size(portrait: Path, models: Models, options: CropOptions) -> tuple[int, int]:
     """Return the (height, width) of a video of one portrait alone."""
-    if options.crop:
+    if options.face_only:
         side = options.size or models.portrait.crop_size
         return side, side
     picture = limit_size(read_image(require_file(portrait, ScriptError)), options.size or MAX_SIDE)

@@ -71,13 +71,13 @@ def place_source(
         alpha: Whether nothing does.
     """
     picture = read_image(portrait)
-    if box.round or options.crop:
-        options = replace(options, crop=True, size=max(box.height, box.width, _SMALLEST))
+    if box.round or options.face_only:
+        options = replace(options, face_only=True, size=max(box.height, box.width, _SMALLEST))
     else:
         options = replace(options, size=_longest(picture, box))
     source = open_image_source(picture, str(portrait), models, options)
-    view = window(source.size, box, _face_center(source, cropped=options.crop))
-    matte = Matte(source, models.portrait.crop_size, cropped=options.crop) if background or alpha else None
+    view = window(source.size, box, _face_center(source, cropped=options.face_only))
+    matte = Matte(source, models.portrait.crop_size, cropped=options.face_only) if background or alpha else None
     return PlacedSource(source, box, view, matte, background)
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -63,6 +63,8 @@ _Seconds = Annotated[float, number("pause", 0, _LONGEST_SECONDS)]
 
 class _Speaker(Schema):
     """Somebody under `speakers`."""
+
+    former_names: ClassVar = {"avatar": "source", "image": "source"}
 
     source: _File | None = None
     voice: Annotated[Name, AfterValidator(_voice)] | None = None

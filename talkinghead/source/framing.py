@@ -55,7 +55,7 @@ def frame_sources(
         OptionError: The box lies outside the picture.
     """
     part = part_of(picture, name, options.box, shrunk)
-    chosen = options.box is not None or options.no_crop
+    chosen = options.box is not None or options.whole_picture_as_face
     faces = [] if chosen and not model.needs_landmarks else faces_in(picture, part, detector)
     if not faces and chosen and not model.extracts_from_landmarks:
         return [Framed(_whole(part, model), None) for _ in numbers]
@@ -65,7 +65,7 @@ def frame_sources(
             " that needs none (--model animals)"
         )
     points = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
-    if options.no_crop:
+    if options.whole_picture_as_face:
         return [Framed(_whole(part, model), each) for each in points]
     return [Framed(frame_around(each, model, options), each) for each in points]
 
@@ -75,7 +75,7 @@ def frame_around(landmarks: Array, model: LivePortrait, options: CropOptions) ->
     rule = CropRule(scale=options.crop_scale, vx_ratio=options.crop_x, vy_ratio=options.crop_y)
     frame = frame_face(landmarks, rule)
     pixels = rule.size / frame.zoom
-    if options.crop:
+    if options.face_only:
         pixels = min(pixels, options.size or model.crop_size)
     return frame_face(landmarks, replace(rule, size=model.crop_side(pixels)))
 

@@ -92,7 +92,7 @@ def open_image_sources(
         FaceTooSmallError: The face has too few pixels.
         OptionError: The box lies outside the picture.
     """
-    small = limit_size(picture, MAX_SIDE if options.crop else options.size or MAX_SIDE)
+    small = limit_size(picture, MAX_SIDE if options.face_only else options.size or MAX_SIDE)
     shrunk = len(small) / len(picture)
     framed = frame_sources(small, name, models.portrait, models.faces, options, numbers, shrunk)
     sources = []
@@ -103,8 +103,10 @@ def open_image_sources(
         pasted = PasteBack(small, face.frame, mask=mask)
         side = options.size or models.portrait.crop_size
         height, width = small.shape[:2]
-        size = (side, side) if options.crop else (height, width)
-        sources.append(ImageSource(small, face.frame, portrait, size, fitted(side) if options.crop else pasted.place))
+        size = (side, side) if options.face_only else (height, width)
+        sources.append(
+            ImageSource(small, face.frame, portrait, size, fitted(side) if options.face_only else pasted.place)
+        )
     return sources
 
 

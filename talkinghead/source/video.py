@@ -139,7 +139,7 @@ class VideoSource:
     def _crop(self, picture: Picture, points: Array) -> SourceFrame:
         frame = frame_around(points, self.models.portrait, self.options)
         portrait = encode(picture, frame, points, self.models)
-        if self.options.crop:
+        if self.options.face_only:
             return SourceFrame(portrait, fitted(self.size[0]))
         mask = overlap_mask(frame, face_rect(points, 1.0, 0.0), self.others) if self.others else None
         return SourceFrame(portrait, PasteBack(picture, frame, mask=mask).place)
@@ -148,7 +148,7 @@ class VideoSource:
         """Return a frame that is shown unchanged, or cut to its central square if only the face is shown."""
 
         def place(_: Picture, background: Picture | None) -> Picture:
-            if not self.options.crop:
+            if not self.options.face_only:
                 return picture if background is None else background
             height, width = picture.shape[:2]
             side = min(height, width)
@@ -175,8 +175,10 @@ def open_video_sources(
         FaceIndexError: There is no face of a requested number.
         OptionError: The box lies outside the picture, or an option is only for pictures.
     """
-    if options.no_crop:
-        raise OptionError(f"{file.file}: --no-crop is for pictures, a video's face is cropped frame by frame")
+    if options.whole_picture_as_face:
+        raise OptionError(
+            f"{file.file}: --whole-picture-as-face is for pictures, a video's face is cropped frame by frame"
+        )
     for n, frame in enumerate(islice(steady(read_frames(file.file), file.fps), _SEARCH)):
         picture = limit_size(frame.picture, _longest(options))
         shrunk = len(picture) / file.size[0]
@@ -189,7 +191,7 @@ def open_video_sources(
         squares = [face_rect(points, 1.0, 0.0) for points in chosen]
         side = options.size or models.portrait.crop_size
         height, width = picture.shape[:2]
-        size = (side, side) if options.crop else (height, width)
+        size = (side, side) if options.face_only else (height, width)
         return [
             VideoSource(file, models, options, size, n, points, tuple(squares[:m] + squares[m + 1 :]))
             for m, points in enumerate(chosen)
@@ -220,4 +222,4 @@ def bridged(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
 
 
 def _longest(options: CropOptions) -> int:
-    return MAX_SIDE if options.crop else options.size or MAX_SIDE
+    return MAX_SIDE if options.face_only else options.size or MAX_SIDE

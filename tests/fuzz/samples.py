@@ -94,9 +94,10 @@ def keyframes() -> Samples:
 
 def jobs() -> Samples:
     text = (
-        "defaults: {size: 256, crop: yes, fps: 30000/1001}\njobs:\n- {image: a.png, audio: a.wav, output: a.mp4}\n"
+        "defaults: {size: 256, face_only: yes, fps: 30000/1001}\njobs:\n"
+        "- {source: a.png, audio: a.wav, output: a.mp4}\n"
         "- {command: reenact, source: b.png, driver: c.mp4, output: b.mp4, trim: '0:1.5', region: lip+eyes}\n"
-        "- {command: narrate, avatar: a.png, script: a.md, output: c.mp4, seed: 3, burn: yes}\n"
+        "- {command: narrate, source: a.png, script: a.md, output: c.mp4, seed: 3, burn: yes}\n"
     )
     return {"jobs.yaml": text.encode()}
 

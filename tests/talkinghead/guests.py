@@ -12,7 +12,7 @@ from talkinghead.media.image import read_image
 from talkinghead.media.video import VideoWriter
 from talkinghead.options import EditOptions
 
-OPTIONS = Options(CropOptions(size=64, crop=True), render=RenderOptions(overwrite=True, device="cpu"))
+OPTIONS = Options(CropOptions(size=64, face_only=True), render=RenderOptions(overwrite=True, device="cpu"))
 
 
 class Guest:

@@ -49,7 +49,7 @@ def test_base_reenacts_edits_and_speaks(run, capsys):
     assert "3 frames" in capsys.readouterr().out and [frame.shape for frame in frames()] == [(240, 240, 3)] * 3
     run("edit", "face.png", "-o", "o.png", "--model", "people", "--smile", "0.5", "--grin", "9", "--eyes-open", "0.1")
     assert Image.open("o.png").size == (240, 240)
-    run("speak", "face.png", "voice.wav", "-o", "o.mp4", "--model", "people", "--crop")
+    run("speak", "face.png", "voice.wav", "-o", "o.mp4", "--model", "people", "--face-only")
     assert [frame.shape for frame in frames()] == [(512, 512, 3)] * 2
 
 
@@ -63,19 +63,30 @@ def test_a_template_of_base_drives_base_but_not_mini(run, capsys):
 
 
 def test_animals_need_no_face_but_a_place(run, capsys):
-    for place in (("--no-crop",), ("--box", "40,20,160,160")):
+    for place in (("--whole-picture-as-face",), ("--box", "40,20,160,160")):
         run("reenact", "cat.png", "driver.mp4", "-o", "o.mp4", "--model", "beasts", *place)
         assert [frame.shape for frame in frames()] == [(200, 300, 3)] * 3
-    run("reenact", "cat.png", "driver.mp4", "-o", "o.mp4", "--model", "beasts", "--no-crop", "--friendly", "pose")
-    run("edit", "cat.png", "-o", "o.png", "--model", "beasts", "--no-crop", "--yaw", "10")
-    run("speak", "cat.png", "voice.wav", "-o", "o.mp4", "--model", "beasts", "--no-crop")
+    run(
+        "reenact",
+        "cat.png",
+        "driver.mp4",
+        "-o",
+        "o.mp4",
+        "--model",
+        "beasts",
+        "--whole-picture-as-face",
+        "--friendly",
+        "pose",
+    )
+    run("edit", "cat.png", "-o", "o.png", "--model", "beasts", "--whole-picture-as-face", "--yaw", "10")
+    run("speak", "cat.png", "voice.wav", "-o", "o.mp4", "--model", "beasts", "--whole-picture-as-face")
     assert len(frames()) == 2
     capsys.readouterr()
     with pytest.raises(SystemExit):
         run("reenact", "cat.png", "driver.mp4", "-o", "o.mp4", "--model", "beasts")
     assert "cat.png: no face found" in (said := capsys.readouterr().err) and "--box" in said
     with pytest.raises(SystemExit):
-        run("edit", "cat.png", "-o", "o.png", "--model", "beasts", "--no-crop", "--eyes-open", "0.1")
+        run("edit", "cat.png", "-o", "o.png", "--model", "beasts", "--whole-picture-as-face", "--eyes-open", "0.1")
     assert "without landmarks" in capsys.readouterr().err
 
 

@@ -115,3 +115,10 @@ def test_every_option_has_a_meaning():
     for part in fields(Options):
         for option in fields(part.default_factory):
             assert option.metadata["meaning"].endswith((".", "...")), option.name
+
+
+def test_former_names_of_options_are_taken_with_a_warning():
+    with pytest.warns(FutureWarning, match="CropOptions: crop is called face_only now"):
+        assert CropOptions(crop=True) == CropOptions(face_only=True)
+    with pytest.warns(FutureWarning, match="skin is called dense_residual now"):
+        assert not DriveOptions(skin=False).dense_residual

@@ -36,7 +36,7 @@ def shown(frame):
 
 def test_crops_show_the_performance_frame_by_frame(picture, voice):
     models = fake_models()
-    video = talkinghead.speak(picture, voice, options=Options(crop=CropOptions(crop=True)), model=models)
+    video = talkinghead.speak(picture, voice, options=Options(crop=CropOptions(face_only=True)), model=models)
     frames = list(video)
     assert len(frames) == len(video) == 26
     assert {frame.shape for frame in frames} == {(SIDE, SIDE, 3)} and frames[0].dtype == np.uint8
@@ -53,7 +53,7 @@ def test_a_video_can_be_watched_again(picture, voice):
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_batches_do_not_matter(picture, voice, batch_size):
-    options = Options(crop=CropOptions(crop=True), render=RenderOptions(batch_size=batch_size))
+    options = Options(crop=CropOptions(face_only=True), render=RenderOptions(batch_size=batch_size))
     frames = talkinghead.speak(picture, voice, options=options, model=fake_models())
     assert [shown(frame) for frame in frames] == pytest.approx(range(26), abs=0.3)
 
@@ -89,8 +89,8 @@ def test_no_face_names_the_file(tmp_path, picture, voice):
         (CropOptions(), (480, 640)),
         (CropOptions(size=320), (240, 320)),
         (CropOptions(size=1000), (480, 640)),
-        (CropOptions(crop=True), (SIDE, SIDE)),
-        (CropOptions(crop=True, size=100), (100, 100)),
+        (CropOptions(face_only=True), (SIDE, SIDE)),
+        (CropOptions(face_only=True, size=100), (100, 100)),
     ],
 )
 def test_sizes(picture, voice, crop, shape):
@@ -100,7 +100,7 @@ def test_sizes(picture, voice, crop, shape):
 
 def test_seed_and_strength_arrive(picture, voice):
     models = fake_models()
-    options = Options(crop=CropOptions(crop=True), motion=MotionOptions(seed=5, lip_strength=2.0))
+    options = Options(crop=CropOptions(face_only=True), motion=MotionOptions(seed=5, lip_strength=2.0))
     frames = list(talkinghead.speak(picture, voice, options=options, model=models))
     assert models.voice.seeds == [5]
     assert shown(frames[10]) == pytest.approx(20, abs=0.3)
@@ -109,7 +109,7 @@ def test_seed_and_strength_arrive(picture, voice):
 
 @pytest.mark.parametrize("fps", ["25", "30000/1001", "12.5", "50"])
 def test_the_file_has_the_frames_the_sound_and_the_rate(tmp_path, picture, voice, fps):
-    options = Options(render=RenderOptions(fps=fps), crop=CropOptions(crop=True))
+    options = Options(render=RenderOptions(fps=fps), crop=CropOptions(face_only=True))
     extracted = []
 
     def progress(pictures, count, stage):

@@ -53,7 +53,7 @@ def shown(frames):
 
 
 def reenact(picture, file, models=None, fps=None, **drive):
-    options = Options(CropOptions(crop=True), drive=DriveOptions(**drive), render=RenderOptions(fps=fps))
+    options = Options(CropOptions(face_only=True), drive=DriveOptions(**drive), render=RenderOptions(fps=fps))
     return talkinghead.reenact(picture, file, options=options, model=models or fake_models())
 
 
@@ -137,7 +137,7 @@ def test_a_part_of_the_driver_takes_its_part_of_the_sound(tmp_path, picture):
     wave[16_000:32_000] = 0.5 * np.sin(np.arange(16_000) * 0.3)
     soundfile.write(tmp_path / "a.wav", wave, 16_000)
     file = film(tmp_path / "d.mp4", [40 + 2 * n for n in range(75)], sound=probe_sound(tmp_path / "a.wav"))
-    options = Options(CropOptions(crop=True), drive=DriveOptions(trim="1:2"))
+    options = Options(CropOptions(face_only=True), drive=DriveOptions(trim="1:2"))
     made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", options=options, model=fake_models())
     assert made.frames == 25
     levels = shown(frame.picture for frame in read_frames(made.file))
@@ -165,12 +165,12 @@ def test_regions_and_strengths_reach_the_model(tmp_path, picture):
 
 def test_the_anchor_is_neutral_or_the_one_asked_for(tmp_path, picture):
     file = film(tmp_path / "d.mp4", [200, 160, 40, 120])
-    for asked, level in (("auto", 40), (1, 200), ("4", 120)):
+    for asked, level in (("auto", 40), (0, 200), ("3", 120)):
         models = fake_models()
         list(reenact(picture, file, models, anchor=asked))
         assert float(models.portrait.anchors[0].lip_ratio) * 255 == pytest.approx(level, abs=2)
-    with pytest.raises(OptionError, match=r"anchor is frame 5.*4 frames"):
-        reenact(picture, file, anchor=5)
+    with pytest.raises(OptionError, match=r"anchor is frame 4.*4 frames"):
+        reenact(picture, file, anchor=4)
 
 
 def test_what_cannot_drive(tmp_path, picture):
@@ -260,7 +260,7 @@ class SkinReader(GrayPortrait):
 def test_skin_changes_since_the_anchor_as_much_as_the_expression(tmp_path, picture, drive, scale):
     levels = [200, 100, 40, 120]
     models = replace(fake_models(), portrait=SkinReader())
-    list(reenact(picture, film(tmp_path / "d.mp4", levels), models, smooth=0.0, anchor=3, **drive))
+    list(reenact(picture, film(tmp_path / "d.mp4", levels), models, smooth=0.0, anchor=2, **drive))
     found = torch.cat(models.portrait.skins)[:, 0, 0, 0]
     change = torch.tensor([160.0, 60.0, 0.0, 80.0]) / 255 * scale
     assert torch.allclose(found / found[0], change / change[0], atol=0.03)
@@ -320,7 +320,7 @@ def test_a_picture_drives_a_picture(tmp_path, picture):
 
 
 def test_a_face_is_edited_by_hand(tmp_path, picture):
-    options = Options(CropOptions(crop=True), edit=EditOptions(smile=0.6))
+    options = Options(CropOptions(face_only=True), edit=EditOptions(smile=0.6))
     made = api.edit(picture, tmp_path / "o.png", options=options, model=fake_models())
     assert made.frames == 1 and shown([np.array(Image.open(tmp_path / "o.png"))]) == [153]
     with pytest.raises(OutputError, match="pictures are written as png"):
@@ -341,7 +341,7 @@ def test_picture_and_sound_stay_together_for_ten_minutes(tmp_path, picture):
     soundfile.write(tmp_path / "a.wav", wave * np.sin(np.arange(len(wave)) * 0.9), rate)
     sound = probe_sound(tmp_path / "a.wav")
     file = film(tmp_path / "d.mp4", (230 if n in flashes else 60 for n in range(count)), fps, sound)
-    options = Options(CropOptions(crop=True, size=64), drive=DriveOptions(smooth=0.0))
+    options = Options(CropOptions(face_only=True, size=64), drive=DriveOptions(smooth=0.0))
     made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", options=options, model=fake_models())
     assert (made.frames, made.fps) == (count, fps)
     with av.open(str(made.file)) as container:

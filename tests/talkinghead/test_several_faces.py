@@ -82,8 +82,8 @@ def test_what_several_faces_do_not_go_with(tmp_path, picture):
         options = Options(CropOptions(**crop), drive=drive or DriveOptions())
         talkinghead.reenact(picture, assigned, options=options, model=fake_models())
 
-    with pytest.raises(OptionError, match="--crop shows one face, 2"):
-        reenact(crop=True)
+    with pytest.raises(OptionError, match="--face-only shows one face, 2"):
+        reenact(face_only=True)
     with pytest.raises(OptionError, match="--box"):
         reenact(box="0,0,100,100")
     with pytest.raises(OptionError, match="--save-template saves one driver, there are 2"):
@@ -135,7 +135,7 @@ def test_neighbours_divide_what_lies_between_them():
 
 def test_a_preview_shows_source_driver_and_result(tmp_path, picture):
     driver = film(tmp_path / "a.mp4", [80, 100, 120])
-    options = Options(CropOptions(crop=True), drive=DriveOptions(concat=True))
+    options = Options(CropOptions(face_only=True), drive=DriveOptions(concat=True))
     made = talkinghead.reenact(picture, driver, tmp_path / "o.mp4", options=options, model=fake_models())
     height, widths = SIDE, [round(640 * SIDE / 480), round(64 * SIDE / 48), SIDE]
     assert (made.height, made.width, made.frames) == (height, sum(widths), 3)
@@ -147,7 +147,7 @@ def test_a_preview_shows_source_driver_and_result(tmp_path, picture):
 
 def test_a_preview_of_a_film_and_a_longer_film(tmp_path):
     source, driver = film(tmp_path / "s.mp4", [40, 50, 60], (240, 320)), film(tmp_path / "d.mp4", [80])
-    options = Options(CropOptions(crop=True, size=64), drive=DriveOptions(concat=True))
+    options = Options(CropOptions(face_only=True, size=64), drive=DriveOptions(concat=True))
     frames = list(talkinghead.reenact(source, driver, options=options, model=fake_models()))
     assert [level(frame, 10, 20) for frame in frames] == pytest.approx([40, 50, 60], abs=2)
     assert [level(frame, 90, 20) for frame in frames] == pytest.approx([80, 80, 80], abs=2)

@@ -35,10 +35,10 @@ def write(folder, jobs, **more):
 
 
 def speak(name, **more):
-    return {"image": "a.png", "audio": "a.wav", "output": f"{name}.mp4", **more}
+    return {"source": "a.png", "audio": "a.wav", "output": f"{name}.mp4", **more}
 
 
-SIX = [speak("a"), speak("b", seed=3), speak("broken", image="none.png"), speak("fragile"), speak("c"), speak("d")]
+SIX = [speak("a"), speak("b", seed=3), speak("broken", source="none.png"), speak("fragile"), speak("c"), speak("d")]
 
 
 def check_six(folder, outcomes):
@@ -91,7 +91,7 @@ def test_defaults_and_names(folder):
             folder,
             [
                 {**speak("a"), "name": "first"},
-                {"command": "narrate", "avatar": "a.png", "script": "s.md", "output": "n.mp4"},
+                {"command": "narrate", "source": "a.png", "script": "s.md", "output": "n.mp4"},
             ],
             defaults={"seed": 7},
         )
@@ -111,12 +111,12 @@ def test_defaults_and_names(folder):
         ("defaults: [1]\njobs: [{}]", "defaults: must be a mapping of names to values, not a list"),
         ("jobs: [{command: sing}]", "item 1: command 'sing' is none of speak, reenact, narrate"),
         ("jobs: [{command: [speak]}]", r"item 1: command \['speak'\] is none of speak, reenact, narrate"),
-        ("jobs: [{image: a.png, output: a.mp4}]", "item 1: audio is missing"),
-        ("jobs:\n- {image: [a], audio: b, output: c}", "line 2: jobs, item 1, image: must be text, not a list"),
-        ("jobs: [{image: a, audio: b, output: c}]\nworkers: 2", "line 2: workers means nothing here"),
-        ("jobs: [{image: a, audio: b, output: c}, {image: d, audio: e, output: ./x/../c}]", "two jobs write"),
-        ("defaults: {tts_command: x}\njobs: [{image: a, audio: b, output: c}]", "may not name a program"),
-        ('jobs: [{image: "a\\0", audio: b, output: c}]', "cannot be read or shown"),
+        ("jobs: [{source: a.png, output: a.mp4}]", "item 1: audio is missing"),
+        ("jobs:\n- {source: [a], audio: b, output: c}", "line 2: jobs, item 1, source: must be text, not a list"),
+        ("jobs: [{source: a, audio: b, output: c}]\nworkers: 2", "line 2: workers means nothing here"),
+        ("jobs: [{source: a, audio: b, output: c}, {source: d, audio: e, output: ./x/../c}]", "two jobs write"),
+        ("defaults: {tts_command: x}\njobs: [{source: a, audio: b, output: c}]", "may not name a program"),
+        ('jobs: [{source: "a\\0", audio: b, output: c}]', "cannot be read or shown"),
     ],
 )
 def test_files_that_are_no_jobs(folder, text, message):
@@ -127,7 +127,7 @@ def test_files_that_are_no_jobs(folder, text, message):
 
 def test_files_are_named_as_seen_from_the_file_of_jobs(folder, monkeypatch):
     monkeypatch.chdir("/")
-    narration = {"command": "narrate", "avatar": "a.png", "script": "s.md", "output": "n.mp4"}
+    narration = {"command": "narrate", "source": "a.png", "script": "s.md", "output": "n.mp4"}
     following = {"command": "reenact", "source": "a.png", "driver": "d.mp4"}
     jobs = [
         {**narration, "work": "w", "slides": "s", "background": "#123456", "reference": "r.mp4", "audio": "v.wav"},
@@ -137,9 +137,9 @@ def test_files_are_named_as_seen_from_the_file_of_jobs(folder, monkeypatch):
     ]
     first, second, third, fourth = read_jobs(write(folder, jobs))
     options = first.options()
-    assert (options.work.work, options.stage.slides) == (str(folder / "w"), str(folder / "s"))
+    assert (options.work.work, options.scene.slides) == (str(folder / "w"), str(folder / "s"))
     assert (options.motion.reference, options.voice.audio) == (str(folder / "r.mp4"), str(folder / "v.wav"))
-    assert options.stage.background == "#123456" and second.options().stage.background == str(folder / "wall.png")
+    assert options.scene.background == "#123456" and second.options().scene.background == str(folder / "wall.png")
     assert second.model == str(folder / "own") and second.options().work.work == "/w" and fourth.model == "base"
     assert third.options().drive.save_template == str(folder / "t.safetensors")
     assert fourth.options().drive.audio == "source"
@@ -153,7 +153,7 @@ def test_settings_of_other_commands_are_unknown(folder):
 
 def test_the_command_reports_every_job(folder, monkeypatch, capsys):
     monkeypatch.setattr(runner, "run_local", lambda jobs, _: map(FakeWorker().run, jobs))
-    jobs = write(folder, [speak("a"), speak("broken", image="none.png")])
+    jobs = write(folder, [speak("a"), speak("broken", source="none.png")])
     with pytest.raises(SystemExit) as left:
         cli.main(["batch", str(jobs), "--workers", "2"])
     said = capsys.readouterr()
@@ -187,3 +187,15 @@ def test_no_job_replaces_the_file_of_jobs(folder):
     os.link(write(folder, [speak("a")]), folder / "a.mp4")
     with pytest.raises(OptionError, match="its output is this file"):
         read_jobs(folder / "jobs.yaml")
+
+
+def test_former_names_in_jobs_mean_the_same(folder):
+    former = [
+        {"image": "a.png", "audio": "a.wav", "output": "a.mp4", "crop": True},
+        {"command": "narrate", "avatar": "a.png", "script": "s.md", "output": "n.mp4", "no_crop": True},
+    ]
+    present = [
+        {"source": "a.png", "audio": "a.wav", "output": "a.mp4", "face_only": True},
+        {"command": "narrate", "source": "a.png", "script": "s.md", "output": "n.mp4", "whole_picture_as_face": True},
+    ]
+    assert read_jobs(write(folder, former)) == read_jobs(write(folder, present))

@@ -42,7 +42,7 @@ def run(*arguments):
 
 
 def test_speak_writes_and_says_so(files, capsys):
-    assert run("speak", "a.png", "a.wav", "-o", "out/a.mp4", "--crop", "--fps", "30000/1001") == 0
+    assert run("speak", "a.png", "a.wav", "-o", "out/a.mp4", "--face-only", "--fps", "30000/1001") == 0
     said = capsys.readouterr().out
     assert len(said.splitlines()) == 1
     assert "out/a.mp4: 30 frames, 1.00 s at 29.97 fps, 64×64" in said and "frames per second" in said
@@ -110,7 +110,7 @@ def test_reenact_says_what_it_made(files, monkeypatch, capsys):
     with VideoWriter(Path("d.mp4"), Fraction(30000, 1001), (48, 64)) as writer:
         for level in [90] * 6 + [0] * 40 + [120] * 4:
             writer.write(np.full((48, 64, 3), level, np.uint8))
-    command = ("reenact", "a.png", "d.mp4", "-o", "out/a.mp4", "--region", "all-lip", "--anchor", "auto", "--crop")
+    command = ("reenact", "a.png", "d.mp4", "-o", "out/a.mp4", "--region", "all-lip", "--anchor", "auto", "--face-only")
     assert run(*command, "--save-template", "out/m.safetensors") == 0
     out, err = capsys.readouterr()
     assert "50 frames, 1.67 s at 29.97 fps, 64×64" in out and len(out.splitlines()) == 1
@@ -130,7 +130,7 @@ def test_reenact_says_what_it_made(files, monkeypatch, capsys):
         (("a.png", "a.png", "-o", "out/b.mp4", "--region", "lip-all"), "nothing"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--trim", "5:2"), "START:END"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--anchor", "first"), "anchor"),
-        (("a.png", "a.png", "-o", "out/b.mp4", "--anchor", "0"), "anchor"),
+        (("a.png", "a.png", "-o", "out/b.mp4", "--anchor", "-1"), "anchor"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--smooth", "2"), "smooth"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--friendly", "very"), "none of expression, pose"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--box", "1,2,3"), "X,Y,WIDTH,HEIGHT"),
@@ -138,7 +138,10 @@ def test_reenact_says_what_it_made(files, monkeypatch, capsys):
         (("a.png", "a.png", "-o", "out/b.mp4", "--face", "5"), "no face 5; 2 faces found, counted from 0"),
         (("a.png", "-o", "out/b.mp4"), "a driver is missing"),
         (("a.png", "-o", "out/b.mp4", "--face", "0=missing.mp4"), "missing.mp4: no such file"),
-        (("a.png", "-o", "out/b.mp4", "--face", "0=a.png", "--face", "1=a.png", "--crop"), "--crop shows one face"),
+        (
+            ("a.png", "-o", "out/b.mp4", "--face", "0=a.png", "--face", "1=a.png", "--face-only"),
+            "--face-only shows one face",
+        ),
         (("a.png", "a.png", "-o", "out/b.avi"), "mp4"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--audio", "missing.wav"), "missing.wav"),
     ],
@@ -249,3 +252,25 @@ def test_ctrl_c_in_the_middle_and_once_more(files):
     assert process.returncode == 130
     assert err.splitlines() == ["talkinghead: interrupted; nothing was written"]
     assert not os.listdir("out")
+
+
+@pytest.mark.parametrize(
+    ("former", "present"),
+    [
+        (["--crop"], ["--face-only"]),
+        (["--no-crop"], ["--whole-picture-as-face"]),
+        (["--no-skin"], ["--no-dense-residual"]),
+        (["--skin"], []),
+    ],
+)
+def test_former_names_of_switches_mean_the_same_and_are_hidden(files, monkeypatch, capsys, former, present):
+    asked = []
+    monkeypatch.setattr(api, "reenact", lambda *_, options, **__: asked.append(options) or 1 / 0)
+    for switches in (former, present):
+        with pytest.raises(ZeroDivisionError):
+            run("reenact", "a.png", "a.png", "-o", "out/a.mp4", *switches)
+    assert asked[0] == asked[1]
+    monkeypatch.setenv("COLUMNS", "250")
+    run("reenact", "--help")
+    shown = capsys.readouterr().out.split()
+    assert not set(former) & set(shown) and set(present) <= set(shown)

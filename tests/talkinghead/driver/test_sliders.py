@@ -103,7 +103,7 @@ def test_a_video_is_made(tmp_path):
     picture = np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
     moves = written(tmp_path / "m.yaml", "0.5: {smile: 1.0}\n1: {smile: 0}")
     options = Options(
-        CropOptions(crop=True), edit=EditOptions(keyframes=str(moves)), render=RenderOptions(fps="30", crf=1)
+        CropOptions(face_only=True), edit=EditOptions(keyframes=str(moves)), render=RenderOptions(fps="30", crf=1)
     )
     made = api.edit(picture, tmp_path / "o.mp4", options=options, model=fake_models())
     assert (made.frames, made.fps) == (31, 30)

@@ -30,7 +30,7 @@ def models(folders):
 
 
 def speak(folders, models, **motion):
-    options = Options(crop=CropOptions(crop=True, size=64), motion=MotionOptions(**motion))
+    options = Options(crop=CropOptions(face_only=True, size=64), motion=MotionOptions(**motion))
     return np.stack(list(talkinghead.speak(drawn_face(256), folders / "voice.wav", options=options, model=models)))
 
 

@@ -81,7 +81,7 @@ def test_the_sound_of_a_video_is_heard_when_it_was(tmp_path, suffix, picture_fro
 )
 def test_the_drivers_sound(tmp_path, models, picture_from, sound_from, trim):
     file = clip(tmp_path / "a.mp4", picture_from, sound_from)
-    options = Options(CropOptions(crop=True), drive=DriveOptions(**({"trim": trim} if trim else {})))
+    options = Options(CropOptions(face_only=True), drive=DriveOptions(**({"trim": trim} if trim else {})))
     picture = np.full((240, 320, 3), 90, np.uint8)
     made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", options=options, model=models)
     expected = flash(file) - (float(trim.split(":")[0]) if trim else 0)
@@ -92,7 +92,7 @@ def test_the_drivers_sound(tmp_path, models, picture_from, sound_from, trim):
 @pytest.mark.parametrize("audio", ["auto", "self"])
 def test_the_sources_sound(tmp_path, models, audio):
     file = clip(tmp_path / "a.mkv", 0, Fraction(4, 5))
-    options = Options(CropOptions(crop=True), drive=DriveOptions(audio=str(file) if audio == "self" else audio))
+    options = Options(CropOptions(face_only=True), drive=DriveOptions(audio=str(file) if audio == "self" else audio))
     write_image(np.full((240, 320, 3), 120, np.uint8), tmp_path / "d.png")
     video = talkinghead.reenact(file, tmp_path / "d.png", options=options, model=models)
     assert burst(video.sound) == pytest.approx(float(FLASH), abs=0.025)

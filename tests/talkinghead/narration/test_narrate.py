@@ -186,7 +186,7 @@ def test_the_work_folder_holds_one_narration(tmp_path, make):
 
 def test_inputs_are_checked_before_anything_is_said(tmp_path, source, hum, models):
     (tmp_path / "none.png").write_text("no picture")
-    for about in ("avatar: none.png", "background: none.png, avatar: avatar.png"):
+    for about in ("source: none.png", "background: none.png, source: avatar.png"):
         (tmp_path / "two.yaml").write_text(f"speakers: {{ada: {{}}, ben: {{{about}}}}}\nscript: [Hello.]")
         with pytest.raises((ImageError, VideoError), match=r"none\.png"):
             narrate(source, tmp_path / "two.yaml", tmp_path / "out.mp4", model=models)

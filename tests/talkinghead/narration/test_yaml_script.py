@@ -12,7 +12,7 @@ SPEAKERS = """
 title: Two
 layout: side-by-side
 speakers:
-  ada: {avatar: ada.png, voice: heart, background: "#102030", face: 1}
+  ada: {source: ada.png, voice: heart, background: "#102030", face: 1}
   ben: {}
 """
 
@@ -95,13 +95,13 @@ def test_mistakes_name_their_place(tmp_path, text, message):
     ("about", "message"),
     [
         ("tts_command: sh -c id", "line 2: speakers, ada: tts_command: a script may not name a program to run"),
-        ("avatar: [a.png]", "speakers, ada, avatar: must be text, not a list"),
+        ("source: [a.png]", "speakers, ada, source: must be text, not a list"),
         ("voice: [heart]", "speakers, ada, voice: must be text, not a list"),
         ("background: {a: b}", "speakers, ada, background: must be text, not a mapping"),
         ("face: x", "speakers, ada: face 'x' is not a whole number"),
         ("face: -1", "face is -1, it must be between 0 and 1000"),
         ("face: 0.5", "face '0.5' is not a whole number"),
-        ("mood: 1", "line 2: speakers, ada: mood means nothing here; it may say avatar, background, face, voice"),
+        ("mood: 1", "line 2: speakers, ada: mood means nothing here; it may say background, face, source, voice"),
     ],
 )
 def test_speakers_that_are_wrong(tmp_path, about, message):
@@ -143,3 +143,13 @@ def test_cut_is_full(tmp_path):
     (tmp_path / "b.yaml").write_text("layout: round\nscript: [Hello.]")
     with pytest.raises(ScriptError, match="layout 'round' is none of"):
         read_script(tmp_path / "b.yaml")
+
+
+def test_a_portrait_may_be_called_by_its_former_names(tmp_path):
+    (tmp_path / "ada.png").touch()
+    for name in ("avatar", "image"):
+        (tmp_path / "a.yaml").write_text(f"speakers: {{ada: {{{name}: ada.png}}}}\nscript:\n- Hi.\n")
+        assert read_script(tmp_path / "a.yaml").speakers["ada"].source == tmp_path / "ada.png"
+    (tmp_path / "a.yaml").write_text("speakers: {ada: {avatar: ada.png, source: ada.png}}\nscript:\n- Hi.\n")
+    with pytest.raises(ScriptError, match="avatar means nothing here"):
+        read_script(tmp_path / "a.yaml")

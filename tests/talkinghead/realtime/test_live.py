@@ -47,7 +47,7 @@ def film(file, levels, fps=Fraction(25)):
 def options(camera="0", calibrate=0.0, fps=None, **live):
     drive = DriveOptions(smooth=0.0)
     extracted = LiveOptions(camera=str(camera), calibrate=calibrate, **live)
-    return Options(CropOptions(crop=True), drive=drive, live=extracted, render=RenderOptions(fps=fps, crf=1))
+    return Options(CropOptions(face_only=True), drive=drive, live=extracted, render=RenderOptions(fps=fps, crf=1))
 
 
 def shown(picture):
@@ -218,7 +218,7 @@ def test_the_command(tmp_path, picture, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(picture).save("a.png")
     film(tmp_path / "cam.mp4", [60] * 5)
-    command = ["live", "--source", "a.png", "--camera", "cam.mp4", "--crop", "--calibrate", "0", "-o"]
+    command = ["live", "--source", "a.png", "--camera", "cam.mp4", "--face-only", "--calibrate", "0", "-o"]
     cli.main([*command, "o.mp4"])
     out, err = capsys.readouterr()
     assert out == "" and "5 frames" in err and f"{SIDE}×{SIDE} at 25 fps" in err

@@ -16,7 +16,7 @@ from talkinghead.models import load_models
 from talkinghead.realtime.stream import speak_live, stream, to_voice
 from talkinghead.source.image import open_image_source
 
-CROP = Options(crop=CropOptions(crop=True, size=64))
+CROP = Options(crop=CropOptions(face_only=True, size=64))
 
 
 @pytest.fixture(scope="module")

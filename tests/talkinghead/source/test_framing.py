@@ -71,10 +71,15 @@ def test_animals_are_not_looked_for_in_a_box():
 
 
 def test_the_picture_itself_may_be_the_crop():
-    found = frame(scene((150, 100)), MINI, no_crop=True)
+    found = frame(scene((150, 100)), MINI, whole_picture_as_face=True)
     assert corners(found.frame) == [0, -50, 300, 250] and found.landmarks is not None
-    assert frame(scene((150, 100)), ANIMALS, no_crop=True).landmarks is None
-    assert corners(frame(scene((150, 100)), BASE, no_crop=True, box="10,20,80,40").frame) == [10, 0, 90, 80]
+    assert frame(scene((150, 100)), ANIMALS, whole_picture_as_face=True).landmarks is None
+    assert corners(frame(scene((150, 100)), BASE, whole_picture_as_face=True, box="10,20,80,40").frame) == [
+        10,
+        0,
+        90,
+        80,
+    ]
 
 
 @pytest.mark.parametrize("box", ["400,0,50,50", "-60,0,50,50"])
@@ -104,8 +109,8 @@ def test_mini_takes_large_faces_in_larger_crops():
     points = mesh_at(600, 600, 300.0)
     covered = 512 / frame_face(points).zoom
     assert frame_around(points, model, CropOptions()).size == model.crop_side(covered) > 512
-    assert frame_around(points, model, CropOptions(crop=True)).size == 512
-    assert frame_around(points, model, CropOptions(crop=True, size=2000)).size == model.crop_side(covered)
+    assert frame_around(points, model, CropOptions(face_only=True)).size == 512
+    assert frame_around(points, model, CropOptions(face_only=True, size=2000)).size == model.crop_side(covered)
 
 
 def test_a_drawn_face_is_found_inside_its_box():

@@ -42,7 +42,7 @@ def film(file, levels, fps=Fraction(25), sound=None):
 
 
 def reenact(source, driver, models, crop=False, **drive):
-    options = Options(CropOptions(crop=crop), drive=DriveOptions(**drive))
+    options = Options(CropOptions(face_only=crop), drive=DriveOptions(**drive))
     return talkinghead.reenact(source, driver, options=options, model=models)
 
 
@@ -89,8 +89,8 @@ def test_a_film_without_a_face(tmp_path, models):
 
 def test_a_films_crop_cannot_be_the_film_itself(tmp_path, models):
     source, driver = film(tmp_path / "s.mp4", [100] * 3), film(tmp_path / "d.mp4", [100] * 3)
-    with pytest.raises(OptionError, match=r"s\.mp4: --no-crop is for pictures"):
-        talkinghead.reenact(source, driver, options=Options(CropOptions(no_crop=True)), model=models)
+    with pytest.raises(OptionError, match=r"s\.mp4: --whole-picture-as-face is for pictures"):
+        talkinghead.reenact(source, driver, options=Options(CropOptions(whole_picture_as_face=True)), model=models)
     with pytest.raises(OptionError, match="outside the picture, which has 64×48"):
         talkinghead.reenact(source, driver, options=Options(CropOptions(box="90,0,5,5")), model=models)
 
