@@ -1,4 +1,4 @@
-"""Every option a user has, with its meaning, its range and its default: nothing else writes a default."""
+"""All options with their meanings, ranges and defaults; defaults are defined nowhere else."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ SLOWEST_FPS, FASTEST_FPS = 1, 120
 """Frames a second that a video may have."""
 
 MODEL = "mini"
-"""The renderer unless the user names another: it ships with the package."""
+"""The default renderer; it ships with the package."""
 
 VOICE_MODEL = "mini"
-"""What hears unless the user names another: it ships with the package and performs for any renderer."""
+"""The default speech-to-motion model; it ships with the package and works with every renderer."""
 
 MODEL_NAMES = frozenset({MODEL, VOICE_MODEL, "base", "animals", "joyvasa"})
-"""Models and voice models that are no folders."""
+"""Names of models and voice models; anything else is a folder."""
 
 PRECISION = "auto"
-"""In what the renderer computes unless the user says otherwise."""
+"""The default precision of the renderer."""
 
 
 class PixelBox(NamedTuple):
@@ -85,27 +85,27 @@ REGIONS: dict[str, tuple[Part, ...]] = {
 class CropOptions(Checked):
     """Which face, and how much of the picture becomes the video; `box` may be given as "X,Y,WIDTH,HEIGHT"."""
 
-    face: int | None = setting(None, "Which face to animate, counted from 0 at the left; the largest unless given.", 0)
+    face: int | None = setting(None, "Face to animate, counted from 0 at the left; default: the largest face.", 0)
     face_only: bool = setting(
         False, "Show only the face, as a square video, instead of the whole picture.", former="crop"
     )
     size: int | None = setting(
         None,
-        "Longer side of the video in pixels: shrinks the whole picture (never enlarges it), resizes the crop.",
+        "Longer side of the video in pixels. A whole picture is only shrunk; with --face-only the crop is resized.",
         64,
         MAX_SIDE,
     )
     box: PixelBox | None = setting(  # noqa: RUF009
         None,
-        "Part of the picture where the face is, X,Y,WIDTH,HEIGHT in pixels; it is the crop itself where a model needs"
-        " no landmarks and none are found: animals, drawings.",
+        "Part of the picture with the face: X,Y,WIDTH,HEIGHT in pixels. If no face is found there and the model"
+        " needs no landmarks (animals, drawings), the box itself is the crop.",
     )
     whole_picture_as_face: bool = setting(
         False, "Use the whole picture (or the --box) as the face crop, wherever the face in it is.", former="no_crop"
     )
-    crop_scale: float = setting(2.3, "Side of the crop that moves, in units of the face.", 1.5, 4.0)
-    crop_x: float = setting(0.0, "How far the crop lies to the right of the face, in units of its side.", -0.5, 0.5)
-    crop_y: float = setting(-0.125, "How far the crop lies below the face, in units of its side.", -0.5, 0.5)
+    crop_scale: float = setting(2.3, "Side of the animated crop, relative to the size of the face.", 1.5, 4.0)
+    crop_x: float = setting(0.0, "Shift of the crop to the right of the face, as a fraction of its side.", -0.5, 0.5)
+    crop_y: float = setting(-0.125, "Shift of the crop below the face, as a fraction of its side.", -0.5, 0.5)
 
     def __post_init__(self) -> None:
         if self.box is not None and not isinstance(self.box, PixelBox):
@@ -117,15 +117,20 @@ class CropOptions(Checked):
 class MotionOptions(Checked):
     """How the portrait moves."""
 
-    seed: int = setting(0, "Decides head, brows, blinks and gaze: the same seed gives the same video.", 0, 2**63 - 1)
-    lip_strength: float = setting(1.0, "How far the mouth moves.", 0.0, 2.0)
-    head_strength: float = setting(1.0, "How far the head moves.", 0.0, 2.0)
-    expression_strength: float = setting(1.0, "How far the rest of the face moves.", 0.0, 2.0)
-    blink: bool = setting(True, "Whether the eyes blink.")
-    still: bool = setting(False, "Hold the head still; only the face moves.")
-    lips_only: bool = setting(False, "Move nothing but the mouth.")
+    seed: int = setting(
+        0,
+        "Random seed for idle motion (head, brows, blinks and gaze); the same seed gives the same video.",
+        0,
+        2**63 - 1,
+    )
+    lip_strength: float = setting(1.0, "Strength of mouth motion.", 0.0, 2.0)
+    head_strength: float = setting(1.0, "Strength of head motion.", 0.0, 2.0)
+    expression_strength: float = setting(1.0, "Strength of motion in the rest of the face.", 0.0, 2.0)
+    blink: bool = setting(True, "Blink now and then.")
+    still: bool = setting(False, "Keep the head still and move only the face.")
+    lips_only: bool = setting(False, "Move only the mouth.")
     reference: str = setting(
-        "", "Clip whose head motion and blinks are borrowed, played forth and back.", names_file=bool
+        "", "Video to take head motion and blinks from; it is played forwards and backwards.", names_file=bool
     )
 
     def __post_init__(self) -> None:
@@ -139,17 +144,17 @@ class MotionOptions(Checked):
 
     @property
     def head(self) -> float:
-        """How far the head moves, all said."""
+        """The strength of head motion that results from all options."""
         return 0.0 if self.still or self.lips_only else self.head_strength
 
     @property
     def face(self) -> float:
-        """How far the rest of the face moves, all said."""
+        """The strength of motion in the rest of the face that results from all options."""
         return 0.0 if self.lips_only else self.expression_strength
 
     @property
     def eyes(self) -> bool:
-        """Whether the eyes blink, all said."""
+        """Whether the eyes blink, by all options."""
         return self.blink and not self.lips_only
 
 
@@ -159,51 +164,50 @@ class DriveOptions(Checked):
     """How a portrait follows a driver; `anchor` may be given as a number or "auto", `trim` as "START:END"."""
 
     region: str = setting(
-        "all", "What follows: all, exp, pose, lip, eyes or brows, added and taken away: lip+eyes, all-lip ..."
+        "all",
+        "What to animate: all, exp, pose, lip, eyes or brows, combined with + and -: lip+eyes, all-lip ...",
     )
-    relative: bool = setting(True, "Follow the driver's changes; otherwise its pose and openness themselves.")
-    strength: float = setting(1.0, "How far everything moves.", 0.0, 2.0)
-    head_strength: float = setting(1.0, "How far the head moves.", 0.0, 2.0)
-    lip_strength: float = setting(1.0, "How far the mouth moves.", 0.0, 2.0)
-    eye_strength: float = setting(1.0, "How far lids and gaze move.", 0.0, 2.0)
-    brow_strength: float = setting(1.0, "How far the brows move.", 0.0, 2.0)
-    expression_strength: float = setting(1.0, "How far the rest of the face moves.", 0.0, 2.0)
-    retarget_eyes: bool = setting(False, "Open the eyes as far as the driver's are, whatever their shape.")
-    retarget_lips: bool = setting(False, "Open the lips as far as the driver's are.")
-    replace: bool = setting(False, "Let retargeting discard all other motion instead of adding to it.")
-    normalize_lips: bool = setting(True, "Close a portrait's open lips before it follows the driver's changes.")
+    relative: bool = setting(True, "Apply the driver's motion relative to its anchor frame; otherwise copy its pose.")
+    strength: float = setting(1.0, "Strength of all motion.", 0.0, 2.0)
+    head_strength: float = setting(1.0, "Strength of head motion.", 0.0, 2.0)
+    lip_strength: float = setting(1.0, "Strength of mouth motion.", 0.0, 2.0)
+    eye_strength: float = setting(1.0, "Strength of eyelid and gaze motion.", 0.0, 2.0)
+    brow_strength: float = setting(1.0, "Strength of eyebrow motion.", 0.0, 2.0)
+    expression_strength: float = setting(1.0, "Strength of motion in the rest of the face.", 0.0, 2.0)
+    retarget_eyes: bool = setting(False, "Open the eyes exactly as far as the driver's, whatever their shape.")
+    retarget_lips: bool = setting(False, "Open the lips exactly as far as the driver's.")
+    replace: bool = setting(False, "Let retargeting replace all other motion instead of adding to it.")
+    normalize_lips: bool = setting(True, "Close a portrait's open lips before relative motion is applied.")
     friendly: Friendly = setting(  # noqa: RUF009
         "expression",
-        "expression keeps motion in proportion to the face's size, pose leaves it as large as the driver's.",
+        "expression scales motion to the size of the face; pose keeps it as large as the driver's.",
     )
     dense_residual: bool = setting(
         True,
         "Also transfer how the driver's skin moves and is shaded between the landmarks (mini only).",
         former="skin",
     )
-    stitching: bool = setting(True, "Keep the border of the crop still (base, animals; mini always does).")
+    stitching: bool = setting(True, "Keep the border of the crop still (base and animals; mini always does).")
     anchor: int | None = setting(
         None,
         "Driving frame, counted from 0, that motion is measured against; default, or auto: the most neutral frame.",
         0,
     )
-    smooth: float = setting(0.3, "How much the driver's motion is smoothed over time, from 0 to 1.", 0.0, 1.0)
-    trim: Trim = setting("", "Part of the driver to use, START:END in seconds; either may be left out.")  # noqa: RUF009
+    smooth: float = setting(0.3, "Smoothing of the driver's motion over time, from 0 (none) to 1.", 0.0, 1.0)
+    trim: Trim = setting("", "Part of the driver to use: START:END in seconds; either can be left out.")  # noqa: RUF009
     loop: bool = setting(
-        False, "Play a driver back and forth while something else lasts longer; otherwise it stays as it ended."
+        False, "Play a driver that is too short forwards and backwards; otherwise its last frame is held."
     )
-    driver_scale: float = setting(2.2, "Side of the driver's crop, in units of its face.", 1.5, 4.0)
-    driver_x: float = setting(0.0, "How far that crop lies to the right, in units of its side.", -0.5, 0.5)
-    driver_y: float = setting(-0.1, "How far it lies below the face, in units of its side.", -0.5, 0.5)
+    driver_scale: float = setting(2.2, "Side of the driver's crop, relative to the size of its face.", 1.5, 4.0)
+    driver_x: float = setting(0.0, "Shift of the driver's crop to the right, as a fraction of its side.", -0.5, 0.5)
+    driver_y: float = setting(-0.1, "Shift of the driver's crop downwards, as a fraction of its side.", -0.5, 0.5)
     concat: bool = setting(False, "Show the source, the drivers and the result side by side.")
     audio: str = setting(
         "auto",
-        "The sound: driver, source, none, or a file; auto takes a source video's, else the driver's.",
+        "Sound of the video: driver, source, none, or a file; auto: the source video's, else the driver's.",
         names_file=lambda text: text not in {"", "auto", "driver", "source", "none"},
     )
-    save_template: str = setting(
-        "", "Also write the driver's motion here, as a .safetensors template.", names_file=bool
-    )
+    save_template: str = setting("", "Also save the driver's motion to this .safetensors template.", names_file=bool)
 
     def __post_init__(self) -> None:
         if self.anchor == "auto":
@@ -220,45 +224,47 @@ class DriveOptions(Checked):
 
 @dataclass(frozen=True)
 class EditOptions(Checked):
-    """How one face is changed by hand."""
+    """Sliders that change one face."""
 
-    smile: float = setting(0.0, "Smile, or frown below zero.", -0.3, 1.3)
-    eyebrow: float = setting(0.0, "Brows up, or down below zero.", -30, 30)
-    wink: float = setting(0.0, "Shut the eye at the left of the picture; 39 is shut.", 0, 39)
-    gaze_x: float = setting(0.0, "Eyes to the right of the picture, degrees.", -30, 30)
-    gaze_y: float = setting(0.0, "Eyes up, half degrees.", -63, 63)
-    eyes_open: float | None = setting(None, "Openness of the eyes, height over width; as it is unless given.", 0, 0.8)
-    lips_open: float | None = setting(None, "Openness of the lips, height over width; as it is unless given.", 0, 0.8)
-    pitch: float = setting(0.0, "Turn the head down, degrees.", -15, 15)
-    yaw: float = setting(0.0, "Turn the head to the side, degrees.", -25, 25)
-    roll: float = setting(0.0, "Tilt the head, degrees.", -15, 15)
-    move_x: float = setting(0.0, "Shift the head to the left of the picture, half crops.", -0.19, 0.19)
-    move_y: float = setting(0.0, "Shift the head down, half crops.", -0.19, 0.19)
-    zoom: float = setting(1.0, "Size of the head.", 0.9, 1.2)
-    pout: float = setting(0.0, "Lower lip to one side (base and animals).", -0.09, 0.09)
+    smile: float = setting(0.0, "Smile; negative values frown.", -0.3, 1.3)
+    eyebrow: float = setting(0.0, "Raise the eyebrows; negative values lower them.", -30, 30)
+    wink: float = setting(0.0, "Close the eye at the left of the picture; 39 is closed.", 0, 39)
+    gaze_x: float = setting(0.0, "Turn the eyes to the right of the picture, in degrees.", -30, 30)
+    gaze_y: float = setting(0.0, "Turn the eyes up, in half degrees.", -63, 63)
+    eyes_open: float | None = setting(None, "Opening of the eyes, height over width; default: unchanged.", 0, 0.8)
+    lips_open: float | None = setting(None, "Opening of the lips, height over width; default: unchanged.", 0, 0.8)
+    pitch: float = setting(0.0, "Turn the head down, in degrees.", -15, 15)
+    yaw: float = setting(0.0, "Turn the head to the side, in degrees.", -25, 25)
+    roll: float = setting(0.0, "Tilt the head, in degrees.", -15, 15)
+    move_x: float = setting(0.0, "Move the head to the left of the picture, in halves of the crop.", -0.19, 0.19)
+    move_y: float = setting(0.0, "Move the head down, in halves of the crop.", -0.19, 0.19)
+    zoom: float = setting(1.0, "Scale of the head.", 0.9, 1.2)
+    pout: float = setting(0.0, "Move the lower lip to one side (base and animals).", -0.09, 0.09)
     purse: float = setting(0.0, "Purse the lips (base and animals).", -20, 15)
     grin: float = setting(0.0, "Grin (base and animals).", 0, 15)
-    mouth: float = setting(0.0, "Close or open the mouth (base and animals).", -90, 120)
+    mouth: float = setting(0.0, "Open the mouth; negative values close it (base and animals).", -90, 120)
     keyframes: str = setting(
-        "", "YAML file of keyframes, seconds: {smile: 0.6, yaw: 10}; then a video is made.", names_file=bool
+        "",
+        "YAML file of keyframes, SECONDS: {smile: 0.6, yaw: 10}; makes a video.",
+        names_file=bool,
     )
 
 
 @dataclass(frozen=True)
 class LiveOptions(Checked):
-    """How a face before a camera is watched."""
+    """How a face in front of a camera is captured."""
 
     camera: str = setting(
         "0",
-        "Number of a camera, or a video file in its place, or - for a video on standard input.",
+        "Number of a camera, a video file to use instead, or - for a video on standard input.",
         names_file=lambda text: text != "-" and not text.isdigit(),
     )
-    mirror: bool = setting(False, "Show the camera's picture as a mirror does.")
+    mirror: bool = setting(False, "Mirror the camera's picture.")
     calibrate: float = setting(
-        1.0, "Seconds that the face is watched at first; changes are measured against its most neutral moment.", 0, 30
+        1.0, "Seconds of calibration at the start; motion is measured against the most neutral moment in them.", 0, 30
     )
     seconds: float | None = setting(
-        None, "Stop after so many seconds; Ctrl-C stops too, and keeps the file.", 0.1, DAY_SECONDS
+        None, "Stop after this many seconds; Ctrl-C also stops, and keeps the file.", 0.1, DAY_SECONDS
     )
 
 
@@ -268,17 +274,17 @@ class RenderOptions(Checked):
 
     fps: Fraction | None = setting(  # noqa: RUF009
         None,
-        "Frames per second: 25, 29.97, 30000/1001 ...; those of a driving video, else 25, unless given.",
+        "Frames per second: 25, 29.97, 30000/1001 ...; default: those of the driving video, else 25.",
         SLOWEST_FPS,
         FASTEST_FPS,
     )
-    crf: int = setting(18, "Picture quality of the video: 0 loses nothing, 51 is worst.", 0, 51)
-    device: str = setting("auto", "Where the networks run: auto, cpu, cuda, cuda:1, mps ...")
+    crf: int = setting(18, "Constant rate factor of the video, from 0 (lossless) to 51 (worst quality).", 0, 51)
+    device: str = setting("auto", "Device to run the models on: auto, cpu, cuda, cuda:1, mps ...")
     precision: str = setting(
-        PRECISION, "In what the renderer computes: fp32, bf16 or fp16; auto is what suits the model and the processor."
+        PRECISION, "Precision of the renderer: fp32, bf16 or fp16; auto chooses for the model and the device."
     )
-    batch_size: int = setting(8, "Frames rendered at a time.", 1, 64)
-    overwrite: bool = setting(False, "Replace the output if it exists.")
+    batch_size: int = setting(8, "Number of frames rendered at a time.", 1, 64)
+    overwrite: bool = setting(False, "Replace the output if it already exists.")
 
     def __post_init__(self) -> None:
         if self.fps is not None:

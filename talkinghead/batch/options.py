@@ -9,10 +9,10 @@ from talkinghead.inputs.settings import Checked, setting
 
 @dataclass(frozen=True)
 class PoolOptions(Checked):
-    """Who does the jobs."""
+    """The workers that run the jobs."""
 
-    workers: int = setting(1, "How many jobs run at a time; each has its own networks in memory.", 1, 1024)
-    ray: str = setting("", "Address of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for one made here.")
+    workers: int = setting(1, "Number of jobs that run at a time; each loads its own models into memory.", 1, 1024)
+    ray: str = setting("", "Address of a Ray cluster: auto, HOST:PORT or ray://HOST:PORT; local starts one here.")
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,17 @@ ALIGNMENTS = ("auto", "words", "proportional")
 
 @dataclass(frozen=True)
 class VoiceOptions(Checked):
-    """Who speaks, and at what pace."""
+    """The voice and its pace."""
 
-    voice: str = setting("heart", "Who speaks: a voice of hibari (heart, emma ...), kokoro:NAME or piper:FILE.onnx.")
-    tts_command: str = setting("", "Let a command speak instead, such as 'mytts --text {text} --out {wav}'.")
-    speed: float = setting(1.0, "How fast the voice speaks.", 0.5, 2.0)
+    voice: str = setting("heart", "Voice: one of hibari's (heart, emma ...), kokoro:NAME or piper:FILE.onnx.")
+    tts_command: str = setting("", "Command that speaks instead, such as 'mytts --text {text} --out {wav}'.")
+    speed: float = setting(1.0, "Speed of the voice.", 0.5, 2.0)
     sentence_pause: float = setting(0.35, "Seconds of silence after a sentence.", 0, 10)
     paragraph_pause: float = setting(0.7, "Seconds of silence after a paragraph.", 0, 10)
     chapter_pause: float = setting(1.2, "Seconds of silence after a chapter.", 0, 10)
-    audio: str = setting("", "A recording of the script to use instead of a synthetic voice.", names_file=bool)
+    audio: str = setting("", "Recording of the script, to use instead of a synthetic voice.", names_file=bool)
     align: str = setting(
-        "auto", f"How a recording's words are found: {', '.join(ALIGNMENTS)}; auto takes words if its model is there."
+        "auto", f"How to find the words of a recording: {', '.join(ALIGNMENTS)}; auto: words if its model is installed."
     )
 
     def __post_init__(self) -> None:
@@ -36,18 +36,18 @@ class VoiceOptions(Checked):
 
 @dataclass(frozen=True)
 class SceneOptions(Checked):
-    """What the picture shows beside the face."""
+    """What the video shows besides the face."""
 
-    layout: str = setting("", f"What is seen: {', '.join(LAYOUTS)}; as the script says, else full (cut says the same).")
+    layout: str = setting("", f"Layout: {', '.join(LAYOUTS)} (cut means full); default: the script's, else full.")
     slides: str = setting(
-        "", "Folder of slides for circle and portrait: one a chapter, in the order of their names.", names_file=bool
+        "", "Folder of slides for circle and portrait: one per chapter, sorted by name.", names_file=bool
     )
     background: str = setting(
         "",
-        "What stands behind the person: a colour such as #203040, a picture or a video.",
+        "Background behind the person: a colour such as #203040, a picture or a video.",
         names_file=lambda text: bool(text) and read_colour(text) is None,
     )
-    alpha: bool = setting(False, "Leave what is behind the person transparent; write a .webm or a .mov.")
+    alpha: bool = setting(False, "Make the background transparent; needs a .webm or .mov output.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,13 +60,13 @@ class SceneOptions(Checked):
 
 @dataclass(frozen=True)
 class CaptionOptions(Checked):
-    """Captions; they are written beside the video as .srt and .vtt."""
+    """Captions, drawn or written next to the video as .srt and .vtt."""
 
-    captions: bool = setting(True, "Write captions beside the video, as .srt and .vtt.")
-    burn: bool = setting(False, "Draw the captions into the picture.")
-    caption_size: float = setting(0.045, "Height of drawn captions, in parts of the shorter side.", 0.01, 0.2)
+    captions: bool = setting(True, "Write captions next to the video, as .srt and .vtt.")
+    burn: bool = setting(False, "Draw the captions into the video.")
+    caption_size: float = setting(0.045, "Text height of drawn captions, as a fraction of the shorter side.", 0.01, 0.2)
     caption_font: str = setting(
-        "", "Font file for drawn captions, for scripts that DejaVu Sans lacks.", names_file=bool
+        "", "Font file for drawn captions in writing systems that DejaVu Sans lacks.", names_file=bool
     )
 
 
@@ -74,9 +74,7 @@ class CaptionOptions(Checked):
 class WorkOptions(Checked):
     """Where finished parts are kept."""
 
-    work: str = setting(
-        "", "Folder for finished parts: a next run makes only what is new; OUT.work unless given.", names_file=bool
-    )
+    work: str = setting("", "Folder for finished parts; rerun to resume. Default: OUT.work.", names_file=bool)
 
 
 @dataclass(frozen=True)
