@@ -103,7 +103,7 @@ class VoiceActivity:
         self.activity = 0.0
         self._slow_db, self._push, self.stress = VOICED_DB, 0.0, 0.0
 
-    def hear(self, loudness_db: float) -> None:
+    def update(self, loudness_db: float) -> None:
         """Take one frame's loudness at the common level."""
         voiced = loudness_db > VOICED_DB
         self.activity += (float(voiced) - self.activity) / (0.8 * FRAME_RATE)
@@ -147,7 +147,7 @@ class IdleMotion:
         )
 
     def _frame(self, loudness_db: float) -> tuple[Tensor, tuple[float, float, float]]:
-        self._voice.hear(loudness_db)
+        self._voice.update(loudness_db)
         activity, stress = self._voice.activity, self._voice.stress
         track = widened(self._player.next()) * (0.6 + 0.4 * activity)
         track[0] += NOD_DEG * stress

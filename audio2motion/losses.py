@@ -62,15 +62,15 @@ def correlation(first: Tensor, second: Tensor, count: Tensor) -> Tensor:
     return (a * b).sum(1) / power.sqrt()
 
 
-def phoneme_loss(scores: Tensor, heard: Tensor) -> Tensor:
+def phoneme_loss(scores: Tensor, target: Tensor) -> Tensor:
     """Learn a recogniser's phonemes by cross-entropy; its many blanks count little.
 
     Args:
         scores: Unnormalised, shape (B, N, P), blank first.
-        heard: Probabilities, same shape; rows of zeros are unknown.
+        target: Probabilities, same shape; rows of zeros are unknown.
     """
     if scores.shape[-1] == 0:
         return scores.sum()
-    weight = heard.sum(-1) - 0.85 * heard[..., 0]
-    entropy = -(heard * scores.log_softmax(-1)).sum(-1)
+    weight = target.sum(-1) - 0.85 * target[..., 0]
+    entropy = -(target * scores.log_softmax(-1)).sum(-1)
     return (weight * entropy).sum() / weight.sum().clamp_min(1)

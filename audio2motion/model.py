@@ -82,7 +82,7 @@ class AudioToMotion(nn.Module):
             ValueError: A chunk is not one row of floating-point samples.
         """
         idle = self._idle_motion(seed)
-        for part in through_windows(map(checked, chunks), self._hear):
+        for part in through_windows(map(checked, chunks), self._encode):
             yield self._generate(part, idle)
 
     def streaming(self, *, seed: int = 0) -> VoiceStream:
@@ -95,7 +95,7 @@ class AudioToMotion(nn.Module):
             A stream to push samples to. What it performs is near to what `stream` gives, which hears seconds ahead.
         """
         idle = self._idle_motion(seed)
-        return VoiceStream(self._hear, lambda heard: self._generate(heard, idle))
+        return VoiceStream(self._encode, lambda features: self._generate(features, idle))
 
     def generate(self, waveform: Tensor, *, seed: int = 0) -> SpeechMotion:
         """Perform a whole recording.
@@ -122,20 +122,20 @@ class AudioToMotion(nn.Module):
         tracks, bounds = self.life_tracks.cpu(), self.life_bounds.cpu()
         return IdleMotion(tracks, bounds, self.life_mirror.cpu(), self.brow_lift.cpu(), seed)
 
-    def _hear(self, window: Tensor) -> Tensor:
+    def _encode(self, window: Tensor) -> Tensor:
         """Hear one window (N,): mouth coefficients, silence obeyed, and loudness, (N / 640, C + 1)."""
         loudness = loudness_per_frame(window)
         device = self.life_tracks.device
         mouth = self.mouth.calibrate(self.mouth(window[None].to(device))[0]).float().cpu()
         return torch.cat([mouth * speaking(loudness)[:, None], loudness[:, None]], 1)
 
-    def _generate(self, heard: Tensor, idle: IdleMotion) -> SpeechMotion:
-        mouth, alive = heard[:, :-1], idle.next(heard[:, -1])
+    def _generate(self, features: Tensor, idle: IdleMotion) -> SpeechMotion:
+        mouth, idle_frames = features[:, :-1], idle.next(features[:, -1])
         return SpeechMotion(
-            expression=torch.cat([mouth, alive.brows], 1),
+            expression=torch.cat([mouth, idle_frames.brows], 1),
             lip_ratio=self.mouth.lip_ratio(mouth.to(self.life_tracks.device)).cpu(),
-            eye_openness=alive.eye_openness,
-            gaze_deg=alive.gaze_deg,
-            rotation=alive.rotation,
-            translation=alive.translation,
+            eye_openness=idle_frames.eye_openness,
+            gaze_deg=idle_frames.gaze_deg,
+            rotation=idle_frames.rotation,
+            translation=idle_frames.translation,
         )

@@ -62,14 +62,14 @@ class SpeechToMouth(nn.Module):
         Returns:
             Coefficients before calibration, shape (B, T, C).
         """
-        return self.hear_and_move(waveform)[1]
+        return self.encode_and_decode(waveform)[1]
 
-    def hear_and_move(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_and_decode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Return the encoder's own states, (B, 2 T, size), beside the coefficients."""
-        states = heard = self.encoder(waveform)
+        states = features = self.encoder(waveform)
         if self.recogniser is not None:
-            heard = torch.cat([states, self.recogniser(waveform)], -1)
-        return states, self.head(heard, loudness_db(waveform))
+            features = torch.cat([states, self.recogniser(waveform)], -1)
+        return states, self.head(features, loudness_db(waveform))
 
     def calibrate(self, coefficients: Tensor) -> Tensor:
         """Give predictions (..., C) the spread of real speech; lips may meet but not pass through each other."""

@@ -29,8 +29,8 @@ def speaking(loudness: Tensor) -> Tensor:
         One while there is sound, zero in silence, with smooth passages; shape (T,).
     """
     noise = float(loudness.quantile(0.1)) + ABOVE_NOISE_DB
-    heard = (loudness > max(SILENT_DB, min(noise, NOISIEST_DB))).float()[None, None]
+    sound = (loudness > max(SILENT_DB, min(noise, NOISIEST_DB))).float()[None, None]
     reach = 2 * (REACH + FADE) + 1
-    near = F.max_pool1d(heard, reach, stride=1, padding=reach // 2)
+    near = F.max_pool1d(sound, reach, stride=1, padding=reach // 2)
     width = 2 * FADE + 1
     return F.avg_pool1d(F.pad(near, (FADE, FADE), mode="replicate"), width, stride=1)[0, 0]

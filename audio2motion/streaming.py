@@ -20,7 +20,7 @@ HOP = 2
 AHEAD = 4
 """Frames that must be heard beyond those that are shown: the first of a hop sees 200 ms ahead, the last 160 ms."""
 
-UNHEARD_DB = -32.0
+INITIAL_DB = -32.0
 """Level that a voice is taken to have before it was heard; a quieter one is raised as this is forgotten."""
 
 
@@ -34,10 +34,10 @@ class VoiceStream:
         generate: Turns consecutive frames of that into a performance.
     """
 
-    def __init__(self, hear: Callable[[Tensor], Tensor], generate: Callable[[Tensor], SpeechMotion]) -> None:
-        self._hear, self._generate = hear, generate
+    def __init__(self, encode: Callable[[Tensor], Tensor], generate: Callable[[Tensor], SpeechMotion]) -> None:
+        self._encode, self._generate = encode, generate
         self._kept = torch.zeros(0, dtype=torch.float32)  # samples from frame `_first` on
-        self._first, self._done, self._level = 0, 0, UNHEARD_DB
+        self._first, self._done, self._level = 0, 0, INITIAL_DB
         self._finished = False
 
     @torch.inference_mode()
@@ -58,7 +58,7 @@ class VoiceStream:
         self._kept = torch.cat([self._kept, checked(samples)])
         ready = []
         while len(self._kept) >= (self._done + HOP + AHEAD - self._first) * FRAME_SAMPLES:
-            ready.append(self._show(self._done + HOP + AHEAD, HOP))
+            ready.append(self._generate_next(self._done + HOP + AHEAD, HOP))
         return ready
 
     @torch.inference_mode()
@@ -71,20 +71,20 @@ class VoiceStream:
         self._finished = True
         self._kept = torch.nn.functional.pad(self._kept, (0, -len(self._kept) % FRAME_SAMPLES))
         end = self._first + len(self._kept) // FRAME_SAMPLES
-        return [self._show(end, end - self._done)] if end > self._done else []
+        return [self._generate_next(end, end - self._done)] if end > self._done else []
 
-    def _show(self, end: int, count: int) -> SpeechMotion:
+    def _generate_next(self, end: int, count: int) -> SpeechMotion:
         """Perform the next frames, having heard those before `end`."""
         start = max(end - WINDOW, 0)
         self._kept, self._first = self._kept[(start - self._first) * FRAME_SAMPLES :], start
         window = self._kept[: (end - start) * FRAME_SAMPLES]
         self._level = max(float(voice_level(window)), self._level - RELEASE_DB_PER_SECOND * count / FRAME_RATE)
-        heard = self._hear(_filled(window * gain(self._level)))[self._done - end :][:count]
+        features = self._encode(_mirror_padded(window * gain(self._level)))[self._done - end :][:count]
         self._done += count
-        return self._generate(heard)
+        return self._generate(features)
 
 
-def _filled(window: Tensor) -> Tensor:
+def _mirror_padded(window: Tensor) -> Tensor:
     """Put what was heard, mirrored back and forth, before a window that is not full: the network knows none shorter."""
     while len(window) < WINDOW * FRAME_SAMPLES:
         window = torch.cat([window.flip(0), window])

@@ -70,9 +70,9 @@ class Trainer:
     def __init__(self, network: SpeechToMouth, sampler: BatchSampler, shapes: Tensor, config: TrainConfig) -> None:
         self.config, self.sampler, self.shapes = config, sampler, shapes.to(config.device)
         self.network = network.to(config.device).train()
-        self.habits = nn.Embedding(sampler.clips.num_speakers, shapes.shape[0]).to(config.device)
-        nn.init.zeros_(self.habits.weight)
-        self.spell = nn.Linear(network.encoder.size, sampler.clips.phonemes.shape[1]).to(config.device)
+        self.speaker_offset = nn.Embedding(sampler.clips.num_speakers, shapes.shape[0]).to(config.device)
+        nn.init.zeros_(self.speaker_offset.weight)
+        self.phoneme_classifier = nn.Linear(network.encoder.size, sampler.clips.phonemes.shape[1]).to(config.device)
         self.average = {name: value.clone() for name, value in network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self._groups(), config.learning_rate, betas=(0.9, 0.98))
         self.step = 0
@@ -85,7 +85,11 @@ class Trainer:
         matrices, others = ([p for p in own if (p.ndim > 1) == wide] for wide in (True, False))
         groups = [
             {"params": matrices, "weight_decay": self.config.weight_decay, "factor": 1.0},
-            {"params": [*others, self.habits.weight, *self.spell.parameters()], "weight_decay": 0.0, "factor": 1.0},
+            {
+                "params": [*others, self.speaker_offset.weight, *self.phoneme_classifier.parameters()],
+                "weight_decay": 0.0,
+                "factor": 1.0,
+            },
         ]
         if given:
             groups.append({"params": given, "weight_decay": 0.0, "factor": self.config.encoder_rate})
@@ -105,14 +109,14 @@ class Trainer:
             group["lr"] = self.rate(self.step) * group["factor"]
         batch = self.sampler.batch(self.step).to(config.device)
         with torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16):
-            states, predicted = self.network.hear_and_move(batch.waveform)
-            spelled = self.spell(states)
+            states, predicted = self.network.encode_and_decode(batch.waveform)
+            phonemes = self.phoneme_classifier(states)
         # A speaker's habit (a rest face that was measured a little off) is learned beside the network and dropped.
-        habit = self.habits(batch.speaker)[:, None]
-        mouth = predicted.float() + habit
+        offset = self.speaker_offset(batch.speaker)[:, None]
+        mouth = predicted.float() + offset
         loss = mouth_loss(mouth, batch.mouth, batch.known, self.shapes, self.network, config.weights)
-        loss = loss + 0.01 * habit.square().mean()
-        loss = loss + config.weights.phonemes * phoneme_loss(spelled.float(), batch.phonemes)
+        loss = loss + 0.01 * offset.square().mean()
+        loss = loss + config.weights.phonemes * phoneme_loss(phonemes.float(), batch.phonemes)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
@@ -132,8 +136,8 @@ class Trainer:
         directory.mkdir(parents=True, exist_ok=True)
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
-        tensors["habits"] = self.habits.weight
-        tensors |= {f"spell.{name}": value for name, value in self.spell.state_dict().items()}
+        tensors["habits"] = self.speaker_offset.weight
+        tensors |= {f"spell.{name}": value for name, value in self.phoneme_classifier.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
@@ -148,8 +152,8 @@ class Trainer:
         self.network.load_state_dict(_under(tensors, "network."))
         self.average = _under(tensors, "average.")
         with torch.no_grad():
-            self.habits.weight.copy_(tensors["habits"])
-        self.spell.load_state_dict(_under(tensors, "spell."))
+            self.speaker_offset.weight.copy_(tensors["habits"])
+        self.phoneme_classifier.load_state_dict(_under(tensors, "spell."))
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _under(tensors, "optimizer.").items():
             number, name = key.split(".", 1)

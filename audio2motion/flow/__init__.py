@@ -1,1 +1,1 @@
-"""A motion generator to train yourself: flow matching from a voice to the motion of the official networks."""
+"""A trainable motion generator: flow matching from speech to motion of the official networks."""

@@ -1,4 +1,4 @@
-"""Motion as normalised numbers, and back."""
+"""Convert motion to normalised values and back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.motion import Motion
 
-_LEAST_SPREAD = 1e-4  # of numbers that hardly ever change, such as the shift in depth
+_LEAST_SPREAD = 1e-4  # lower bound for values that hardly change, such as the z translation
 
 
 def to_numbers(motion: Motion) -> Tensor:
-    """Write motion as plain numbers, (T, 3 K + 7): expression, scale, shift, pitch, yaw and roll in degrees."""
+    """Flatten motion to (T, 3 K + 7): expression, scale, translation, and pitch, yaw and roll in degrees."""
     angles = torch.stack(euler_degrees(motion.rotation), 1)
     return torch.cat([motion.expression.flatten(1), motion.scale, motion.translation, angles], 1)
 
@@ -25,11 +25,11 @@ def to_motion(numbers: Tensor) -> Motion:
 
 
 class MotionCodec(nn.Module):
-    """Brings numbers to mean zero and deviation one.
+    """Normalises values to mean zero and standard deviation one.
 
     Attributes:
-        mean: Of the training motion, shape (D,).
-        spread: Its deviation, shape (D,).
+        mean: Mean of the training motion, shape (D,).
+        spread: Its standard deviation, shape (D,).
     """
 
     mean: Tensor
@@ -41,12 +41,12 @@ class MotionCodec(nn.Module):
         self.register_buffer("spread", torch.ones(num_numbers))
 
     def fit(self, numbers: Tensor) -> None:
-        """Take the statistics of training motion, (frames, D)."""
+        """Compute the statistics of training motion, (frames, D)."""
         self.mean.copy_(numbers.mean(0))
         self.spread.copy_(numbers.std(0).clamp_min(_LEAST_SPREAD))
 
     def encode(self, numbers: Tensor) -> Tensor:
-        """Normalise numbers (..., D)."""
+        """Normalise values (..., D)."""
         return (numbers - self.mean) / self.spread
 
     def decode(self, normal: Tensor) -> Tensor:

@@ -14,9 +14,9 @@ class FlowConfig:
     Attributes:
         encoder: The speech encoder.
         num_keypoints: K of the motion.
-        num_frames: T, frames of a window.
-        num_previous: P, frames before a window that it continues.
-        overlap: Frames that neighbouring windows share; they fade into each other.
+        num_frames: T, frames per window.
+        num_previous: P, frames before a window that condition it.
+        overlap: Frames shared by neighbouring windows, which are cross-faded.
         size: Width of the network.
         num_layers: Its depth.
         num_heads: Its attention heads.
@@ -35,17 +35,17 @@ class FlowConfig:
 
     @property
     def num_numbers(self) -> int:
-        """D, numbers per frame: expression 3 K, scale, shift 3, pitch, yaw, roll."""
+        """D, values per frame: expression 3 K, scale, translation 3, pitch, yaw, roll."""
         return 3 * self.num_keypoints + 7
 
 
 @dataclass(frozen=True)
 class FlowRules:
-    """How motion is sampled.
+    """Sampling settings.
 
     Attributes:
-        num_steps: Evaluations of the network for a window; few sync as well as many.
-        guidance: How far the voice is followed beyond the prediction without it; 1 is the plain prediction.
+        num_steps: Sampling steps per window; lip sync needs only a few.
+        guidance: Classifier-free guidance scale; 1 means no guidance.
     """
 
     num_steps: int = 8

@@ -1,4 +1,4 @@
-"""Training batches for the motion generator: windows of motion with their voice, what came before, noise and time."""
+"""Training batches for the motion generator: windows of motion with audio, preceding motion, noise and time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MOST_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class MotionClips:
-    """Clips to draw windows from, one after the other.
+    """Concatenated clips to draw windows from.
 
     Attributes:
         waveform: int16, 16 kHz, shape (640 · frames,).
-        numbers: Motion as numbers, shape (frames, D); see `audio2motion.flow.codec`.
-        bounds: First and one-past-last frame of each clip.
-        speakers: Number of each clip's speaker, counted from zero.
+        numbers: Motion as values, shape (frames, D); see `audio2motion.flow.codec`.
+        bounds: First frame and end (exclusive) of each clip.
+        speakers: Speaker index of each clip, from zero.
     """
 
     waveform: Tensor
@@ -34,17 +34,17 @@ class MotionClips:
 
 @dataclass(frozen=True)
 class FlowBatch:
-    """What one training step sees.
+    """The input of one training step.
 
     Attributes:
-        waveform: Sound of the frames before the window and of its own, shape (B, 640 (P + T)).
-        clean: Motion as numbers, shape (B, T, D).
+        waveform: Audio of the frames before and in the window, shape (B, 640 (P + T)).
+        clean: Motion as values, shape (B, T, D).
         previous: Motion before it, shape (B, P, D).
-        continues: Whether a row has motion before it, shape (B,).
+        continues: Whether a row has preceding motion, shape (B,).
         known: Frames that count, shape (B, T).
         noise: Standard normal, shape (B, T, D).
-        time: From 0, all noise, to 1, shape (B,).
-        heard: Whether a row hears its voice, shape (B,).
+        time: From 0 (noise) to 1 (clean motion), shape (B,).
+        has_voice: Whether a row is conditioned on its voice, shape (B,).
     """
 
     waveform: Tensor
@@ -54,7 +54,7 @@ class FlowBatch:
     known: Tensor
     noise: Tensor
     time: Tensor
-    heard: Tensor
+    has_voice: Tensor
 
     def to(self, device: torch.device | str) -> FlowBatch:
         """Move to a device."""
@@ -62,16 +62,16 @@ class FlowBatch:
 
 
 class FlowSampler:
-    """Draws rows; the same seed, step and row give the same one, however many machines share a step.
+    """Draws rows, determined by seed, step and row, independently of the number of machines.
 
     Args:
-        clips: What to draw from.
+        clips: Clips to draw from.
         num_frames: T.
         num_previous: P.
-        seed: Start of all randomness.
-        balance: Power of a speaker's time that decides how often it is drawn; 0 draws all alike.
-        voice_dropout: Share of rows that do not hear their voice.
-        previous_dropout: Share of rows that do not know what came before.
+        seed: Random seed.
+        balance: Exponent of a speaker's duration in its sampling weight; 0 draws all equally often.
+        voice_dropout: Share of rows without voice features.
+        previous_dropout: Share of rows without preceding motion.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""MotionFlow: a voice in, motion of the official networks out, trained on your own footage."""
+"""MotionFlow: generate motion of the official networks from speech, trained on your own footage."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from liveportrait.motion import Motion
 
 
 class MotionFlow(nn.Module):
-    """Flow matching over windows of motion, each continuing the one before.
+    """Flow matching over windows of motion, each of which continues the previous one.
 
     Attributes:
         config: Architecture.
         codec: Statistics of the motion.
-        num_keypoints: K of the motion; only models with as many can follow it.
+        num_keypoints: K of the motion; it must match the animated model.
 
     Source: Lipman et al. 2023; the network predicts the clean motion instead of the velocity, which jitters less.
     """
@@ -35,7 +35,7 @@ class MotionFlow(nn.Module):
         super().__init__()
         self.config, self.num_keypoints = config, config.num_keypoints
         self.encoder = SpeechEncoder(config.encoder)
-        # Kernel 4, stride 2: frame f sees states 2 f - 1 … 2 f + 2, centred between its own two.
+        # Kernel 4, stride 2: frame f covers states 2 f - 1 … 2 f + 2, centred on its own two.
         self.to_frames = nn.Conv1d(self.encoder.size, config.size, 4, stride=2, padding=1)
         self.network = FlowNetwork(config)
         self.codec = MotionCodec(config.num_numbers)
@@ -47,18 +47,18 @@ class MotionFlow(nn.Module):
 
         return load(Path(directory)).float()
 
-    def hear(self, waveform: Tensor) -> Tensor:
-        """Encode sound at the common level, (B, 640 T), as features of the frames, (B, T, size)."""
+    def encode_audio(self, waveform: Tensor) -> Tensor:
+        """Encode audio at the common level, (B, 640 T), to features per frame, (B, T, size)."""
         return self.to_frames(self.encoder(waveform).transpose(1, 2)).transpose(1, 2)
 
     def sample(self, voice: Tensor, previous: Tensor, noise: Tensor, rules: FlowRules) -> Tensor:
-        """Sample one window by Euler steps along the estimated flow.
+        """Sample one window with Euler steps along the estimated flow.
 
         Args:
             voice: Features, shape (1, P + T, size).
             previous: Normalised motion before it, shape (1, P, D).
-            noise: Where to start, shape (1, T, D).
-            rules: How to sample.
+            noise: Initial noise, shape (1, T, D).
+            rules: Sampling settings.
 
         Returns:
             Normalised motion, shape (1, T, D).
@@ -70,21 +70,23 @@ class MotionFlow(nn.Module):
         return x
 
     def _estimate(self, x: Tensor, time: float, voice: Tensor, previous: Tensor, guidance: float) -> Tensor:
-        """Estimate the clean motion with guidance: without the voice and with it in one batch."""
+        """Estimate the clean motion with classifier-free guidance, in one batch of two."""
         if guidance == 1:
             return self.network(x, x.new_full((1,), time), voice, previous)
         both = torch.cat([self.network.unheard.expand_as(voice), voice])
-        deaf, hearing = self.network(x.expand(2, -1, -1), x.new_full((2,), time), both, previous.expand(2, -1, -1))
-        return (deaf + guidance * (hearing - deaf))[None]
+        unconditional, conditional = self.network(
+            x.expand(2, -1, -1), x.new_full((2,), time), both, previous.expand(2, -1, -1)
+        )
+        return (unconditional + guidance * (conditional - unconditional))[None]
 
     @torch.inference_mode()
     def stream(self, chunks: Iterable[Tensor], *, seed: int = 0, rules: FlowRules | None = None) -> Iterator[Motion]:
-        """Generate motion for a voice of any length in constant memory.
+        """Generate motion for speech of any length in constant memory.
 
         Args:
-            chunks: 16 kHz mono in [-1, 1], float32, each of shape (N,), N ≥ 0. Where they are cut does not matter.
-            seed: Decides all noise, on every device alike.
-            rules: How to sample.
+            chunks: 16 kHz mono in [-1, 1], float32, each of shape (N,), N ≥ 0. Chunk boundaries do not matter.
+            seed: Random seed for all noise, the same on every device.
+            rules: Sampling settings.
 
         Yields:
             Consecutive parts of the motion, together ⌈samples / 640⌉ frames.
@@ -104,27 +106,29 @@ class MotionFlow(nn.Module):
         frames, stride = config.num_previous + config.num_frames, config.num_frames - config.overlap
         windows = stream_windows(counted(), frames, stride, config.num_previous)
         done = 0
-        for numbers in self._finished(self._levelled(windows, stride), generator, rules):
-            left = math.ceil(samples / FRAME_SAMPLES) - done  # no less than these while windows follow
+        for numbers in self._generate_parts(self._levelled(windows, stride), generator, rules):
+            left = math.ceil(samples / FRAME_SAMPLES) - done  # a lower bound until the last window
             done += len(numbers)
             if left > 0 and len(numbers):
                 yield to_motion(numbers[:left])
 
     def _levelled(self, windows: Iterable[Tensor], stride: int) -> Iterator[Tensor]:
-        """Bring windows (1, N) to the common level, remembering how loud the voice was."""
+        """Scale windows (1, N) to the common level, tracking the level of the voice."""
         level = -torch.inf
         for window in windows:
             level = max(float(voice_level(window[0])), level - RELEASE_DB_PER_SECOND * stride / FRAME_RATE)
             yield window * gain(level)
 
-    def _finished(self, windows: Iterable[Tensor], generator: torch.Generator, rules: FlowRules) -> Iterator[Tensor]:
-        """Sample window after window; yields numbers (n, D) on the CPU as soon as no later window changes them."""
+    def _generate_parts(
+        self, windows: Iterable[Tensor], generator: torch.Generator, rules: FlowRules
+    ) -> Iterator[Tensor]:
+        """Sample the windows in order; yield values (n, D) on the CPU once no later window can change them."""
         config = self.config
         stride, shared = config.num_frames - config.overlap, None
         previous = self.network.start
         for window in windows:
             noise = torch.randn(1, config.num_frames, config.num_numbers, generator=generator, dtype=torch.float32)
-            x = self.sample(self.hear(window.to(previous.device)), previous, noise.to(previous.device), rules)
+            x = self.sample(self.encode_audio(window.to(previous.device)), previous, noise.to(previous.device), rules)
             if shared is not None:
                 x = torch.cat([fade(shared, x[:, : config.overlap]), x[:, config.overlap :]], 1)
             yield self.codec.decode(x[0, :stride]).cpu()

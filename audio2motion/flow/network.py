@@ -1,4 +1,4 @@
-"""The network: noisy motion, what came before, the voice frame by frame, the time → an estimate of the clean motion."""
+"""The network: estimate clean motion from noisy motion, preceding motion, voice features and time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TIME_ROWS = 1000
 
 
 class FlowBlock(nn.Module):
-    """Transformer block whose norms are moved, frame by frame, by voice and time (adaptive layer norm)."""
+    """Transformer block with adaptive layer norm, conditioned per frame on voice and time."""
 
     def __init__(self, size: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class FlowBlock(nn.Module):
         nn.init.zeros_(self.moves.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Refine frames x under a condition, both (B, T, size)."""
+        """Process frames x with a condition, both (B, T, size)."""
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.moves(nn.functional.silu(condition)).chunk(6, -1)
         y = self.norms[0](x) * (1 + scale_a) + shift_a
         x = x + gate_a * self.attention(y, y, y, need_weights=False)[0]
@@ -36,8 +36,8 @@ class FlowNetwork(nn.Module):
     """Estimate clean motion.
 
     Attributes:
-        start: What stands for the motion before the first window, (1, P, D).
-        unheard: What stands for a voice that is not heard, (1, 1, size).
+        start: Learned motion before the first window, (1, P, D).
+        unheard: Learned voice features for the unconditional estimate, (1, 1, size).
     """
 
     places: Tensor
@@ -59,12 +59,12 @@ class FlowNetwork(nn.Module):
         self.register_buffer("times", sinusoids(_TIME_ROWS + 1, size), persistent=False)
 
     def forward(self, x: Tensor, time: Tensor, voice: Tensor, previous: Tensor) -> Tensor:
-        """Estimate.
+        """Estimate the clean motion.
 
         Args:
             x: Noisy motion, shape (B, T, D).
-            time: From 0, all noise, to 1, all motion, shape (B,).
-            voice: Features of the frames before the window and of its own, shape (B, P + T, size).
+            time: From 0 (noise) to 1 (clean motion), shape (B,).
+            voice: Features of the frames before and in the window, shape (B, P + T, size).
             previous: Clean motion before the window, shape (B, P, D).
 
         Returns:

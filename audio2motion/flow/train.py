@@ -1,4 +1,4 @@
-"""Training of the motion generator: flow matching with clean-motion prediction, on one machine or several."""
+"""Train the motion generator: flow matching with clean-motion prediction, on one or several machines."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from liveportrait.writing import save_tensors
 
 @dataclass(frozen=True)
 class FlowTrainConfig:
-    """How to train.
+    """Training settings.
 
     Attributes:
         model: Architecture.
         num_steps: Length of the run.
-        batch_size: Windows per step, all processes together.
-        learning_rate: Peak rate; rises for `warmup_steps`, then falls as a cosine.
-        encoder_rate: Factor on the rate of a published encoder.
-        warmup_steps: Steps of rise.
-        weight_decay: Decay of matrices.
-        clip_norm: Longest gradient.
-        average: Share of the averaged weights that a step keeps.
-        balance: Power of a speaker's time that decides how often it is drawn.
-        voice_dropout: Share of windows whose voice is not heard, from which guidance is learned.
-        previous_dropout: Share of windows that do not know what came before, so that errors do not run on.
-        lip_weight: How much more the lips count.
-        speed_weight: Weight of the change from frame to frame; that of its change is half as much.
-        seed: Start of all randomness.
-        device: Where to train.
-        bfloat16: Whether to compute in bfloat16; weights and their sums stay in float32.
+        batch_size: Windows per step over all processes.
+        learning_rate: Peak learning rate, after a linear warm-up and before cosine decay.
+        encoder_rate: Factor on the learning rate of a pretrained encoder.
+        warmup_steps: Steps of warm-up.
+        weight_decay: Weight decay of matrices.
+        clip_norm: Largest gradient norm.
+        average: Decay of the weights' exponential moving average.
+        balance: Exponent of a speaker's duration in its sampling weight.
+        voice_dropout: Share of windows without voice features, for classifier-free guidance.
+        previous_dropout: Share of windows without preceding motion, so that errors do not accumulate.
+        lip_weight: Factor on the loss of the lips.
+        speed_weight: Weight of the frame-to-frame difference; the second difference has half of it.
+        seed: Random seed.
+        device: Device to train on.
+        bfloat16: Whether to compute in bfloat16; weights and accumulation stay in float32.
     """
 
     model: FlowConfig = field(default_factory=FlowConfig)
@@ -64,14 +64,14 @@ class FlowTrainConfig:
 
 
 def flow_loss(estimate: Tensor, clean: Tensor, known: Tensor, weights: Tensor, speed_weight: float) -> Tensor:
-    """Compare motion, its speed and the change of its speed.
+    """Compare motion and its first and second differences over time.
 
     Args:
         estimate: Normalised motion, shape (B, T, D).
-        clean: The real one.
+        clean: The target motion, same shape.
         known: Frames that count, shape (B, T).
-        weights: Weight of each number, shape (D,).
-        speed_weight: Weight of the speed; half of it is the weight of its change.
+        weights: Weight of each value, shape (D,).
+        speed_weight: Weight of the first difference; the second difference has half of it.
     """
     error, count = estimate - clean, known.to(estimate.dtype)
     loss = estimate.new_zeros(())
@@ -83,12 +83,12 @@ def flow_loss(estimate: Tensor, clean: Tensor, known: Tensor, weights: Tensor, s
 
 
 class FlowTrainer:
-    """A run that can stop and go on, alone or as one process of several (`torchrun`).
+    """A resumable training run, in one process or as one of several (`torchrun`).
 
     Args:
-        model: What to train, its codec filled in; the same in every process.
-        sampler: Where windows come from.
-        config: How to train.
+        model: The model with a fitted codec; the same in every process.
+        sampler: Source of the batches.
+        config: Training settings.
     """
 
     def __init__(self, model: MotionFlow, sampler: FlowSampler, config: FlowTrainConfig) -> None:
@@ -124,7 +124,8 @@ class FlowTrainer:
     def train_step(self) -> float:
         """Take one step and return this process's loss."""
         config = self.config
-        torch.manual_seed((config.seed * 1_000_003 + self.step) * 1_024 + self.rank)  # dropout, when a run goes on
+        # Reseed, so that dropout is the same after a resume.
+        torch.manual_seed((config.seed * 1_000_003 + self.step) * 1_024 + self.rank)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step) * group["factor"]
         share = config.batch_size // self.world
@@ -145,20 +146,20 @@ class FlowTrainer:
         return float(loss.detach())
 
     def estimate(self, batch: FlowBatch) -> tuple[Tensor, Tensor]:
-        """Mix noise into motion and estimate it; returns the estimate and the normalised motion, each (B, T, D)."""
+        """Add noise to motion and estimate it; return the estimate and the normalised motion, each (B, T, D)."""
         model = self.model
         clean, previous = model.codec.encode(batch.clean), model.codec.encode(batch.previous)
         previous = torch.where(batch.continues[:, None, None], previous, model.network.start)
-        voice = torch.where(batch.heard[:, None, None], model.hear(batch.waveform), model.network.unheard)
+        voice = torch.where(batch.has_voice[:, None, None], model.encode_audio(batch.waveform), model.network.unheard)
         mixed = torch.lerp(batch.noise, clean, batch.time[:, None, None])
         return model.network(mixed, batch.time, voice, previous), clean
 
     def _share_gradients(self) -> None:
-        """Average the gradients over all processes, in one message."""
+        """Average the gradients over all processes in one all-reduce."""
         if self.world == 1:
             return
         learned = [p for p in self.model.parameters() if p.requires_grad]
-        for parameter in learned:  # every process sends the same parameters, used or not
+        for parameter in learned:  # every process must send the same parameters, used or not
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         together = torch.cat([p.grad.flatten() for p in learned if p.grad is not None]) / self.world
         distributed.all_reduce(together)
@@ -166,13 +167,13 @@ class FlowTrainer:
             parameter.grad = part.view_as(parameter)
 
     def averaged(self) -> MotionFlow:
-        """Build the model of the averaged weights, on the CPU in eval mode."""
+        """Return a model with the averaged weights, on the CPU in eval mode."""
         model = MotionFlow(self.config.model)
         model.load_state_dict({name: value.cpu() for name, value in self.average.items()})
         return model.eval()
 
     def save(self, directory: Path) -> None:
-        """Write a checkpoint: model, averaged model, optimiser, step and settings; only the first process does."""
+        """Write a checkpoint: model, averaged model, optimiser, step and settings; only in the first process."""
         if self.rank:
             return
         directory.mkdir(parents=True, exist_ok=True)
@@ -186,7 +187,7 @@ class FlowTrainer:
         save_tensors(tensors, directory / "training.safetensors", about, replace=True)
 
     def resume(self, directory: Path) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         tensors = load_file(directory / "training.safetensors", device=self.config.device)
         self.model.load_state_dict(_under(tensors, "model."))
         self.average = _under(tensors, "average.")
@@ -199,7 +200,7 @@ class FlowTrainer:
 
 
 def read_averaged(directory: Path) -> MotionFlow:
-    """Read the averaged weights of a checkpoint, on the CPU in eval mode."""
+    """Load the averaged weights of a checkpoint, on the CPU in eval mode."""
     file = directory / "training.safetensors"
     with safe_open(file, "pt") as stored:
         config = json.loads(stored.metadata()["config"])

@@ -1,4 +1,4 @@
-"""JoyVASA's published motion generator: a voice to expression, head pose, scale and shift of the official networks."""
+"""JoyVASA's published motion generator: from speech to expression and head pose of the official networks."""
 
 from __future__ import annotations
 

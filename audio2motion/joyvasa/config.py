@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# The published networks are built with these whatever their training arguments say.
+# The published networks always use these values, regardless of their training arguments.
 NUM_HEADS = 8
 MAX_STEPS = 500
 MAX_FRAMES = 600
-MOTION_SIZE = 70  # expression 63, scale 1, shift 3, pitch, yaw, roll; anything after it is not read
+MOTION_SIZE = 70  # expression 63, scale 1, translation 3, pitch, yaw, roll; anything after it is ignored
 
 
 @dataclass(frozen=True)
 class HubertSizes:
-    """Sizes of the speech encoder; its strides, norms and head width are those of every HuBERT base.
+    """Sizes of the speech encoder; strides, norms and head width are those of HuBERT base.
 
     Attributes:
         conv_dim: Channels of the convolutions over samples.
@@ -21,8 +21,8 @@ class HubertSizes:
         hidden_size: Width of the transformer.
         num_layers: Its depth.
         feed_forward_size: Width inside its blocks.
-        position_kernel: Kernel of the convolution that tells positions apart.
-        position_groups: Its groups.
+        position_kernel: Kernel size of the positional convolution.
+        position_groups: Groups of the positional convolution.
     """
 
     conv_dim: tuple[int, ...] = (512,) * 7
@@ -36,12 +36,12 @@ class HubertSizes:
 
 @dataclass(frozen=True)
 class JoyVASAConfig:
-    """Sizes of the motion generator; the defaults are those of the newest published file (v2).
+    """Sizes of the motion generator; the defaults match the newest published file (v2).
 
     Attributes:
-        motion_size: D, numbers per frame; the first 70 are read.
-        num_frames: Frames of a window.
-        num_previous: P, frames before a window that it continues.
+        motion_size: D, values per frame; the first 70 are used.
+        num_frames: T, frames per window.
+        num_previous: P, frames before a window that condition it.
         feature_size: Width of the denoiser and of the audio features.
         num_layers: Decoder layers of the denoiser.
         feed_forward_size: Width inside them.
@@ -60,23 +60,23 @@ class JoyVASAConfig:
 
     @property
     def most_overlap(self) -> int:
-        """Frames that neighbouring windows may share: what they continue is finished, and no frame lies in three."""
+        """Largest overlap of windows: conditioning frames must be final, and no frame may lie in three windows."""
         return min(self.num_frames - self.num_previous, self.num_frames // 2)
 
 
 @dataclass(frozen=True)
 class GenerationRules:
-    """How motion is generated. `GenerationRules.upstream()` is what the published command line does.
+    """Generation settings. `GenerationRules.upstream()` matches the published command line.
 
     Attributes:
-        guidance: How far the voice is followed beyond the prediction without it; 1 is the plain prediction.
-        num_steps: None for the full seeded sampler; else evaluations of the fast deterministic one, 5 to 10 usual.
+        guidance: Classifier-free guidance scale; 1 means no guidance.
+        num_steps: Steps of the fast deterministic sampler, usually 5 to 10; None for the full stochastic one.
         flexibility: Extra noise of the full sampler, 0 to 1.
-        dynamic_threshold: (quantile, least, most): predictions are clamped to that quantile of their magnitude.
-        overlap: Frames that neighbouring windows share; they fade into each other.
-        smooth: Whether pose, scale and shift are averaged over time.
-        trim_lead: Whether the two frames of silence put before the sound are taken off again. They shift the motion
-            80 ms behind the sound that it was made from.
+        dynamic_threshold: (quantile, minimum, maximum) for clamping predictions to a quantile of their magnitude.
+        overlap: Frames shared by neighbouring windows, which are cross-faded.
+        smooth: Whether to smooth pose, scale and translation over time.
+        trim_lead: Whether to remove the two frames of silence that are put before the sound. They delay the motion by
+            80 ms relative to the sound.
     """
 
     guidance: float = 2.8
@@ -97,10 +97,10 @@ class GenerationRules:
 
     @classmethod
     def quick(cls, config: JoyVASAConfig) -> GenerationRules:
-        """Return the rules for everyday use: eight steps instead of all, and windows that fade into each other."""
+        """Return settings for everyday use: eight sampling steps and overlapping windows."""
         return cls(num_steps=min(8, config.num_steps), overlap=min(10, config.most_overlap))
 
     @classmethod
     def upstream(cls) -> GenerationRules:
-        """Return the rules of the published command line, its two frames of lead included."""
+        """Return the settings of the published command line, including its two frames of lead."""
         return cls(trim_lead=False)

@@ -1,4 +1,4 @@
-"""Denoiser: noisy motion, audio and what came before → an estimate of the clean motion."""
+"""Denoiser: estimate clean motion from noisy motion, audio and the preceding motion."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from audio2motion.joyvasa.config import MAX_FRAMES, MAX_STEPS, NUM_HEADS, JoyVAS
 
 
 def sinusoids(num_rows: int, size: int) -> Tensor:
-    """Tabulate positions as waves: sines in the even columns, cosines in the odd ones.
+    """Build a table of sinusoidal position encodings: sines in even columns, cosines in odd ones.
 
     Returns:
-        Table of shape (num_rows, size); column pair i turns by 10000^(-2i / size) per row.
+        Table of shape (num_rows, size); column pair i advances by 10000^(-2i / size) radians per row.
     """
     position = torch.arange(num_rows, dtype=torch.float32, device="cpu")[:, None]
     rate = torch.exp(torch.arange(0, size, 2, dtype=torch.float32, device="cpu") * (-math.log(10000.0) / size))
@@ -23,10 +23,10 @@ def sinusoids(num_rows: int, size: int) -> Tensor:
 
 
 class DecoderLayer(nn.Module):
-    """Post-norm decoder layer whose frame k hears only frame k of the audio.
+    """Post-norm decoder layer in which frame k attends only to frame k of the audio.
 
-    Attention over a single frame gives that frame whatever the query: of the cross-attention only the value and
-    output projections are left, and `multihead_attn` keeps the rest for the checkpoint's sake.
+    Attention over a single frame returns its value for any query, so only the value and output projections of the
+    cross-attention are used. `multihead_attn` holds the others to match the checkpoint.
     """
 
     def __init__(self, size: int, feed_forward_size: int) -> None:
@@ -42,17 +42,17 @@ class DecoderLayer(nn.Module):
     def forward(self, x: Tensor, audio: Tensor) -> Tensor:
         """Refine frames x with audio features, both (B, T, size)."""
         x = self.norm1(x + self.self_attn(x, x, x, need_weights=False)[0])
-        x = self.norm2(x + self._hear(audio))
+        x = self.norm2(x + self._cross_attention(audio))
         return self.norm3(x + self.linear2(F.gelu(self.linear1(x))))
 
-    def _hear(self, audio: Tensor) -> Tensor:
+    def _cross_attention(self, audio: Tensor) -> Tensor:
         attention, size = self.multihead_attn, audio.shape[-1]
         value = F.linear(audio, attention.in_proj_weight[2 * size :], attention.in_proj_bias[2 * size :])
         return attention.out_proj(value)
 
 
 class Decoder(nn.Module):
-    """Decoder layers one after another, without a last norm."""
+    """A stack of decoder layers without a final norm."""
 
     def __init__(self, size: int, feed_forward_size: int, num_layers: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Decoder(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Transformer that predicts the clean sample at any diffusion step. Attribute names are the checkpoint's.
+    """Transformer that predicts the clean sample at any diffusion step. Attribute names match the checkpoint.
 
     Source: JoyVASA §3.2; upstream `src/modules/dit_talking_head.py`, DenoisingNetwork.
     """
@@ -94,13 +94,13 @@ class Denoiser(nn.Module):
             motion: Noisy normalised motion, shape (B, T, D).
             audio: Features of the same frames, shape (B, T, feature_size).
             previous_motion: Clean motion before it, shape (B, P, D).
-            previous_audio: Its features, shape (B, P, feature_size).
+            previous_audio: Audio features before it, shape (B, P, feature_size).
             step: Diffusion steps, int64, shape (B,).
 
         Returns:
-            Clean motion of all frames, shape (B, P + T, D); the window is the last T.
+            Clean motion of all frames, shape (B, P + T, D); the last T are the window.
         """
         x = self.feature_proj(torch.cat([previous_motion, motion], 1))
         x = x + self.position_table[: x.shape[1]] + self.diff_step_map(self.step_table[step])[:, None]
-        heard = torch.cat([previous_audio, audio], 1)
-        return self.motion_dec(self.transformer(x, heard))
+        features = torch.cat([previous_audio, audio], 1)
+        return self.motion_dec(self.transformer(x, features))

@@ -1,4 +1,4 @@
-"""The motion generator: a voice in, motion of the official networks out, window by window."""
+"""JoyVASA's motion generator: generate motion of the official networks from speech, window by window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audio2motion.config import FRAME_SAMPLES
 from audio2motion.joyvasa.config import GenerationRules, JoyVASAConfig
 from audio2motion.joyvasa.denoiser import Denoiser
 from audio2motion.joyvasa.sampler import Noise, Predictor, clamp_to_quantile, cosine_schedule, fast_steps, full_steps
-from audio2motion.joyvasa.speech_features import build_hubert, hear
+from audio2motion.joyvasa.speech_features import build_hubert, encode_speech
 from audio2motion.joyvasa.template import MotionTemplate, PoseSmoother
 from audio2motion.joyvasa.windows import LEAD_FRAMES, cut_windows, fade, plan_windows, stream_windows
 from liveportrait.motion import Motion
@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Context:
-    """What a window's motion depends on.
+    """The conditions of a window's motion.
 
     Attributes:
         audio: Features of the window, shape (1, T, feature_size).
         previous_motion: Normalised motion before it, shape (1, P, D).
-        previous_audio: Features before it, shape (1, P, feature_size).
+        previous_audio: Audio features before it, shape (1, P, feature_size).
     """
 
     audio: Tensor
@@ -39,13 +39,15 @@ class Context:
 
 
 class JoyVASA(nn.Module):
-    """Diffusion over windows of motion, each continuing the one before. Attribute names are the checkpoint's.
+    """Diffusion over windows of motion, each of which continues the previous one.
+
+    Attribute names match the checkpoint.
 
     Attributes:
         config: Sizes.
         template: Statistics of the motion.
         schedule: Noise per diffusion step.
-        num_keypoints: K of the motion; only models with as many can follow it.
+        num_keypoints: K of the motion; it must match the animated model.
 
     Source: JoyVASA §3; upstream `src/modules/dit_talking_head.py`, DitTalkingHead.
     """
@@ -81,8 +83,8 @@ class JoyVASA(nn.Module):
 
         Args:
             waveform: 16 kHz mono in [-1, 1], shape (N,), N ≥ 1.
-            seed: Decides all noise, on every device alike.
-            rules: How to generate.
+            seed: Random seed for all noise, the same on every device.
+            rules: Generation settings.
 
         Returns:
             Motion at 25 fps for `liveportrait.compose.compose_audio`, on the CPU; K = 21.
@@ -94,8 +96,8 @@ class JoyVASA(nn.Module):
         plan = plan_windows(len(_checked(waveform)), self.config.num_frames, self._overlap(rules), rules.trim_lead)
         generator = torch.Generator().manual_seed(seed)
         windows = cut_windows(waveform.float(), plan, self.config.num_frames)
-        features = (self.hear(window.to(self.null_audio_feat.device)) for window in windows)
-        numbers = self.move(features, _noise(generator), rules)
+        features = (self.encode_audio(window.to(self.null_audio_feat.device)) for window in windows)
+        numbers = self.generate_normalized(features, _noise(generator), rules)
         pose = self.template.denormalize(numbers[0, : plan.end_frame].cpu())
         return (pose.smoothed() if rules.smooth else pose).motion()[plan.first_frame :]
 
@@ -103,12 +105,12 @@ class JoyVASA(nn.Module):
     def stream(
         self, chunks: Iterable[Tensor], *, seed: int = 0, rules: GenerationRules | None = None
     ) -> Iterator[Motion]:
-        """Generate motion for a voice of any length in constant memory, a window of four seconds at a time.
+        """Generate motion for speech of any length in constant memory, in windows of four seconds.
 
         Args:
-            chunks: 16 kHz mono in [-1, 1], float32, each of shape (N,), N ≥ 0. Where they are cut does not matter.
-            seed: Decides all noise, on every device alike.
-            rules: How to generate; `GenerationRules.quick` unless given. The lead is always trimmed.
+            chunks: 16 kHz mono in [-1, 1], float32, each of shape (N,), N ≥ 0. Chunk boundaries do not matter.
+            seed: Random seed for all noise, the same on every device.
+            rules: Generation settings, default `GenerationRules.quick`. The lead is always trimmed.
 
         Yields:
             Consecutive parts of the motion, together ⌈samples / 640⌉ frames.
@@ -126,10 +128,12 @@ class JoyVASA(nn.Module):
                 samples += len(_checked(chunk))
                 yield chunk.float().cpu()
 
-        features = (self.hear(w.to(self.null_audio_feat.device)) for w in stream_windows(counted(), size, stride))
+        features = (
+            self.encode_audio(w.to(self.null_audio_feat.device)) for w in stream_windows(counted(), size, stride)
+        )
         smooth = PoseSmoother() if rules.smooth else (lambda pose: pose)
-        for numbers in self.finished(features, _noise(generator), rules):
-            # While windows follow, the sound is known to be longer than what is finished.
+        for numbers in self.generate_parts(features, _noise(generator), rules):
+            # Before the last window, the sound is longer than the finished motion.
             end = LEAD_FRAMES + math.ceil(samples / FRAME_SAMPLES) - done
             if numbers.shape[1]:
                 pose = smooth(self.template.denormalize(numbers[0].cpu()))
@@ -138,51 +142,51 @@ class JoyVASA(nn.Module):
                 if len(part):
                     yield part
 
-    def hear(self, window: Tensor) -> Tensor:
-        """Encode windows of sound (B, 640 T) as features (B, T, feature_size)."""
-        return self.features(hear(self.audio_encoder, window, self.config.num_frames))
+    def encode_audio(self, window: Tensor) -> Tensor:
+        """Encode windows of audio (B, 640 T) to features (B, T, feature_size)."""
+        return self.features(encode_speech(self.audio_encoder, window, self.config.num_frames))
 
     def features(self, states: Tensor) -> Tensor:
-        """Map the encoder's states (B, T, hidden_size) to what the denoiser hears, (B, T, feature_size)."""
+        """Project the encoder's states (B, T, hidden_size) to features of the denoiser, (B, T, feature_size)."""
         return self.audio_feature_map(states)
 
-    def move(self, features: Iterable[Tensor], noise: Noise, rules: GenerationRules) -> Tensor:
+    def generate_normalized(self, features: Iterable[Tensor], noise: Noise, rules: GenerationRules) -> Tensor:
         """Generate normalised motion for consecutive windows.
 
         Args:
-            features: Of each window, shape (1, T, feature_size); neighbours share `rules.overlap` frames.
-            noise: Asked once for the noise that every window starts from, then as the sampler goes.
-            rules: How to generate.
+            features: Features of each window, shape (1, T, feature_size); neighbours share `rules.overlap` frames.
+            noise: Noise source, called once for the initial noise of all windows, then by the sampler.
+            rules: Generation settings.
 
         Returns:
             Shape (1, (windows - 1) (T - overlap) + T, D).
         """
-        return torch.cat(list(self.finished(features, noise, rules)), 1)
+        return torch.cat(list(self.generate_parts(features, noise, rules)), 1)
 
-    def finished(self, features: Iterable[Tensor], noise: Noise, rules: GenerationRules) -> Iterator[Tensor]:
-        """Generate as `move` does, and yield consecutive parts (1, n, D) as soon as no later window changes them."""
+    def generate_parts(self, features: Iterable[Tensor], noise: Noise, rules: GenerationRules) -> Iterator[Tensor]:
+        """Yield the result of `generate_normalized` in parts (1, n, D) once no later window can change them."""
         size, previous = self.config.num_frames, self.config.num_previous
         stride = size - self._overlap(rules)
         start = noise((1, size, self.config.motion_size)).to(self.null_audio_feat)
-        before, heard, shared = self.start_motion_feat, self.start_audio_feat, start[:, :0]
+        before, before_audio, shared = self.start_motion_feat, self.start_audio_feat, start[:, :0]
         for audio in features:
-            window = list(self.sample(Context(audio, before, heard), start, noise, rules))[-1]
+            window = list(self.sample(Context(audio, before, before_audio), start, noise, rules))[-1]
             count = shared.shape[1]
             window = torch.cat([fade(shared, window[:, :count]), window[:, count:]], 1)
             yield window[:, :stride]
-            before, heard = window[:, stride - previous : stride], audio[:, stride - previous : stride]
+            before, before_audio = window[:, stride - previous : stride], audio[:, stride - previous : stride]
             shared = window[:, stride:]
         yield shared
 
     def sample(self, context: Context, start: Tensor, noise: Noise, rules: GenerationRules) -> Iterator[Tensor]:
-        """Sample one window; yields the state (1, T, D) after each step, the last one being the sample."""
+        """Sample one window; yield the state (1, T, D) after each step. The last state is the sample."""
         predict = self._predictor(context, rules)
         if rules.num_steps is not None:
             return fast_steps(predict, self.schedule, start, rules.num_steps)
         return full_steps(predict, self.schedule, start, noise, rules.flexibility)
 
     def _predictor(self, context: Context, rules: GenerationRules) -> Predictor:
-        """Predict with guidance: without the voice and with it in one batch."""
+        """Return the denoiser with classifier-free guidance, computed in one batch of two."""
         audio = context.audio
         guided = rules.guidance != 1
         if guided:
@@ -197,8 +201,8 @@ class JoyVASA(nn.Module):
                 clean = clamp_to_quantile(clean, *rules.dynamic_threshold)
             if not guided:
                 return clean
-            deaf, hearing = clean.chunk(2)
-            return deaf + rules.guidance * (hearing - deaf)
+            unconditional, conditional = clean.chunk(2)
+            return unconditional + rules.guidance * (conditional - unconditional)
 
         return predict
 

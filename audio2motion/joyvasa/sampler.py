@@ -1,4 +1,4 @@
-"""Noise schedule and samplers: the full one with fresh noise at every step, and a fast one of few steps without."""
+"""Noise schedule and samplers: full stochastic sampling, and fast deterministic sampling in a few steps."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Schedule:
     """Noise per diffusion step; index 0 is clean motion, every tensor has shape (steps + 1,).
 
     Attributes:
-        betas: β, share of noise that a step adds.
+        betas: β, variance of the noise added by a step.
         alphas: 1 - β.
-        alpha_bars: Share of the clean motion's variance that is left.
-        sigmas_flex: Spread of the noise that a full sampling step adds at flexibility 1.
+        alpha_bars: Cumulative product of the alphas.
+        sigmas_flex: Standard deviation of the noise in a full sampling step at flexibility 1.
         sigmas_inflex: The same at flexibility 0.
     """
 
@@ -52,7 +52,7 @@ def cosine_schedule(num_steps: int) -> Schedule:
     alphas = 1 - betas
     alpha_bars = alphas.log().cumsum(0).exp()
     before = torch.cat([alpha_bars[:1], alpha_bars[:-1]])
-    # Clean motion has no noise to lose: 0 / 0 at index 0 is 0.
+    # Define 0 / 0 at index 0 (clean motion) as 0.
     inflex = ((1 - before) / (1 - alpha_bars).clamp(min=1e-12) * betas).sqrt()
     return Schedule(betas, alphas, alpha_bars, betas.sqrt(), inflex)
 
@@ -63,11 +63,11 @@ def full_steps(
     """Sample with every step of the schedule.
 
     Args:
-        predict: Estimate of the clean motion.
+        predict: Estimates the clean motion.
         schedule: The schedule that the network was trained with.
         x: Initial noise, shape (1, T, D).
-        noise: Asked once per step but the last.
-        flexibility: 0 for the exact posterior's spread, 1 for that of the forward process.
+        noise: Noise source, called once per step except the last.
+        flexibility: 0 for the posterior's standard deviation, 1 for that of the forward process.
 
     Yields:
         The state after each step, noisiest first; the last one is the sample.
@@ -86,10 +86,10 @@ def full_steps(
 
 
 def fast_steps(predict: Predictor, schedule: Schedule, x: Tensor, num_steps: int) -> Iterator[Tensor]:
-    """Sample with few steps and no noise but the initial one: DPM-Solver++ of second order, multistep.
+    """Sample deterministically in a few steps with second-order multistep DPM-Solver++.
 
     Args:
-        predict: Estimate of the clean motion.
+        predict: Estimates the clean motion.
         schedule: The schedule that the network was trained with.
         x: Initial noise, shape (1, T, D).
         num_steps: Evaluations of the network.
@@ -98,9 +98,9 @@ def fast_steps(predict: Predictor, schedule: Schedule, x: Tensor, num_steps: int
         The state after each step; the last one is the sample.
 
     Raises:
-        ValueError: There are more steps than the schedule has.
+        ValueError: `num_steps` exceeds the schedule.
 
-    Source: Lu et al. 2022, DPM-Solver++, algorithm 2; the first and the last step are of first order, which is DDIM.
+    Source: Lu et al. 2022, DPM-Solver++, algorithm 2; the first and the last step are first-order (DDIM).
     """
     if not 1 <= num_steps <= len(schedule):
         raise ValueError(f"the fast sampler takes 1 to {len(schedule)} steps, not {num_steps}")
@@ -125,9 +125,9 @@ def fast_steps(predict: Predictor, schedule: Schedule, x: Tensor, num_steps: int
 
 
 def _spaced(last: int, count: int) -> list[int]:
-    """Choose steps from the last one down to 1, denser where there is little noise left.
+    """Choose steps from the last one down to 1, denser at low noise.
 
-    Evenly spaced ones stop far above step 1, and what the last steps would still correct is lost.
+    Evenly spaced steps would end well above step 1 and miss its corrections.
     """
     if count == 1:
         return [last]
@@ -136,7 +136,7 @@ def _spaced(last: int, count: int) -> list[int]:
 
 
 def clamp_to_quantile(clean: Tensor, quantile: float, least: float, most: float) -> Tensor:
-    """Clamp each sample (B, T, D) to a quantile of its magnitudes, the bound itself held between two numbers.
+    """Clamp each sample (B, T, D) to a quantile of its magnitudes, which is itself limited to [least, most].
 
     Source: Saharia et al. 2022, dynamic thresholding.
     """

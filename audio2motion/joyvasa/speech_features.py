@@ -1,4 +1,4 @@
-"""Speech encoder of the motion generator: a window of sound → features at 25 frames a second."""
+"""Speech encoder of the motion generator: a window of audio → features at 25 frames per second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from liveportrait.imports import quiet_imports
 if TYPE_CHECKING:
     from transformers import HubertModel
 
-_FIELD = 400  # samples that one encoder state sees
+_FIELD = 400  # receptive field of one encoder state in samples
 _STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 
@@ -35,7 +35,7 @@ def build_hubert(sizes: HubertSizes) -> HubertModel:
             intermediate_size=sizes.feed_forward_size,
             num_conv_pos_embeddings=sizes.position_kernel,
             num_conv_pos_embedding_groups=sizes.position_groups,
-            # Nothing is masked when motion is generated, so the mask's learned state is not needed.
+            # Inference masks nothing, so the learned mask embedding is not needed.
             mask_time_prob=0.0,
             mask_feature_prob=0.0,
         )
@@ -43,13 +43,13 @@ def build_hubert(sizes: HubertSizes) -> HubertModel:
 
 
 def pad_window(window: Tensor) -> Tensor:
-    """Give the encoder the samples around a window that make its states one per 320 samples.
+    """Pad a window so that the encoder returns one state per 320 samples.
 
     Args:
         window: 16 kHz mono, shape (B, N).
 
     Returns:
-        The window, mirrored at both ends (twice over, as the published code does), shape (B, N'); 64000 → 64080.
+        The window with reflected ends (padded twice, as in the published code), shape (B, N'); 64000 → 64080.
     """
     samples = window.shape[1]
     missing = math.ceil((samples // FEATURE_SAMPLES * FEATURE_SAMPLES + _FIELD - FEATURE_SAMPLES - samples) / 2)
@@ -62,16 +62,16 @@ def pad_window(window: Tensor) -> Tensor:
     return padded[:, 0]
 
 
-def hear(hubert: HubertModel, window: Tensor, num_frames: int) -> Tensor:
-    """Encode windows of sound.
+def encode_speech(hubert: HubertModel, window: Tensor, num_frames: int) -> Tensor:
+    """Encode windows of audio.
 
     Args:
         hubert: The speech encoder.
         window: 16 kHz mono, shape (B, N).
-        num_frames: T, motion frames of the window.
+        num_frames: T, the number of motion frames in the window.
 
     Returns:
-        States at the rate of the motion, shape (B, T, hidden_size).
+        States at the motion's frame rate, shape (B, T, hidden_size).
 
     Source: upstream `src/modules/hubert.py`.
     """
@@ -82,7 +82,7 @@ def hear(hubert: HubertModel, window: Tensor, num_frames: int) -> Tensor:
 
 
 def _resample(features: Tensor, length: int) -> Tensor:
-    """Interpolate features (B, C, L) linearly to another length."""
+    """Resample features (B, C, L) linearly to another length."""
     if features.shape[-1] == length:
         return features
     return F.interpolate(features, size=length, mode="linear", align_corners=False)

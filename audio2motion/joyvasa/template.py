@@ -1,4 +1,4 @@
-"""Statistics that turn the generator's normalised numbers into motion, and the smoothing of that motion."""
+"""Convert the generator's normalised output to motion, and smooth it."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class GeneratedPose(NamedTuple):
     roll_deg: Tensor
 
     def smoothed(self) -> GeneratedPose:
-        """Average all but the expression over time, exponentially, from the first frame on."""
+        """Apply an exponential moving average to everything but the expression."""
         return GeneratedPose(self.expression, *(average(value, _SMOOTHING) for value in self[1:]))
 
     def motion(self) -> Motion:
-        """Return it as motion of the official networks."""
+        """Convert to motion of the official networks."""
         rotation = rotation_matrix(self.pitch_deg, self.yaw_deg, self.roll_deg)
         return Motion(rotation, self.expression, self.scale, self.translation)
 
 
 class PoseSmoother:
-    """`GeneratedPose.smoothed` for motion that comes in parts; keeps the state between them."""
+    """`GeneratedPose.smoothed` for motion in consecutive parts; keeps its state between calls."""
 
     def __init__(self) -> None:
         self._last: GeneratedPose | None = None
@@ -59,15 +59,15 @@ class PoseSmoother:
 
 @dataclass(frozen=True)
 class MotionTemplate:
-    """Statistics of the motion that the generator was trained on; sizes in brackets.
+    """Statistics of the generator's training motion; sizes in parentheses.
 
     Attributes:
         mean_exp: Mean expression (63).
-        std_exp: Its spread (63).
-        min_scale: Least scale (1); the other bounds likewise.
-        max_scale: Most (1).
-        min_t: Shift (3).
-        max_t: Shift (3).
+        std_exp: Its standard deviation (63).
+        min_scale: Smallest scale (1); the other bounds likewise.
+        max_scale: Largest scale (1).
+        min_t: Translation (3).
+        max_t: Translation (3).
         min_pitch: Degrees (1).
         max_pitch: Degrees (1).
         min_yaw: Degrees (1).
@@ -90,10 +90,10 @@ class MotionTemplate:
     max_roll: Tensor
 
     def denormalize(self, numbers: Tensor) -> GeneratedPose:
-        """Turn generated numbers into motion.
+        """Convert normalised output to motion.
 
         Args:
-            numbers: Shape (T, D), D ≥ 70: expression 63, scale, shift 3, pitch, yaw, roll; the rest is not read.
+            numbers: Shape (T, D), D ≥ 70: expression 63, scale, translation 3, pitch, yaw, roll; the rest is ignored.
         """
         parts = numbers[:, :70].split([63, 1, 3, 1, 1, 1], 1)
         expression = parts[0] * self.std_exp.to(numbers) + self.mean_exp.to(numbers)
@@ -112,7 +112,7 @@ class MotionTemplate:
 
 
 def average(sequence: Tensor, weight: float) -> Tensor:
-    """Average a sequence (T, ...) exponentially; each frame enters with `weight`, the first one whole."""
+    """Return the exponential moving average of a sequence (T, ...), starting at its first frame."""
     state = sequence[0]
     states = [state]
     for value in sequence[1:]:
@@ -122,11 +122,11 @@ def average(sequence: Tensor, weight: float) -> Tensor:
 
 
 def load_motion_template(path: Path) -> MotionTemplate:
-    """Read the published `motion_template.pkl` without running anything in it.
+    """Read the published `motion_template.pkl` without executing code from it.
 
     Raises:
-        WeightsNotFoundError: There is no such file.
-        WeightsError: It is damaged, asks for code, or lacks a statistic.
+        WeightsNotFoundError: The file does not exist.
+        WeightsError: The file is damaged, contains code, or lacks a statistic.
     """
     if not is_file(path):
         raise WeightsNotFoundError(f"{path} is missing; the generator's numbers mean nothing without it")

@@ -1,4 +1,4 @@
-"""Cut a recording into windows of the generator, and join what they generate."""
+"""Split a recording into windows for the generator, and blend their motion."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LEAD_FRAMES, TAIL_FRAMES = 2, 1
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Which windows a recording needs and which of their frames are its motion.
+    """The windows of a recording, and the range of frames to keep.
 
     Attributes:
-        num_windows: Windows of the generator.
+        num_windows: Number of windows.
         stride: Frames from one window to the next.
-        first_frame: The first frame that is kept.
-        end_frame: The first frame that is not kept any more.
+        first_frame: First frame to keep.
+        end_frame: End of the frames to keep (exclusive).
     """
 
     num_windows: int
@@ -37,12 +37,12 @@ def plan_windows(num_samples: int, window_frames: int, overlap: int, trim_lead: 
     """Plan the windows of a recording.
 
     Args:
-        num_samples: Its length at 16 kHz.
-        window_frames: Frames of a window.
-        overlap: Frames that neighbouring windows share.
-        trim_lead: Whether frame f belongs to samples 640 f … 640 f + 639 and ⌈samples / 640⌉ frames are kept.
-            Otherwise all is kept as the published code does: two frames before the sound, and after it what is left
-            of the silence behind it.
+        num_samples: Length of the recording at 16 kHz.
+        window_frames: Frames per window.
+        overlap: Frames shared by neighbouring windows.
+        trim_lead: Whether to keep exactly ⌈samples / 640⌉ frames, frame f for samples 640 f … 640 f + 639.
+            Otherwise keep all frames like the published code: two before the sound, and the rest of the silence
+            after it.
 
     Raises:
         ValueError: The recording is empty.
@@ -54,7 +54,7 @@ def plan_windows(num_samples: int, window_frames: int, overlap: int, trim_lead: 
         end = LEAD_FRAMES + math.ceil(num_samples / FRAME_SAMPLES)
         return WindowPlan(_count(end, window_frames, stride), stride, LEAD_FRAMES, end)
     padded = num_samples + (LEAD_FRAMES + TAIL_FRAMES) * FRAME_SAMPLES
-    # The published code counts in floating point: 201 whole frames count as 200, and the last one is lost.
+    # The published code rounds in floating point: 201 whole frames count as 200, and the last one is lost.
     num_windows = _count(int(padded / SAMPLE_RATE * FRAME_RATE), window_frames, stride)
     span = (num_windows - 1) * stride + window_frames
     unused = math.ceil((span * FRAME_SAMPLES - padded) / FRAME_SAMPLES)
@@ -66,9 +66,9 @@ def _count(frames: int, window_frames: int, stride: int) -> int:
 
 
 def cut_windows(waveform: Tensor, plan: WindowPlan, window_frames: int) -> Iterator[Tensor]:
-    """Cut a recording (N,) into its windows of sound, each (1, 640 window_frames), silence around it.
+    """Cut a recording (N,), padded with silence, into windows, each (1, 640 window_frames).
 
-    The published code can also repeat the last sample behind the recording; that sample is already silence there.
+    The published code can also pad by repeating the last sample, but there that sample is already silence.
     """
     span = ((plan.num_windows - 1) * plan.stride + window_frames) * FRAME_SAMPLES
     lead = LEAD_FRAMES * FRAME_SAMPLES
@@ -84,30 +84,30 @@ def cut_windows(waveform: Tensor, plan: WindowPlan, window_frames: int) -> Itera
 def stream_windows(
     chunks: Iterable[Tensor], window_frames: int, stride: int, lead_frames: int = LEAD_FRAMES
 ) -> Iterator[Tensor]:
-    """Cut a stream of unknown length into the windows that `cut_windows` makes of it whole, the lead not kept.
+    """Cut a stream of unknown length into the same windows as `cut_windows` with a trimmed lead.
 
     Args:
         chunks: 16 kHz mono, each of shape (N,), N ≥ 0.
-        window_frames: Frames of a window.
+        window_frames: Frames per window.
         stride: Frames from one window to the next.
-        lead_frames: Frames of silence before the sound.
+        lead_frames: Frames of silence to put before the sound.
 
     Yields:
-        Windows of sound, each (1, 640 window_frames); none for an empty stream.
+        Windows of audio, each (1, 640 window_frames); none for an empty stream.
     """
-    size, heard = window_frames * FRAME_SAMPLES, False
+    size, received = window_frames * FRAME_SAMPLES, False
     kept = torch.zeros(lead_frames * FRAME_SAMPLES, dtype=torch.float32)
     for chunk in chunks:
-        heard = heard or len(chunk) > 0
+        received = received or len(chunk) > 0
         kept = torch.cat([kept, chunk])
         while len(kept) > size:
             yield kept[None, :size]
             kept = kept[stride * FRAME_SAMPLES :]
-    if heard:
+    if received:
         yield F.pad(kept, (0, size - len(kept)))[None]
 
 
 def fade(old: Tensor, new: Tensor) -> Tensor:
-    """Fade from one generation of the same frames to another, both (1, overlap, D)."""
+    """Cross-fade from one version of the same frames to another, both (1, overlap, D)."""
     share = old.new_tensor([(i + 1) / (old.shape[1] + 1) for i in range(old.shape[1])])[:, None]
     return old + share * (new - old)

@@ -85,7 +85,7 @@ def test_rows_repeat_and_stay_inside_their_clip(clips):
     assert (batch.known.sum(1) == 8).any()  # the short clip
     going_on = batch.previous[batch.continues][:, -1, 0]
     assert torch.equal(going_on, first[batch.continues] - 1) and len(going_on)
-    assert 0.6 < batch.heard.float().mean() <= 1
+    assert 0.6 < batch.has_voice.float().mean() <= 1
 
 
 def test_sound_and_motion_of_a_row_belong_together(clips):

@@ -123,7 +123,7 @@ def test_overlapping_windows_leave_no_seam(overlap, largest, monkeypatch):
     monkeypatch.setattr(net, "sample", sample)
     sound = torch.arange(20 + 3 * (20 - overlap)).float()[None, :, None].expand(1, -1, 32)
     features = [sound[:, k * (20 - overlap) : k * (20 - overlap) + 20] for k in range(4)]
-    moved = net.move(features, torch.randn, GenerationRules(overlap=overlap))[0]
+    moved = net.generate_normalized(features, torch.randn, GenerationRules(overlap=overlap))[0]
     assert moved.shape == (sound.shape[1], 73)
     assert moved[0, 0] == 1
     assert moved[-1, 0] == 4

@@ -143,7 +143,7 @@ def test_speech_encoder():
     assert golden().difference("audio/hubert/conv", sound) < HEARING
     hidden = generator.audio_encoder(pad_window(wave)).last_hidden_state
     assert golden().difference("audio/hubert/hidden", hidden) < HEARING
-    assert golden().difference("audio/hubert/audio_feat", generator.hear(wave)) < HEARING
+    assert golden().difference("audio/hubert/audio_feat", generator.encode_audio(wave)) < HEARING
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -172,7 +172,7 @@ def three_windows() -> torch.Tensor:
     data, generator = golden(), model("v2", slim=True)
     with torch.inference_mode():
         noise = queue(data.input("windows/x_T")[None], data.input("windows/z"))
-        return generator.move(data.input("windows/audio_feat"), noise, GenerationRules.upstream())[0]
+        return generator.generate_normalized(data.input("windows/audio_feat"), noise, GenerationRules.upstream())[0]
 
 
 def close_pose(name: str, pose: GeneratedPose) -> None:
