@@ -1,4 +1,4 @@
-"""Waveform in, motion out: what a voice makes a face do."""
+"""Generate facial motion from speech."""
 
 from __future__ import annotations
 

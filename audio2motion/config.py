@@ -1,4 +1,4 @@
-"""Architecture of the audio-to-motion model: numbers only, stored as config.json beside the weights."""
+"""Architecture of the audio-to-motion model, stored as config.json beside the weights."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from dataclasses import dataclass, field
 SAMPLE_RATE = 16_000
 FRAME_RATE = 25
 FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE
-FEATURE_SAMPLES = 320  # wav2vec 2.0 and HuBERT give one state for every 320 samples
+FEATURE_SAMPLES = 320  # wav2vec 2.0 and HuBERT return one state per 320 samples
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The speech encoder: a small Wav2Vec2Model of our own, or a published one.
+    """The speech encoder: a small Wav2Vec2Model trained from scratch, or a pretrained checkpoint.
 
     Attributes:
-        checkpoint: Directory or hub name of a Wav2Vec2, HuBERT, WavLM or XLS-R model; then only the next two count.
-        layer: Transformer layers of a checkpoint that are used, the first ones; None for all.
-        frozen: Whether training leaves a checkpoint as it is; otherwise all but its convolutions learn.
+        checkpoint: Directory or hub name of a Wav2Vec2, HuBERT, WavLM or XLS-R model; of the other settings only
+            `layer` and `frozen` apply to it.
+        layer: Number of transformer layers to keep from a checkpoint; None keeps all.
+        frozen: Whether to freeze a checkpoint; otherwise everything except its convolutions is trained.
         conv_dim: Channels of the convolutions over samples.
-        conv_kernel: Their kernels.
-        conv_stride: Their strides; the product is 320.
+        conv_kernel: Kernel sizes.
+        conv_stride: Strides; their product is 320.
         hidden_size: Width of the transformer.
-        num_layers: Its depth.
-        num_heads: Its attention heads.
-        feed_forward_size: Width inside its blocks.
-        position_kernel: Kernel of the convolution that tells positions apart.
+        num_layers: Depth of the transformer.
+        num_heads: Attention heads.
+        feed_forward_size: Width of the feed-forward layers.
+        position_kernel: Kernel size of the positional convolution.
         dropout: Dropout while training.
     """
 
@@ -45,15 +46,15 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class RecogniserConfig:
-    """The phoneme recogniser beside the encoder, of hama's size.
+    """The phoneme recogniser next to the encoder; defaults match hama.
 
     Attributes:
-        num_mels: Bands of the spectrum.
+        num_mels: Mel bands.
         size: Width of the states.
         num_layers: Conformer blocks.
-        num_heads: Their attention heads.
-        feed_forward_size: Width inside their feed-forward parts.
-        kernel: Their convolution over time.
+        num_heads: Attention heads.
+        feed_forward_size: Width of the feed-forward layers.
+        kernel: Kernel size of the convolutions over time.
         dropout: Dropout while training.
     """
 
@@ -72,13 +73,13 @@ class AudioToMotionConfig:
 
     Attributes:
         encoder: The speech encoder.
-        recogniser: The phoneme recogniser that listens beside it, if any.
-        num_mouth: Mouth coefficients that the voice decides, the first of the expression basis.
-        num_brows: Brow coefficients that liveliness samples, the rest of the basis.
-        head_size: Width of the temporal head.
+        recogniser: The phoneme recogniser next to it, if any.
+        num_mouth: Mouth coefficients predicted from speech, the first of the expression basis.
+        num_brows: Eyebrow coefficients sampled by idle motion, the rest of the basis.
+        head_size: Width of the motion decoder.
         head_dilations: Dilation of each of its convolution blocks.
-        num_life_clips: Recordings of real head and brow tracks that the weights carry.
-        num_life_frames: Their frames together.
+        num_life_clips: Number of recorded head and eyebrow tracks in the weights.
+        num_life_frames: Their total number of frames.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from audio2motion.config import FEATURE_SAMPLES, FRAME_SAMPLES
 from audio2motion.loudness import gain, voice_level
 
-SEAM = 3  # frames on either side of a cut between clips that are not learned
+SEAM = 3  # frames on either side of a cut between clips that are masked out
 SPEEDS = (0.86, 1.18)
 SILENT_SHARE = 0.04
 STATES_PER_FRAME = FRAME_SAMPLES // FEATURE_SAMPLES
@@ -19,14 +19,14 @@ STATES_PER_FRAME = FRAME_SAMPLES // FEATURE_SAMPLES
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees.
+    """The input of one training step.
 
     Attributes:
         waveform: Shape (B, 640 T), float32, at the common level.
         mouth: Mouth coefficients, shape (B, T, C).
-        known: Whether a frame's coefficients may be learned, shape (B, T).
-        speaker: Number of the speaker, shape (B,).
-        phonemes: Probabilities of phonemes for every 320 samples, blank first, shape (B, 2 T, P); zero where unknown.
+        known: Mask of frames with valid coefficients, shape (B, T).
+        speaker: Index of the speaker, shape (B,).
+        phonemes: Phoneme probabilities per 320 samples, blank first, shape (B, 2 T, P); zero where unknown.
     """
 
     waveform: Tensor
@@ -47,10 +47,10 @@ class SpeechClips:
     Attributes:
         waveform: int16, shape (640 · frames,).
         mouth: Mouth coefficients, shape (frames, C).
-        bounds: First and one-past-last frame of each clip.
-        speakers: Number of each clip's speaker, counted from zero.
-        delays: Frames by which each clip's lips come later than its sound.
-        phonemes: Probabilities of phonemes for every 320 samples, blank first, shape (2 · frames, P); P may be zero.
+        bounds: First frame and end (exclusive) of each clip.
+        speakers: Speaker index of each clip, from zero.
+        delays: Delay of each clip's lips relative to its sound, in frames.
+        phonemes: Phoneme probabilities per 320 samples, blank first, shape (2 · frames, P); P may be zero.
     """
 
     waveform: Tensor
@@ -62,18 +62,18 @@ class SpeechClips:
 
     @property
     def num_speakers(self) -> int:
-        """Count the speakers."""
+        """Number of speakers."""
         return max(self.speakers) + 1
 
     def clips_of(self) -> list[list[int]]:
-        """List every speaker's clips."""
+        """List the clips of each speaker."""
         clips: list[list[int]] = [[] for _ in range(self.num_speakers)]
         for clip, speaker in enumerate(self.speakers):
             clips[speaker].append(clip)
         return clips
 
     def speaker_weights(self, power: float) -> Tensor:
-        """Return how often to draw each speaker: the time spoken to a power."""
+        """Return the sampling weight of each speaker: its duration to the given power."""
         frames = torch.zeros(self.num_speakers)
         for (start, end), speaker in zip(self.bounds, self.speakers, strict=True):
             frames[speaker] += end - start
@@ -81,14 +81,14 @@ class SpeechClips:
 
 
 class BatchSampler:
-    """Draws batches; the same seed and step give the same batch.
+    """Draws batches, determined by seed and step.
 
     Args:
-        clips: What to draw from.
-        num_frames: T, length of a window.
+        clips: Clips to draw from.
+        num_frames: T, frames per window.
         batch_size: B.
-        seed: Start of all randomness.
-        balance: Power of a speaker's time that decides how often it is drawn; 0 draws all alike.
+        seed: Random seed.
+        balance: Exponent of a speaker's duration in its sampling weight; 0 draws all equally often.
     """
 
     def __init__(self, clips: SpeechClips, num_frames: int, batch_size: int, seed: int, balance: float = 0.5) -> None:
@@ -112,14 +112,14 @@ class BatchSampler:
         sound = _stretch(sound[:, None], num_frames * FRAME_SAMPLES)[:, 0]
         mouth, phonemes = _stretch(mouth, num_frames), _stretch(phonemes, num_frames * STATES_PER_FRAME)
         known = _stretch(known[:, None], num_frames)[:, 0] > 0.999
-        sound = disturb(sound * gain(voice_level(sound)), generator)
+        sound = augment(sound * gain(voice_level(sound)), generator)
         if _uniform(generator) < SILENT_SHARE:
             noise = hiss(len(sound), _uniform(generator, -80, -45), generator)
             return noise, torch.zeros_like(mouth), torch.ones_like(known), torch.zeros_like(phonemes)
         return sound, mouth, known, phonemes
 
     def read(self, speaker: int, num_frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Read frames of one speaker, from several clips where one is too short: sound, mouth, known, phonemes."""
+        """Read sound, mouth, mask and phonemes of one speaker, joining several clips if one is too short."""
         parts: list[tuple[Tensor, ...]] = []
         missing = num_frames
         while missing > 0:
@@ -141,8 +141,8 @@ class BatchSampler:
         return sound, self.clips.mouth[first + delay : last + delay], known, phonemes
 
 
-def disturb(sound: Tensor, generator: torch.Generator) -> Tensor:
-    """Change a recording (N,) in ways that do not move the lips: level, colour, noise, short losses."""
+def augment(sound: Tensor, generator: torch.Generator) -> Tensor:
+    """Augment a recording (N,) without changing lip timing: level, spectral tilt, noise, short dropouts."""
     tilt = _uniform(generator, -0.6, 0.6)
     colored = sound + tilt * F.pad(sound, (1, 0))[:-1]
     sound = colored * (sound.norm() / colored.norm().clamp_min(1e-6)) * 10 ** (_uniform(generator, -8, 6) / 20)
@@ -157,7 +157,7 @@ def disturb(sound: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def hiss(num_samples: int, level_db: float, generator: torch.Generator) -> Tensor:
-    """Make noise of a random colour at an RMS level."""
+    """Generate noise with a random spectral tilt at an RMS level."""
     noise = torch.randn(num_samples, generator=generator)
     color = _uniform(generator, 0, 0.95)
     kernel = color ** torch.arange(63, -1, -1.0)
@@ -166,7 +166,7 @@ def hiss(num_samples: int, level_db: float, generator: torch.Generator) -> Tenso
 
 
 def _stretch(signal: Tensor, length: int) -> Tensor:
-    """Play a signal (N, C) faster or slower, so that it lasts `length` steps."""
+    """Resample a signal (N, C) to `length` steps."""
     if signal.shape[1] == 0:
         return signal.new_zeros(length, 0)
     return F.interpolate(signal.T[None], size=length, mode="linear", align_corners=False)[0].T

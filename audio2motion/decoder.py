@@ -1,4 +1,4 @@
-"""Temporal head: encoder states at 50 per second and loudness → mouth coefficients at 25 per second."""
+"""Motion decoder: encoder states at 50 per second and loudness → mouth coefficients at 25 per second."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class _Block(nn.Module):
 
 
 class MotionDecoder(nn.Module):
-    """Read the mouth from speech states.
+    """Temporal convolutional network that predicts mouth coefficients from speech states.
 
     Args:
         state_size: Width of the encoder's states.
-        size: Width of the head.
+        size: Width of the decoder.
         dilations: Dilation of each block.
         num_outputs: Coefficients per frame.
         dropout: Dropout while training.
@@ -36,7 +36,7 @@ class MotionDecoder(nn.Module):
         self, state_size: int, size: int, dilations: tuple[int, ...], num_outputs: int, dropout: float = 0.1
     ) -> None:
         super().__init__()
-        # Kernel 4, stride 2: frame f sees states 2 f - 1 … 2 f + 2, centred between its own two.
+        # Kernel 4, stride 2: frame f covers states 2 f - 1 … 2 f + 2, centred on its own two.
         self.to_frames = nn.Conv1d(state_size, size, 4, stride=2, padding=1)
         self.loudness = nn.Linear(4, size)
         self.blocks = nn.Sequential(*(_Block(size, dilation, dropout) for dilation in dilations))
@@ -48,7 +48,7 @@ class MotionDecoder(nn.Module):
 
         Args:
             states: Shape (B, 2 T, state_size).
-            loudness: Decibels against full scale, shape (B, 2 T).
+            loudness: Decibels relative to full scale, shape (B, 2 T).
 
         Returns:
             Coefficients, shape (B, T, num_outputs).

@@ -1,4 +1,4 @@
-"""Speech encoder: waveform → one state for every 320 samples, exactly aligned."""
+"""Speech encoder: waveform → one state per 320 samples, exactly aligned."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUM_PHASES = 4
 
 
 class SpeechEncoder(nn.Module):
-    """A speech encoder whose state k is centred on samples 320 k … 320 k + 319, however it strides.
+    """A speech encoder whose state k is centred on samples 320 k … 320 k + 319, for any stride of the network.
 
     Attributes:
         size: Width of the states.
@@ -30,7 +30,7 @@ class SpeechEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.network: PreTrainedModel = _published(config) if config.checkpoint else _own(config)
+        self.network: PreTrainedModel = _pretrained(config) if config.checkpoint else _from_scratch(config)
         numbers = self.network.config
         self.size = int(numbers.hidden_size)
         field, self.stride = 1, 1
@@ -38,11 +38,11 @@ class SpeechEncoder(nn.Module):
             field, self.stride = field + (kernel - 1) * self.stride, self.stride * step
         self.margin = field - self.stride
         self.frozen = config.checkpoint is not None and config.frozen
-        # Checkpoints without a group norm behind their first convolution expect recordings of deviation one.
+        # Checkpoints without a group norm after their first convolution expect audio with unit variance.
         self._normalizes = config.checkpoint is not None and numbers.feat_extract_norm == "layer"
 
     def train(self, mode: bool = True) -> SpeechEncoder:
-        """Switch dropout on or off; a frozen network stays as it is when it listens."""
+        """Set training mode; a frozen network stays in eval mode."""
         super().train(mode)
         if self.frozen:
             self.network.eval()
@@ -69,7 +69,7 @@ class SpeechEncoder(nn.Module):
 
 
 def _resampled(states: Tensor, step: float, count: int) -> Tensor:
-    """Interpolate states (B, L, D) where the middles of `count` states lie that are `step` times as long."""
+    """Interpolate states (B, L, D) at the centres of `count` states, each `step` times as long."""
     middle = torch.arange(count, device=states.device, dtype=torch.float32) + 0.5
     place = (middle * step - 0.5).clamp(0, states.shape[1] - 1)
     before = place.long()
@@ -77,8 +77,8 @@ def _resampled(states: Tensor, step: float, count: int) -> Tensor:
     return torch.lerp(states[:, before], states[:, after], (place - before).to(states)[:, None])
 
 
-def _published(config: EncoderConfig) -> PreTrainedModel:
-    """Load a published encoder and keep the layers that are used."""
+def _pretrained(config: EncoderConfig) -> PreTrainedModel:
+    """Load a pretrained encoder and drop unused layers."""
     network: Any = _read(str(config.checkpoint))
     layers = getattr(getattr(network, "encoder", None), "layers", None)
     if layers is None or not hasattr(network.config, "conv_kernel"):
@@ -88,17 +88,17 @@ def _published(config: EncoderConfig) -> PreTrainedModel:
         if not 1 <= config.layer <= len(layers):
             raise WeightsError(f"{config.checkpoint}: has {len(layers)} layers, not {config.layer}; choose one of them")
         network.encoder.layers = layers[: config.layer]
-        network.config.num_hidden_layers = config.layer  # what is saved describes what is used
+        network.config.num_hidden_layers = config.layer  # saved configs must match the layers kept
     network.config.apply_spec_augment = False
     network.requires_grad_(not config.frozen)
     network.feature_extractor.requires_grad_(False)
-    if hasattr(network, "masked_spec_embed"):  # a state for masked time, of which there is none here
+    if hasattr(network, "masked_spec_embed"):  # an embedding for masked steps, which do not occur here
         network.masked_spec_embed.requires_grad_(False)
     return network
 
 
 def _read(checkpoint: str) -> PreTrainedModel:
-    """Load a checkpoint; a directory with nothing but its config.json gives it with random weights."""
+    """Load a checkpoint; a directory with only a config.json gives random weights."""
     with quiet_imports():
         from transformers import AutoConfig, AutoModel
 
@@ -114,7 +114,7 @@ def _read(checkpoint: str) -> PreTrainedModel:
         ) from error
 
 
-def _own(config: EncoderConfig) -> PreTrainedModel:
+def _from_scratch(config: EncoderConfig) -> PreTrainedModel:
     with quiet_imports():
         from transformers import Wav2Vec2Config, Wav2Vec2Model
 
@@ -149,21 +149,21 @@ def _own(config: EncoderConfig) -> PreTrainedModel:
 
 
 def mel_filters(num_channels: int, kernel: int) -> Tensor:
-    """Build windowed tones on the mel scale in four phases, a start from which speech is learned fast.
+    """Build windowed tones on the mel scale in four phases, an initialisation that speeds up training.
 
     Args:
         num_channels: Number of filters, four for each tone.
         kernel: Length in samples at 16 kHz.
 
     Returns:
-        Filters, shape (num_channels, kernel); louder towards high tones, as voices are quieter there.
+        Filters, shape (num_channels, kernel); with a higher gain at high frequencies, where voices are quieter.
     """
     num_tones = math.ceil(num_channels / NUM_PHASES)
     low, high = (2595 * math.log10(1 + hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
     tones = 700 * (10 ** (torch.linspace(low, high, num_tones, dtype=torch.float32) / 2595) - 1)
     width = torch.cat([tones.diff(), tones.diff()[-1:]]) * 2
     seconds = (torch.arange(kernel, dtype=torch.float32) - (kernel - 1) / 2) / SAMPLE_RATE
-    # A tone cannot be narrower than the window allows; high tones are shortened to the width of their mel band.
+    # The window limits the bandwidth of low tones; high tones are shortened to the width of their mel band.
     sigma = (0.6 / width).clamp(max=kernel / SAMPLE_RATE / 5)
     window = torch.exp(-0.5 * (seconds / sigma[:, None]).square())
     phases = torch.arange(NUM_PHASES, dtype=torch.float32) * (2 * math.pi / NUM_PHASES)

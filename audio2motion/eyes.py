@@ -1,4 +1,4 @@
-"""Blinks and glances: events drawn frame by frame, so that a stream and a whole give the same."""
+"""Blinks and glances, drawn frame by frame, so that streaming does not change them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 from audio2motion.config import FRAME_RATE
 
-# Lids shut in two or three frames and open more slowly. Share of the open eye, frame by frame.
+# Eye openness per frame relative to the open eye. Lids close within two or three frames and open more slowly.
 BLINKS = ((0.4, 0.0, 0.45), (0.45, 0.0, 0.15, 0.7), (0.5, 0.0, 0.0, 0.4, 0.85), (0.6, 0.1, 0.0, 0.25, 0.65, 0.92))
 BLINK_SHARES = (1, 4, 4, 2)
 SHORTEST_GAP_SECONDS = 0.9
@@ -16,10 +16,10 @@ FURTHEST_GLANCE_DEG = 8.0
 
 
 class Blinks:
-    """Draws lid positions.
+    """Draws random blinks.
 
     Args:
-        seed: Start of the randomness.
+        seed: Random seed.
     """
 
     def __init__(self, seed: str) -> None:
@@ -28,16 +28,16 @@ class Blinks:
         self._wait = self._gap() * self._random.uniform(0.3, 1.0)
 
     def _gap(self) -> float:
-        """Draw frames until the next blink: never very short, now and then long."""
+        """Draw the number of frames until the next blink from a shifted gamma distribution."""
         more = self._random.gammavariate(2.0, (MEAN_GAP_SECONDS - SHORTEST_GAP_SECONDS) / 2.0)
         return (SHORTEST_GAP_SECONDS + more) * FRAME_RATE
 
     def next(self, pause: float, glanced: bool) -> float:
-        """Return the next frame's openness.
+        """Return the eye openness of the next frame.
 
         Args:
-            pause: How much the voice rests, 0 to 1; people blink sooner then.
-            glanced: Whether the eyes jumped; a blink often comes with it.
+            pause: Degree of silence, 0 to 1; blinks are more frequent in pauses.
+            glanced: Whether a gaze shift just began; it often triggers a blink.
         """
         self._wait -= 0.9 + 0.25 * pause
         if glanced and not self._lids and self._wait < FRAME_RATE:
@@ -49,10 +49,10 @@ class Blinks:
 
 
 class Glances:
-    """Draws where the eyes look: rest on the viewer, jump aside for a moment, come back.
+    """Draws gaze directions: mostly at the viewer, with short glances aside.
 
     Args:
-        seed: Start of the randomness.
+        seed: Random seed.
     """
 
     def __init__(self, seed: str) -> None:
@@ -61,7 +61,7 @@ class Glances:
         self._wait = self._random.uniform(1.0, 2.0) * FRAME_RATE
 
     def next(self) -> tuple[float, float, bool]:
-        """Return the next frame's gaze in degrees (right, down) and whether a wide jump began."""
+        """Return the next frame's gaze in degrees (right, down), and whether a large gaze shift began."""
         self._wait -= 1
         jumped = False
         if self._wait <= 0:

@@ -1,4 +1,4 @@
-"""What a voice does not decide: how the head moves, the brows play, the eyes blink and look about. Drawn by seed."""
+"""Idle motion, which is independent of the words: random head and eyebrow motion, blinks and gaze."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from audio2motion.eyes import Blinks, Glances
 from liveportrait.keypoints import rotation_matrix
 
 NUM_HEAD = 5  # pitch, yaw, roll in degrees; shift right and down in units of half the crop
-SHORTEST, LONGEST = 70, 190  # frames of one stretch of a real track
-FADE = 30  # frames over which one stretch becomes the next
+SHORTEST, LONGEST = 70, 190  # frames of one segment of a recorded track
+FADE = 30  # frames of the cross-fade between segments
 VOICED_DB = -42.0
 STRESS_DB = 8.0
 NOD_DEG = 1.1
 BROW_LIFT = 0.25
 SPREAD = 1.5
-"""Factor on the tracks, which were calmed when they were cut: it brings them near to what speakers do."""
+"""Factor on the tracks, which were attenuated when they were extracted; it restores a natural amplitude."""
 FURTHEST = (10.0, 10.0, 10.0, 0.15, 0.15)
-"""What a head never reaches, degrees and half crops: beyond about 15 degrees pictures smear."""
+"""Limits of the head motion in degrees and half crops; beyond about 15 degrees the rendering degrades."""
 FURTHEST_BROWS = 3.0
-FOLLOWED = 0.6  # share of a head turn that the eyes take back, to stay with the viewer
+FOLLOWED = 0.6  # share of a head rotation that the eyes counteract to keep looking at the viewer
 
 
 @dataclass(frozen=True)
 class IdleFrames:
-    """Frames of life; see `liveportrait.SpeechMotion` for units.
+    """Frames of idle motion; see `liveportrait.SpeechMotion` for units.
 
     Attributes:
         brows: Shape (T, brow coefficients).
@@ -47,30 +47,30 @@ class IdleFrames:
 
 
 def facing_deg(rotation: Tensor) -> Tensor:
-    """Return where a turned head faces, degrees right and down in the picture, (T, 2), from (T, 3, 3)."""
+    """Return the facing direction of head rotations (T, 3, 3), degrees right and down in the picture, (T, 2)."""
     return torch.rad2deg(torch.asin((-rotation[:, 2, :2]).clamp(-1, 1)))
 
 
-def widened(track: Tensor) -> Tensor:
-    """Widen a frame of a track (5 + brow coefficients,); the further it goes, the less."""
+def amplify(track: Tensor) -> Tensor:
+    """Scale a frame of a track (5 + brow coefficients,), with soft limits."""
     furthest = torch.tensor([*FURTHEST, *[FURTHEST_BROWS] * (len(track) - NUM_HEAD)], dtype=torch.float32)
     return furthest * torch.tanh(SPREAD * track / furthest)
 
 
 class TrackPlayer:
-    """Plays stretches of real head and brow tracks, mirrored or not, one fading into the next.
+    """Plays random segments of recorded head and eyebrow tracks, possibly mirrored, with cross-fades.
 
     Args:
-        tracks: Shape (F, 5 + brow coefficients), each recording about zero.
-        bounds: Where recordings begin and end, shape (recordings + 1,).
-        mirror: Signs that turn a track into its mirror image, shape (5 + brow coefficients,).
-        seed: Start of the randomness.
+        tracks: Shape (F, 5 + brow coefficients), each recording centred on zero.
+        bounds: First frame of each recording and the end, shape (recordings + 1,).
+        mirror: Signs that mirror a track, shape (5 + brow coefficients,).
+        seed: Random seed.
     """
 
     def __init__(self, tracks: Tensor, bounds: Tensor, mirror: Tensor, seed: str) -> None:
         self._tracks, self._bounds, self._mirror = tracks, bounds.tolist(), mirror
         self._random = random.Random(seed)
-        self._current = torch.zeros(FADE, tracks.shape[1], dtype=torch.float32)  # from rest into the first stretch
+        self._current = torch.zeros(FADE, tracks.shape[1], dtype=torch.float32)  # start at rest
         self._next = self._draw()
         self._row = 0
 
@@ -79,8 +79,8 @@ class TrackPlayer:
         which = self._random.choices(range(len(lengths)), lengths)[0]
         length = min(self._random.randint(SHORTEST, LONGEST), lengths[which])
         first = self._bounds[which] + self._random.randint(0, lengths[which] - length)
-        stretch = self._tracks[first : first + length]
-        return stretch * self._mirror if self._random.random() < 0.5 else stretch
+        segment = self._tracks[first : first + length]
+        return segment * self._mirror if self._random.random() < 0.5 else segment
 
     def next(self) -> Tensor:
         """Return the next frame, shape (5 + brow coefficients,)."""
@@ -97,14 +97,14 @@ class TrackPlayer:
 
 
 class VoiceActivity:
-    """Follows how a voice goes: whether it speaks, and where it stresses."""
+    """Tracks voice activity and stress."""
 
     def __init__(self) -> None:
         self.activity = 0.0
         self._slow_db, self._push, self.stress = VOICED_DB, 0.0, 0.0
 
     def update(self, loudness_db: float) -> None:
-        """Take one frame's loudness at the common level."""
+        """Process the loudness of one frame in decibels at the common level."""
         voiced = loudness_db > VOICED_DB
         self.activity += (float(voiced) - self.activity) / (0.8 * FRAME_RATE)
         above = max(0.0, min(1.5, (loudness_db - self._slow_db - 3.0) / STRESS_DB)) if voiced else 0.0
@@ -114,14 +114,14 @@ class VoiceActivity:
 
 
 class IdleMotion:
-    """Life for a stream of any length; the same seed gives the same life.
+    """Idle motion of any length, determined by its seed.
 
     Args:
-        tracks: Real head and brow tracks, see `TrackPlayer`.
+        tracks: Recorded head and eyebrow tracks, see `TrackPlayer`.
         bounds: Their bounds.
         mirror: Their mirror signs.
-        lift: Brow coefficients of lifted brows, shape (brow coefficients,).
-        seed: Start of the randomness.
+        lift: Coefficients of raised eyebrows, shape (brow coefficients,).
+        seed: Random seed.
     """
 
     def __init__(self, tracks: Tensor, bounds: Tensor, mirror: Tensor, lift: Tensor, seed: int) -> None:
@@ -130,7 +130,7 @@ class IdleMotion:
         self._lift, self._voice = lift, VoiceActivity()
 
     def next(self, loudness: Tensor) -> IdleFrames:
-        """Live on for as many frames as are heard.
+        """Generate the next T frames.
 
         Args:
             loudness: Decibels at the common level, shape (T,), T ≥ 1.
@@ -149,7 +149,7 @@ class IdleMotion:
     def _frame(self, loudness_db: float) -> tuple[Tensor, tuple[float, float, float]]:
         self._voice.update(loudness_db)
         activity, stress = self._voice.activity, self._voice.stress
-        track = widened(self._player.next()) * (0.6 + 0.4 * activity)
+        track = amplify(self._player.next()) * (0.6 + 0.4 * activity)
         track[0] += NOD_DEG * stress
         track[NUM_HEAD:] += BROW_LIFT * stress * self._lift
         right, down, jumped = self._glances.next()

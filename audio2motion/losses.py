@@ -1,4 +1,4 @@
-"""How far predicted mouths are from real ones, in what is seen: lip and jaw points, gaps, width, their speed."""
+"""Losses on the visible mouth: lip and jaw points, lip gaps, mouth width, and their speed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from audio2motion.network import MIDDLE, SpeechToMouth
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weight of each term."""
+    """Weights of the loss terms."""
 
     points: float = 1.0
     lips: float = 1.0
@@ -25,16 +25,16 @@ class LossWeights:
 def mouth_loss(
     predicted: Tensor, real: Tensor, known: Tensor, shapes: Tensor, network: SpeechToMouth, weights: LossWeights
 ) -> Tensor:
-    """Compare mouths.
+    """Compare predicted with real mouth motion.
 
     Args:
         predicted: Coefficients, shape (B, T, C).
-        real: The same of the real face.
-        known: Frames that count, shape (B, T).
+        real: Coefficients of the real face, same shape.
+        known: Mask of valid frames, shape (B, T).
         shapes: Square root of the coefficients' weights as displacement, shape (C, C): error @ shapes has the
             size of the displacement of all lip and jaw points.
-        network: Gives the lip readout.
-        weights: Weight of each term.
+        network: Provides the lip readout.
+        weights: Weights of the loss terms.
     """
     count = known.float()
     error = predicted - real
@@ -54,7 +54,7 @@ def _mean(values: Tensor, count: Tensor) -> Tensor:
 
 
 def correlation(first: Tensor, second: Tensor, count: Tensor) -> Tensor:
-    """Correlate over time, ignoring frames whose count is zero: (B, T) → (B,); flat curves correlate little."""
+    """Correlate over time, weighting frames by `count`: (B, T) → (B,); close to zero for flat curves."""
     total = count.sum(1, keepdim=True).clamp_min(1)
     a = (first - (first * count).sum(1, keepdim=True) / total) * count
     b = (second - (second * count).sum(1, keepdim=True) / total) * count
@@ -63,11 +63,11 @@ def correlation(first: Tensor, second: Tensor, count: Tensor) -> Tensor:
 
 
 def phoneme_loss(scores: Tensor, target: Tensor) -> Tensor:
-    """Learn a recogniser's phonemes by cross-entropy; its many blanks count little.
+    """Return the cross-entropy to a recogniser's phonemes, with a low weight on its many blanks.
 
     Args:
-        scores: Unnormalised, shape (B, N, P), blank first.
-        target: Probabilities, same shape; rows of zeros are unknown.
+        scores: Logits, shape (B, N, P), blank first.
+        target: Probabilities, same shape; rows of zeros are ignored.
     """
     if scores.shape[-1] == 0:
         return scores.sum()

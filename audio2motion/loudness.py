@@ -1,4 +1,4 @@
-"""Loudness: how loud each moment is, and one gain that brings voices to a common level."""
+"""Measure loudness, and scale voices to a common level."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor
 from audio2motion.config import FEATURE_SAMPLES
 
 FLOOR_DB = -80.0
-TARGET_DB = -20.0  # level that a voice is brought to: its loud moments, RMS against full scale
-QUIETEST_DB = -48.0  # quieter than this is no voice and is not raised further
-RELEASE_DB_PER_SECOND = 1.5  # how fast a level that is not reached again is forgotten
+TARGET_DB = -20.0  # common level of voices: RMS of their loud moments, relative to full scale
+QUIETEST_DB = -48.0  # quieter sound is not a voice and is not amplified further
+RELEASE_DB_PER_SECOND = 1.5  # decay of the tracked level
 
 
 def loudness_db(waveform: Tensor) -> Tensor:
@@ -20,17 +20,17 @@ def loudness_db(waveform: Tensor) -> Tensor:
         waveform: Shape (..., N), N a multiple of 320.
 
     Returns:
-        Decibels against full scale for every 320 samples, shape (..., N / 320), at least -80.
+        Decibels relative to full scale per 320 samples, shape (..., N / 320), at least -80.
     """
     power = waveform.unfold(-1, FEATURE_SAMPLES, FEATURE_SAMPLES).square().mean(-1)
     return 10 * torch.log10(power + 10 ** (FLOOR_DB / 10))
 
 
 def voice_level(waveform: Tensor) -> Tensor:
-    """Return the level in decibels that the loudest twentieth of a recording (..., N) reaches, shape (...)."""
+    """Return the 95th percentile of the level of a recording (..., N) in decibels, shape (...)."""
     return loudness_db(waveform).quantile(0.95, dim=-1)
 
 
 def gain(level: Tensor | float) -> Tensor:
-    """Return the factor that brings a voice of this level in decibels to the common one."""
+    """Return the factor that scales a voice of this level in decibels to the common level."""
     return 10 ** ((TARGET_DB - torch.as_tensor(level, dtype=torch.float32).clamp(min=QUIETEST_DB)) / 20)

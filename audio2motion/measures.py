@@ -1,4 +1,4 @@
-"""How well predicted lips follow real ones."""
+"""Metrics that compare predicted with real lip motion."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ FURTHEST_LAG = 5
 
 @dataclass(frozen=True)
 class LipScore:
-    """One clip.
+    """Metrics of one clip.
 
     Attributes:
         correlation: Pearson correlation of the lip opening at lag 0.
-        lag: Frames by which the real lips come later than the predicted ones, where the correlation is best.
+        lag: Delay of the real lips relative to the predicted ones, in frames, with the highest correlation.
         best: Correlation at that lag.
-        amplitude: Predicted over real deviation of the opening.
+        amplitude: Ratio of the predicted to the real standard deviation of the opening.
         width: Pearson correlation of the mouth's width.
     """
 
@@ -30,7 +30,7 @@ class LipScore:
 
 
 def pearson(first: Tensor, second: Tensor) -> float:
-    """Correlate two curves (T,); zero where one does not move."""
+    """Return the Pearson correlation of two curves (T,); zero if one is constant."""
     a, b = first - first.mean(), second - second.mean()
     return float((a @ b) / (a.norm() * b.norm()).clamp_min(1e-9))
 
@@ -50,7 +50,7 @@ def _shifted(first: Tensor, second: Tensor, lag: int) -> tuple[Tensor, Tensor]:
 
 
 def summarise(scores: list[LipScore]) -> LipScore:
-    """Take the median over clips of every figure."""
+    """Return the median of each metric over clips."""
     table = torch.tensor([[s.correlation, s.lag, s.best, s.amplitude, s.width] for s in scores], dtype=torch.float32)
     correlation, lag, best, amplitude, width = table.quantile(0.5, dim=0).tolist()
     return LipScore(correlation, round(lag), best, amplitude, width)

@@ -1,4 +1,4 @@
-"""AudioToMotion: a voice in, a performance for any face out, at 25 frames per second."""
+"""AudioToMotion: generate motion for any face from speech, at 25 frames per second."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from liveportrait.motion import SpeechMotion
 
 
 class AudioToMotion(nn.Module):
-    """Speech → lips, and a head that lives.
+    """Lip motion from speech, with idle motion of head, eyebrows and eyes.
 
     Attributes:
         config: Architecture.
-        num_keypoints: None: it performs for any face.
-        mouth: The trained network.
-        life_tracks: Real head and brow tracks, each recording about zero, shape (F, 5 + brow coefficients).
+        num_keypoints: None, since the motion fits any face.
+        mouth: Network that predicts mouth coefficients.
+        life_tracks: Recorded head and eyebrow tracks, each centred on zero, shape (F, 5 + brow coefficients).
         life_bounds: First frame of each recording and the end, shape (recordings + 1,).
-        life_mirror: Signs that turn a track into its mirror image, shape (5 + brow coefficients,).
-        brow_lift: Coefficients of lifted brows, shape (brow coefficients,).
+        life_mirror: Signs that mirror a track, shape (5 + brow coefficients,).
+        brow_lift: Coefficients of raised eyebrows, shape (brow coefficients,).
     """
 
     num_keypoints = None
@@ -68,51 +68,51 @@ class AudioToMotion(nn.Module):
 
     @torch.inference_mode()
     def stream(self, chunks: Iterable[Tensor], *, seed: int = 0) -> Iterator[SpeechMotion]:
-        """Perform a voice of any length in constant memory.
+        """Generate motion for speech of any length in constant memory.
 
         Args:
-            chunks: 16 kHz mono in [-1, 1], float32, each of shape (N,), N ≥ 0. Where they are cut does not matter.
-            seed: Decides head, brows, blinks and gaze.
+            chunks: 16 kHz mono in [-1, 1], float32, each of shape (N,), N ≥ 0. Chunk boundaries do not matter.
+            seed: Random seed for head, eyebrows, blinks and gaze.
 
         Yields:
-            Consecutive parts of the performance: frame f belongs to samples 640 f … 640 f + 639; together
-            ⌈samples / 640⌉ frames.
+            Consecutive parts of the motion, ⌈samples / 640⌉ frames in total. Frame f belongs to samples 640 f …
+            640 f + 639.
 
         Raises:
-            ValueError: A chunk is not one row of floating-point samples.
+            ValueError: A chunk is not a one-dimensional floating-point tensor.
         """
         idle = self._idle_motion(seed)
         for part in through_windows(map(checked, chunks), self._encode):
             yield self._generate(part, idle)
 
     def streaming(self, *, seed: int = 0) -> VoiceStream:
-        """Begin to perform a voice while it is spoken, looking at most 200 ms ahead.
+        """Generate motion while speech is arriving, with at most 200 ms of look-ahead.
 
         Args:
-            seed: Decides head, brows, blinks and gaze.
+            seed: Random seed for head, eyebrows, blinks and gaze.
 
         Returns:
-            A stream to push samples to. What it performs is near to what `stream` gives, which hears seconds ahead.
+            A stream to push samples to. Its motion is close to that of `stream`, which looks seconds ahead.
         """
         idle = self._idle_motion(seed)
         return VoiceStream(self._encode, lambda features: self._generate(features, idle))
 
     def generate(self, waveform: Tensor, *, seed: int = 0) -> SpeechMotion:
-        """Perform a whole recording.
+        """Generate motion for a whole recording.
 
         Args:
             waveform: 16 kHz mono in [-1, 1], shape (N,), N ≥ 1.
-            seed: Decides head, brows, blinks and gaze.
+            seed: Random seed for head, eyebrows, blinks and gaze.
 
         Returns:
-            ⌈N / 640⌉ frames, the same as `stream` gives.
+            ⌈N / 640⌉ frames, the same as from `stream`.
 
         Raises:
-            ValueError: The recording is empty or not one row of floating-point samples.
+            ValueError: The recording is empty or not a one-dimensional floating-point tensor.
         """
         parts = list(self.stream([waveform], seed=seed))
         if not parts:
-            raise ValueError("an empty recording has no frames to perform")
+            raise ValueError("an empty recording has no frames")
         names = [field.name for field in fields(SpeechMotion)]
         return SpeechMotion(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
@@ -123,7 +123,7 @@ class AudioToMotion(nn.Module):
         return IdleMotion(tracks, bounds, self.life_mirror.cpu(), self.brow_lift.cpu(), seed)
 
     def _encode(self, window: Tensor) -> Tensor:
-        """Hear one window (N,): mouth coefficients, silence obeyed, and loudness, (N / 640, C + 1)."""
+        """Compute mouth coefficients (zero in silence) and loudness of one window (N,), shape (N / 640, C + 1)."""
         loudness = loudness_per_frame(window)
         device = self.life_tracks.device
         mouth = self.mouth.calibrate(self.mouth(window[None].to(device))[0]).float().cpu()

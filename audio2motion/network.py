@@ -1,4 +1,4 @@
-"""The trained network: waveform → mouth coefficients, and what they mean for the lips."""
+"""The trained network: waveform → mouth coefficients, and lip measures from them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from liveportrait.mini.regions import LIP_PAIRS, MOUTH_CORNERS, rows
 
 MIDDLE = LIP_PAIRS.index((13, 14))
 PIVOT = 0.5
-"""The share of the mean opening about which openings are widened. About the whole of it, lips that part a little would
-be pressed together and be shut for a third of all speech; about nothing, few would meet where they should."""
+"""Share of the mean lip opening about which openings are scaled by `contrast`.
+
+At 1, slightly open lips would be closed for a third of all speech; at 0, few lips would meet where they should."""
 
 
 class SpeechToMouth(nn.Module):
-    """Regress mouth coefficients and read lip measures off them.
+    """Predict mouth coefficients, and compute lip measures from them.
 
     Attributes:
         rest: Inner lip gaps and mouth width of the mean face at rest, shape (pairs + 1,), head-frame units.
-        readout: What one unit of each coefficient adds to them, shape (C, pairs + 1).
-        center: Mean coefficients of speech, shape (C,); contrast is taken about them, but see PIVOT.
-        contrast: Factor that gives predictions the spread of real speech, shape (1,).
+        readout: Change of these per unit of each coefficient, shape (C, pairs + 1).
+        center: Mean coefficients of speech, shape (C,); the centre for `contrast`, but see PIVOT.
+        contrast: Factor that restores the variance of real speech, shape (1,).
     """
 
     rest: Tensor
@@ -48,7 +49,7 @@ class SpeechToMouth(nn.Module):
         self.register_buffer("contrast", torch.ones(1))
 
     def read_face(self, face: FaceModel) -> None:
-        """Take from the face model how its mouth coefficients move the lips."""
+        """Compute `rest` and `readout` from the face model."""
         self.rest.copy_(lip_measures(face.mean[None], face)[0])
         shapes = face.mean + face.expression_basis[: self.readout.shape[0]]
         self.readout.copy_(lip_measures(shapes, face) - self.rest)
@@ -65,14 +66,14 @@ class SpeechToMouth(nn.Module):
         return self.encode_and_decode(waveform)[1]
 
     def encode_and_decode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the encoder's own states, (B, 2 T, size), beside the coefficients."""
+        """Return the encoder's states, (B, 2 T, size), and the coefficients, (B, T, C)."""
         states = features = self.encoder(waveform)
         if self.recogniser is not None:
             features = torch.cat([states, self.recogniser(waveform)], -1)
         return states, self.head(features, loudness_db(waveform))
 
     def calibrate(self, coefficients: Tensor) -> Tensor:
-        """Give predictions (..., C) the spread of real speech; lips may meet but not pass through each other."""
+        """Scale predictions (..., C) to the variance of real speech, without letting the lips cross."""
         opening = self.readout[:, MIDDLE]
         part = opening / opening.square().sum().clamp_min(1e-12)  # parts the lips by one unit
         pivot = self.center - (1 - PIVOT) * (self.center @ opening) * part
@@ -81,7 +82,7 @@ class SpeechToMouth(nn.Module):
         return spread + overlap[..., None] * part
 
     def lip_ratio(self, coefficients: Tensor) -> Tensor:
-        """Turn coefficients (..., C) into lip openness above rest, inner gap over mouth width, (..., 1)."""
+        """Convert coefficients (..., C) to lip openness above rest, inner gap over mouth width, (..., 1)."""
         measures = coefficients @ self.readout
         width = (self.rest[-1] + measures[..., -1]).clamp_min(1e-3)
         return (measures[..., MIDDLE] / width).clamp_min(0)[..., None]

@@ -1,4 +1,4 @@
-"""A phoneme recogniser's ear: what is said, whoever says it. Spectrum → Conformer → one state for every 320 samples."""
+"""Acoustic model of a phoneme recogniser: mel spectrum → Conformer → one state per 320 samples."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from torch import Tensor, nn
 
 from audio2motion.config import RecogniserConfig
 
-_WINDOW, _HOP = 400, 160  # samples; two steps of the spectrum make one state
-_FLOOR = 1e-10  # least power, -100 dB
+_WINDOW, _HOP = 400, 160  # samples; two spectrum frames form one state
+_FLOOR = 1e-10  # minimum power, -100 dB
 
 
 class Recogniser(nn.Module):
     """The acoustic model of a phoneme recogniser; state k is centred on samples 320 k … 320 k + 319.
 
-    The architecture is that of hama's recogniser (Apache-2.0), whose published weights `scripts/train_audio2motion.py`
-    starts from. Batch normalisation is folded into the convolutions, so training and inference compute alike.
+    The architecture is that of hama's recogniser (Apache-2.0), whose published weights initialise it in
+    `scripts/train_audio2motion.py`. Batch normalisation is folded into the convolutions, so that training and inference
+    compute the same.
 
     Attributes:
         size: Width of the states.
-        mel: Weight of each frequency in each band, shape (frequencies, bands); whole frequencies only, so stored.
+        mel: Mel filter bank, shape (frequencies, bands); stored, since its edges are rounded to whole bins.
 
     Source: Gulati et al., "Conformer: Convolution-augmented Transformer for Speech Recognition", 2020, Fig. 1.
     """
@@ -42,7 +43,7 @@ class Recogniser(nn.Module):
             layer.conv_module.sequential[3] = nn.Identity()  # type: ignore[union-attr, index, operator]
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Listen.
+        """Encode speech.
 
         Args:
             waveform: 16 kHz mono, shape (B, N), N a multiple of 320.
@@ -58,9 +59,9 @@ class Recogniser(nn.Module):
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
     def power(self, waveform: Tensor) -> Tensor:
-        """Measure the power of each frequency, (B, N) → (B, N / 160, frequencies).
+        """Compute the power spectrum, (B, N) → (B, N / 160, frequencies).
 
-        Step j is centred on sample 160 j + 160, so that every second one lies amid its 320 samples.
+        Frame j is centred on sample 160 j + 160, so that every second frame is centred on its 320 samples.
         """
         from torchaudio.functional import spectrogram
 

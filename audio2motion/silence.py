@@ -1,4 +1,4 @@
-"""Closing the mouth where nothing is said."""
+"""Close the mouth in silence."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from audio2motion.loudness import loudness_db
 
 SILENT_DB = -50.0  # at the common level: 30 dB below the loud moments of a voice
 ABOVE_NOISE_DB = 5.0
-NOISIEST_DB = -40.0  # a hum louder than this is not taken for silence
-REACH = 3  # frames around sound in which the mouth may move: lips open before they are heard
-FADE = 2  # frames over which it closes
+NOISIEST_DB = -40.0  # louder noise is not treated as silence
+REACH = 3  # frames around sound in which the mouth may move: lips open before the sound starts
+FADE = 2  # frames of the transition
 
 
 def loudness_per_frame(waveform: Tensor) -> Tensor:
-    """Return the louder half of every frame in decibels, shape (T,), from samples (640 T,)."""
+    """Return the level of the louder half of each frame in decibels, shape (T,), from samples (640 T,)."""
     return loudness_db(waveform).unflatten(-1, (-1, 2)).amax(-1)
 
 
 def speaking(loudness: Tensor) -> Tensor:
-    """Decide how far the mouth may move.
+    """Return a factor on mouth motion that is zero in silence.
 
     Args:
         loudness: Decibels at the common level, shape (T,).
 
     Returns:
-        One while there is sound, zero in silence, with smooth passages; shape (T,).
+        1 around sound, 0 in silence, with smooth transitions; shape (T,).
     """
     noise = float(loudness.quantile(0.1)) + ABOVE_NOISE_DB
     sound = (loudness > max(SILENT_DB, min(noise, NOISIEST_DB))).float()[None, None]

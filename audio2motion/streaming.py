@@ -1,4 +1,4 @@
-"""A voice performed while it is spoken: short windows, looked at anew every few frames, and a bounded look ahead."""
+"""Streaming inference: short windows, encoded every few frames, with a bounded look-ahead."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from audio2motion.loudness import RELEASE_DB_PER_SECOND, gain, voice_level
 from liveportrait.motion import SpeechMotion
 
 WINDOW = 60
-"""Frames that the network hears at a time: what was said, and what is ahead."""
+"""Frames per window, including the look-ahead."""
 
 HOP = 2
-"""Frames from one window to the next, shown together."""
+"""Frames from one window to the next, which are generated together."""
 
 AHEAD = 4
-"""Frames that must be heard beyond those that are shown: the first of a hop sees 200 ms ahead, the last 160 ms."""
+"""Frames of look-ahead: 200 ms for the first frame of a hop and 160 ms for the last."""
 
 INITIAL_DB = -32.0
-"""Level that a voice is taken to have before it was heard; a quieter one is raised as this is forgotten."""
+"""Assumed level of the voice before any samples; it decays towards the level of a quieter voice."""
 
 
 class VoiceStream:
-    """What has been heard of a voice of unknown length, and how far it was performed.
+    """Generates motion for speech of unknown length.
 
-    Windows end at fixed places, so the sound's chunks do not matter.
+    Windows end at fixed positions, so chunk boundaries do not matter.
 
     Args:
-        hear: Turns a window at the common level, (640 T,), into what is performed, (T, C).
-        generate: Turns consecutive frames of that into a performance.
+        encode: Computes features (T, C) of a window at the common level, (640 T,).
+        generate: Converts features of consecutive frames to motion.
     """
 
     def __init__(self, encode: Callable[[Tensor], Tensor], generate: Callable[[Tensor], SpeechMotion]) -> None:
@@ -42,16 +42,16 @@ class VoiceStream:
 
     @torch.inference_mode()
     def push(self, samples: Tensor) -> list[SpeechMotion]:
-        """Hear on.
+        """Add samples.
 
         Args:
             samples: 16 kHz mono in [-1, 1], float32, shape (N,), N ≥ 0.
 
         Returns:
-            The parts of the performance that are ready now, in order; often none.
+            The parts of the motion that are ready, in order; often none.
 
         Raises:
-            ValueError: These are not one row of floating-point samples, or the voice has ended.
+            ValueError: The samples are not a one-dimensional floating-point tensor, or the stream was finished.
         """
         if self._finished:
             raise ValueError("the voice has ended; begin a new stream")
@@ -63,10 +63,10 @@ class VoiceStream:
 
     @torch.inference_mode()
     def finish(self) -> list[SpeechMotion]:
-        """End the voice; its last frame is filled up with silence.
+        """End the stream; its last frame is padded with silence.
 
         Returns:
-            What is left: one part, or none where nothing was heard. Together ⌈samples / 640⌉ frames were performed.
+            The remaining motion: at most one part. In total, the stream returns ⌈samples / 640⌉ frames.
         """
         self._finished = True
         self._kept = torch.nn.functional.pad(self._kept, (0, -len(self._kept) % FRAME_SAMPLES))
@@ -74,7 +74,7 @@ class VoiceStream:
         return [self._generate_next(end, end - self._done)] if end > self._done else []
 
     def _generate_next(self, end: int, count: int) -> SpeechMotion:
-        """Perform the next frames, having heard those before `end`."""
+        """Generate the next `count` frames from a window that stops before frame `end`."""
         start = max(end - WINDOW, 0)
         self._kept, self._first = self._kept[(start - self._first) * FRAME_SAMPLES :], start
         window = self._kept[: (end - start) * FRAME_SAMPLES]
@@ -85,17 +85,17 @@ class VoiceStream:
 
 
 def _mirror_padded(window: Tensor) -> Tensor:
-    """Put what was heard, mirrored back and forth, before a window that is not full: the network knows none shorter."""
+    """Pad a short window at its start with its reflections, since the network was trained on full windows."""
     while len(window) < WINDOW * FRAME_SAMPLES:
         window = torch.cat([window.flip(0), window])
     return window[-WINDOW * FRAME_SAMPLES :]
 
 
 def checked(samples: Tensor) -> Tensor:
-    """Return samples as the networks take them.
+    """Validate samples and convert them to float32 on the CPU.
 
     Raises:
-        ValueError: They are not one row of floating-point samples.
+        ValueError: They are not a one-dimensional floating-point tensor.
     """
     if samples.ndim != 1 or not samples.is_floating_point():
         raise ValueError(f"expected samples of shape (N,) in float32, got {tuple(samples.shape)} in {samples.dtype}")

@@ -1,4 +1,4 @@
-"""Training: steps, averaged weights, checkpoints from which a run goes on exactly as if it had never stopped."""
+"""Train the network, with averaged weights and checkpoints from which a run resumes exactly."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from liveportrait.writing import new_file, save_tensors
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train.
+    """Training settings.
 
     Attributes:
         model: Architecture.
-        weights: Weight of each loss term.
+        weights: Weights of the loss terms.
         num_steps: Length of the run.
         batch_size: Windows per step.
         num_frames: Frames per window.
-        learning_rate: Peak rate; rises for `warmup_steps`, then falls as a cosine.
-        encoder_rate: Factor on the rate of a published encoder and of the recogniser, which know much already.
-        warmup_steps: Steps of rise.
-        weight_decay: Decay of matrices.
-        clip_norm: Longest gradient.
-        average: Share of the averaged weights that a step keeps.
-        balance: Power of a speaker's time that decides how often it is drawn.
-        seed: Start of all randomness.
-        device: Where to train.
+        learning_rate: Peak learning rate, after a linear warm-up and with cosine decay.
+        encoder_rate: Factor on the learning rate of a pretrained encoder and of the recogniser.
+        warmup_steps: Steps of warm-up.
+        weight_decay: Weight decay of matrices.
+        clip_norm: Largest gradient norm.
+        average: Decay of the weights' exponential moving average.
+        balance: Exponent of a speaker's duration in its sampling weight.
+        seed: Random seed.
+        device: Device to train on.
         bfloat16: Whether to compute in bfloat16.
     """
 
@@ -58,13 +58,13 @@ class TrainConfig:
 
 
 class Trainer:
-    """A run that can stop and go on.
+    """A resumable training run.
 
     Args:
-        network: What to train, its readout filled in.
-        sampler: Where batches come from.
-        shapes: Square root of the coefficients' weights as displacement, shape (C, C).
-        config: How to train.
+        network: The network, with its readout set.
+        sampler: Source of the batches.
+        shapes: From `displacement_shapes`, shape (C, C).
+        config: Training settings.
     """
 
     def __init__(self, network: SpeechToMouth, sampler: BatchSampler, shapes: Tensor, config: TrainConfig) -> None:
@@ -104,14 +104,14 @@ class Trainer:
     def train_step(self) -> float:
         """Take one step and return its loss."""
         config = self.config
-        torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout repeats when a run goes on
+        torch.manual_seed(config.seed * 1_000_003 + self.step)  # reproduces dropout after a resume
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step) * group["factor"]
         batch = self.sampler.batch(self.step).to(config.device)
         with torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16):
             states, predicted = self.network.encode_and_decode(batch.waveform)
             phonemes = self.phoneme_classifier(states)
-        # A speaker's habit (a rest face that was measured a little off) is learned beside the network and dropped.
+        # Learn a constant offset per speaker (an error of the measured rest face), which is not exported.
         offset = self.speaker_offset(batch.speaker)[:, None]
         mouth = predicted.float() + offset
         loss = mouth_loss(mouth, batch.mouth, batch.known, self.shapes, self.network, config.weights)
@@ -147,7 +147,7 @@ class Trainer:
             partial.write_text(json.dumps(record, indent=1))
 
     def resume(self, directory: Path) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         tensors = load_file(directory / "training.safetensors", device=self.config.device)
         self.network.load_state_dict(_under(tensors, "network."))
         self.average = _under(tensors, "average.")

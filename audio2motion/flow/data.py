@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from audio2motion.config import FRAME_SAMPLES
-from audio2motion.data import disturb
+from audio2motion.data import augment
 from audio2motion.loudness import gain, voice_level
 
 _MOST_ROWS = 1 << 16
@@ -102,7 +102,7 @@ class FlowSampler:
         known = min(self.num_frames, end - first)
         before = min(self.num_previous, first - start)
         sound = self.clips.waveform[(first - before) * FRAME_SAMPLES : (first + known) * FRAME_SAMPLES].float() / 32768
-        sound = disturb(sound * gain(voice_level(sound)), random)
+        sound = augment(sound * gain(voice_level(sound)), random)
         missing = self.num_previous - before, self.num_frames - known
         sound = F.pad(sound, tuple(count * FRAME_SAMPLES for count in missing))
         clean = self.clips.numbers[first : first + known]
