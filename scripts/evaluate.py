@@ -1,9 +1,9 @@
 """Judge the models on any folder of talking-head clips.
 
-    python scripts/evaluate.py reenact ../shared/data/val     # first frame + the other frames' motion
-    python scripts/evaluate.py speak ../shared/data/val       # first frame + the clip's own sound
-    python scripts/evaluate.py closures                       # do p, b and m close the lips?
-    python scripts/evaluate.py speed                          # frames per second and memory, end to end
+    python scripts/evaluate.py reenact DATA/val     # first frame + the other frames' motion
+    python scripts/evaluate.py speak DATA/val       # first frame + the clip's own sound
+    python scripts/evaluate.py closures             # do p, b and m close the lips?
+    python scripts/evaluate.py speed                # frames per second and memory, end to end
 
 Every figure is measured on generated pictures, whose landmarks are found anew; only `closures` measures keypoints,
 unless `--render` is given. `--json FILE` writes figures down.

@@ -1,8 +1,9 @@
 """Fit the linear face model of the embedded weights to landmark tracks.
 
-    python scripts/fit_face_model.py --data ../shared/data --output runs/face_model.safetensors
+    python scripts/fit_face_model.py --data DATA --output runs/face_model.safetensors
 
-Reads landmarks_train.npz and train/manifest.csv; uses only clips that may train weights which ship.
+Reads landmarks_train.npz and train/manifest.csv of DATA (docs/data_format.md); uses only clips that may train weights
+which ship.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Let a phoneme recogniser (hama, Apache-2.0) label the training speech: what the encoder learns beside the lips.
 
-    python scripts/phoneme_labels.py --data ../shared/data --output runs/phonemes.safetensors
+    python scripts/phoneme_labels.py --data DATA --output runs/phonemes.safetensors
 
 Only clips that may train weights which ship are labelled; the rows of the others are zero.
 """

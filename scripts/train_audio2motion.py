@@ -1,9 +1,9 @@
 """Train the embedded audio-to-motion model.
 
-    python scripts/train_audio2motion.py train --data ../shared/data --face runs/face_model.safetensors \
+    python scripts/train_audio2motion.py train --data DATA --face runs/face_model.safetensors \
         --phonemes runs/phonemes.safetensors --run runs/a2m
-    python scripts/train_audio2motion.py ship --data ../shared/data --face runs/face_model.safetensors --run runs/a2m
-    python scripts/train_audio2motion.py measure --data ../shared/data --face runs/face_model.safetensors
+    python scripts/train_audio2motion.py ship --data DATA --face runs/face_model.safetensors --run runs/a2m
+    python scripts/train_audio2motion.py measure --data DATA --face runs/face_model.safetensors
     python scripts/train_audio2motion.py train --data clips --face runs/face_model.safetensors --run runs/big \
         --encoder microsoft/wavlm-base-plus --layer 9 --frozen      # a published encoder, your own clips
 

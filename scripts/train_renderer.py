@@ -1,8 +1,8 @@
 """Train the embedded renderer.
 
     python scripts/perception.py --output runs/perception.safetensors
-    python scripts/train_renderer.py --data ../shared/data --run runs/renderer    # two CPU cores, two to three hours
-    python scripts/train_renderer.py --data ../shared/data --run runs/renderer --setting gpu
+    python scripts/train_renderer.py --data DATA --run runs/renderer    # two CPU cores, two to three hours
+    python scripts/train_renderer.py --data DATA --run runs/renderer --setting gpu
 
 Stops and resumes at any time: the run folder holds the last checkpoint, the resolved config and the log. Every step's
 data depend on the seed and the step alone. `--export DIR` writes the averaged weights as they ship.
