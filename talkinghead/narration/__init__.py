@@ -1,1 +1,1 @@
-"""From a script to a finished narration of any length. Start with `narrate.py`."""
+"""Make narrated videos of any length from scripts. Start reading with `narrate.py`."""

@@ -1,4 +1,4 @@
-"""Find a script's words in a recording: forced alignment with wav2vec 2.0, where its weights are on the machine."""
+"""Find a script's words in a recording by forced alignment with wav2vec 2.0."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from talkinghead.narration.script import Line
 _BUNDLE = "WAV2VEC2_ASR_BASE_960H"
 _WEIGHTS = "wav2vec2_fairseq_base_ls960_asr_ls960.pth"
 _BLANK, _BETWEEN = 0, 1
-"""Numbers of the letters that mean nothing, and the space between two words."""
+"""Indices of the blank label and of the space between two words."""
 
 _STEP = 320
-"""Samples that one column of letters stands for."""
+"""Samples per frame of the network."""
 _WINDOW_SECONDS, _CONTEXT_SECONDS = 20, 1
 _LONGEST_SECONDS = 15 * 60
-"""Longest recording that is aligned: the memory that it takes grows with the square of the length."""
+"""Longest recording that is aligned; the memory needed grows with the square of its length."""
 
-Hearing = Callable[[Tensor], Tensor]
-"""Samples (N,) at 16 kHz to log-probabilities of letters, shape (N // 320 or one less, letters)."""
+LetterModel = Callable[[Tensor], Tensor]
+"""Turns samples (N,) at 16 kHz into log-probabilities of letters, shape (N // 320 or one less, letters)."""
 
 
 @own_settings()
 def align_lines(lines: Sequence[Line], sound: Sound, *, required: bool) -> list[tuple[float, float]] | None:
-    """Return when each line is heard, in seconds; None where that cannot be told.
+    """Return start and end of each line in seconds, or None if the lines cannot be aligned.
 
     Args:
-        lines: What is said, in order.
+        lines: The lines in order.
         sound: The recording.
-        required: Fetch the weights if they are not there.
+        required: Whether to download the weights if they are missing.
     """
     known = (Path(torch.hub.get_dir()) / "checkpoints" / _WEIGHTS).exists()
     if sound.seconds > _LONGEST_SECONDS or not (known or required):
@@ -45,47 +45,47 @@ def align_lines(lines: Sequence[Line], sound: Sound, *, required: bool) -> list[
     bundle = getattr(torchaudio.pipelines, _BUNDLE)
     model = bundle.get_model().eval()
 
-    def hear(samples: Tensor) -> Tensor:
+    def letter_model(samples: Tensor) -> Tensor:
         with torch.inference_mode():
             return model(samples[None])[0][0].log_softmax(-1)
 
-    return align(lines, listen(stream_mono_16k(sound), hear), bundle.get_labels())
+    return align(lines, letter_probabilities(stream_mono_16k(sound), letter_model), bundle.get_labels())
 
 
-def listen(samples: Iterator[Tensor], hear: Hearing) -> Tensor:
-    """Hear a recording window by window, each with some sound around it.
+def letter_probabilities(samples: Iterator[Tensor], model: LetterModel) -> Tensor:
+    """Run the network on a recording in overlapping windows.
 
     Returns:
         Log-probabilities of letters every 20 ms, shape (T, letters).
     """
     whole = torch.cat(list(samples))
     window, context = _WINDOW_SECONDS * MODEL_RATE, _CONTEXT_SECONDS * MODEL_RATE
-    heard = []
+    parts = []
     for start in range(0, len(whole), window):
         before = min(context, start)
-        part = hear(whole[start - before : start + window + context])
-        heard.append(part[before // _STEP :][: window // _STEP])
-    return torch.cat(heard)
+        part = model(whole[start - before : start + window + context])
+        parts.append(part[before // _STEP :][: window // _STEP])
+    return torch.cat(parts)
 
 
-def align(lines: Sequence[Line], heard: Tensor, letters: Sequence[str]) -> list[tuple[float, float]] | None:
-    """Lay the letters of the lines on what was heard.
+def align(lines: Sequence[Line], log_probabilities: Tensor, letters: Sequence[str]) -> list[tuple[float, float]] | None:
+    """Align the letters of the lines with the network's output.
 
     Args:
-        lines: What is said, in order.
-        heard: Log-probabilities, shape (T, letters).
-        letters: Which letter each column stands for.
+        lines: The lines in order.
+        log_probabilities: Log-probabilities of letters, shape (T, letters).
+        letters: The letter of each column.
 
     Returns:
-        When each line is heard, in seconds; None where a line has no letter that the network knows, or there are
-        more letters than columns.
+        Start and end of each line in seconds; None if a line has no letter that the network knows, or there are more
+        letters than frames.
     """
     spelled = [_spell(line.text, letters) for line in lines]
     targets = [number for word in spelled for number in (*word, _BETWEEN)][:-1]
     repeats = sum(a == b for a, b in pairwise(targets))
-    if not all(spelled) or len(targets) + repeats > len(heard):
+    if not all(spelled) or len(targets) + repeats > len(log_probabilities):
         return None
-    path, scores = torchaudio.functional.forced_align(heard[None], torch.tensor([targets]), blank=_BLANK)
+    path, scores = torchaudio.functional.forced_align(log_probabilities[None], torch.tensor([targets]), blank=_BLANK)
     found = torchaudio.functional.merge_tokens(path[0], scores[0].exp())
     spans, first = [], 0
     for word in spelled:
@@ -96,7 +96,7 @@ def align(lines: Sequence[Line], heard: Tensor, letters: Sequence[str]) -> list[
 
 
 def _spell(text: str, letters: Sequence[str]) -> list[int]:
-    """Return the numbers of a text's letters, without accents, words apart."""
+    """Return the indices of a text's letters without accents, with spaces between words."""
     plain = unicodedata.normalize("NFKD", text).upper()
     words = ("".join(letter for letter in word if letter in letters[2:]) for word in plain.split())
     numbers: list[int] = []

@@ -1,8 +1,7 @@
-"""How a speaker moves during one shot: from rest, through the line, back to rest.
+"""Animate a speaker during one shot.
 
-Every shot begins and ends with the head as the portrait holds it, standing still for that moment, so shots join without
-a jump whichever ones are next to each other. That is why a sentence can be changed, added or taken away and all others
-stay as they are, picture for picture.
+Every shot begins and ends with the portrait's own pose, so shots join without a jump in any order. Therefore a sentence
+can be changed, added or removed without rendering the others again.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from talkinghead.options import EditOptions, MotionOptions
 from talkinghead.render import ToKeypoints
 
 RISE_SECONDS, SETTLE_SECONDS = 0.5, 0.8
-"""How long a speaker takes to come to life, and to come to rest."""
+"""Duration of the fade from the portrait's own pose into motion, and back."""
 
 
 def animate_shot(
@@ -47,28 +46,28 @@ def animate_shot(
     options: MotionOptions,
     reference: Reference | None = None,
 ) -> tuple[Iterator[SpeechMotion], ToKeypoints[SpeechMotion]]:
-    """Perform one shot.
+    """Generate the motion of one speaker during a shot.
 
     Args:
-        shot: What is said.
-        fps: Frames a second.
-        speaker: Whose movements these are: two who say the same move differently.
-        listens: Whether this is somebody who hears the line and says nothing.
-        models: What hears.
-        options: How strong everything is, and the seed.
-        reference: What lends head motion and blinks, if anything; from where it is played depends on the words too.
+        shot: The shot.
+        fps: Frames per second.
+        speaker: The name of the speaker; speakers move differently during the same line.
+        listens: Whether the speaker is silent during the line.
+        models: The loaded networks.
+        options: The strengths and the seed.
+        reference: A clip whose head motion and blinks are used, or None; its start depends on the seed and the text.
 
     Returns:
-        Parts of the performance, `shot.frames` frames together, and how the model's keypoints do it.
+        Parts of the motion, `shot.frames` frames in total, and a function that turns them into keypoints.
     """
     seconds = shot.frames / fps
     silent = listens or shot.file is None
-    heard = _silence(math.ceil(seconds * MODEL_RATE)) if silent else _sound(shot, seconds)
+    sound = _silence(math.ceil(seconds * MODEL_RATE)) if silent else _sound(shot, seconds)
     delivery = Delivery() if silent else shot.line.delivery
     seed = movement_seed(options.seed, speaker, shot.line.text, listens=listens)
     options = replace(options, **{**delivery.strengths, "seed": seed})
-    driving, pose = generate_motion(models, heard, options, reference and reference.starting(seed))
-    num_mouth: int = models.voice.config.num_mouth  # pyright: ignore[reportAttributeAccessIssue] — `assemble` saw to it
+    driving, pose = generate_motion(models, sound, options, reference and reference.starting(seed))
+    num_mouth: int = models.voice.config.num_mouth  # pyright: ignore[reportAttributeAccessIssue] — `assemble` checks the type
     driving = settle(driving, math.ceil(seconds * FRAME_RATE), num_mouth)
     if delivery.keyframes:
         pose = EditedKeypoints(models.portrait, pose, delivery.keyframes, shot.frames, fps)
@@ -76,20 +75,20 @@ def animate_shot(
 
 
 def movement_seed(seed: int, voice: str, text: str, *, listens: bool) -> int:
-    """Return the seed of one shot's movements: it depends on the words and the speaker, not on the place."""
+    """Return the seed of one shot's motion, which depends on text and speaker but not on the shot's position."""
     digest = hashlib.sha256(f"{seed}\0{voice}\0{text}\0{listens}".encode()).digest()
     return int.from_bytes(digest[:6], "big")
 
 
 def settle(speech_motion: Iterable[SpeechMotion], num_frames: int, num_mouth: int) -> Iterator[SpeechMotion]:
-    """Let everything but the mouth begin and end at rest.
+    """Fade all motion except that of the mouth in and out.
 
     Args:
-        speech_motion: Its parts, at 25 frames a second.
-        num_frames: How many frames they have together.
-        num_mouth: How many of the expression coefficients move the mouth; they come first.
+        speech_motion: The motion at 25 fps, in parts.
+        num_frames: The total number of frames.
+        num_mouth: The number of expression coefficients that move the mouth; they come first.
     """
-    weights = presence(num_frames, Fraction(FRAME_RATE))
+    weights = fade_weights(num_frames, Fraction(FRAME_RATE))
     done = 0
     for part in speech_motion:
         weight = weights[done : done + len(part), None]
@@ -106,8 +105,8 @@ def settle(speech_motion: Iterable[SpeechMotion], num_frames: int, num_mouth: in
         )
 
 
-def presence(num_frames: int, fps: Fraction) -> Tensor:
-    """Return how far a speaker is away from rest, shape (num_frames,): 0 at both ends, 1 between."""
+def fade_weights(num_frames: int, fps: Fraction) -> Tensor:
+    """Return the weights of motion in a shot, shape (num_frames,): 0 at both ends, 1 between."""
     steps = torch.arange(num_frames, dtype=torch.float32)
     ends = []
     for seconds, distance in ((RISE_SECONDS, steps), (SETTLE_SECONDS, steps.flip(0))):
@@ -119,14 +118,15 @@ def presence(num_frames: int, fps: Fraction) -> Tensor:
 
 @dataclass
 class EditedKeypoints:
-    """Turns a performance into keypoints, with edits by hand on top; made anew for every shot.
+    """Turns generated motion into keypoints and adds slider edits; used for one shot only.
 
     Attributes:
-        model: What performs.
-        pose: How the voice moves its keypoints.
+        model: The renderer.
+        pose: Turns the motion into keypoints.
         keyframes: The edits.
-        frames: How many frames the shot has.
-        fps: Frames a second.
+        frames: The number of frames of the shot.
+        fps: Frames per second.
+        done: The number of frames so far.
     """
 
     model: LivePortrait
@@ -139,7 +139,7 @@ class EditedKeypoints:
     def __call__(self, portrait: Portrait, part: SpeechMotion) -> Tensor:
         """Return x_d of the next frames, shape (T, K, 3)."""
         x_d = self.pose(portrait, part)
-        weights = presence(self.frames, self.fps)[self.done : self.done + len(part)]
+        weights = fade_weights(self.frames, self.fps)[self.done : self.done + len(part)]
         edits = self._edits(portrait.motion)
         rest = self.model.edit(portrait, Sliders())
         added = [weight * (self.model.edit(portrait, edits[self.done + n]) - rest) for n, weight in enumerate(weights)]
@@ -147,15 +147,15 @@ class EditedKeypoints:
         return x_d + torch.cat(added).to(x_d)
 
     def _edits(self, source: Motion) -> list[Sliders]:
-        """Return the edit of every frame; after the last keyframe it stays."""
+        """Return the edit of every frame; after the last keyframe it is constant."""
         keyframes = {time: dict(sliders) for time, sliders in self.keyframes.items()}
-        moves = interpolate_keyframes(keyframes, EditOptions(), source, self.fps)
-        edits = list(islice(moves.sliders(), self.frames))
+        track = interpolate_keyframes(keyframes, EditOptions(), source, self.fps)
+        edits = list(islice(track.sliders(), self.frames))
         return [edits[min(n, len(edits) - 1)] for n in range(self.frames)]
 
 
 def _sound(shot: Shot, seconds: Fraction) -> Iterator[Tensor]:
-    """Yield what a shot sounds like, 16 kHz mono, from its first frame to its last."""
+    """Yield the sound of a shot from its first frame to its last, 16 kHz mono."""
     left = math.ceil(seconds * MODEL_RATE)
     lead = torch.zeros(round(shot.lead * MODEL_RATE), dtype=torch.float32)
     for samples in (lead, *stream_mono_16k(Path(shot.file or ""))):

@@ -1,4 +1,4 @@
-"""From a script and options to a production: who stands where, with what behind and beside them."""
+"""Set up a narration's pictures from its script and options: layout, portraits, slides and backgrounds."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from talkinghead.options import MAX_SIDE, CropOptions
 
 
 def find_slides(script: Script, options: SceneOptions) -> list[Path]:
-    """Return the slide of every chapter; none where there are no slides at all.
+    """Return the slide of every chapter, or nothing if there are no slides.
 
     Raises:
         ScriptError: A chapter has no slide.
-        OptionError: There is no folder of slides.
+        OptionError: The folder of slides does not exist.
     """
     slides = [chapter.slide for chapter in script.chapters]
     if options.slides:
@@ -45,7 +45,7 @@ def find_slides(script: Script, options: SceneOptions) -> list[Path]:
         slides = [*found[: len(slides)], *[None] * (len(slides) - len(found))]
     if not any(slides):
         if options.slides:
-            raise ScriptError(f"{options.slides}: holds no picture; put one slide a chapter there, PNG, JPEG or WebP")
+            raise ScriptError(f"{options.slides}: has no pictures; put one slide per chapter there, PNG, JPEG or WebP")
         return []
     if None in slides:
         number = slides.index(None)
@@ -55,14 +55,14 @@ def find_slides(script: Script, options: SceneOptions) -> list[Path]:
 
 
 def choose_layout(script: Script, options: SceneOptions, *, slides: bool) -> str:
-    """Return the layout that is asked for.
+    """Return the name of the requested layout.
 
     Raises:
-        OptionError: It does not go together with what else is asked for.
+        OptionError: The layout cannot be combined with other options.
     """
     name = options.layout or script.layout or ("circle" if slides else "full")
     if slides and options.alpha:
-        raise OptionError("alpha leaves out what is behind the person, slides are there: leave one of them out")
+        raise OptionError("alpha and slides cannot be combined: leave out one of them")
     behind = options.background or any(speaker.background for speaker in script.speakers.values())
     if name == "circle" and not (slides or behind or options.alpha):
         raise OptionError("layout 'circle' needs something around it: give slides, background or alpha")
@@ -70,10 +70,10 @@ def choose_layout(script: Script, options: SceneOptions, *, slides: bool) -> str
 
 
 def check_files(source: Path, script: Script, options: NarrationOptions) -> None:
-    """Read every picture, background and clip once, so that a bad one is refused before anything is loaded or made.
+    """Check every picture, background and clip before any model is loaded.
 
     Raises:
-        PortraitError: A file cannot be read, or what is asked for does not go together.
+        PortraitError: A file cannot be read, or options cannot be combined.
     """
     slides = find_slides(script, options.scene)
     choose_layout(script, options.scene, slides=bool(slides))
@@ -81,7 +81,7 @@ def check_files(source: Path, script: Script, options: NarrationOptions) -> None
         if picture:
             read_image(picture)
     for speaker in script.speakers.values():
-        _wall(speaker, options)
+        _open_background(speaker, options)
     for clip in _clips(script, options):
         open_driver(clip)
     for line in script.lines:
@@ -92,10 +92,10 @@ def check_files(source: Path, script: Script, options: NarrationOptions) -> None
 
 
 def assemble(source: Path, script: Script, models: Models, options: NarrationOptions, kind: Format) -> ShotRenderer:
-    """Open every portrait and lay out the picture.
+    """Open all portraits and lay out the picture.
 
     Raises:
-        PortraitError: A file cannot be read, or what is asked for does not go together.
+        PortraitError: A file cannot be read, or options cannot be combined.
     """
     if isinstance(models.voice, JoyVASA | MotionFlow):
         raise OptionError("a narration needs a voice model that performs for any face: leave voice_model out")
@@ -105,7 +105,7 @@ def assemble(source: Path, script: Script, models: Models, options: NarrationOpt
     speakers = list(script.speakers.values())
     own_size = _own_size(portraits[speakers[0].name], models, options.crop)
     layout = plan(name, own_size, options.crop.size, len(speakers), slides=bool(slides))
-    backdrops = {speaker.name: _wall(speaker, options) for speaker in speakers}
+    backdrops = {speaker.name: _open_background(speaker, options) for speaker in speakers}
     around = name == "circle" and not slides
     canvas = next((backdrop for backdrop in backdrops.values() if backdrop), None) if around else None
     placed: dict[str, PlacedSource] = {}
@@ -124,17 +124,17 @@ def assemble(source: Path, script: Script, models: Models, options: NarrationOpt
 
 
 def _clips(script: Script, options: NarrationOptions) -> set[str]:
-    """Return the clips that lend their head motion: the narration's own, and those of single lines."""
+    """Return all reference clips: the narration's own and those of single lines."""
     return {options.motion.reference, *script.clips()} - {""}
 
 
-def _wall(speaker: Speaker, options: NarrationOptions) -> Background | None:
+def _open_background(speaker: Speaker, options: NarrationOptions) -> Background | None:
     given = speaker.background or options.scene.background
     return open_background(given) if given and not options.scene.alpha else None
 
 
 def _own_size(portrait: Path, models: Models, options: CropOptions) -> tuple[int, int]:
-    """Return the (height, width) of a video of one portrait alone."""
+    """Return the (height, width) of a video of a single portrait."""
     if options.face_only:
         side = options.size or models.portrait.crop_size
         return side, side

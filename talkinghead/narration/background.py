@@ -1,4 +1,4 @@
-"""What stands behind a person: a colour, a picture, or a video that repeats."""
+"""Backgrounds: a colour, a picture, or a video that loops."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from talkinghead.source.video import steady
 
 @dataclass(frozen=True)
 class Background:
-    """What stands behind a person.
+    """The background of a portrait or of the whole picture.
 
     Attributes:
-        identity: What decides how it looks.
+        identity: Identifies its content, for hashes.
         still: The picture; a colour is a picture of one pixel.
-        video: The video, where it moves.
+        video: The video, if it is one.
     """
 
     identity: str
@@ -39,19 +39,19 @@ class Background:
     video: VideoFile | None = None
 
     def pictures(self, size: tuple[int, int], start: int, fps: Fraction) -> Iterator[Picture]:
-        """Yield it for ever, filling pictures of a size.
+        """Yield endless pictures of the background, cropped to a size.
 
         Args:
             size: (height, width).
-            start: Number of the first frame: a video plays on from shot to shot.
-            fps: Frames a second.
+            start: Index of the first frame, since a video continues from shot to shot.
+            fps: Frames per second.
         """
         if self.still is not None:
             return repeat(cover(self.still, size))
         return self._moving(size, start, fps)
 
     def place_in_time(self, start: int, fps: Fraction) -> str:
-        """Return what a shot's place in time changes: nothing, unless this is a video."""
+        """Return what identifies a start frame: the time in the loop of a video, otherwise an empty string."""
         return "" if self.video is None else f"{start / fps % self._seconds}"
 
     @property
@@ -61,10 +61,8 @@ class Background:
     def _moving(self, size: tuple[int, int], start: int, fps: Fraction) -> Iterator[Picture]:
         assert self.video is not None
         rate = self.video.fps / fps
-        wanted = start  # the frame that is to come out next
-        passed = (
-            int(start / fps // self._seconds) * self.video.num_frames
-        )  # frames of the repeated video before this one
+        wanted = start  # index of the next frame to yield
+        passed = int(start / fps // self._seconds) * self.video.num_frames  # frames of the looped video before this one
         while True:
             for frame in islice(steady(read_frames(self.video.file), self.video.fps), self.video.num_frames):
                 passed += 1
@@ -77,14 +75,14 @@ class Background:
 
 
 def open_background(given: str) -> Background:
-    """Read a background: a colour as CSS writes it, or a file.
+    """Open a background: a CSS colour, a picture or a video.
 
     Raises:
-        OptionError: It is neither.
+        OptionError: It is neither a colour nor a file.
         PortraitError: The file cannot be read.
     """
     file = Path(given)
-    if os.path.exists(file):  # which takes names that are too long for a file
+    if os.path.exists(file):  # unlike `Path.exists`, this accepts names that are too long for a file
         require_file(file, OptionError)
         identity = hash_files([file])
         shown = read_picture_or_video(file)
@@ -93,12 +91,12 @@ def open_background(given: str) -> Background:
         raise InputNotFoundError(f"{file}: no such file; a background is a colour, a picture or a video")
     colour = read_colour(given)
     if colour is None:
-        raise OptionError(f"background {given!r} is no colour such as #203040 or white, and no file")
+        raise OptionError(f"background {given!r} is neither a colour such as #203040 or white nor a file")
     return Background(str(colour), np.array(colour, np.uint8).reshape(1, 1, 3))
 
 
 def cover(picture: Picture, size: tuple[int, int]) -> Picture:
-    """Fill a size with the middle of a picture."""
+    """Crop and resize a picture to a size, keeping its middle."""
     height, width = picture.shape[:2]
     cut = window((height, width), LayoutBox(0, 0, *size), (width / 2, height / 2)) if height * width > 1 else None
     shown = picture if cut is None else picture[cut.rows, cut.columns]

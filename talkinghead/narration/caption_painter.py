@@ -1,4 +1,4 @@
-"""Captions drawn into the picture: white on a dark band, low in the picture."""
+"""Draw captions into pictures: white on a dark band near the lower edge."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from talkinghead.narration.options import CaptionOptions
 
 _BAND = (0, 0, 0, 150)
 _LIFT = 0.05
-"""Where the captions' lower edge is, in parts of the height from below."""
+"""Distance of captions from the lower edge, relative to the height."""
 _WIDEST = 0.92
-"""How much of the width a line may take before it is set smaller."""
+"""Largest width of a line relative to the picture; the font is reduced for longer ones."""
 
 
 class CaptionPainter:
     """Draws captions into pictures of one size."""
 
     def __init__(self, size: tuple[int, int], options: CaptionOptions) -> None:
-        """Find the font.
+        """Load the font.
 
         Args:
             size: (height, width) of the pictures.
-            options: How large, and in which font.
+            options: The font and its size.
 
         Raises:
             OptionError: The font file cannot be read.
         """
-        if os.path.exists(options.caption_font):  # other names are looked for among the system's fonts
+        if os.path.exists(options.caption_font):  # other names are looked up among the system's fonts
             require_file(options.caption_font, OptionError)
         self._size, self._font_file = size, options.caption_font or str(_default_font())
         self._points = max(round(min(size) * options.caption_size), 8)
@@ -43,7 +43,7 @@ class CaptionPainter:
         self._overlay = lru_cache(maxsize=4)(self._draw)
 
     def paint(self, picture: Picture, text: str) -> Picture:
-        """Return a picture, RGB or RGBA, with a caption in it; the same one where there is nothing to say."""
+        """Return a picture, RGB or RGBA, with a caption; the same object if the text is empty."""
         if not text:
             return picture
         top, left, overlay = self._overlay(text)
@@ -56,7 +56,7 @@ class CaptionPainter:
         return out
 
     def _draw(self, text: str) -> tuple[int, int, Picture]:
-        """Draw a caption: where its band lies, and the band, RGBA."""
+        """Return top and left of a caption's band, and the band with its text, RGBA."""
         height, width = self._size
         font, spacing = self._fitting(text), self._points * 0.25
         canvas = Image.new("RGBA", (width, height))
@@ -72,7 +72,7 @@ class CaptionPainter:
         return box[1], box[0], np.array(canvas.crop((box[0], box[1], box[2], box[3])))
 
     def _fitting(self, text: str) -> ImageFont.FreeTypeFont:
-        """Return the font, smaller where a line would not fit into the picture."""
+        """Return the font, reduced if a line would not fit into the picture."""
         font = self._font(self._points)
         widest = max(font.getlength(line) for line in text.splitlines())
         room = self._size[1] * _WIDEST - self._points
@@ -82,13 +82,13 @@ class CaptionPainter:
         try:
             return ImageFont.truetype(self._font_file, points)
         except OSError:
-            raise OptionError(f"caption_font {self._font_file!r} is no font that can be read: give a .ttf") from None
+            raise OptionError(f"caption_font {self._font_file!r} cannot be read as a font: give a .ttf") from None
 
 
 def _default_font() -> Path:
-    """Return DejaVu Sans, which Matplotlib carries: Latin, Greek, Cyrillic, Arabic, Hebrew and more.
+    """Return DejaVu Sans, which comes with Matplotlib and has Latin, Greek, Cyrillic, Arabic, Hebrew and more.
 
-    Matplotlib itself is not imported: it makes folders in the user's home.
+    Matplotlib itself is not imported, because that creates folders in the user's home.
     """
     found = find_spec("matplotlib")
     assert found is not None and found.submodule_search_locations is not None

@@ -1,4 +1,4 @@
-"""Captions: what is said, in pieces that can be read, each with its time."""
+"""Split the text of a narration into captions with times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from talkinghead.narration.timeline import Shot
 
 SUFFIXES = (".srt", ".vtt")
 LINE_LENGTH, LINES = 42, 2
-"""Characters of a line and lines of a caption, as broadcasters have them."""
+"""Characters per line and lines per caption, as usual in broadcasting."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Cue:
 
 
 def cues_of(shots: Iterable[Shot], fps: Fraction) -> Iterator[Cue]:
-    """Yield the captions of shots; a long sentence has several, their times in proportion to their characters."""
+    """Yield the captions of shots; those of a long sentence share its time in proportion to their length."""
     for shot in shots:
         parts = split_caption(shot.line.text)
         begins, ends = shot.spoken(fps)
@@ -46,7 +46,7 @@ def cues_of(shots: Iterable[Shot], fps: Fraction) -> Iterator[Cue]:
 
 
 def split_caption(text: str) -> list[str]:
-    """Break a sentence into captions of two lines at most, as even as they can be."""
+    """Split a sentence into captions of at most two lines of similar length."""
     if not text:
         return []
     count = len(_wrap(text, LINE_LENGTH))
@@ -62,10 +62,10 @@ def _wrap(text: str, width: int) -> list[str]:
 
 
 def write_captions(video: Path, cues: Sequence[Cue], *, overwrite: bool = False) -> list[Path]:
-    """Write captions beside a video, as .srt and .vtt.
+    """Write captions beside a video as .srt and .vtt.
 
     Raises:
-        OutputError: They cannot be written there.
+        OutputError: A file cannot be written.
     """
     subtitles = pysubs2.SSAFile()
     for cue in cues:

@@ -1,4 +1,4 @@
-"""The stage: portraits, what is behind them and what is beside them become one picture."""
+"""Compose portraits, backgrounds and slides into one picture."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from talkinghead.options import MAX_SIDE, CropOptions
 from talkinghead.source.image import ImageSource, open_image_source
 
 _MARGIN = (24, 26, 30)
-"""What is seen beside a slide that has another shape than its place."""
+"""Colour of the margins beside a slide that does not fill its box."""
 
 _SMALLEST = 64
-"""Pixels of the longer side, the least that there may be."""
+"""Smallest longer side of a portrait in pixels."""
 
 
 @dataclass(frozen=True)
 class PlacedSource:
-    """A role, ready to be rendered.
+    """A speaker's portrait in its box.
 
     Attributes:
         source: The portrait.
-        box: Where it stands.
-        view: Which part of its picture is shown there.
-        matte: What tells the person from what is behind; None where that is shown too.
-        background: What is put behind instead; None for transparent.
+        box: Its place in the picture.
+        view: The part of the portrait that is shown.
+        matte: Separates the person from the portrait's own background; None to show that too.
+        background: Replaces the portrait's own background; None for transparency.
     """
 
     source: ImageSource
@@ -44,7 +44,7 @@ class PlacedSource:
     background: Background | None = None
 
     def show(self, picture: Picture, behind: Picture | None) -> tuple[Picture, Mask | None]:
-        """Return a picture of the portrait as it is seen in its box, and how much of it is seen."""
+        """Return a picture of the portrait at the size of its box, and its opacity, None for opaque."""
         size = (self.box.height, self.box.width)
         shown = resized(picture[self.view.rows, self.view.columns], size)
         if self.matte is None:
@@ -60,15 +60,15 @@ class PlacedSource:
 def place_source(
     portrait: Path, box: LayoutBox, models: Models, options: CropOptions, background: Background | None, *, alpha: bool
 ) -> PlacedSource:
-    """Read a portrait and fit it into its box.
+    """Open a portrait and fit it into its box.
 
     Args:
         portrait: The picture file.
-        box: Where it stands.
-        models: What finds the face.
-        options: Which face, and how much of the picture; `size` is of no account here.
-        background: What stands behind the person, if not what the picture shows.
-        alpha: Whether nothing does.
+        box: Its place in the picture.
+        models: The loaded networks.
+        options: Which face to use and how to crop; `size` is ignored.
+        background: Replaces the portrait's own background; None to keep it.
+        alpha: Whether to make the background transparent.
     """
     picture = read_image(portrait)
     if box.round or options.face_only:
@@ -83,11 +83,11 @@ def place_source(
 
 @dataclass(frozen=True)
 class ShotCompositor:
-    """What stays the same during one shot.
+    """Composes the pictures of one shot.
 
     Attributes:
-        layout: Where everything lies.
-        canvas: What lies under everything, RGB or RGBA, of the layout's size, for ever.
+        layout: The layout of the picture.
+        canvas: The pictures under everything else, RGB or RGBA, of the layout's size, endless.
     """
 
     layout: Layout
@@ -99,19 +99,19 @@ class ShotCompositor:
         """Return the next picture of the video.
 
         Args:
-            placed: Who is seen.
-            pictures: Their portraits as they look now.
-            behind: What stands behind each now.
+            placed: The visible portraits.
+            pictures: The current picture of each.
+            behind: The current background of each.
         """
         out = next(self.canvas).copy()
-        for actor, picture, backdrop in zip(placed, pictures, behind, strict=True):
-            shown, alpha = actor.show(picture, backdrop)
-            _lay(out[actor.box.rows, actor.box.columns], shown, alpha)
+        for each, picture, backdrop in zip(placed, pictures, behind, strict=True):
+            shown, alpha = each.show(picture, backdrop)
+            _overlay(out[each.box.rows, each.box.columns], shown, alpha)
         return out
 
 
 def draw_slide(slide: Picture, layout: Layout, *, alpha: bool) -> Picture:
-    """Return a ground with a slide in its place, whole, as large as it goes."""
+    """Return a canvas with a slide in its box, as large as possible without cropping."""
     canvas = blank(layout, alpha=alpha)
     if layout.slide is None:
         return canvas
@@ -125,14 +125,14 @@ def draw_slide(slide: Picture, layout: Layout, *, alpha: bool) -> Picture:
 
 
 def blank(layout: Layout, *, alpha: bool) -> Picture:
-    """Return an empty ground: transparent, or the desk's colour."""
+    """Return an empty canvas: transparent, or of the margin's colour."""
     if alpha:
         return np.zeros((*layout.size, 4), np.uint8)
     return np.full((*layout.size, 3), _MARGIN, np.uint8)
 
 
-def _lay(place: Picture, shown: Picture, alpha: Mask | None) -> None:
-    """Lay a picture over a part of another one, RGB, or RGBA that is transparent so far."""
+def _overlay(place: Picture, shown: Picture, alpha: Mask | None) -> None:
+    """Blend a picture into a part of another one, RGB, or RGBA that is still transparent."""
     if place.shape[2] == 4:
         place[..., :3] = shown
         place[..., 3] = 255 if alpha is None else np.rint(alpha * 255)
@@ -144,17 +144,17 @@ def _lay(place: Picture, shown: Picture, alpha: Mask | None) -> None:
 
 @lru_cache(maxsize=8)
 def _disc(size: tuple[int, int]) -> Mask:
-    """Draw a circle that touches the edges of its box, its edge one pixel soft."""
+    """Draw a circle that touches the edges of its box, with an edge one pixel soft."""
     rows, columns = (np.arange(side, dtype=np.float32) - (side - 1) / 2 for side in size)
     distance = np.hypot(rows[:, None], columns[None])
     return (min(size) / 2 - distance + 0.5).clip(0, 1).astype(np.float32)
 
 
 def _face_center(source: ImageSource, *, cropped: bool) -> tuple[float, float]:
-    """Return where the face is in the pictures of the video."""
+    """Return the (x, y) of the face in the pictures of the video."""
     height, width = source.size
     if cropped:
-        return width / 2, height / 2  # a crop lies around its face
+        return width / 2, height / 2  # the face is in the middle of its crop
     middle = np.full((1, 2), source.frame.size / 2, np.float32)
     x, y = source.frame.points_to_image(middle)[0]
     return float(x), float(y)

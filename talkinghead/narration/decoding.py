@@ -1,4 +1,4 @@
-"""A script's bytes become text."""
+"""Decode the bytes of a script."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from talkinghead.media.files import require_file
 from talkinghead.narration.errors import ScriptError
 
 MAX_BYTES = 2_000_000
-"""Of a script: many hours of speech, and little enough to be parsed in seconds."""
+"""Largest script: enough for many hours of speech, and parsed in seconds."""
 
 _MOSTLY_WESTERN = 0.25
-"""How many of the letters may lie beyond ASCII in a text that is taken for Windows-1252."""
+"""Largest share of non-ASCII letters in a text that is taken for Windows-1252."""
 
-# Control characters that are no space, half pairs, and characters that stand for none.
+# Control characters except spaces, lone surrogates, and noncharacters.
 _MEANINGLESS = re.compile("[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffd-\uffff]")
 
 
@@ -23,11 +23,11 @@ def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
     r"""Read a text file.
 
     Returns:
-        Its text with `\n` between lines and without control characters, and what a user should know about it.
+        Its text with `\n` between lines and without control characters, and remarks for the user.
 
     Raises:
-        InputNotFoundError: There is no such file.
-        ScriptError: It is no text, too long, or in an encoding that cannot be told.
+        InputNotFoundError: The file does not exist.
+        ScriptError: The file is not a text, is too long, or has an unknown encoding.
     """
     file = require_file(path, ScriptError)
     try:
@@ -42,12 +42,12 @@ def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def clean(text: str) -> str:
-    """Leave out what is neither a character nor a space."""
+    """Remove control characters and noncharacters."""
     return _MEANINGLESS.sub("", text)
 
 
 def _decode(data: bytes, file: Path) -> tuple[str, str]:
-    """Return the text, and a note where its encoding was guessed."""
+    """Return the text, and a note if its encoding was guessed."""
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig"), ""

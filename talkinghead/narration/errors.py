@@ -1,4 +1,4 @@
-"""What can be wrong with a script, a voice, or the folder that a narration is made in."""
+"""Errors about scripts, voices and work folders."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from liveportrait.errors import PortraitError
 
 
 class ScriptError(PortraitError, ValueError):
-    """A script cannot be read, or asks for what is not there."""
+    """A script cannot be read, or refers to something that does not exist."""
 
 
 class SpeechError(PortraitError, RuntimeError):
-    """A voice could not speak."""
+    """A speech engine failed."""
 
 
 class WorkFolderError(PortraitError, OSError):
-    """The folder that parts are kept in cannot be used."""
+    """The work folder cannot be used."""

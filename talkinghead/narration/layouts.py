@@ -1,4 +1,4 @@
-"""Where everything lies in the picture."""
+"""Layouts: the places of speakers and slides in the picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 from talkinghead.errors import OptionError
 
 LONGER_SIDE = 1280
-"""Pixels of the longer side, where nobody asks for another number and no portrait decides."""
+"""Default longer side of the picture in pixels, for layouts whose size does not follow from a portrait."""
 
 _WIDE, _TALL = (9, 16), (16, 9)
 
@@ -22,7 +22,7 @@ class LayoutBox:
         left: First column.
         height: Rows.
         width: Columns.
-        round: Whether only the circle in it counts.
+        round: Whether only the inscribed circle is shown.
     """
 
     top: int
@@ -44,13 +44,13 @@ class LayoutBox:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything lies.
+    """The layout of a narration's picture.
 
     Attributes:
         size: (height, width) of the picture.
-        speakers: Where they stand, from left to right; all in the same box where only one is seen at a time.
-        slide: Where a slide lies, if there are slides.
-        cut: Whether only the one who speaks is seen.
+        speakers: The boxes of the speakers, from left to right; all the same box if `cut`.
+        slide: The box of the slide, or None.
+        cut: Whether only the current speaker is shown.
     """
 
     size: tuple[int, int]
@@ -60,13 +60,13 @@ class Layout:
 
 
 def plan(name: str, own_size: tuple[int, int], longer: int | None, num_speakers: int, *, slides: bool) -> Layout:
-    """Lay out a narration.
+    """Return the layout of a narration.
 
     Args:
         name: One of `options.LAYOUTS`.
-        own_size: (height, width) of the first portrait, which "full" takes.
-        longer: Pixels of the longer side, or None for the usual ones.
-        num_speakers: How many there are.
+        own_size: (height, width) of the first portrait, which is the size of layout "full".
+        longer: Longer side in pixels, or None for the default.
+        num_speakers: The number of speakers.
         slides: Whether there are slides.
 
     Raises:
@@ -93,11 +93,11 @@ def plan(name: str, own_size: tuple[int, int], longer: int | None, num_speakers:
 
 
 def window(picture: tuple[int, int], box: LayoutBox, center: tuple[float, float]) -> LayoutBox:
-    """Return the largest part of a picture that has a box's shape and lies as near to a face as it can.
+    """Return the largest part of a picture with a box's aspect ratio, centred on a face as far as possible.
 
     Args:
         picture: Its (height, width).
-        box: What shall be filled.
+        box: The box to fill.
         center: (x, y) of the face.
     """
     height, width = picture
@@ -109,7 +109,7 @@ def window(picture: tuple[int, int], box: LayoutBox, center: tuple[float, float]
 
 
 def _sides(longer: int, shape: tuple[int, int]) -> tuple[int, int]:
-    """Return height and width, even, in a ratio of small numbers."""
+    """Return even height and width in a given ratio."""
     most = max(shape)
     height, width = (round(longer * side / most / 2) * 2 for side in shape)
     return height, width

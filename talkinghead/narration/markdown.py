@@ -1,4 +1,4 @@
-"""Markdown: headings become chapters; what a voice cannot read, code and tables above all, is passed over."""
+"""Read Markdown: headings become chapters; code blocks, tables and the like are skipped."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from talkinghead.narration.errors import ScriptError
 from talkinghead.narration.plain import lines_of
 from talkinghead.narration.script import Chapter, Line, Script
 
-_READ_AS_IT_IS = {"text", "code_inline", "text_special"}
+_SPOKEN_TOKENS = {"text", "code_inline", "text_special"}
 _BREAKS = {"softbreak", "hardbreak"}
-_PASSED_OVER = {"table_open", "table_close", "footnote_block_open", "footnote_block_close"}
+_SKIPPED = {"table_open", "table_close", "footnote_block_open", "footnote_block_close"}
 _NOT_READ = re.compile(r"\A\s*\[[ xX]\](?=\s)|\[\^[^\s\[\]]+\]")
-"""Boxes of tasks, and references to footnotes that are not there."""
+"""Check boxes of task lists, and references to missing footnotes."""
 _BEFORE_MARKS = re.compile(r" +(?=[.,;])")
-"""Spaces that are left where something was left out."""
+"""Spaces that remain after removals."""
 _RULE_SECONDS = 1.5
-"""How much longer a horizontal rule makes a pause."""
+"""Seconds that a horizontal rule adds to a pause."""
 
 _MARKS = re.compile(r"[\[\]*_~`<]")
 _MOST_MARKS = 10_000
-"""Of one paragraph; the time that they take grows with the square of their number."""
+"""Largest number of marks in a paragraph; the parser's time grows with its square."""
 
 
 def parse_markdown(text: str, file: Path) -> Script:
     """Read Markdown.
 
-    Headings begin chapters and are not read aloud; the first one of the highest rank is the title too. Of links the
-    words are read, of web addresses whose they are; words marked as code are read. Blocks of code, tables, pictures,
-    HTML, footnotes, the boxes of tasks and words that are struck out are not. A horizontal rule is a pause.
+    Headings begin chapters and are not spoken; the first one of the highest level is also the title. Link texts, the
+    hosts of web addresses and inline code are spoken. Code blocks, tables, pictures, HTML, footnotes, check boxes and
+    struck-out words are not. A horizontal rule is a pause.
 
     Raises:
         ScriptError: A paragraph has too many marks.
@@ -69,21 +69,21 @@ def _tokens(text: str, file: Path) -> list[Token]:
 
 
 def _read(tokens: list[Token]) -> Iterator[Token]:
-    """Yield the tokens outside of what is passed over."""
+    """Yield the tokens outside of skipped blocks."""
     depth = 0
     for token in tokens:
-        if token.type in _PASSED_OVER:
+        if token.type in _SKIPPED:
             depth += token.nesting
         elif not depth:
             yield token
 
 
 def _spoken(token: Token) -> str:
-    """Return what is read of a run of text."""
+    """Return the spoken part of inline content."""
     parts, struck = [], 0
     for child in token.children or ():
         struck += child.nesting if child.tag == "s" else 0
-        if child.type in _READ_AS_IT_IS and not struck:
+        if child.type in _SPOKEN_TOKENS and not struck:
             parts.append(child.content)
         elif child.type in _BREAKS:
             parts.append(" ")
@@ -96,7 +96,7 @@ def _title(tokens: list[Token]) -> str:
 
 
 def _without_empty_chapters(script: Script) -> Script:
-    """Leave out headings that nothing is said under."""
+    """Remove chapters without lines."""
     used = sorted({line.chapter for line in script.lines}) or [0]
     places = {chapter: place for place, chapter in enumerate(used)}
     lines = tuple(replace(line, chapter=places[line.chapter]) for line in script.lines)

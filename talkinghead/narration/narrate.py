@@ -1,4 +1,4 @@
-"""From a script to a finished video: the whole story on one screen. Start here."""
+"""Make a narrated video from a script. Start reading here."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def narrate(
     model: str | Path | Models = MODEL,
     progress: Progress = no_progress,
 ) -> Summary:
-    """Make a narration.
+    """Make a narrated video from a script.
 
     Args:
-        source: The portrait of whoever speaks and has none of their own.
+        source: The portrait of all speakers for whom the script names none.
         script: Text, Markdown, SRT, VTT or YAML.
-        output: The .mp4 or .webm to write, with alpha .webm or .mov; captions come beside it.
-        options: Everything else a user can choose.
-        model: "mini", "base", "animals" or a directory; or models loaded before.
-        progress: Handed the pictures that are still to be made, and how many they are.
+        output: The .mp4 or .webm to write, with alpha .webm or .mov; captions are written beside it.
+        options: All other options.
+        model: "mini", "base", "animals" or a directory; or the result of `load_models`.
+        progress: Wraps the pictures that have to be rendered, to report progress.
 
     Returns:
-        What was written.
+        A summary of the written file.
 
     Raises:
-        PortraitError: Something is wrong with what was given.
+        PortraitError: An argument cannot be used.
 
     Example:
         >>> import talkinghead
@@ -91,12 +91,12 @@ def _produce(
     file: Path,
     progress: Progress,
 ) -> Summary:
-    """Make what is not there yet, and join all of it."""
-    begun = time.perf_counter()
+    """Render the shots that are missing, and join all shots."""
+    started = time.perf_counter()
     clips = _clips(renderer, shots, work)
     missing = {clip: shot for clip, shot in zip(clips, shots, strict=True) if not work.has(clip)}
     for _ in progress(_render(renderer, missing, work), sum(shot.frames for shot in missing.values()), RENDERING):
-        pass  # each picture is in its clip before it comes here
+        pass  # `_render` writes each picture to its clip before yielding it
     splice = Splice(
         clips=[(clip, shot.frames) for clip, shot in zip(clips, shots, strict=True)],
         sound=recording.sound if recording else _soundtrack(renderer, shots, work),
@@ -112,15 +112,15 @@ def _produce(
             write_captions(file, list(cues_of(shots, renderer.fps)), overwrite=overwrite)
     work.tidy()
     frames, (height, width) = shots[-1].end, renderer.layout.size
-    took, kept = time.perf_counter() - begun, len(set(clips)) - len(missing)
+    took, kept = time.perf_counter() - started, len(set(clips)) - len(missing)
     script = renderer.script
     notes = [*script.notes, *([] if recording else late_notes(script, shots, renderer.fps))]
-    notes += [f"{kept} of {len(set(clips))} parts were there from an earlier run"] if kept else []
+    notes += [f"{kept} of {len(set(clips))} parts were reused from an earlier run"] if kept else []
     return Summary(file, frames, float(frames / renderer.fps), renderer.fps, width, height, took, tuple(notes))
 
 
 def _render(renderer: ShotRenderer, missing: dict[Path, Shot], work: WorkFolder) -> Iterator[Picture]:
-    """Make clips; a clip that is not complete does not appear under its name."""
+    """Render clips and yield their pictures; a clip appears under its name only when it is complete."""
     fps, size, crf = renderer.fps, renderer.layout.size, renderer.options.render.crf
     for clip, shot in missing.items():
         with work.making(clip), VideoWriter(clip, fps, size, None, crf, renderer.kind, overwrite=True) as writer:
@@ -141,7 +141,7 @@ def _soundtrack(renderer: ShotRenderer, shots: Sequence[Shot], work: WorkFolder)
 
 
 def _check_outputs(file: Path, inputs: list[Path], options: NarrationOptions) -> list[Path]:
-    """Refuse at once what could not be written in the end; returns what will be."""
+    """Check that the outputs can be written, and return their paths."""
     kind = choose_format(file, alpha=options.scene.alpha)
     captions = [file.with_suffix(suffix) for suffix in SUFFIXES] if options.captions.captions else []
     for path in (file, *captions):

@@ -1,4 +1,4 @@
-"""Plain text: paragraphs between empty lines, and the sentences in them."""
+"""Read plain text: paragraphs, separated by empty lines, are split into sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from talkinghead.narration.sentences import pieces, sentences
 
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)([^\s/<>()]*[^\s/<>().,;:!?])(?:/(?:[^\s<>()]*[^\s<>().,;:!?])?)?")
 _BREATH = 0.1
-"""Seconds of silence where a long sentence is cut."""
+"""Seconds of silence between the parts of a long sentence."""
 
 
 def parse_plain(text: str, file: Path) -> Script:
@@ -21,7 +21,7 @@ def parse_plain(text: str, file: Path) -> Script:
 
 
 def lines_of(paragraphs: Iterable[str], chapter: int = 0) -> Iterator[Line]:
-    """Yield the sentences of paragraphs, long ones in pieces; the last one of each ends it."""
+    """Yield the sentences of paragraphs, long ones in parts."""
     for paragraph in paragraphs:
         said: list[Line] = []
         for sentence in sentences(_ADDRESS.sub(_host, paragraph)):
@@ -33,5 +33,5 @@ def lines_of(paragraphs: Iterable[str], chapter: int = 0) -> Iterator[Line]:
 
 
 def _host(found: re.Match[str]) -> str:
-    """Read of a web address only whose it is."""
+    """Return the host of a web address, the only part that is read."""
     return found[1].removeprefix("www.")

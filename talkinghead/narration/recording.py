@@ -1,4 +1,4 @@
-"""A recorded voice instead of a synthetic one: which part of it is which line."""
+"""Use a recorded voice: find the part of the recording that belongs to each line."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ STEP = Fraction(1, 100)
 """Seconds between two measurements of loudness."""
 
 _QUIET_DB = 32.0
-"""How far below its loud moments a recording is taken for silent."""
+"""Decibels below its loud passages at which a recording counts as silent."""
 _SNAP_SECONDS = 0.8
-"""How far a border between two lines may be moved into a silence."""
+"""Largest distance by which a border between two lines is moved into a silence."""
 
 Span = tuple[float, float]
-"""When a line is heard, in seconds."""
+"""Start and end of a line in seconds."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Recording:
     """A recorded voice.
 
     Attributes:
-        sound: The file, read through once.
-        align: How its words are found, see `VoiceOptions`.
+        sound: The sound file.
+        align: How to find the lines, see `VoiceOptions`.
     """
 
     sound: Sound
@@ -48,17 +48,17 @@ class Recording:
 
 
 def open_recording(options: VoiceOptions) -> Recording:
-    """Read a recording through once.
+    """Open a recording.
 
     Raises:
-        InputNotFoundError: There is no such file.
-        AudioError: It is no sound.
+        InputNotFoundError: The file does not exist.
+        AudioError: The file has no usable sound.
     """
     return Recording(probe_placed_sound(options.audio), options.align)
 
 
 def shots_from_recording(script: Script, recording: Recording, fps: Fraction, work: WorkFolder) -> list[Shot]:
-    """Cut a recording into shots, one a line, in the silences between the lines.
+    """Cut a recording into one shot per line, in the silences between lines.
 
     Raises:
         ScriptError: The recording is too short for the script, or its times lie beyond its end.
@@ -78,11 +78,11 @@ def shots_from_recording(script: Script, recording: Recording, fps: Fraction, wo
 
 
 def find_lines(lines: Sequence[Line], recording: Recording, script: Path) -> list[Span]:
-    """Return when each line is heard: as the script says, by its words, or in proportion to its length."""
+    """Return start and end of each line: from the script, by its words, or in proportion to its length."""
     slots = [(line.slot.start, line.slot.end) for line in lines if line.slot]
     if slots:
         if slots[-1][0] >= recording.sound.seconds:
-            raise ScriptError(f"{script}: its times go on after the end of {recording.sound.file}; correct them")
+            raise ScriptError(f"{script}: has times after the end of {recording.sound.file}; correct them")
         return slots
     if recording.align != "proportional":
         from talkinghead.narration.align import align_lines
@@ -94,7 +94,7 @@ def find_lines(lines: Sequence[Line], recording: Recording, script: Path) -> lis
 
 
 def loudness(sound: Sound) -> NDArray[np.float64]:
-    """Return a sound's loudness in decibels, one value every `STEP`, in constant memory of the sound itself."""
+    """Return a sound's loudness in decibels, one value every `STEP`."""
     size = int(MODEL_RATE * STEP)
     values, kept = [], np.zeros(0, np.float32)
     for part in stream_mono_16k(sound):
@@ -107,42 +107,42 @@ def loudness(sound: Sound) -> NDArray[np.float64]:
 
 
 def voiced(decibels: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell speech from silence; gaps shorter than 120 ms belong to the speech around them."""
-    heard = decibels > np.percentile(decibels, 95) - _QUIET_DB
-    edges = np.flatnonzero(np.diff(np.concatenate([[1], heard.astype(np.int8), [1]])))
+    """Return where there is speech; gaps shorter than 120 ms count as speech."""
+    speech = decibels > np.percentile(decibels, 95) - _QUIET_DB
+    edges = np.flatnonzero(np.diff(np.concatenate([[1], speech.astype(np.int8), [1]])))
     for start, end in edges.reshape(-1, 2):
         if end - start < 12:
-            heard[start:end] = True
-    return heard
+            speech[start:end] = True
+    return speech
 
 
-def share_out(texts: Sequence[str], heard: NDArray[np.bool_]) -> list[Span]:
-    """Share the time in which something is heard out by the letters of the lines, and move the borders into silences.
+def share_out(texts: Sequence[str], speech: NDArray[np.bool_]) -> list[Span]:
+    """Divide the time with speech by the number of letters of each text, and move borders into silences.
 
     Args:
-        texts: What is said.
-        heard: Whether there is speech, one value every `STEP`.
+        texts: The texts in order.
+        speech: Whether there is speech, one value every `STEP`.
 
     Returns:
-        When each text is heard, seconds.
+        Start and end of each text in seconds.
     """
     weights = np.array([max(sum(letter.isalnum() for letter in text), 1) for text in texts], float)
-    spoken = np.flatnonzero(heard) if heard.any() else np.arange(len(heard))
+    spoken = np.flatnonzero(speech) if speech.any() else np.arange(len(speech))
     shares = np.cumsum(weights)[:-1] / weights.sum() * (len(spoken) - 1)
-    borders = [0, *(_into_silence(int(spoken[int(share)]), heard) for share in shares), len(heard)]
+    borders = [0, *(_into_silence(int(spoken[int(share)]), speech) for share in shares), len(speech)]
     spans = []
     for first, last in pairwise(borders):
-        inside = np.flatnonzero(heard[first:last])
+        inside = np.flatnonzero(speech[first:last])
         start, end = (first + inside[0], first + inside[-1] + 1) if inside.size else (first, last)
         spans.append((float(start * STEP), float(end * STEP)))
     return spans
 
 
-def _into_silence(border: int, heard: NDArray[np.bool_]) -> int:
-    """Return the middle of the longest silence near a border; the border itself where there is none."""
+def _into_silence(border: int, speech: NDArray[np.bool_]) -> int:
+    """Return the middle of the longest silence near a border, or the border itself if there is none."""
     reach = int(_SNAP_SECONDS / float(STEP))
     first = max(border - reach, 0)
-    near = heard[first : border + reach]
+    near = speech[first : border + reach]
     edges = np.flatnonzero(np.diff(np.concatenate([[1], near.astype(np.int8), [1]]))).reshape(-1, 2)
     if not len(edges):
         return border
@@ -151,7 +151,7 @@ def _into_silence(border: int, heard: NDArray[np.bool_]) -> int:
 
 
 def _with_sounds(shots: Sequence[Shot], recording: Recording, fps: Fraction, work: WorkFolder) -> list[Shot]:
-    """Give every shot the part of the recording that is heard during it, as a file."""
+    """Write the part of the recording that belongs to each shot to a file, and return the shots with their files."""
     identity = hash_files([recording.sound.file])
     files = []
     for shot in shots:
@@ -160,7 +160,7 @@ def _with_sounds(shots: Sequence[Shot], recording: Recording, fps: Fraction, wor
     if not all(map(work.has, files)):
         ends = (round(shot.end / fps * RATE) for shot in shots)
         _cut(recording.sound, zip(files, ends, strict=True), work)
-    # The part begins with the shot, so its lead is zero; where the words lie in it only the captions ask.
+    # Each file begins with its shot, so the lead is zero; only captions use the times in `words`.
     return [
         replace(
             shot, file=file, lead=Fraction(0), words=(shot.lead, shot.lead + shot.seconds), seconds=shot.frames / fps
@@ -171,10 +171,10 @@ def _with_sounds(shots: Sequence[Shot], recording: Recording, fps: Fraction, wor
 
 def _cut(sound: Sound, parts: Iterable[tuple[Path, int]], work: WorkFolder) -> None:
     """Write consecutive parts of a sound, mono at `RATE`, each up to a number of samples."""
-    heard = stream_mono(sound, RATE)
+    parts_of_sound = stream_mono(sound, RATE)
     kept, done = np.zeros(0, np.float32), 0
     for file, end in parts:
-        while len(kept) < end - done and (part := next(heard, None)) is not None:
+        while len(kept) < end - done and (part := next(parts_of_sound, None)) is not None:
             kept = np.concatenate([kept, part])
         with work.making(file), new_output(file, overwrite=True) as partial:
             write_speech(partial, kept[: end - done], RATE)

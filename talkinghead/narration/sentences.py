@@ -1,4 +1,4 @@
-"""Where sentences end, and where a long one can be cut."""
+"""Split text into sentences, and long sentences into parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SPEAKABLE = re.compile(r"[^\W_]")
 
 _OPENING = "\"'“‘«(["
 _INITIALS = re.compile(r"(?!I\Z)[^\W\d_]|(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
-"""Single letters, and what is written with full stops inside, such as "i.e." and "U.S."."""
+"""Single letters, and abbreviations with inner full stops such as "i.e." and "U.S."."""
 _ABBREVIATIONS = re.compile(
     "Adm|Capt|Cmdr|Col|Cpl|Dr|Fr|Ft|Gen|Gov|Hon|Lt|Maj|Mlle|Mme|Mrs?|Ms|Msgr|Mt|Pres|Prof|Rep|Rev|Sen|Sgt|St|Supt"
     "|al|approx|bzw|ca|cf|esp|excl|incl|resp|viz|vs"
@@ -26,25 +26,25 @@ _BEFORE_NUMBERS = re.compile(
 
 
 def sentences(text: str) -> list[str]:
-    """Split a text, whose line breaks mean nothing, into sentences; those without a letter or a digit are left out."""
+    """Split a text into sentences, ignoring line breaks; sentences without a letter or a digit are left out."""
     text = " ".join(text.split())
     return [sentence for sentence in _split(text) if _SPEAKABLE.search(sentence)]
 
 
 def is_speakable(text: str) -> bool:
-    """Whether there is a letter or a digit in a text."""
+    """Return whether a text has a letter or a digit."""
     return bool(_SPEAKABLE.search(text))
 
 
 def pieces(text: str, longest: int) -> list[str]:
-    """Cut a text that is too long: at commas and the like, else between words, else anywhere.
+    """Cut a long text at punctuation, otherwise between words, otherwise anywhere.
 
     Args:
         text: One sentence or several.
-        longest: How many characters a piece may have.
+        longest: The largest number of characters of a part.
 
     Returns:
-        The text in order, without the spaces between two pieces and without pieces that have no letter and no digit.
+        The parts in order, without spaces at their ends; parts without a letter or a digit are left out.
     """
     parts, start = [], 0
     while len(text) - start > longest:
@@ -55,7 +55,7 @@ def pieces(text: str, longest: int) -> list[str]:
 
 
 def _cut(text: str, start: int, end: int) -> int:
-    """Return where to cut a text at the latest, but not in the first half."""
+    """Return the last position in the second half of a range where the text can be cut."""
     for pattern in (_CLAUSE, _SPACE):
         found = [match.end() for match in pattern.finditer(text, (start + end) // 2, end)]
         if found:
@@ -73,7 +73,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _ends(text: str, start: int, found: re.Match[str]) -> bool:
-    """Whether a sentence that began at `start` ends with the marks that were found."""
+    """Return whether the sentence that began at `start` ends with the punctuation that was found."""
     following = found["next"]
     if following is None:
         return True

@@ -1,4 +1,4 @@
-"""Everything that makes the pictures of a shot, and the hash of everything that decides them."""
+"""Render the pictures of a shot, and hash everything that determines them."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from talkinghead.pipeline import animate
 
 @dataclass(frozen=True)
 class ShotRenderer:
-    """A narration, ready to be filmed shot by shot.
+    """Renders the shots of a narration.
 
     Attributes:
-        script: What is said.
-        layout: Where everything lies.
-        placed: Who is seen, by role.
-        portraits: The file of each role's portrait.
-        slides: The slide of each chapter; empty where there are none.
-        canvas: What lies under everything where there are no slides; None for nothing.
-        models: What hears and renders.
-        options: What the user wants.
-        fps: Pictures a second.
-        kind: How the pictures are coded.
-        painter: Draws captions, if they are to be drawn.
-        references: What clips lend their head motion, by their names.
+        script: The script.
+        layout: The layout of the picture.
+        placed: The speakers' portraits, by name.
+        portraits: The files of the portraits, by the speakers' names.
+        slides: The slide of each chapter; empty if there are no slides.
+        canvas: The background of the whole picture if there are no slides; None for a plain one.
+        models: The loaded networks.
+        options: The user's options.
+        fps: Frames per second.
+        kind: The format of the pictures.
+        painter: Draws captions into the pictures; None for no captions.
+        references: The reference clips' motion, by file name.
     """
 
     script: Script
@@ -62,24 +62,24 @@ class ShotRenderer:
     painter: CaptionPainter | None
     references: Mapping[str, Reference] = field(default_factory=dict)
 
-    def seen(self, shot: Shot) -> list[str]:
-        """Return the roles that a shot shows."""
+    def visible(self, shot: Shot) -> list[str]:
+        """Return the speakers that a shot shows."""
         return [shot.line.speaker] if self.layout.cut else list(self.placed)
 
     def render(self, shot: Shot) -> Iterator[Picture]:
-        """Yield the pictures of a shot, RGB, or RGBA where the format has alpha."""
-        names = self.seen(shot)
+        """Yield the pictures of a shot, RGB, or RGBA if the format has alpha."""
+        names = self.visible(shot)
         placed = [self.placed[name] for name in names]
-        scene = ShotCompositor(self.layout, self._ground(shot))
-        acts = zip(*(self._portrait_pictures(shot, name) for name in names), strict=True)
-        backdrops = zip(*(self._wall(actor, shot) for actor in placed), strict=True)
+        compositor = ShotCompositor(self.layout, self._canvas(shot))
+        portraits = zip(*(self._portrait_pictures(shot, name) for name in names), strict=True)
+        backdrops = zip(*(self._backdrops(each, shot) for each in placed), strict=True)
         captions = self._captions(shot)
-        for pictures, behind, text in zip(acts, backdrops, captions, strict=False):
-            composed = scene.compose(placed, pictures, behind)
+        for pictures, behind, text in zip(portraits, backdrops, captions, strict=False):
+            composed = compositor.compose(placed, pictures, behind)
             yield self.painter.paint(composed, text) if self.painter else composed
 
     def _portrait_pictures(self, shot: Shot, name: str) -> Iterator[Picture]:
-        """Yield the pictures of one role's portrait."""
+        """Yield the animated pictures of one speaker's portrait."""
         listens = name != shot.line.speaker or not shot.line.text
         reference = self.references.get(self._clip(shot))
         speech_motion, pose = animate_shot(
@@ -94,23 +94,23 @@ class ShotRenderer:
         return animate(self.placed[name].source, speech_motion, pose, self.models, self.options.shared)
 
     def _clip(self, shot: Shot) -> str:
-        """Return the clip that lends a shot its head motion, or nothing."""
+        """Return the file name of a shot's reference clip, or an empty string."""
         return str(shot.line.delivery.strengths.get("reference", self.options.motion.reference))
 
-    def _ground(self, shot: Shot) -> Iterator[Picture]:
+    def _canvas(self, shot: Shot) -> Iterator[Picture]:
         if self.slides:
             return repeat(draw_slide(read_image(self.slides[shot.line.chapter]), self.layout, alpha=self.kind.alpha))
         if self.canvas:
             return self.canvas.pictures(self.layout.size, shot.start, self.fps)
         return repeat(blank(self.layout, alpha=self.kind.alpha))
 
-    def _wall(self, actor: PlacedSource, shot: Shot) -> Iterator[Picture | None]:
-        if actor.background is None:
+    def _backdrops(self, placed: PlacedSource, shot: Shot) -> Iterator[Picture | None]:
+        if placed.background is None:
             return repeat(None)
-        return actor.background.pictures((actor.box.height, actor.box.width), shot.start, self.fps)
+        return placed.background.pictures((placed.box.height, placed.box.width), shot.start, self.fps)
 
     def _captions(self, shot: Shot) -> Iterator[str]:
-        """Yield what is to be read in each frame."""
+        """Yield the caption of each frame."""
         cues = self._cues(shot) if self.painter else []
         for number in range(shot.start, shot.end):
             middle = (number + Fraction(1, 2)) / self.fps
@@ -120,13 +120,13 @@ class ShotRenderer:
         return list(cues_of([shot], self.fps))
 
     def key(self, shot: Shot, fingerprint: str) -> str:
-        """Return the hash of everything that decides the pictures of a shot, and how they are coded.
+        """Return the hash of everything that determines the encoded pictures of a shot.
 
         Args:
-            shot: The shot; its place in time counts only where a video is behind it.
-            fingerprint: Of the networks.
+            shot: The shot; its start time counts only if a background is a video.
+            fingerprint: The hash of the networks.
         """
-        names = self.seen(shot)
+        names = self.visible(shot)
         begins = shot.start / self.fps
         return key_of(
             part="pictures",
@@ -141,7 +141,7 @@ class ShotRenderer:
             reference=hash_files([Path(clip)] if (clip := self._clip(shot)) else []),
             layout=asdict(self.layout),
             placed=[self._identity(name, shot) for name in names],
-            canvas=self._ground_identity(shot),
+            canvas=self._canvas_identity(shot),
             captions=[(cue.text, str(cue.start - begins), str(cue.end - begins)) for cue in self._cues(shot)]
             if self.painter
             else None,
@@ -155,21 +155,21 @@ class ShotRenderer:
         )
 
     def _identity(self, name: str, shot: Shot) -> list[Any]:
-        actor, speaker = self.placed[name], self.script.speakers[name]
-        backdrop = actor.background and [
-            actor.background.identity,
-            actor.background.place_in_time(shot.start, self.fps),
+        placed, speaker = self.placed[name], self.script.speakers[name]
+        backdrop = placed.background and [
+            placed.background.identity,
+            placed.background.place_in_time(shot.start, self.fps),
         ]
         return [
             name,
             hash_files([self.portraits[name]]),
             speaker.face,
             asdict(self.options.crop),
-            asdict(actor.box),
+            asdict(placed.box),
             backdrop,
         ]
 
-    def _ground_identity(self, shot: Shot) -> Any:
+    def _canvas_identity(self, shot: Shot) -> Any:
         if self.slides:
             return hash_files([self.slides[shot.line.chapter]])
         return self.canvas and [self.canvas.identity, self.canvas.place_in_time(shot.start, self.fps)]

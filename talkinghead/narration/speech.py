@@ -1,4 +1,4 @@
-"""Lines become sound: each sentence is spoken once and kept as 48 kHz mono."""
+"""Synthesize the lines of a script; each sentence is kept as 48 kHz mono."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from talkinghead.narration.voices import SpeechEngine, open_voice, write_speech
 from talkinghead.narration.work import WorkFolder, key_of
 
 RATE = 48_000
-"""Samples a second of everything that is spoken."""
+"""Samples per second of synthesized speech."""
 
 LEAD = Fraction(4, 25)
-"""Seconds of a picture before a line is heard: lips part before they sound."""
+"""Seconds between the start of a shot and its sound, because lips open before they make a sound."""
 
 FASTEST = 2.0
-"""How much faster than usual a line may be spoken to fit its time."""
+"""Highest speed at which a line is spoken to fit its time."""
 
-LONGEST_SAID = 400
-"""Characters that a voice is given at once: the memory of many grows with the square of them."""
+LONGEST_PIECE = 400
+"""Characters that an engine is given at once; the memory of many grows with the square of the length."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Spoken:
     """A line with its sound.
 
     Attributes:
-        line: What was said.
+        line: The line.
         file: Its sound, mono at `RATE`; None for a silence.
-        seconds: How long that is.
+        seconds: Duration of the sound.
     """
 
     line: Line
@@ -51,25 +51,25 @@ class Spoken:
 
 
 def open_voices(script: Script, options: VoiceOptions) -> dict[str, SpeechEngine]:
-    """Open the voice of every role, each once.
+    """Return the speech engine of every speaker; speakers with the same voice share one.
 
     Raises:
-        SpeechError: There is no such voice.
+        SpeechError: A voice does not exist.
     """
     opened: dict[tuple[str, str | None], SpeechEngine] = {}
-    assemble = {}
+    voices = {}
     for name, speaker in script.speakers.items():
         command = None if speaker.voice else options.tts_command or None
         asked = (speaker.voice or options.voice, command)
         try:
-            assemble[name] = opened.get(asked) or opened.setdefault(asked, open_voice(*asked))
+            voices[name] = opened.get(asked) or opened.setdefault(asked, open_voice(*asked))
         except SpeechError as error:
             raise SpeechError(f"speaker {name}: {error}" if len(script.speakers) > 1 else str(error)) from error
-    return assemble
+    return voices
 
 
 def speak_lines(script: Script, voices: Mapping[str, SpeechEngine], speed: float, work: WorkFolder) -> Iterator[Spoken]:
-    """Speak a script, line by line; what is too long for its time is spoken faster, within limits.
+    """Synthesize a script line by line; lines that are too long for their time are spoken faster, within limits.
 
     Raises:
         SpeechError: A voice failed.
@@ -83,7 +83,7 @@ def speak_lines(script: Script, voices: Mapping[str, SpeechEngine], speed: float
         seconds = _length(file)
         room = _room(script, number)
         if room is not None and seconds > room:
-            faster = speed * float(seconds / room) * 1.01  # the stretching is not exact to the sample
+            faster = speed * float(seconds / room) * 1.01  # the change of tempo is not exact
             file = _spoken(line.text, voice, min(faster, FASTEST), work)
             seconds = _length(file)
         yield Spoken(line, file, seconds)
@@ -95,10 +95,10 @@ def _spoken(text: str, voice: SpeechEngine, speed: float, work: WorkFolder) -> P
 
 
 def _speak(text: str, voice: SpeechEngine, speed: float, file: Path) -> None:
-    """Write a sentence at the common rate and the right speed."""
-    raw = file.with_suffix(".wav")  # beside it, as random, and known to the work folder
+    """Write a sentence at the common sample rate and the requested speed."""
+    raw = file.with_suffix(".wav")  # has the same random name, so the work folder can remove it after a crash
     parts = []
-    for piece in pieces(text, LONGEST_SAID) or [text]:
+    for piece in pieces(text, LONGEST_PIECE) or [text]:
         try:
             _say(voice, piece, raw)
             parts.append(_read(raw, piece))
@@ -115,14 +115,14 @@ def _say(voice: SpeechEngine, text: str, file: Path) -> None:
         voice.say(text, file)
     except PortraitError:
         raise
-    except Exception as error:  # whatever an engine of somebody else's raises
+    except Exception as error:  # third-party engines can raise anything
         if is_full(error):
             raise
         raise SpeechError(f"the voice failed for {text[:40]!r} ({type(error).__name__}: {error})") from error
 
 
 def _discard(file: Path) -> None:
-    """Remove whatever a voice has made."""
+    """Remove whatever an engine has written."""
     if file.is_dir() and not file.is_symlink():
         shutil.rmtree(file)
     else:
@@ -130,7 +130,7 @@ def _discard(file: Path) -> None:
 
 
 def _read(file: Path, text: str) -> Samples:
-    longest = (60 + len(text)) * RATE  # a second a letter is slower than anybody speaks
+    longest = (60 + len(text)) * RATE  # one second per letter is slower than any speech
     parts, length = [np.zeros(0, np.float32)], 0
     try:
         for part in stream_mono(file, RATE):
@@ -139,7 +139,7 @@ def _read(file: Path, text: str) -> Samples:
             if length > longest:
                 raise SpeechError(f"the voice made more than {longest // RATE} s of sound for {text[:40]!r}; check it")
     except AudioError as error:
-        raise SpeechError(f"what the voice wrote for {text[:40]!r} is no sound that can be read") from error
+        raise SpeechError(f"the voice wrote a file that cannot be read as sound for {text[:40]!r}") from error
     samples = np.concatenate(parts)
     if not samples.size or not np.isfinite(samples).all():
         raise SpeechError(f"the voice said nothing for {text[:40]!r}; change the text or the voice")
@@ -147,7 +147,7 @@ def _read(file: Path, text: str) -> Samples:
 
 
 def _room(script: Script, number: int) -> Fraction | None:
-    """Return how long a line may sound: until the next one begins; None where it has no time."""
+    """Return the longest duration of a line: until the next one begins; None if it has no time."""
     slot, later = script.lines[number].slot, script.lines[number + 1 : number + 2]
     if slot is None or not later:
         return None

@@ -1,4 +1,4 @@
-"""SRT and WebVTT as they are found: each cue is a line that has its time; only its words are kept."""
+"""Read SRT and WebVTT: each cue becomes a line with a time."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from talkinghead.narration.sentences import is_speakable, pieces
 _TIMING = re.compile(r"^[ \t]*-?[0-9][^\n]*?-->[^\n]*$", re.MULTILINE)
 _CLOCK = re.compile(r"\s*(-?)(?:([0-9]{1,6}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,:] ?([0-9]{1,9}))?")
 _NUMBER = re.compile(r"(?:\A|\n)[ \t]*[0-9]+[ \t]*\n\Z")
-"""What stands directly above the times of an SRT cue."""
+"""The number above the times of an SRT cue."""
 
 _INLINE_TIME = re.compile(r"<[0-9][0-9:.,]*>")
 _MARKUP = re.compile(rf"<rt\b[^<>]*>[^<]*|</?[a-zA-Z][^<>]*>|{_INLINE_TIME.pattern}|\{{\\[^{{}}]*\}}")
-"""Readings above a word, tags, inline times, and commands of ASS."""
+"""Ruby text, tags, inline times, and ASS commands."""
 _SPACES = re.compile(r"\\[Nh]")
 _SOUND = re.compile(r"\[[^\[\]]*\]")
 _SOUND_ALONE = re.compile(r"\([^()]*[^().!?…\s]\s*\)")
 _SUNG = re.compile("[♩♪♫♬🎵🎶]")
 _TURN = re.compile(r"(?:^|(?<=\s))>>+\s*", re.MULTILINE)
-"""What live captions write where another person begins to speak."""
+"""The mark of live captions for a change of speaker."""
 
 _TOGETHER = 100
-"""Milliseconds: cues that begin within them are one."""
+"""Cues that begin within so many milliseconds are joined."""
 
 
 @dataclass(frozen=True)
 class _Cue:
-    """What is shown at once.
+    """A cue.
 
     Attributes:
         start: Milliseconds.
         end: Milliseconds.
-        lines: The words of each line.
-        timed_words: Whether single words have their times.
+        lines: The text of each line.
+        timed_words: Whether words have times of their own.
     """
 
     start: int
@@ -52,9 +52,9 @@ class _Cue:
 def parse_subtitles(text: str, file: Path) -> Script:
     """Read subtitles.
 
-    Names, numbers, comments, tags and places of cues are left out, and what describes sounds or is sung is silent.
-    Cues are sorted; one that overlaps the next ends where that begins; one without a usable time is left out. Where
-    lines stay while new ones appear below them, each is read once.
+    Identifiers, numbers, comments, tags, cue settings, descriptions of sounds and lyrics are left out. Cues are sorted
+    and end where the next one begins; cues without a usable time are left out. In roll-up captions, where lines stay
+    while new ones appear below them, each line is read once.
 
     Raises:
         ScriptError: No cue can be read.
@@ -100,7 +100,7 @@ def _milliseconds(clock: str) -> int | None:
 
 
 def _words(body: str) -> tuple[str, ...]:
-    """Return the lines of a cue without all that is not said."""
+    """Return the spoken lines of a cue."""
     plain = _SPACES.sub(" ", html.unescape(_MARKUP.sub("", body)))
     plain = "\n".join(line for line in _SOUND.sub("", plain).split("\n") if not _SUNG.search(line))
     if _SOUND_ALONE.fullmatch(plain.strip()):
@@ -110,7 +110,7 @@ def _words(body: str) -> tuple[str, ...]:
 
 
 def _unrolled(cues: Sequence[_Cue]) -> list[_Cue]:
-    """Leave out lines that only stay from the cue before, if the captions roll."""
+    """Remove lines repeated from the cue before, if these are roll-up captions."""
     shown: tuple[str, ...] = ()
     fresh, repeats = [], 0
     for cue in cues:
@@ -122,7 +122,7 @@ def _unrolled(cues: Sequence[_Cue]) -> list[_Cue]:
 
 
 def _ordered(cues: Iterable[_Cue]) -> list[_Cue]:
-    """Join cues that begin together, and end those that overlap the next; cues without words are left out."""
+    """Join cues that begin together, shorten those that overlap the next, and drop those without text."""
     joined: list[_Cue] = []
     for cue in cues:
         if joined and cue.lines and cue.start < joined[-1].start + _TOGETHER:
@@ -135,7 +135,7 @@ def _ordered(cues: Iterable[_Cue]) -> list[_Cue]:
 
 
 def _lines(cue: _Cue) -> Iterator[Line]:
-    """Yield a cue as a line; a very long one as several that share its time by their length."""
+    """Yield a cue as a line, or a very long one as several that share its time in proportion to their length."""
     parts = pieces(" ".join(cue.lines), LONGEST_LINE)
     letters, said = sum(map(len, parts)), 0
     for part in parts:

@@ -1,4 +1,4 @@
-"""When everything is seen and heard: lines laid on the grid of the video's frames."""
+"""Place the lines of a narration on the video's timeline."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from talkinghead.narration.script import Chapter, Line, Script
 from talkinghead.narration.speech import LEAD, RATE, Spoken
 
 NOTICED_SECONDS = 0.1
-"""How late a line may be heard before that is worth a note."""
+"""Delay of a line above which it is reported."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A line and the frames that show it: what is made, and kept, as one piece.
+    """A line and its frames, rendered and kept as one part.
 
     Attributes:
-        line: What is said, or a silence.
-        start: Number of its first frame.
-        frames: How many it has.
+        line: The line, or a silence.
+        start: Index of its first frame.
+        frames: The number of frames.
         file: Its sound, mono at `RATE`; None for a silence.
         lead: Seconds before the sound begins.
-        seconds: How long the sound is.
-        words: When in the shot the line is heard, if its sound has more before and after it.
+        seconds: Duration of the sound.
+        words: When the line begins and ends within the shot, if its sound is longer than the line.
     """
 
     line: Line
@@ -42,7 +42,7 @@ class Shot:
 
     @property
     def end(self) -> int:
-        """Number of the frame after its last."""
+        """Index of the frame after its last one."""
         return self.start + self.frames
 
     def spoken(self, fps: Fraction) -> tuple[Fraction, Fraction]:
@@ -52,12 +52,12 @@ class Shot:
 
 
 def lay_out(script: Script, spoken: Sequence[Spoken], fps: Fraction, options: VoiceOptions) -> list[Shot]:
-    """Give every line its frames, one shot after the other without a gap."""
+    """Return the shots of all lines, one after the other without a gap."""
     return _timed(spoken, fps) if script.timed else list(_in_turn(spoken, fps, options))
 
 
 def _in_turn(spoken: Sequence[Spoken], fps: Fraction, options: VoiceOptions) -> Iterator[Shot]:
-    """Lay out lines that follow each other; a silence beside them is a shot too."""
+    """Yield the shots of lines without times; silences are shots too."""
     start = 0
     following = [part.line for part in spoken[1:]]
     for part, after in zip(spoken, [*following, None], strict=True):
@@ -69,17 +69,17 @@ def _in_turn(spoken: Sequence[Spoken], fps: Fraction, options: VoiceOptions) -> 
 
 
 def _timed(spoken: Sequence[Spoken], fps: Fraction) -> list[Shot]:
-    """Lay out lines that have their times; the video begins at zero, whenever the first one does.
+    """Return the shots of lines with times, and a silence before the first one.
 
-    A line that is not over when the next one should begin makes that one late.
+    A line that is too long for its time delays the next one.
     """
     starts: list[int] = []
-    heard = Fraction(0)
+    spoken_until = Fraction(0)
     for part in spoken:
-        earliest = max(starts[-1] + 1, math.floor(heard * fps)) if starts else 0
+        earliest = max(starts[-1] + 1, math.floor(spoken_until * fps)) if starts else 0
         starts.append(max(math.floor((_start(part) - LEAD) * fps), earliest))
-        heard = max(_start(part), starts[-1] / fps) + part.seconds
-    ends = [*starts[1:], math.ceil((heard + LEAD * 2) * fps)]
+        spoken_until = max(_start(part), starts[-1] / fps) + part.seconds
+    ends = [*starts[1:], math.ceil((spoken_until + LEAD * 2) * fps)]
     shots = [Shot(Line(""), 0, starts[0])] if starts[0] else []
     for part, start, end in zip(spoken, starts, ends, strict=True):
         lead = max(_start(part) - start / fps, Fraction(0))
@@ -88,24 +88,24 @@ def _timed(spoken: Sequence[Spoken], fps: Fraction) -> list[Shot]:
 
 
 def late_notes(script: Script, shots: Iterable[Shot], fps: Fraction) -> tuple[str, ...]:
-    """Say which cues are heard later than they should be, because there are too many words before them."""
+    """Report cues that are late because the cues before them have too many words."""
     starts = [(shot.line.slot.start, float(shot.spoken(fps)[0])) for shot in shots if shot.line.slot]
-    late = [(wanted, heard - wanted) for wanted, heard in starts if heard > wanted + NOTICED_SECONDS]
+    late = [(wanted, actual - wanted) for wanted, actual in starts if actual > wanted + NOTICED_SECONDS]
     if not late:
         return ()
     clock = timedelta(seconds=round(late[0][0]))
     return (
-        f"{script.file}: {len(late)} of {len(starts)} cues are heard up to {max(by for _, by in late):.1f} s late, "
-        f"first that of {clock}: there are more words before them than can be spoken even at twice the speed",
+        f"{script.file}: {len(late)} of {len(starts)} cues are up to {max(by for _, by in late):.1f} s late, "
+        f"first the one at {clock}: the words before them do not fit even at twice the speed",
     )
 
 
 def pause_after(line: Line, after: Line | None, options: VoiceOptions) -> float:
-    """Return how long it is silent after a line, in seconds."""
+    """Return the pause after a line, in seconds."""
     if line.pause is not None:
         return line.pause
     if after is not None and not after.text:
-        return 0.0  # the silence that follows says how long it is
+        return 0.0  # the silence has its own duration
     if after is not None and after.chapter != line.chapter:
         return options.chapter_pause
     return options.paragraph_pause if line.ends_paragraph or after is None else options.sentence_pause
@@ -116,7 +116,7 @@ def _start(part: Spoken) -> Fraction:
 
 
 def chapter_bounds(shots: Iterable[Shot], chapters: Sequence[Chapter]) -> list[tuple[str, int, int]]:
-    """Return title, first frame and the frame after the last of every chapter that has a title."""
+    """Return title, first frame and end frame (exclusive) of every chapter that has a title."""
     bounds: dict[int, tuple[int, int]] = {}
     for shot in shots:
         first, _ = bounds.get(shot.line.chapter, (shot.start, 0))
@@ -125,7 +125,7 @@ def chapter_bounds(shots: Iterable[Shot], chapters: Sequence[Chapter]) -> list[t
 
 
 def write_soundtrack(file: Path, shots: Sequence[Shot], fps: Fraction) -> None:
-    """Write what is heard from the first frame to the last, mono at `RATE`, in constant memory."""
+    """Write the sound of all shots, mono at `RATE`, in constant memory."""
     import soundfile
 
     with wave.open(str(file), "wb") as track:

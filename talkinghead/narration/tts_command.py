@@ -1,4 +1,4 @@
-"""A voice that is another program."""
+"""Synthesize speech with another program."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from typing import IO
 from talkinghead.narration.errors import SpeechError
 
 _SECONDS = 600
-"""How long a command may take for one sentence."""
+"""Time limit of a command for one sentence."""
 _KEPT_BYTES, _QUOTED = 2_000, 120
-"""Of what a command prints: bytes of its end that are kept, and characters of the last line that are shown."""
+"""Bytes kept of a command's output, and characters of its last line that are shown."""
 
 
 class CommandEngine:
-    """Any program that reads a text and writes a wav; no shell is involved."""
+    """A program that turns a text into a wav; it is started without a shell."""
 
     reads = None
 
     def __init__(self, command: str) -> None:
-        """Take a command line in which {text} and {wav} stand for what to say and where to write it.
+        """Set the command line, in which {text} and {wav} stand for the text and the file to write.
 
         Raises:
             SpeechError: Its quotes do not match, or it is empty.
@@ -60,7 +60,7 @@ class CommandEngine:
 
 
 def _run(words: list[str]) -> tuple[int, str]:
-    """Run a program in a process group of its own, which ends with it: on time, too late or at Ctrl-C.
+    """Run a program in its own process group, which is killed at the end, after the time limit or at Ctrl-C.
 
     Returns:
         Its exit code, and the last line that it printed.
@@ -82,7 +82,7 @@ def _run(words: list[str]) -> tuple[int, str]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        reader.join(1)  # a program that has left its group may hold the pipe open
+        reader.join(1)  # a process that has left the group may keep the pipe open
     return code, _last_line(bytes(tail))
 
 

@@ -1,4 +1,4 @@
-"""Voices: text in, a sound file out. Each engine is one small class; any other program does by its command line."""
+"""Speech engines: each is a small class that turns text into a sound file."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from talkinghead.narration.sentences import pieces, sentences
 from talkinghead.narration.tts_command import CommandEngine
 
 _MOST_PHONEMES = 400
-"""That hibari is given at once: its memory grows with the square of them."""
+"""Phonemes that hibari is given at once; its memory grows with the square of their number."""
 _LONG_NUMBER = re.compile(r"[0-9][0-9,]{15,}")
 
 
 class SpeechEngine(Protocol):
-    """Somebody who can read a sentence aloud.
+    """A speech engine with one of its voices.
 
     Attributes:
-        identity: What decides how it sounds: the engine, its version, the voice. A part of what finished parts are
-            kept by.
+        identity: Names everything that determines the sound: engine, version, voice. Finished parts are kept under a
+            hash that includes it.
     """
 
     identity: str
 
     @property
     def reads(self) -> Collection[str] | None:
-        """The writing systems that it can read, named as in `writing_systems`; None if that is not known."""
+        """The writing systems that it can read, named as in `writing_systems`; None if unknown."""
         ...
 
     def say(self, text: str, file: Path) -> None:
-        """Write a sentence's sound.
+        """Synthesize a sentence.
 
         Args:
-            text: One sentence, or a piece of one that is long.
+            text: One sentence, or a part of a long one.
             file: The wav to write.
 
         Raises:
-            SpeechError: The voice cannot.
+            SpeechError: Synthesis failed.
         """
         ...
 
 
 def open_voice(name: str, command: str | None = None) -> SpeechEngine:
-    """Return a voice by its name, "heart", "hibari:heart", "kokoro:af_heart" or "piper:voice.onnx", or a command.
+    """Return the engine for a command, or for a voice such as "heart", "hibari:heart" or "piper:voice.onnx".
 
     Raises:
-        SpeechError: There is no such voice, or its engine is not installed.
+        SpeechError: The voice does not exist, or its engine is not installed.
     """
     if command:
         return CommandEngine(command)
@@ -68,7 +68,7 @@ def open_voice(name: str, command: str | None = None) -> SpeechEngine:
 
 
 class HibariEngine:
-    """The voices of hibari-tts: offline, English; "heart" comes with it, the others are fetched once."""
+    """The English voices of hibari-tts, which work offline; "heart" is included, the others are downloaded once."""
 
     reads = ("LATIN",)
 
@@ -78,7 +78,7 @@ class HibariEngine:
             from hibari.voices import VOICES
 
         if name not in VOICES:
-            raise SpeechError(f"voice {name!r} is none of hibari's: {', '.join(VOICES)}; or give kokoro:, piper:")
+            raise SpeechError(f"voice {name!r} is not one of hibari's: {', '.join(VOICES)}; or give kokoro:, piper:")
         try:
             self._hibari = Hibari(voice=name)
         except RuntimeError as error:
@@ -86,18 +86,18 @@ class HibariEngine:
         self.identity = f"hibari {__version__} {name}"
 
     def say(self, text: str, file: Path) -> None:
-        """Write a sentence's sound; the same text sounds the same every time."""
-        chance = np.random.default_rng(0)
-        said = [np.zeros(0, np.float32)]
+        """Synthesize a sentence; the result is the same every time."""
+        rng = np.random.default_rng(0)
+        spoken = [np.zeros(0, np.float32)]
         for sentence in sentences(text):
             phonemes = self._hibari.g2p(_LONG_NUMBER.sub(_digits, sentence))
             for part in pieces(phonemes, _MOST_PHONEMES):
-                said.append(self._hibari.from_ids(self._hibari.ids(part), rng=chance))
-        write_speech(file, np.concatenate(said), self._hibari.sample_rate)
+                spoken.append(self._hibari.from_ids(self._hibari.ids(part), rng=rng))
+        write_speech(file, np.concatenate(spoken), self._hibari.sample_rate)
 
 
 class KokoroEngine:
-    """The voices of Kokoro-82M, where its package is installed; the first letter of a voice is its language."""
+    """The voices of Kokoro-82M, if its package is installed; the first letter of a voice is its language."""
 
     reads = None
 
@@ -111,13 +111,13 @@ class KokoroEngine:
         self.identity = f"kokoro {getattr(kokoro, '__version__', '')} {name}"
 
     def say(self, text: str, file: Path) -> None:
-        """Write a sentence's sound."""
+        """Synthesize a sentence."""
         parts = [np.asarray(audio, np.float32) for _, _, audio in self._pipeline(text, voice=self._voice)]
         write_speech(file, np.concatenate([np.zeros(0, np.float32), *parts]), 24_000)
 
 
 class PiperEngine:
-    """A voice of Piper: the .onnx file of a voice, its .json beside it."""
+    """A voice of Piper: an .onnx file with its .json beside it."""
 
     reads = None
 
@@ -125,24 +125,24 @@ class PiperEngine:
         piper = _engine("piper", "piper-tts")
         path = Path(model)
         if not path.is_file():
-            raise SpeechError(f"{path}: no such voice; fetch one with python -m piper.download_voices")
+            raise SpeechError(f"{path}: no such voice; download one with python -m piper.download_voices")
         try:
-            self._voice = piper.PiperEngine.load(str(path))
+            self._voice = piper.PiperVoice.load(str(path))
         except Exception as error:
             raise SpeechError(f"voice piper:{path} cannot be loaded ({error})") from error
         self.identity = f"piper {path.name} {path.stat().st_size}"
 
     def say(self, text: str, file: Path) -> None:
-        """Write a sentence's sound."""
+        """Synthesize a sentence."""
         with wave.open(str(file), "wb") as sound:
             self._voice.synthesize_wav(text, sound)
 
 
 def write_speech(file: Path, samples: np.ndarray, rate: int) -> None:
-    """Write mono samples in [-1, 1] as 16 bit."""
+    """Write mono samples in [-1, 1] as a 16-bit wav."""
     import soundfile
 
-    sound = io.BytesIO()  # in memory first: soundfile itself does not say that a disk is full
+    sound = io.BytesIO()  # in memory first, because soundfile does not report a full disk
     soundfile.write(sound, samples, rate, subtype="PCM_16", format="WAV")
     file.write_bytes(sound.getvalue())
 
@@ -156,5 +156,5 @@ def _engine(module: str, package: str) -> Any:
 
 
 def _digits(number: re.Match[str]) -> str:
-    """Take a number apart that is too long to have a name."""
+    """Separate the digits of a number that is too long to be read as one."""
     return " ".join(number[0].replace(",", ""))

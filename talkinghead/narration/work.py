@@ -1,8 +1,8 @@
-"""The folder that finished parts are kept in, each by the hash of everything that decides what it is.
+"""The work folder, which keeps finished parts under the hash of everything that determines their content.
 
-Its record, `work.json`, has one line for each event: the layout's version, then which part was begun and, with its
-length and hash, which was made. Lines are only ever added, so that a run that is killed costs one part at most. A part
-counts only while it is as the record says, and only what the record names is ever deleted.
+Its record, `work.json`, has one line for each event: first the version of the folder's layout, then each part that was
+started, and each part that was finished with its length and hash. Lines are only appended, so a killed run loses one
+part at most. A part is used only if it matches the record, and only files named in the record are deleted.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ from talkinghead.media.files import name_fault, new_output, output_error
 from talkinghead.narration.errors import WorkFolderError
 
 VERSION = 2
-"""Of the folder's layout, and of what parts are made by; raised whenever either changes."""
+"""Version of the folder's layout and of the way parts are made; increased when either changes."""
 
 _ABOUT = "work.json"
 _LOCK = "lock"
 _OF_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}
-"""What file managers leave in folders that somebody looks at."""
+"""Files that file managers create in folders."""
 
 _PART = re.compile(r"[0-9a-f]{32}\.(wav|mp4|webm|mov)")
 _UNFINISHED = re.compile(r"\.([0-9a-f]{32})\.[0-9a-f]{16}\.(part|wav)")
-"""What `liveportrait.writing` calls a part while it is written, and the same with the sound that a voice gave."""
+"""Names of partial files by `liveportrait.writing`, and of the sound files of speech engines beside them."""
 
 
 class _Content(NamedTuple):
-    """What a part holds: its length in bytes, and its SHA-256."""
+    """The content of a part: its length in bytes and its SHA-256."""
 
     size: int
     sha256: str
 
 
 class WorkFolder:
-    """A context manager: only one narration at a time may use a folder."""
+    """A work folder. It is a context manager; only one narration at a time can use a folder."""
 
     def __init__(self, folder: Path, apart: Iterable[Path] = ()) -> None:
         """Choose a folder.
 
         Args:
-            folder: Where it is, or shall be.
-            apart: What the narration reads and writes: none of it may lie in the folder.
+            folder: The folder, which need not exist.
+            apart: Inputs and outputs of the narration, which must not lie in the folder.
 
         Raises:
-            WorkFolderError: The name does not do, or something lies there that must not.
+            WorkFolderError: The name cannot be used, or a file lies in the folder that must not.
         """
         if (fault := name_fault(folder)) is not None:
             raise WorkFolderError(f"{fault}; give --work a folder")
@@ -70,21 +70,21 @@ class WorkFolder:
         self._is_own = self._is_new = False
 
     def __enter__(self) -> WorkFolder:
-        """Open the folder, or make it.
+        """Open the folder, or create it.
 
         Raises:
-            WorkFolderError: It holds something else, is in use, or was written by another version.
-            OutputError: It cannot be made or written to.
+            WorkFolderError: The folder has other content, is in use, or was written by another version.
+            OutputError: The folder cannot be created or written to.
         """
         self._is_own = _make(self.folder)
         try:
-            with _said(self.folder):
+            with _folder_errors(self.folder):
                 self._check_names()
-                self._read_record()  # before anything is written there, and again once nobody else can
+                self._read_record()  # before anything is written there, and again with the lock held
                 self._lock.acquire()
                 self._begin(*self._read_record())
         except Timeout:
-            raise WorkFolderError(f"{self.folder}: another narration is at work there; wait, or give --work") from None
+            raise WorkFolderError(f"{self.folder}: another narration uses this folder; wait, or give --work") from None
         except BaseException:
             self._leave()
             raise
@@ -96,12 +96,12 @@ class WorkFolder:
         self._leave()
 
     def file(self, key: str, suffix: str) -> Path:
-        """Return where a part belongs; it counts as used."""
+        """Return the path of a part, and mark it as used."""
         self._used.add(f"{key}{suffix}")
         return self.folder / f"{key}{suffix}"
 
     def has(self, file: Path) -> bool:
-        """Whether a part is there, and as it was when it was made."""
+        """Return whether a part exists and is unchanged."""
         try:
             return self._record.get(file.name) == _content_of(file)
         except OSError:
@@ -109,25 +109,25 @@ class WorkFolder:
 
     @contextmanager
     def making(self, file: Path) -> Iterator[None]:
-        """Record that a part is begun and, without an error, that it was made: by then it must have its name."""
+        """Record that a part is started and, if there is no error, that it is finished."""
         self._add({"begun": file.name})
         self._record[file.name] = None
         yield
-        with _said(self.folder):
+        with _folder_errors(self.folder):
             content = _content_of(file)
         self._add({"made": file.name, **content._asdict()})
         self._record[file.name] = content
 
     def made(self, key: str, suffix: str, make: Callable[[Path], None]) -> Path:
-        """Return a part, which is made if it is not there yet, completely or not at all.
+        """Return a part, and make it first if it is missing; on failure leave no file.
 
         Args:
-            key: What decides what it is.
-            suffix: Ending of its name.
-            make: Writes it into the file that it is given.
+            key: Its hash from `key_of`.
+            suffix: The suffix of its file name.
+            make: Writes it to the given file.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The part cannot be written.
         """
         file = self.file(key, suffix)
         if not self.has(file):
@@ -136,26 +136,26 @@ class WorkFolder:
         return file
 
     def tidy(self) -> None:
-        """Remove the parts that were not used, so that the folder holds one narration however often it changes."""
-        with _said(self.folder):
+        """Remove the parts that were not used, so that the folder only keeps the current narration."""
+        with _folder_errors(self.folder):
             for name in set(self._record) - self._used:
                 (self.folder / name).unlink(missing_ok=True)
 
     def _check_names(self) -> None:
-        """Make sure that everything in the folder has the name of what a narration writes, and is a plain file."""
+        """Check that the folder has only regular files with names that a narration writes."""
         for entry in self.folder.iterdir():
             known = entry.name in {_ABOUT, _LOCK, *_OF_SYSTEMS} or _is_part(entry.name)
             if not known or not stat.S_ISREG(entry.lstat().st_mode):
                 raise WorkFolderError(
-                    f"{self.folder}: holds other things than a narration's parts ({entry.name}); give --work an empty "
+                    f"{self.folder}: has other files than a narration's parts ({entry.name}); give --work an empty "
                     "folder"
                 )
 
     def _read_record(self) -> tuple[str, bool]:
-        """Return the text of the record, and whether there is none that can be read, so that no part is known.
+        """Return the text of the record, and whether it is missing or unreadable.
 
         Raises:
-            WorkFolderError: It is another version's, or something else.
+            WorkFolderError: It is from another version, or something else.
         """
         about = self.folder / _ABOUT
         text = about.read_text(encoding="utf-8", errors="replace") if about.exists() else ""
@@ -169,7 +169,7 @@ class WorkFolder:
         return text, is_lost
 
     def _begin(self, text: str, is_lost: bool) -> None:
-        """Take over the parts of earlier runs and remove what a killed one left unfinished; or begin a record."""
+        """Load the parts of earlier runs and remove partial files of killed ones; or start a new record."""
         self._is_new = is_lost
         if is_lost:
             (self.folder / _ABOUT).write_text("")
@@ -177,14 +177,14 @@ class WorkFolder:
             return
         self._record = dict(filter(None, (_part_of(_parse(line)) for line in text.splitlines())))
         if not text.endswith("\n"):
-            self._write("\n")  # ends a line that a killed run did not complete
+            self._write("\n")  # completes the last line of a killed run
         for name in _names(self.folder):
             unfinished = _UNFINISHED.fullmatch(name)
             if unfinished and any(part.startswith(unfinished[1]) for part in self._record):
                 (self.folder / name).unlink()
 
     def _add(self, event: dict[str, Any]) -> None:
-        with _said(self.folder):
+        with _folder_errors(self.folder):
             self._write(json.dumps(event) + "\n")
 
     def _write(self, line: str) -> None:
@@ -192,14 +192,14 @@ class WorkFolder:
             about.write(line)
 
     def _leave(self) -> None:
-        """Let go of the folder; where this run began it and made nothing, nothing stays."""
+        """Release the folder, and remove it if this run created it and made no parts."""
         if self._is_new and not any(self._record.values()):
             (self.folder / _ABOUT).unlink(missing_ok=True)
-            with suppress(OSError):  # not while it is open, on some systems
+            with suppress(OSError):  # open files cannot be removed on some systems
                 (self.folder / _LOCK).unlink()
         self._lock.release()
         if self._is_own:
-            with suppress(OSError):  # not empty: parts are there
+            with suppress(OSError):  # it has parts
                 self.folder.rmdir()
 
 
@@ -209,7 +209,7 @@ def key_of(**inputs: Any) -> str:
 
 
 def hash_files(files: Iterable[Path]) -> str:
-    """Return a hash of what is in some files."""
+    """Return a hash of the contents of files."""
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as content:
@@ -218,7 +218,7 @@ def hash_files(files: Iterable[Path]) -> str:
 
 
 def _make(folder: Path) -> bool:
-    """Make a folder and return whether it was not there."""
+    """Create a folder and return whether it was missing."""
     try:
         folder.mkdir()
     except FileExistsError:
@@ -231,8 +231,8 @@ def _make(folder: Path) -> bool:
 
 
 @contextmanager
-def _said(folder: Path) -> Iterator[None]:
-    """Say in one line what goes wrong with a folder."""
+def _folder_errors(folder: Path) -> Iterator[None]:
+    """Turn system errors into one-line messages about the folder."""
     try:
         yield
     except (PortraitError, Timeout):
@@ -246,7 +246,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _is_part(name: str) -> bool:
-    """Whether a name is that of a part, finished or not."""
+    """Return whether a name is that of a finished or partial part."""
     return bool(_PART.fullmatch(name) or _UNFINISHED.fullmatch(name))
 
 
@@ -255,7 +255,7 @@ def _content_of(file: Path) -> _Content:
 
 
 def _parse(line: str) -> dict[str, Any]:
-    """Read a line of the record; one that is damaged says nothing."""
+    """Parse a line of the record; a damaged one is empty."""
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):
@@ -264,7 +264,7 @@ def _parse(line: str) -> dict[str, Any]:
 
 
 def _part_of(event: dict[str, Any]) -> tuple[str, _Content | None] | None:
-    """Return the part that an event is about, with what it holds if it was made."""
+    """Return the part of an event, with its content if it is finished."""
     name = event.get("made", event.get("begun"))
     if not isinstance(name, str) or not _PART.fullmatch(name):
         return None

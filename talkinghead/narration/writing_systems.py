@@ -1,4 +1,4 @@
-"""Which writing systems a text is in, and whether its voice can read them."""
+"""Check whether voices can read the writing systems of a text."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from talkinghead.narration.script import Line, Script
 from talkinghead.narration.voices import SpeechEngine
 
 _NAMES = {"CJK": "Chinese characters", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
-"""What those are called whose name in Unicode is not clear."""
+"""Names of writing systems in messages, where Unicode's are not clear."""
 
 _GREEK_SYMBOL = re.compile(r"(?<![^\W\d_a-zA-Z])[\u0370-\u03ff](?![^\W\d_a-zA-Z])")
-"""A single Greek letter, as in formulas and units; any voice knows its name."""
+"""A single Greek letter, as in formulas and units, which every voice can read."""
 
 
 def fit_to_voices(script: Script, voices: Mapping[str, SpeechEngine]) -> Script:
-    """Leave out single words that a voice cannot read, with a note.
+    """Leave out words that a voice cannot read, and add a note.
 
     Args:
-        script: What is said.
-        voices: The voice of each role.
+        script: The script.
+        voices: The voice of each speaker.
 
     Raises:
         ScriptError: Most words of a sentence cannot be read by its voice.
@@ -50,8 +50,8 @@ def unread_words(text: str, reads: Collection[str] | None) -> list[str]:
 
     Args:
         text: Any text.
-        reads: The first words of the names that Unicode gives to letters which can be read, such as "LATIN"; None
-            for all.
+        reads: The writing systems that can be read, by the first words of their letters' Unicode names, such as
+            "LATIN"; None for all.
     """
     if reads is None or text.isascii():
         return []
@@ -59,7 +59,7 @@ def unread_words(text: str, reads: Collection[str] | None) -> list[str]:
 
 
 def writing_systems(text: str) -> set[str]:
-    """Return the first words of the names of a text's letters, such as "LATIN"; single Greek letters do not count."""
+    """Return the first words of the Unicode names of a text's letters, such as "LATIN", except single Greek ones."""
     plain = _GREEK_SYMBOL.sub("", unicodedata.normalize("NFKC", text))
     letters = (letter for letter in plain if unicodedata.category(letter) in {"Lu", "Ll", "Lt", "Lo"})
     return {unicodedata.name(letter, "unknown").split()[0] for letter in letters}

@@ -1,4 +1,4 @@
-"""YAML: speakers with their portraits and voices, and who says what."""
+"""Read YAML scripts: speakers with their portraits and voices, and their lines."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from talkinghead.narration.script import NARRATOR, Chapter, Delivery, Line, Scri
 from talkinghead.options import MotionOptions
 
 _STRENGTHS = {field.name for field in fields(MotionOptions)}
-_LONGEST_SECONDS, _LONGEST_DIRECTION = 600, 3600
+_LONGEST_SECONDS, _LONGEST_KEYFRAMES = 600, 3600
 _MOST_FACES = 1000
 
 
 def _there(name: str | Path, info: ValidationInfo) -> Path:
-    """Return the path of a file that a script names, as seen from the script."""
+    """Return the path of a file named in a script, relative to the script."""
     script: Path = info.context.file  # type: ignore[union-attr]
     path = beside(script, name)
     if not os.path.exists(path):
@@ -44,7 +44,7 @@ def _voice(given: str, info: ValidationInfo) -> str:
 
 
 def _strengths(given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-    """Read settings of a line as the options of the same names."""
+    """Check the settings of a line, which are the motion options of the same names."""
     if given.get("reference"):
         given = {**given, "reference": str(_there(given["reference"], info))}
     read = MotionOptions(**given)
@@ -52,8 +52,8 @@ def _strengths(given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
 
 
 def _within_reach(given: Keyframes) -> Keyframes:
-    if max(given) > _LONGEST_DIRECTION:
-        raise ValueError(f"keyframes of a line go to {_LONGEST_DIRECTION} s at most")
+    if max(given) > _LONGEST_KEYFRAMES:
+        raise ValueError(f"keyframes of a line go to {_LONGEST_KEYFRAMES} s at most")
     return given
 
 
@@ -62,7 +62,7 @@ _Seconds = Annotated[float, number("pause", 0, _LONGEST_SECONDS)]
 
 
 class _Speaker(Schema):
-    """Somebody under `speakers`."""
+    """A speaker under `speakers`."""
 
     former_names: ClassVar = {"avatar": "source", "image": "source"}
 
@@ -87,13 +87,13 @@ class _Chapter(Schema):
 
 
 class _Pause(Schema):
-    """An item that is a silence."""
+    """An item that inserts silence."""
 
     pause: _Seconds
 
 
 class _Said(Schema):
-    """An item that is said, its speaker's name taken out."""
+    """An item that is spoken, without its speaker."""
 
     text: str
     strengths: Annotated[dict[str, Any], AfterValidator(_strengths)]
@@ -114,8 +114,8 @@ def parse_dialogue(text: str, file: Path) -> Script:
     """Read a YAML script; docs/narrate.md describes it.
 
     Raises:
-        ScriptError: It is no YAML, or says something that has no meaning here.
-        InputNotFoundError: A file that it names is not there.
+        ScriptError: The text is not YAML, or has unknown or invalid content.
+        InputNotFoundError: A file that it names does not exist.
     """
     document = parse_document(text, file, ScriptError)
     top: _Top = check(_Top, document, ScriptError)
@@ -127,7 +127,7 @@ def parse_dialogue(text: str, file: Path) -> Script:
 
 @dataclass
 class _Reader:
-    """Reads one item after another and remembers whose turn it is."""
+    """Reads one item after another and keeps track of the current speaker and chapter."""
 
     document: Document
     speakers: Mapping[str, Speaker]
@@ -179,7 +179,7 @@ class _Reader:
 
     def _lines(self, said: _Said) -> Iterator[Line]:
         delivery = Delivery(said.strengths, cast(Keyframes, said.keyframes or {}))
-        # Times of keyframes count from the beginning of the line, so such a line stays in one piece.
+        # Times of keyframes count from the beginning of the line, so such a line is not split.
         whole = [Line(" ".join(said.text.split()))] if said.keyframes else None
         lines = whole or list(lines_of([said.text], self._chapter))
         lines = [replace(line, speaker=self.speaker, chapter=self._chapter, delivery=delivery) for line in lines]

@@ -9,7 +9,7 @@ from fake_models import speech_motion
 
 from audio2motion import AudioToMotion
 from liveportrait.keypoints import euler_degrees, rotation_matrix
-from talkinghead.narration.animation import EditedKeypoints, animate_shot, movement_seed, presence, settle
+from talkinghead.narration.animation import EditedKeypoints, animate_shot, fade_weights, movement_seed, settle
 from talkinghead.narration.script import Line
 from talkinghead.narration.timeline import Shot
 from talkinghead.options import MotionOptions
@@ -30,14 +30,14 @@ def test_everything_but_the_mouth_begins_and_ends_at_rest():
 
 @pytest.mark.parametrize("frames", [1, 2, 9, 200])
 def test_presence_comes_and_goes_smoothly(frames):
-    weights = presence(frames, Fraction(25))
+    weights = fade_weights(frames, Fraction(25))
     assert weights[0] == weights[-1] == 0 and weights.max() <= 1
     assert frames < 40 or (weights.diff().abs().max() < 0.15 and weights.max() == 1)
 
 
 def test_keyframes_move_the_face_on_top_of_the_speech(models):
     keyframes = {Fraction(0): {"smile": 0.5}, Fraction(2): {"smile": 1.0}}
-    pose = EditedKeypoints(models.portrait, models.portrait.perform, keyframes, 100, Fraction(25))
+    pose = EditedKeypoints(models.portrait, models.portrait.speech_keypoints, keyframes, 100, Fraction(25))
     face = models.portrait.encode(None)
     x_d = torch.cat([pose(face, speech_motion(100)[start : start + 7]) for start in range(0, 100, 7)])[:, 0, 0]
     added = x_d - speech_motion(100).lip_ratio[:, 0]

@@ -117,7 +117,7 @@ def test_a_missing_slide_is_named(make, slides, tmp_path):
     with pytest.raises(ScriptError, match=r"chapter 2 \('Two'\) has no slide"):
         make(slides=str(slides))
     (slides / "1.png").unlink()
-    with pytest.raises(ScriptError, match="holds no picture"):
+    with pytest.raises(ScriptError, match="has no pictures"):
         make(slides=str(slides))
     assert not (tmp_path / "out.mp4").exists()
 

@@ -99,7 +99,7 @@ def test_a_changed_sentence_is_made_alone(tmp_path, make, hum):
     before, hum.said = clips(tmp_path), []
     summary, changed = make(TEXT.replace("It is me.", "It is not me at all."))
     assert hum.said == ["It is not me at all."] and len(clips(tmp_path) & before) == 2
-    assert summary.notes == ("2 of 3 parts were there from an earlier run",)
+    assert summary.notes == ("2 of 3 parts were reused from an earlier run",)
     assert changed == make(TEXT.replace("It is me.", "It is not me at all."), name="anew.mp4")[1]
 
 
@@ -172,7 +172,10 @@ def test_work_folders_of_others_are_left_alone(tmp_path, make):
 
 
 def test_two_narrations_do_not_share_a_work_folder(tmp_path, make):
-    with WorkFolder(tmp_path / "out.mp4.work"), pytest.raises(WorkFolderError, match="another narration is at work"):
+    with (
+        WorkFolder(tmp_path / "out.mp4.work"),
+        pytest.raises(WorkFolderError, match="another narration uses"),
+    ):
         make()
 
 

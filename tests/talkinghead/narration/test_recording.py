@@ -76,7 +76,7 @@ def test_subtitles_say_when_a_recording_says_what(tmp_path, make):
 def test_recordings_that_do_not_fit(make):
     with pytest.raises(ScriptError, match="too short for 400 sentences"):
         make("Yes. " * 400, align="proportional")
-    with pytest.raises(ScriptError, match="go on after the end"):
+    with pytest.raises(ScriptError, match="has times after the end"):
         make("1\n00:00:09,000 --> 00:00:10,000\nLate.\n", script="cues.srt")
     with pytest.raises(InputNotFoundError, match=r"none\.wav"):
         make(audio="none.wav")
@@ -106,5 +106,5 @@ def test_what_cannot_be_aligned():
 
 def test_a_long_recording_is_heard_in_windows_that_join():
     samples = torch.arange(16_000 * 45, dtype=torch.float32)
-    columns = align.listen(iter(samples.split(7777)), lambda part: part[::320, None])
+    columns = align.letter_probabilities(iter(samples.split(7777)), lambda part: part[::320, None])
     assert torch.equal(columns[:, 0], samples[::320])

@@ -204,7 +204,7 @@ def test_a_time_too_short_for_its_words_makes_the_next_line_late(tmp_path, hum):
     shots = lay_out(read, spoken, Fraction(25), VoiceOptions())
     assert [shot.start for shot in shots] == [0, pytest.approx(50, abs=1), 196]
     (note,) = late_notes(read, shots, Fraction(25))
-    assert "a.srt: 1 of 3 cues are heard up to 1.0 s late, first that of 0:00:01" in note
+    assert "a.srt: 1 of 3 cues are up to 1.0 s late, first the one at 0:00:01" in note
 
 
 def test_a_voice_is_given_little_at_once(tmp_path, hum):

@@ -59,7 +59,7 @@ def test_what_a_user_put_there_is_kept(tmp_path, work, make, kind):
     made["link"] = lambda path: path.symlink_to(tmp_path / "notes.txt")
     name = f"{'0' * 32}.mp4" if kind != "file" else "notes.txt"  # names of parts, but for the file
     made[kind](work / name)
-    with pytest.raises(WorkFolderError, match=rf"holds other things than a narration's parts \({name}\)"):
+    with pytest.raises(WorkFolderError, match=rf"has other files than a narration's parts \({name}\)"):
         make("Something else.")
     assert os.path.lexists(work / name) and (tmp_path / "notes.txt").read_text() == "mine"
 
