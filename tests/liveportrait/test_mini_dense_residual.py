@@ -76,6 +76,51 @@ def test_what_is_read_is_bounded(model, picture, x):
     assert found[:, 2].abs().max() <= MAX_SHADE
 
 
+@pytest.fixture
+def oval():
+    """Keypoints of a face that fills most of the patch, with lips and eyes far outside; shape (1, K, 3)."""
+    keypoints = torch.zeros(1, len(KEYPOINTS), 3)
+    keypoints[..., 1] = -5.0
+    angle = torch.linspace(0, 2 * torch.pi, len(FACE_OVAL) + 1)[:-1]
+    keypoints[0, rows(FACE_OVAL), :2] = torch.stack([0.9 * angle.sin(), -0.9 * angle.cos()], 1)
+    return keypoints
+
+
+def read_given(oval, before, after, flow):
+    """Read skin between two grey levels, with a given flow (T, 2, S, S) in pixels; return the face's middle."""
+    size, frame = SKIN.size, torch.eye(3)[None, :2].expand(len(flow), -1, -1)
+    expected, seen = (torch.full((len(flow), 3, size, size), level) for level in (before, after))
+    found = read_dense_residual(expected, seen, frame, oval.expand(len(flow), -1, -1), lambda *_: flow)
+    return found[:, :, 4:12, 4:12]
+
+
+@pytest.mark.parametrize(("pixels", "least", "most"), [(6.0, 0.085, 0.1), (-6.0, -0.1, -0.085), (40.0, 0.1, 0.15)])
+def test_slides_are_followed_to_a_bound(oval, pixels, least, most):
+    """Six pixels are 0.094 of the patch; forty would tear the skin, and come from a search that lost its way."""
+    flow = torch.zeros(1, 2, SKIN.size, SKIN.size)
+    flow[:, 0] = pixels
+    slide = read_given(oval, 0.5, 0.5, flow)[0, 0]
+    assert least <= slide.min() and slide.max() <= most
+
+
+@pytest.mark.parametrize(("level", "least", "most"), [(0.4, -0.21, -0.18), (0.05, -0.36, -0.25), (1.0, 0.25, 0.36)])
+def test_shades_are_followed_to_a_bound(oval, level, least, most):
+    """Grey of 0.5 may become 0.4; black or white in its place is no shade of skin."""
+    shade = read_given(oval, 0.5, level, torch.zeros(1, 2, SKIN.size, SKIN.size))[0, 2]
+    assert least <= shade.min() and shade.max() <= most
+
+
+def test_noise_of_the_search_is_blurred_and_a_fold_of_the_skin_is_not(oval):
+    """A pixel's error leaves at most a twelfth of itself; eight pixels beside a fold, each side moves its own way."""
+    noise = torch.randn(4, 2, SKIN.size, SKIN.size, generator=torch.Generator().manual_seed(0))
+    assert read_given(oval, 0.5, 0.5, noise)[:, :2].std() < 1 / 12 * 2 / SKIN.size
+    fold = torch.full((1, 2, SKIN.size, SKIN.size), 3.0)
+    fold[..., : SKIN.size // 2] = -3.0
+    across = read_given(oval, 0.5, 0.5, fold)[0, 0].mean(0) * SKIN.size / 2
+    assert across[:3].tolist() == pytest.approx([-3.0] * 3, abs=0.15)
+    assert across[-3:].tolist() == pytest.approx([3.0] * 3, abs=0.15)
+
+
 def test_skin_is_laid_on_the_face_alone(model, x):
     """Slides turn and grow with the head; beyond the face nothing changes."""
     dense_residual = torch.zeros(1, 3, DENSE_RESIDUAL_SIZE, DENSE_RESIDUAL_SIZE)

@@ -150,6 +150,16 @@ def test_what_is_remembered_is_lit_as_the_skin():
     assert golden[2] < 0.9 < golden[1]
 
 
+def test_half_of_the_skin_s_redness_is_given_to_what_is_remembered():
+    """Skin four times as red, against green, as usual lends twice the redness."""
+    masks = torch.zeros(1, 3, 4, 4)
+    masks[:, 2] = 1.0
+    red = 0.4 * torch.tensor(USUAL_SKIN) * torch.tensor([4.0, 1.0, 1.0])
+    factors = tint(red[None, :, None, None].expand(-1, -1, 4, 4), masks)[0, :, 0, 0]
+    assert float(factors[0] / factors[1]) == pytest.approx(2.0, abs=1e-4)
+    assert float(factors[2] / factors[1]) == pytest.approx(1.0, abs=1e-4)
+
+
 def test_the_paint_follows_the_darkness_of_a_picture(crop):
     """The networks see pictures of any darkness alike, and what they make is darkened again."""
     model = LivePortrait.from_pretrained("mini")
