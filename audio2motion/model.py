@@ -14,6 +14,7 @@ from audio2motion.idle import NUM_HEAD, IdleMotion
 from audio2motion.network import SpeechToMouth
 from audio2motion.silence import loudness_per_frame, speaking
 from audio2motion.streaming import VoiceStream, checked
+from audio2motion.weights import load
 from audio2motion.windows import through_windows
 from liveportrait.motion import SpeechMotion
 
@@ -24,6 +25,7 @@ class AudioToMotion(nn.Module):
     Attributes:
         config: Architecture.
         num_keypoints: None, since the motion fits any face.
+        num_mouth: Number of expression coefficients that move the mouth; they come first.
         mouth: Network that predicts mouth coefficients.
         life_tracks: Recorded head and eyebrow tracks, each centred on zero, shape (F, 5 + brow coefficients).
         life_bounds: First frame of each recording and the end, shape (recordings + 1,).
@@ -39,7 +41,7 @@ class AudioToMotion(nn.Module):
 
     def __init__(self, config: AudioToMotionConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.num_mouth = config, config.num_mouth
         self.mouth = SpeechToMouth(config)
         width = NUM_HEAD + config.num_brows
         bounds = torch.linspace(0, config.num_life_frames, config.num_life_clips + 1, dtype=torch.float32).long()
@@ -62,9 +64,7 @@ class AudioToMotion(nn.Module):
             WeightsNotFoundError: There is no such model.
             WeightsError: A file is not what its name says.
         """
-        from audio2motion.weights import load
-
-        return load(name_or_directory).float()
+        return load(AudioToMotion, name_or_directory).float()
 
     @torch.inference_mode()
     def stream(self, chunks: Iterable[Tensor], *, seed: int = 0) -> Iterator[SpeechMotion]:

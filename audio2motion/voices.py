@@ -1,24 +1,83 @@
-"""Voices: whatever turns speech into movement, by name or from a directory."""
+"""Voice models: whatever turns speech into motion, loaded by name or from a directory."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 if TYPE_CHECKING:
-    from audio2motion.flow.model import MotionFlow
-    from audio2motion.joyvasa.model import JoyVASA
-    from audio2motion.model import AudioToMotion
+    import torch
+    from torch import Tensor, nn
 
-MotionGenerator: TypeAlias = "AudioToMotion | JoyVASA | MotionFlow"
-"""Has `stream(chunks, seed=...)`, which yields parts of a Performance, for any face, or of a Motion, for models with
-the voice's `num_keypoints`."""
+    from audio2motion.streaming import VoiceStream
+    from liveportrait.motion import Motion, SpeechMotion
+
+logger = logging.getLogger(__name__)
+
+
+class MotionGenerator(Protocol):
+    """A network that turns speech into motion; the rest of its methods are those of `torch.nn.Module`."""
+
+    @property
+    def num_keypoints(self) -> int | None:
+        """How many keypoints the motion moves, which the portrait model must have; None if it suits any model."""
+        ...
+
+    def stream(self, chunks: Iterable[Tensor], *, seed: int = 0) -> Iterator[SpeechMotion] | Iterator[Motion]:
+        """Generate motion for a voice of any length in constant memory.
+
+        Args:
+            chunks: 16 kHz mono in [-1, 1], float32, each of shape (N,), N ≥ 0. Where they are cut does not matter.
+            seed: Decides everything random.
+
+        Yields:
+            Consecutive parts, together ⌈samples / 640⌉ frames at 25 frames per second: a Motion of `num_keypoints`
+            keypoints, or a SpeechMotion if that is None.
+        """
+        ...
+
+    def to(self, device: torch.device, /) -> MotionGenerator:
+        """Move the network to a device."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all tensors by name."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return the tensors that training changes."""
+        ...
+
+
+class SpeechMotionGenerator(MotionGenerator, Protocol):
+    """A motion generator whose motion suits any portrait model."""
+
+    @property
+    def num_mouth(self) -> int:
+        """How many of the expression coefficients move the mouth; they come first."""
+        ...
+
+    def stream(self, chunks: Iterable[Tensor], *, seed: int = 0) -> Iterator[SpeechMotion]:
+        """Generate motion for a voice of any length; see `MotionGenerator.stream`."""
+        ...
+
+    def streaming(self, *, seed: int = 0) -> VoiceStream:
+        """Begin to generate motion while the voice is spoken."""
+        ...
+
+
+def suits_any_model(voice: MotionGenerator) -> TypeGuard[SpeechMotionGenerator]:
+    """Tell whether any portrait model can follow a voice model's motion."""
+    return voice.num_keypoints is None
+
 
 JOYVASA = "joyvasa"
 
 
 def keypoints_of(name_or_directory: str | Path) -> int | None:
-    """Tell how many keypoints a voice moves, before anything is fetched or loaded; None if it performs for any face."""
+    """Tell how many keypoints a voice moves, before anything is fetched or loaded; None if any model can follow it."""
     if _is_joyvasa(name_or_directory):
         from audio2motion.joyvasa.model import JoyVASA
 
@@ -46,13 +105,14 @@ def load_voice(name_or_directory: str | Path) -> MotionGenerator:
         WeightsError: A file is not what its name says.
     """
     if _is_joyvasa(name_or_directory):
-        from audio2motion.joyvasa.model import JoyVASA
+        from audio2motion.joyvasa import weights
 
-        return JoyVASA.from_pretrained(name_or_directory)
+        fetched = name_or_directory == JOYVASA
+        return weights.load(weights.download(logger.warning) if fetched else Path(name_or_directory)).float()
     if _flow_settings(name_or_directory):
-        from audio2motion.flow.model import MotionFlow
+        from audio2motion.flow.weights import load
 
-        return MotionFlow.from_pretrained(name_or_directory)
+        return load(Path(name_or_directory)).float()
     from audio2motion.model import AudioToMotion
 
     return AudioToMotion.from_pretrained(name_or_directory)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from safetensors.torch import save_file
+from torch import nn
 
 from audio2motion.config import FEATURE_SAMPLES, AudioToMotionConfig, EncoderConfig
 from audio2motion.idle import FADE
-from audio2motion.model import AudioToMotion
+from audio2motion.network import SpeechToMouth
 from liveportrait.errors import WeightsError, WeightsNotFoundError
 from liveportrait.weight_files import is_file, read_settings, read_sizes, read_weights, shapes_of
 
@@ -21,8 +23,22 @@ EMBEDDED = Path(__file__).parent / "weights"
 _MOST_ENCODER_LAYERS, _MOST_ENCODER_SIZE = 64, 100_000
 
 
-def load(name_or_directory: str | Path) -> AudioToMotion:
-    """Load a model by name or directory; see `AudioToMotion.from_pretrained`."""
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class SavableModel(Protocol):
+    """What `save` needs of a model: `audio2motion.model.AudioToMotion` imports this module, not the other way round."""
+
+    config: AudioToMotionConfig
+    mouth: SpeechToMouth
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all tensors by name."""
+        ...
+
+
+def load(build: Callable[[AudioToMotionConfig], Network], name_or_directory: str | Path) -> Network:
+    """Build a model from its config and fill it; see `AudioToMotion.from_pretrained`."""
     directory = EMBEDDED / "mini" if name_or_directory == "mini" else Path(name_or_directory)
     path, file = directory / "config.json", directory / "model.safetensors"
     for each in (path, file):
@@ -32,9 +48,9 @@ def load(name_or_directory: str | Path) -> AudioToMotion:
             )
     config = parse_config(read_settings(path), path)
     config = replace(config, encoder=own_encoder(config.encoder, directory))
-    tensors = read_weights(file, shapes_of(lambda: AudioToMotion(config), path))
+    tensors = read_weights(file, shapes_of(lambda: build(config), path))
     _check_life(tensors["life_bounds"].tolist(), config, file)
-    model = AudioToMotion(config)
+    model = build(config)
     model.load_state_dict(tensors)
     return model.eval()
 
@@ -46,7 +62,7 @@ def _check_life(bounds: list[int], config: AudioToMotionConfig, path: Path) -> N
         raise WeightsError(f"{path}: key 'life_bounds' does not cut {config.num_life_frames} frames; fetch it again")
 
 
-def save(model: AudioToMotion, directory: Path) -> None:
+def save(model: SavableModel, directory: Path) -> None:
     """Write a model in half precision."""
     directory.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from liveportrait.errors import PortraitError, TemplateError, WeightsError, WeightsNotFoundError
 
 if TYPE_CHECKING:
-    from liveportrait.model import LivePortrait
+    from liveportrait.loading import LivePortrait
+    from liveportrait.model import PortraitModel
     from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
 
 __all__ = [
@@ -17,13 +18,18 @@ __all__ = [
     "Motion",
     "Portrait",
     "PortraitError",
+    "PortraitModel",
     "SpeechMotion",
     "TemplateError",
     "WeightsError",
     "WeightsNotFoundError",
 ]
 
-_LAZY = {"LivePortrait": "model", "Crop": "motion", "Motion": "motion", "SpeechMotion": "motion", "Portrait": "motion"}
+_LAZY = {
+    "LivePortrait": "loading",
+    "PortraitModel": "model",
+    **dict.fromkeys(["Crop", "Motion", "Portrait", "SpeechMotion"], "motion"),
+}
 
 
 def __getattr__(name: str) -> object:

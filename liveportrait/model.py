@@ -1,9 +1,8 @@
-"""LivePortrait: the common interface of the embedded and the official models."""
+"""PortraitModel: the common interface of the embedded and the official models."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -14,7 +13,7 @@ from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
 from liveportrait.sliders import Sliders
 
 
-class LivePortrait(nn.Module):
+class PortraitModel(nn.Module):
     """A portrait animator: encode a face once, then render it with any motion.
 
     Attributes:
@@ -30,25 +29,6 @@ class LivePortrait(nn.Module):
     needs_landmarks: bool
     extracts_from_landmarks: bool = False
     reads_dense_residual: bool = False
-
-    @staticmethod
-    def from_pretrained(name_or_directory: str | Path = "mini") -> LivePortrait:
-        """Load a model ready to render.
-
-        Args:
-            name_or_directory: "mini" (embedded), "base" or "animals" (official, fetched once), or a directory
-                that holds either kind of checkpoint.
-
-        Returns:
-            The model in eval mode on the CPU.
-
-        Raises:
-            WeightsNotFoundError: The name is unknown, or files are missing and cannot be fetched.
-            WeightsError: A file is not what its name says.
-        """
-        from liveportrait.weights import load
-
-        return load(name_or_directory).float()
 
     def crop_side(self, pixels: float) -> int:
         """Return the side of the crop to use for a face region of `pixels` pixels; `render` returns the same size."""

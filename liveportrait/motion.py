@@ -64,7 +64,7 @@ class Motion(PerFrame):
         translation: t, shape (T, 3).
         eye_ratio: Eye openness (left, right) in the picture, lid distance over eye width, shape (T, 2), or None.
         lip_ratio: Lip openness, inner lip distance over mouth width, shape (T, 1), or None.
-        dense_residual: From `LivePortrait.read_dense_residual`, shape (T, 3, G, G), or None.
+        dense_residual: From `PortraitModel.read_dense_residual`, shape (T, 3, G, G), or None.
     """
 
     rotation: Tensor

@@ -13,7 +13,7 @@ from liveportrait.config import OfficialConfig, Precision, check_precision
 from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import PortraitError
 from liveportrait.keypoints import transform_keypoints
-from liveportrait.model import LivePortrait
+from liveportrait.model import PortraitModel
 from liveportrait.modules.appearance import AppearanceExtractor
 from liveportrait.modules.generator import SpadeGenerator
 from liveportrait.modules.motion_extractor import MotionExtractor, face_pose
@@ -43,7 +43,7 @@ def without_tf32() -> Iterator[None]:
         cudnn.allow_tf32, matmul.allow_tf32 = before  # type: ignore[attr-defined]
 
 
-class OfficialPortrait(LivePortrait):
+class OfficialPortrait(PortraitModel):
     """The official model for people (`base`) or animals (`animals`).
 
     Attributes:

@@ -18,7 +18,7 @@ from liveportrait import hub
 from liveportrait.config import OfficialConfig, Precision
 from liveportrait.errors import PortraitError, WeightsError, WeightsNotFoundError
 from liveportrait.imports import quiet_imports
-from liveportrait.model import LivePortrait
+from liveportrait.model import PortraitModel
 from liveportrait.modules.generator import fold_spectral_norm
 from liveportrait.modules.motion_extractor import official_name
 from liveportrait.official import OfficialPortrait
@@ -113,7 +113,7 @@ _SMALL_NETWORKS = {
 }
 
 
-def load(name_or_directory: str | Path, precision: Precision = "fp32") -> LivePortrait:
+def load(name_or_directory: str | Path, precision: Precision = "fp32") -> PortraitModel:
     """Load a model by name or from a directory.
 
     Args:
@@ -173,13 +173,13 @@ def _size(files: list[hub.HubFile]) -> str:
     return f"{known / 1e6:.0f} MB" if all(file.size for file in files) else "about 520 MB"
 
 
-def _load_mini(directory: Path) -> LivePortrait:
+def _load_mini(directory: Path) -> PortraitModel:
     from liveportrait import mini
 
     return mini.load(directory)
 
 
-def _load_directory(directory: Path, precision: Precision) -> LivePortrait:
+def _load_directory(directory: Path, precision: Precision) -> PortraitModel:
     if not os.path.isdir(directory):  # Path.is_dir raises where the name is too long
         names = ", ".join(MODEL_NAMES)
         raise WeightsNotFoundError(f"no model {str(directory)!r}: give {names}, or a directory with a checkpoint")

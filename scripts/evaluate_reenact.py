@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from perception import Features, Perception, load_perception
 
-from liveportrait import Crop, LivePortrait, Portrait
+from liveportrait import Crop, LivePortrait, Portrait, PortraitModel
 from liveportrait.keypoints import euler_degrees, transform_keypoints
 from liveportrait.mini import MiniLivePortrait
 from talkinghead.face import FaceTracker, cut, landmarks_in_crop, make_crop
@@ -29,7 +29,7 @@ def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[
     """Judge one clip; the figures are means over its frames, with LPIPS of the mouth if its network is given."""
     model, looks = load_model(name), perception and load_looks(perception)
     frames = [frame.picture for frame in read_frames(clip)]
-    tracks = list(FaceTracker().driving_keypoints(frames))
+    tracks = list(FaceTracker().follow(frames))
     if tracks[0] is None:
         raise ValueError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
     crop, place = make_crop(frames[0], tracks[0])
@@ -62,7 +62,7 @@ def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[
 
 
 @cache
-def load_model(name: str) -> LivePortrait:
+def load_model(name: str) -> PortraitModel:
     """Load a model once."""
     return LivePortrait.from_pretrained(name)
 
@@ -79,7 +79,7 @@ def seen(looks: Perception, picture: Picture) -> Features:
         return looks.features(F.interpolate(to_tensor(picture), (LOOKED_AT, LOOKED_AT), mode="area"))
 
 
-def renderings(model: LivePortrait, portrait: Portrait, driving: Crop) -> Iterator[tuple[str, Picture]]:
+def renderings(model: PortraitModel, portrait: Portrait, driving: Crop) -> Iterator[tuple[str, Picture]]:
     """Yield the source itself, the spline alone (embedded model), what keypoints alone give, and the full rendering."""
     yield "copy", to_picture(portrait.crop.image)
     x_d = transform_keypoints(portrait.x_c, model.extract(driving))
@@ -107,7 +107,7 @@ def compare(kind: str, shown: Picture, truth: Picture, box: tuple[slice, slice])
 
 
 def motion_errors(
-    model: LivePortrait, found: NDArray[np.float32] | None, points: NDArray[np.float32], driving: Crop
+    model: PortraitModel, found: NDArray[np.float32] | None, points: NDArray[np.float32], driving: Crop
 ) -> dict[str, float]:
     """Compare the landmarks found anew on a rendered crop with the driver's.
 

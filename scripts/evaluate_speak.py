@@ -64,7 +64,7 @@ def watch(pictures: Iterator[NDArray[np.uint8]]) -> tuple[list[NDArray[np.float3
 
 def tracked(pictures: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32] | None]:
     """Find the landmarks of each picture of a video."""
-    yield from FaceTracker().driving_keypoints(pictures)
+    yield from FaceTracker().follow(pictures)
 
 
 def lip_figures(mine: NDArray[np.float32], real: NDArray[np.float32]) -> dict[str, float]:

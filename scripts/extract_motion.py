@@ -19,7 +19,7 @@ from motion_cache import CachedClip, CacheError, read_clip, read_manifest, write
 from speech_tracks import FRAME_SAMPLES, decode_sound
 
 from audio2motion.flow.codec import to_numbers
-from liveportrait import Crop, LivePortrait, Motion
+from liveportrait import Crop, LivePortrait, Motion, PortraitModel
 from liveportrait.errors import PortraitError
 from talkinghead.media.image import Picture
 from talkinghead.media.video import read_frames
@@ -29,7 +29,7 @@ BATCH = 16
 
 
 @torch.inference_mode()
-def read_motion(model: LivePortrait, pictures: Iterable[Picture], device: torch.device) -> Motion:
+def read_motion(model: PortraitModel, pictures: Iterable[Picture], device: torch.device) -> Motion:
     """Read the motion of face crops, (H, W, 3) each."""
     parts, left = [], iter(pictures)
     while some := list(islice(left, BATCH)):
@@ -38,7 +38,7 @@ def read_motion(model: LivePortrait, pictures: Iterable[Picture], device: torch.
     return Motion.cat(parts)
 
 
-def extract(folder: Path, output: Path, name: str, model: LivePortrait, device: torch.device) -> tuple[int, int]:
+def extract(folder: Path, output: Path, name: str, model: PortraitModel, device: torch.device) -> tuple[int, int]:
     """Extract one split; returns how many clips there are and how many were new."""
     rows, new = read_manifest(folder), 0
     for row in rows:

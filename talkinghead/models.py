@@ -11,7 +11,7 @@ from typing import cast
 import torch
 
 from audio2motion.voices import MotionGenerator, keypoints_of, load_voice
-from liveportrait import LivePortrait, WeightsNotFoundError
+from liveportrait import LivePortrait, PortraitModel, WeightsNotFoundError
 from liveportrait.config import Precision
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
@@ -34,7 +34,7 @@ class Models:
         device: Where `portrait` and `voice` run.
     """
 
-    portrait: LivePortrait
+    portrait: PortraitModel
     voice: MotionGenerator
     faces: FaceDetector
     device: torch.device

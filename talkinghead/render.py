@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from liveportrait import LivePortrait, Motion, Portrait
+from liveportrait import Motion, Portrait, PortraitModel
 from talkinghead.driver.resample import Frames
 from talkinghead.host.forks import check_process
 from talkinghead.media.image import Picture
@@ -28,7 +28,7 @@ _renderer = ThreadPoolExecutor(1, "renderer")
 
 
 def render(
-    model: LivePortrait,
+    model: PortraitModel,
     frame: SourceFrame,
     part: Frames,
     pose: ToKeypoints[Frames],
@@ -50,7 +50,7 @@ def render(
 
 
 def render_ahead(
-    model: LivePortrait,
+    model: PortraitModel,
     parts: Iterable[tuple[Frames, SourceFrame]],
     pose: ToKeypoints[Frames],
     backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
@@ -67,7 +67,7 @@ def render_ahead(
         yield from _placed(previous[0], previous[1].result(), backgrounds)
 
 
-def _crops(model: LivePortrait, frame: SourceFrame, part: Frames, pose: ToKeypoints[Frames]) -> Sequence[Picture]:
+def _crops(model: PortraitModel, frame: SourceFrame, part: Frames, pose: ToKeypoints[Frames]) -> Sequence[Picture]:
     """Render the crops of a part; they are empty for a frame without a portrait."""
     if frame.portrait is None:
         return [_NO_CROP] * len(part)

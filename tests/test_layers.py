@@ -1,6 +1,8 @@
-"""Imports go one way: liveportrait ← audio2motion ← talkinghead ← scripts, tests."""
+"""Imports go one way: liveportrait ← audio2motion ← talkinghead ← scripts, tests; and never in a circle."""
 
 import ast
+from collections.abc import Container, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,48 @@ def imported_names(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
     return names
+
+
+def modules() -> dict[str, Path]:
+    """Find all modules of the packages, by name."""
+    found = {}
+    for layer in LAYERS:
+        for file in (ROOT / layer).rglob("*.py"):
+            name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = file
+    return found
+
+
+def imported_modules(file: Path, known: Container[str]) -> Iterator[str]:
+    """Yield the known modules that a file imports, also inside functions and for type checkers only."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                yield submodule if submodule in known else node.module
+
+
+def find_circle(files: dict[str, Path]) -> list[str]:
+    """Return modules that import each other in a circle; empty if there are none."""
+    graph = {name: set(imported_modules(file, files)) - {name} for name, file in files.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert not find_circle(modules())
+
+
+def test_a_circle_through_a_function_is_found(tmp_path):
+    files = {"a": tmp_path / "a.py", "b": tmp_path / "b.py"}
+    files["a"].write_text("import b")
+    files["b"].write_text("def f():\n    from a import g")
+    assert set(find_circle(files)) == {"a", "b"}
 
 
 @pytest.mark.parametrize("layer", LAYERS)

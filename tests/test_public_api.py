@@ -9,7 +9,8 @@ import pytest
 
 API = {
     "liveportrait": """
-        Crop LivePortrait Motion Portrait PortraitError SpeechMotion TemplateError WeightsError WeightsNotFoundError
+        Crop LivePortrait Motion Portrait PortraitModel SpeechMotion
+        PortraitError TemplateError WeightsError WeightsNotFoundError
     """,
     "audio2motion": "AudioToMotion AudioToMotionConfig EncoderConfig FRAME_RATE SAMPLE_RATE",
     "talkinghead": """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -39,13 +38,6 @@ class MotionFlow(nn.Module):
         self.to_frames = nn.Conv1d(self.encoder.size, config.size, 4, stride=2, padding=1)
         self.network = FlowNetwork(config)
         self.codec = MotionCodec(config.num_numbers)
-
-    @staticmethod
-    def from_pretrained(directory: str | Path) -> MotionFlow:
-        """Load a trained model from its directory; see `audio2motion.flow.weights.load`."""
-        from audio2motion.flow.weights import load
-
-        return load(Path(directory)).float()
 
     def encode_audio(self, waveform: Tensor) -> Tensor:
         """Encode audio at the common level, (B, 640 T), to features per frame, (B, T, size)."""

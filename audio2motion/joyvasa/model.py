@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -64,18 +63,6 @@ class JoyVASA(nn.Module):
         self.start_audio_feat = nn.Parameter(torch.randn(1, config.num_previous, config.feature_size))
         self.start_motion_feat = nn.Parameter(torch.randn(1, config.num_previous, config.motion_size))
         self.null_audio_feat = nn.Parameter(torch.randn(1, 1, config.feature_size))
-
-    @classmethod
-    def from_pretrained(cls, name_or_directory: str | Path = "joyvasa") -> JoyVASA:
-        """Load the published files: "joyvasa" fetches them once, a directory holds them already.
-
-        Raises:
-            WeightsNotFoundError: A file is missing, or cannot be fetched.
-            WeightsError: A file is not what it should be.
-        """
-        from audio2motion.joyvasa.weights import download, load
-
-        return load(download(logger.warning) if name_or_directory == "joyvasa" else Path(name_or_directory)).float()
 
     @torch.inference_mode()
     def forward(self, waveform: Tensor, *, seed: int = 0, rules: GenerationRules | None = None) -> Motion:

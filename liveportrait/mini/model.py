@@ -25,7 +25,7 @@ from liveportrait.mini.patches import MOUTH, patch_frame, patch_points, sample
 from liveportrait.mini.prior_flow import prior_flow
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, resize_flow
-from liveportrait.model import LivePortrait
+from liveportrait.model import PortraitModel
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
 from liveportrait.sliders import Sliders
 from liveportrait.weight_files import read_settings, read_sizes, read_weights, shapes_of
@@ -36,7 +36,7 @@ LARGEST_CROP, STEP = 1024, 64
 """Warping preserves the detail of larger crops, but twice the side takes four times as long."""
 
 
-class MiniLivePortrait(LivePortrait):
+class MiniLivePortrait(PortraitModel):
     """K = 162 face-mesh landmarks; canonical keypoints are the mean face, identity is part of the expression."""
 
     num_keypoints = len(KEYPOINTS)

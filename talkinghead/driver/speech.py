@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
-from audio2motion.flow.model import MotionFlow
-from audio2motion.joyvasa import JoyVASA
+from audio2motion.voices import suits_any_model
 from liveportrait import Motion, Portrait
 from liveportrait.driving_rules import DrivingRules
 from talkinghead.driver.reference import Reference, apply_reference, apply_reference_to_motion
@@ -36,11 +35,11 @@ def generate_motion(
         Parts of the motion at 25 fps, and a function that turns them into keypoints.
     """
     voice, portrait = models.voice, models.portrait
-    if not isinstance(voice, JoyVASA | MotionFlow):
+    if suits_any_model(voice):
         speech_motion = voice.stream(chunks, seed=options.seed)
         speech_motion = apply_reference(speech_motion, reference) if reference else speech_motion
-        return scale_motion(speech_motion, options, voice.config.num_mouth), portrait.speech_keypoints
-    motion = voice.stream(chunks, seed=options.seed)
+        return scale_motion(speech_motion, options, voice.num_mouth), portrait.speech_keypoints
+    motion = cast(Iterator[Motion], voice.stream(chunks, seed=options.seed))
     first = next(motion)
     anchor, rules = first[0].to(models.device), speech_rules(options)
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
-from liveportrait import LivePortrait, Motion, Portrait, SpeechMotion
+from audio2motion.voices import SpeechMotionGenerator
+from liveportrait import Motion, Portrait, PortraitModel, SpeechMotion
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.sliders import Sliders
 from talkinghead.driver.reference import Reference
@@ -67,8 +69,8 @@ def animate_shot(
     seed = movement_seed(options.seed, speaker, shot.line.text, listens=listens)
     options = replace(options, **{**delivery.strengths, "seed": seed})
     driving, pose = generate_motion(models, sound, options, reference and reference.starting(seed))
-    num_mouth: int = models.voice.config.num_mouth  # pyright: ignore[reportAttributeAccessIssue] — `assemble` checks the type
-    driving = settle(driving, math.ceil(seconds * FRAME_RATE), num_mouth)
+    voice = cast(SpeechMotionGenerator, models.voice)  # `assemble` has checked that
+    driving = settle(driving, math.ceil(seconds * FRAME_RATE), voice.num_mouth)
     if delivery.keyframes:
         pose = EditedKeypoints(models.portrait, pose, delivery.keyframes, shot.frames, fps)
     return retime(driving, fps, shot.frames), pose
@@ -129,7 +131,7 @@ class EditedKeypoints:
         done: The number of frames so far.
     """
 
-    model: LivePortrait
+    model: PortraitModel
     pose: ToKeypoints[SpeechMotion]
     keyframes: Keyframes
     frames: int

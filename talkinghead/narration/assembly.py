@@ -8,8 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from audio2motion import FRAME_RATE
-from audio2motion.flow.model import MotionFlow
-from audio2motion.joyvasa import JoyVASA
+from audio2motion.voices import suits_any_model
 from talkinghead.driver.driver import open_driver
 from talkinghead.driver.reference import extract_reference
 from talkinghead.errors import OptionError
@@ -97,8 +96,8 @@ def assemble(source: Path, script: Script, models: Models, options: NarrationOpt
     Raises:
         PortraitError: A file cannot be read, or options cannot be combined.
     """
-    if isinstance(models.voice, JoyVASA | MotionFlow):
-        raise OptionError("a narration needs a voice model that performs for any face: leave voice_model out")
+    if not suits_any_model(models.voice):
+        raise OptionError("a narration needs a voice model that suits any portrait model: leave voice_model out")
     slides = find_slides(script, options.scene)
     name = choose_layout(script, options.scene, slides=bool(slides))
     portraits = {speaker.name: speaker.source or source for speaker in script.speakers.values()}

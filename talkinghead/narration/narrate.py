@@ -21,8 +21,8 @@ from talkinghead.narration.assembly import assemble, check_files, find_slides
 from talkinghead.narration.captions import SUFFIXES, cues_of, write_captions
 from talkinghead.narration.errors import ScriptError
 from talkinghead.narration.options import NarrationOptions
+from talkinghead.narration.read import read_script
 from talkinghead.narration.recording import Recording, open_recording, shots_from_recording
-from talkinghead.narration.script import read_script
 from talkinghead.narration.shot_renderer import ShotRenderer, fingerprint_of
 from talkinghead.narration.speech import open_voices, speak_lines
 from talkinghead.narration.timeline import Shot, chapter_bounds, late_notes, lay_out, write_soundtrack

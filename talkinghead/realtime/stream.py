@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audio2motion import FRAME_RATE, AudioToMotion
+from audio2motion import FRAME_RATE
 from audio2motion.streaming import VoiceStream
+from audio2motion.voices import suits_any_model
 from liveportrait import SpeechMotion
 from liveportrait.numerals import read_whole
 from talkinghead.driver.reference import apply_reference, extract_reference
@@ -106,11 +107,11 @@ def speak_live(source: ImageSource, voice: Iterable[Tensor], models: Models, opt
     Raises:
         OptionError: The voice model does not support live speech.
     """
-    if not isinstance(models.voice, AudioToMotion):
+    if not suits_any_model(models.voice):
         raise OptionError(
             "this voice model needs seconds of sound at once and cannot speak live: leave out --voice-model"
         )
-    voice_stream, mouth = models.voice.streaming(seed=options.motion.seed), models.voice.config.num_mouth
+    voice_stream, mouth = models.voice.streaming(seed=options.motion.seed), models.voice.num_mouth
     speech_motion = generate_live(voice_stream, voice)
     if options.motion.reference:
         speech_motion = apply_reference(speech_motion, extract_reference(options.motion.reference, models))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from liveportrait import LivePortrait
+from liveportrait import PortraitModel
 from talkinghead.errors import OptionError
 from talkinghead.face import CropFrame, CropRule, Face, FaceDetector, NoFaceError, choose_face, frame_face
 from talkinghead.face.crop import Array, frame_square
@@ -31,7 +31,7 @@ class Framed(NamedTuple):
 def frame_sources(
     picture: Picture,
     name: str,
-    model: LivePortrait,
+    model: PortraitModel,
     detector: FaceDetector,
     options: CropOptions,
     numbers: Sequence[int | None],
@@ -70,7 +70,7 @@ def frame_sources(
     return [Framed(frame_around(each, model, options), each) for each in points]
 
 
-def frame_around(landmarks: Array, model: LivePortrait, options: CropOptions) -> CropFrame:
+def frame_around(landmarks: Array, model: PortraitModel, options: CropOptions) -> CropFrame:
     """Return the crop around a face by the user's options, at the largest size that the model uses."""
     rule = CropRule(scale=options.crop_scale, vx_ratio=options.crop_x, vy_ratio=options.crop_y)
     frame = frame_face(landmarks, rule)
@@ -108,5 +108,5 @@ def faces_in(picture: Picture, part: PixelBox, detector: FaceDetector, *, thorou
     return [replace(face, landmarks=face.landmarks + shift) for face in detector.detect(view, thorough=thorough)]
 
 
-def _whole(part: PixelBox, model: LivePortrait) -> CropFrame:
+def _whole(part: PixelBox, model: PortraitModel) -> CropFrame:
     return frame_square(*part, model.crop_side(max(part.width, part.height)))

@@ -12,7 +12,6 @@ import pytest
 import torch
 from joyvasa_reference import TINY, arguments, template, tiny_tensors, write
 
-from audio2motion.joyvasa import JoyVASA
 from audio2motion.joyvasa.sampler import cosine_schedule
 from audio2motion.joyvasa.template import load_motion_template
 from audio2motion.joyvasa.weights import load, read_generator
@@ -36,7 +35,7 @@ def template_file(directory: Path) -> Path:
 
 
 def test_sizes_come_from_the_file(tmp_path):
-    config = JoyVASA.from_pretrained(written(tmp_path)).config
+    config = load(written(tmp_path)).config
     assert (config.motion_size, config.num_frames, config.num_previous, config.feature_size) == (73, 20, 4, 32)
     assert (config.num_layers, config.feed_forward_size, config.num_steps) == (2, 16, 50)
     assert (config.hubert.hidden_size, config.hubert.num_layers, config.hubert.position_groups) == (64, 1, 16)

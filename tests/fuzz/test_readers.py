@@ -40,7 +40,7 @@ from talkinghead.driver.sliders import interpolate_keyframes
 from talkinghead.media.audio import probe_sound, stream_mono_16k
 from talkinghead.media.image import read_image
 from talkinghead.media.video import probe_video, read_frames
-from talkinghead.narration.script import read_script
+from talkinghead.narration.read import read_script
 from talkinghead.options import EditOptions
 
 LONGEST = 30.0

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from liveportrait import Crop, LivePortrait, SpeechMotion
+from liveportrait import Crop, LivePortrait, PortraitModel, SpeechMotion
 from liveportrait.errors import WeightsError
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.mini import load, save
@@ -17,7 +17,7 @@ from liveportrait.mini.renderer import USUAL_SKIN, MiniConfig, MiniRenderer, tin
 
 
 @pytest.fixture(scope="module")
-def model() -> LivePortrait:
+def model() -> PortraitModel:
     return LivePortrait.from_pretrained("mini")
 
 

@@ -22,8 +22,8 @@ from speech_tracks import decode_sound, read_training, read_validation
 from train_audio2motion import SETTINGS, ship, train
 
 from audio2motion import AudioToMotion
+from liveportrait import LivePortrait
 from liveportrait.mini.regions import KEYPOINTS, rows
-from liveportrait.model import LivePortrait
 
 FRAMES = 60
 

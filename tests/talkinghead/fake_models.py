@@ -1,12 +1,11 @@
 """Stand-ins for the networks that show what they were asked for: a pipeline's work can be read off its pictures."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 
-from liveportrait import LivePortrait, Motion, Portrait, SpeechMotion
+from liveportrait import Motion, Portrait, PortraitModel, SpeechMotion
 from talkinghead.face import Face
 from talkinghead.face.mesh import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE
 from talkinghead.models import Models
@@ -14,7 +13,7 @@ from talkinghead.models import Models
 SIDE = 64
 
 
-class GrayPortrait(LivePortrait):
+class GrayPortrait(PortraitModel):
     """Renders the lip ratio as a gray level (0.5 → 128) and counts what it did."""
 
     num_keypoints, crop_size, needs_landmarks, extracts_from_landmarks = 1, SIDE, True, True
@@ -68,7 +67,7 @@ def speech_motion(num_frames, *, start=0, num_mouth=2):
 class CountingVoice:
     """Performs `speech_motion` in parts of seven frames and forgets the sound."""
 
-    config = SimpleNamespace(num_mouth=2)
+    num_keypoints, num_mouth = None, 2
 
     def __init__(self):
         self.seeds, self.samples = [], 0

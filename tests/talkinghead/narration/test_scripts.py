@@ -6,7 +6,8 @@ import pytest
 
 from talkinghead.errors import InputNotFoundError
 from talkinghead.narration.errors import ScriptError
-from talkinghead.narration.script import Chapter, read_script
+from talkinghead.narration.read import read_script
+from talkinghead.narration.script import Chapter
 
 
 def script(tmp_path, name, text):

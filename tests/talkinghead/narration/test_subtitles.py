@@ -3,7 +3,8 @@
 import pytest
 
 from talkinghead.narration.errors import ScriptError
-from talkinghead.narration.script import Slot, read_script
+from talkinghead.narration.read import read_script
+from talkinghead.narration.script import Slot
 
 
 def script(tmp_path, name, text):

@@ -6,7 +6,7 @@ import pytest
 
 from talkinghead.errors import InputNotFoundError
 from talkinghead.narration.errors import ScriptError
-from talkinghead.narration.script import read_script
+from talkinghead.narration.read import read_script
 
 SPEAKERS = """
 title: Two
