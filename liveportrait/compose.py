@@ -16,18 +16,18 @@ Friendly = Literal["expression", "pose"]
 
 @dataclass(frozen=True)
 class MotionRules:
-    """How driving motion reaches a source. Nothing has a default here; the options of the shell hold them.
+    """How driving motion is transferred to a source. Defaults are defined in the command-line options.
 
     Attributes:
-        region: What of the face moves.
-        relative: Whether the driver's change since its first frame is applied, instead of its motion itself.
-        friendly: "expression" rescales relative motion to the source's size, "pose" leaves it.
-        stitching: Whether S keeps the crop's border still.
-        normalize_lips: Whether open source lips are closed first (relative motion only).
+        region: The part of the face that moves.
+        relative: Whether to apply the driver's change since its first frame instead of its absolute motion.
+        friendly: "expression" scales relative motion to the source's size, "pose" keeps its amplitude.
+        stitching: Whether to keep the crop's border still with S.
+        normalize_lips: Whether to close open source lips first (relative motion only).
         retarget_eyes: Whether the eyes follow the driver's openness ratio instead of its motion.
         retarget_lips: The same for the lips.
-        open_source_eyes: Whether a source video's eyes are held at one openness.
-        strength: Factor on the keypoints' way from the source.
+        open_source_eyes: Whether to keep a source video's eyes at a constant openness.
+        strength: Factor on the keypoints' displacement from the source.
         observation_variance: Smoothing of a source video's motion.
     """
 
@@ -46,17 +46,17 @@ class MotionRules:
 def compose(source: Motion, driving: Motion, rules: MotionRules, regions: Regions) -> Motion:
     """Compose motions for the human model.
 
-    One source frame is a picture, more are a video; the same goes for the driver. With two videos the shorter one
-    ends the sequence; a driving picture serves every source frame.
+    A single frame is treated as a picture, several as a video. With two videos, the result has the length of the
+    shorter one; a driving picture applies to all source frames.
 
     Args:
         source: The source's own motion.
-        driving: The driver's motion; its first frame is the neutral one of relative motion.
-        rules: How to compose.
+        driving: The driver's motion; relative motion is measured from its first frame.
+        rules: Composition settings.
         regions: Keypoint sets of the model.
 
     Returns:
-        Motion to pose the source's keypoints with; its openness ratios are the driver's.
+        Motion for the source's canonical keypoints, with the driver's openness ratios.
 
     Source: LivePortrait Eq. 6; upstream `src/live_portrait_pipeline.py`, execute.
     """
@@ -94,7 +94,7 @@ def _image_expression(e_s: Tensor, e_d: Tensor, e_0: Tensor, rules: MotionRules,
         return regions.pick("face" if whole else _part(rules.region), e_d, e_s)
     if len(e_d) > 1:
         change = e_d - e_0
-    # A driving picture has no first frame of its own: closed lips stand in for it, but not for the eyes.
+    # A driving picture has no reference frame: use closed lips instead, but not for the eyes.
     elif rules.region == "eyes":
         change = e_d
     else:
@@ -104,9 +104,8 @@ def _image_expression(e_s: Tensor, e_d: Tensor, e_0: Tensor, rules: MotionRules,
 
 
 def _onto_video(source: Motion, driving: Motion, first: Motion, rules: MotionRules, regions: Regions) -> Motion:
-    # Upstream's rules for a source video differ from those for a picture, and are kept: the scale is never the
-    # driver's, relative motion keeps the source's shift, absolute shifts are not smoothed, and relative motion of
-    # a driving picture leaves the head alone.
+    # As upstream, a source video is treated differently from a picture: its scale is kept, relative motion keeps its
+    # translation, absolute translation is not smoothed, and relative motion of a driving picture keeps its head pose.
     rotation, translation = source.rotation, source.translation
     if rules.region in ("all", "pose"):
         if not rules.relative:
@@ -114,7 +113,7 @@ def _onto_video(source: Motion, driving: Motion, first: Motion, rules: MotionRul
         elif len(driving) > 1:
             rotation = relative_rotation(source.rotation, driving.rotation, first.rotation)
         if len(driving) > 1:
-            # Smoothed as nine numbers, not made orthonormal again, as upstream does.
+            # As upstream, smooth the nine matrix entries without orthonormalising the result.
             rotation = smooth(rotation, rules.observation_variance)
     expression = source.expression
     if rules.region != "pose":
@@ -133,7 +132,7 @@ def _video_expression(e_s: Tensor, e_d: Tensor, e_0: Tensor, rules: MotionRules,
 def compose_animal(source: Motion, driving: Motion) -> Motion:
     """Compose motions for the animal model: the driver's head and expression at the source's scale.
 
-    Nothing is relative here; `retarget` makes the motion relative to its first frame afterwards.
+    The result is absolute; `retarget` makes it relative to the first frame afterwards.
 
     Args:
         source: Motion of a source picture.
@@ -148,16 +147,16 @@ def compose_animal(source: Motion, driving: Motion) -> Motion:
 
 
 def compose_audio(source: Motion, driving: Motion, region: Region, regions: Regions) -> Motion:
-    """Compose the motion that a voice generated onto a human source picture.
+    """Compose speech-generated motion with a human source picture.
 
     Args:
         source: Motion of the source picture.
-        driving: Generated motion, T frames; the first is its neutral one.
-        region: What of the face moves; "eyes" leaves the expression alone.
+        driving: Generated motion, T frames; relative motion is measured from its first frame.
+        region: The part of the face that moves; "eyes" keeps the source's expression.
         regions: Keypoint sets of the model.
 
     Returns:
-        T frames of motion. Scale and shift follow the driver in every region.
+        T frames of motion. Scale and translation follow the driver for every region.
 
     Source: JoyVASA `src/live_portrait_wmg_pipeline.py`.
     """
@@ -165,7 +164,7 @@ def compose_audio(source: Motion, driving: Motion, region: Region, regions: Regi
     moved = source.expression + driving.expression - first.expression
     expression = source.expression
     if region in ("all", "exp"):
-        # The lips take the generated expression itself, not its change.
+        # Lips use the absolute generated expression, not its change.
         expression = regions.pick("lips", driving.expression, moved)
     elif region == "lip":
         expression = regions.pick("lips", moved, source.expression)
@@ -176,7 +175,7 @@ def compose_audio(source: Motion, driving: Motion, region: Region, regions: Regi
 
 
 def compose_audio_animal(source: Motion, driving: Motion) -> Motion:
-    """Compose the motion that a voice generated onto an animal source picture; T frames at the source's scale.
+    """Compose speech-generated motion with an animal source picture; returns T frames at the source's scale.
 
     Source: JoyVASA `src/live_portrait_wmg_pipeline_animal.py`.
     """
@@ -193,7 +192,7 @@ def _audio_motion(source: Motion, driving: Motion, rotation: Tensor, expression:
 
 
 def relative_rotation(source: Tensor, driving: Tensor, first: Tensor) -> Tensor:
-    """Turn a source as far as the driver has turned since its first frame: (R_d R_d0ᵀ) R_s, each (T or 1, 3, 3)."""
+    """Apply the driver's rotation since its first frame to the source: (R_d R_d0ᵀ) R_s, each (T or 1, 3, 3)."""
     return driving @ first.transpose(1, 2) @ source
 
 
@@ -202,7 +201,7 @@ def _part(region: Region) -> Literal["lips", "eyes"]:
 
 
 def _of_length(motion: Motion, num_frames: int) -> Motion:
-    """Repeat what has one frame only, so that every tensor has num_frames."""
+    """Expand single-frame tensors to num_frames."""
 
     def repeat(value: Tensor) -> Tensor:
         return value.expand(num_frames, *value.shape[1:])

@@ -1,4 +1,4 @@
-"""The sizes of the official networks, one frozen config per network; smaller ones make test models."""
+"""Sizes of the official networks, one frozen config per network; tests use smaller ones."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class WarpingConfig:
     Attributes:
         volume_channels: Channels of the feature volume.
         volume_depth: Depth of the feature volume.
-        compressed_channels: Channels of the volume that the keypoints' motions are tried on.
+        compressed_channels: Channels of the compressed volume that is warped by each keypoint's motion.
         width: Channels of the hourglass before its first doubling.
-        max_width: Most channels in the hourglass.
+        max_width: Largest number of channels in the hourglass.
         num_blocks: Down and up blocks of the hourglass.
         num_keypoints: K.
         out_channels: Channels of the warped feature map.
@@ -81,11 +81,11 @@ class GeneratorConfig:
     """Sizes of the decoder G.
 
     Attributes:
-        feature_channels: Channels of the feature map, input and condition at once.
+        feature_channels: Channels of the feature map, which is both input and condition.
         width: Channels of the middle blocks.
         num_middle: Number of middle blocks.
         hidden: Channels inside the modulation.
-        last_width: Channels before the picture.
+        last_width: Channels before the output layer.
     """
 
     feature_channels: int = 256

@@ -1,16 +1,16 @@
-"""Errors that a user can cause. Each message names what was found and what to do next."""
+"""Errors caused by user input. Each message says what was found and what to do next."""
 
 
 class PortraitError(Exception):
-    """Root of every error that is the input's fault, not the program's."""
+    """Base class of all errors caused by user input."""
 
 
 class WeightsNotFoundError(PortraitError, FileNotFoundError):
-    """A checkpoint is neither on disk nor to be had from the hub."""
+    """A checkpoint is neither on disk nor available from the hub."""
 
 
 class WeightsError(PortraitError, ValueError):
-    """A checkpoint file is not what it should be: wrong hash, missing key or wrong shape."""
+    """A checkpoint file is invalid: wrong hash, missing key or wrong shape."""
 
 
 class TemplateError(PortraitError, ValueError):
@@ -18,4 +18,4 @@ class TemplateError(PortraitError, ValueError):
 
 
 class LandmarksNeededError(PortraitError, ValueError):
-    """How far lips or eyes are open was asked for, and nothing measured it."""
+    """An operation needs the openness of lips or eyes, which was not measured."""

@@ -1,4 +1,4 @@
-"""Volume of the convex hull of a handful of points."""
+"""Volume of the convex hull of a small set of points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Point = list[float]
 
 
 def hull_volume(points: Tensor) -> float:
-    """Measure the convex hull of points in space.
+    """Compute the volume of the convex hull of 3-D points.
 
     Args:
         points: Shape (N, 3), N at least 4. Points in one plane have volume zero.
@@ -21,11 +21,11 @@ def hull_volume(points: Tensor) -> float:
         The volume, computed in float64.
 
     Raises:
-        ValueError: The shape is another.
+        ValueError: `points` has another shape.
     """
     if points.ndim != 2 or points.shape[1] != 3 or len(points) < 4:
         raise ValueError(f"expected points of shape (N, 3) with N >= 4, got {tuple(points.shape)}")
-    # From their mean and in units of their spread, so that one tolerance fits all.
+    # Normalise to zero mean and unit scale, so that one tolerance fits all inputs.
     centred = points.detach().cpu().double() - points.detach().cpu().double().mean(0)
     spread = float(centred.abs().max())
     if spread == 0.0:
@@ -37,7 +37,7 @@ def hull_volume(points: Tensor) -> float:
 
 
 def _signed_volume(a: Point, b: Point, c: Point, d: Point) -> float:
-    """Return the tetrahedron's volume, positive where d lies on the side that sees a, b, c counter-clockwise."""
+    """Return the tetrahedron's volume, positive if a, b, c are counter-clockwise seen from d."""
     u, v, w = ([p[i] - a[i] for i in range(3)] for p in (b, c, d))
     return (
         (u[1] * v[2] - u[2] * v[1]) * w[0] + (u[2] * v[0] - u[0] * v[2]) * w[1] + (u[0] * v[1] - u[1] * v[0]) * w[2]
@@ -45,7 +45,7 @@ def _signed_volume(a: Point, b: Point, c: Point, d: Point) -> float:
 
 
 def _hull_faces(points: list[Point], tolerance: float = 1e-12) -> set[Face]:
-    """Grow the hull point by point: faces that see the new point give way to a cone over their outline."""
+    """Compute the hull incrementally: replace the faces visible from a new point by a cone over their outline."""
     start = _tetrahedron(points, tolerance)
     if start is None:
         return set()
@@ -64,7 +64,7 @@ def _hull_faces(points: list[Point], tolerance: float = 1e-12) -> set[Face]:
 
 
 def _tetrahedron(points: list[Point], tolerance: float) -> tuple[int, int, int, int] | None:
-    """Return four points that span space, ordered so that every face of it looks outwards, or None."""
+    """Return four non-coplanar points, ordered so that all faces point outwards, or None."""
     order = torch.tensor(points).norm(dim=1).argsort(descending=True).tolist()
     for a, b, c, d in itertools.combinations(order, 4):
         volume = _signed_volume(points[a], points[b], points[c], points[d])

@@ -34,7 +34,7 @@ def rotation_matrix(pitch_deg: Tensor, yaw_deg: Tensor, roll_deg: Tensor) -> Ten
 
 
 def euler_degrees(rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Invert `rotation_matrix`.
+    """Compute Euler angles; the inverse of `rotation_matrix`.
 
     Args:
         rotation: R, shape (T, 3, 3).
@@ -60,7 +60,7 @@ def transform_keypoints(x_c: Tensor, motion: Motion) -> Tensor:
         Keypoints x, shape (T, K, 3).
 
     Raises:
-        ValueError: The frame counts differ and neither is one, or K differs.
+        ValueError: K differs, or the frame counts differ and neither is one.
 
     Source: LivePortrait Eq. 2.
     """
@@ -71,8 +71,9 @@ def transform_keypoints(x_c: Tensor, motion: Motion) -> Tensor:
 
 
 def handedness(axes: Tensor) -> Tensor:
-    """Tell rotations from mirror images: the sign of the determinant, (T, 3, 3) → (T,).
+    """Return the sign of the determinant, which is negative for reflections: (T, 3, 3) → (T,).
 
-    A triple product: batched factorisations fail on a CPU once torch.set_num_threads was called (torch 2.11).
+    Computed as a triple product, because batched factorisations fail on a CPU after torch.set_num_threads was called
+    (torch 2.11).
     """
     return (torch.linalg.cross(axes[:, 0], axes[:, 1]) * axes[:, 2]).sum(-1).sign()

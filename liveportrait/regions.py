@@ -1,4 +1,4 @@
-"""Named keypoint sets: which rows of an expression belong to lips and eyes, and which landmarks measure openness."""
+"""Named keypoint sets: expression rows of lips and eyes, and landmarks that measure openness."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ REGIONS: tuple[Region, ...] = get_args(Region)
 
 @dataclass(frozen=True)
 class Regions:
-    """A model's keypoints by name.
+    """Keypoint sets of a model.
 
     Attributes:
         num_keypoints: K.
         lips: Rows of the expression that shape the lips.
         eyes: Rows that shape lids and gaze.
         face: (row, axes) pairs that carry expression when it replaces the source's, axes from "xyz".
-        lip_rest: Expression of closed lips, shape (K, 3); a driving picture is measured against it.
+        lip_rest: Expression of closed lips, shape (K, 3), the reference for a driving picture.
     """
 
     num_keypoints: int
@@ -37,7 +37,7 @@ class Regions:
         return torch.where(_mask(self.num_keypoints, pairs, inside), inside, outside)
 
     def closed_lips(self, like: Tensor) -> Tensor:
-        """Return `lip_rest` as a tensor of one frame, shape (1, K, 3), of another tensor's type and device."""
+        """Return `lip_rest` with shape (1, K, 3) and the dtype and device of `like`."""
         return like.new_tensor(self.lip_rest)[None]
 
 
@@ -49,7 +49,7 @@ def _mask(num_keypoints: int, pairs: Iterable[tuple[int, str]], like: Tensor) ->
     return mask
 
 
-# The rows and the closed-lips expression belong to the official checkpoints (KwaiVGI/LivePortrait, MIT licence).
+# The rows and the closed-lips expression are those of the official checkpoints (KwaiVGI/LivePortrait, MIT licence).
 OFFICIAL = Regions(
     num_keypoints=21,
     lips=(6, 12, 14, 17, 19, 20),
@@ -88,7 +88,7 @@ OFFICIAL = Regions(
 )
 
 
-# Rows of the expression that raise and knit the brows; upstream's sliders move them.
+# Expression rows that raise and knit the eyebrows; upstream's sliders use them.
 OFFICIAL_BROWS = (1, 2)
 
 
@@ -99,7 +99,7 @@ class OpennessPoints:
     Attributes:
         left_eye: The eye on the left of the picture.
         right_eye: The eye on the right of the picture.
-        lips: Middle of the inner lips, and the corners of the mouth.
+        lips: Centre of the inner lips and corners of the mouth.
     """
 
     left_eye: tuple[int, int, int, int]
@@ -108,7 +108,7 @@ class OpennessPoints:
 
 
 LANDMARKS_203 = OpennessPoints(left_eye=(6, 18, 0, 12), right_eye=(30, 42, 24, 36), lips=(90, 102, 48, 66))
-# Upstream's mouth width runs to the outer corners of the lips.
+# Upstream measures the mouth's width between the outer corners of the lips.
 FACE_MESH = OpennessPoints(left_eye=(159, 145, 33, 133), right_eye=(386, 374, 362, 263), lips=(13, 14, 61, 291))
-# Inner corners of the lips over the outer ones, as `openness` takes them.
+# Inner and outer corners of the lips; `openness` gives the ratio of their widths.
 MESH_MOUTH_WIDTHS = (78, 308, 61, 291)

@@ -1,4 +1,4 @@
-"""Openness ratios, and what happens to keypoints after composition: size, lips, eyes, stitching, strength."""
+"""Measure openness ratios, and post-process composed keypoints: scale, lips, eyes, stitching, strength."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from liveportrait.keypoints import transform_keypoints
 from liveportrait.motion import Motion
 from liveportrait.regions import OpennessPoints, Regions
 
-# Lips less open than this count as closed already.
+# Lips with a smaller ratio are treated as closed.
 CLOSED_LIP_RATIO = 0.03
-# Eyes of a source video that start less open than the first are held at the second.
+# If a source video's eyes start below the first ratio, they are kept at the second.
 SHUT_EYE_RATIO, OPEN_EYE_RATIO = 0.18, 0.39
 
 
 class Retargeter(Protocol):
-    """Anything with S, R_eyes and R_lip, as modules or methods; shapes as in `liveportrait.modules.stitching`."""
+    """A model with S, R_eyes and R_lip, as modules or methods; shapes as in `liveportrait.modules.stitching`."""
 
     @property
     def stitching(self) -> Callable[[Tensor, Tensor], Tensor]:
@@ -42,10 +42,10 @@ class Retargeter(Protocol):
 
 
 def openness(landmarks: Tensor, points: tuple[int, int, int, int]) -> Tensor:
-    """Measure how open an eye or a mouth is in the picture.
+    """Measure the openness of an eye or a mouth in the picture.
 
     Args:
-        landmarks: Shape (T, N, 2 or more); only x and y count.
+        landmarks: Shape (T, N, 2 or more); only x and y are used.
         points: Upper, lower, left end and right end of the opening.
 
     Returns:
@@ -68,7 +68,7 @@ def lip_ratio(landmarks: Tensor, points: OpennessPoints) -> Tensor:
 
 
 def motion_multiplier(x_s: Tensor, x_first: Tensor) -> float:
-    """Compare the sizes of two faces: sqrt(V(x_s) / V(x_first)) of their convex hulls, each (1, K, 3).
+    """Return the size ratio of two faces, sqrt(V(x_s) / V(x_first)) of their convex hulls, each (1, K, 3).
 
     Source: upstream `src/utils/helper.py`, calc_motion_multiplier.
     """
@@ -77,12 +77,12 @@ def motion_multiplier(x_s: Tensor, x_first: Tensor) -> float:
 
 @dataclass(frozen=True)
 class RetargetContext:
-    """What every part of one animation must know about the whole.
+    """Properties of a whole animation that each of its parts needs.
 
     Attributes:
-        source_is_video: Whether the source moves.
-        driving_is_video: Whether the driver moves.
-        x_first: Composed keypoints of frame 0, before anything here, shape (1, K, 3).
+        source_is_video: Whether the source is a video.
+        driving_is_video: Whether the driver is a video.
+        x_first: Composed keypoints of frame 0 before retargeting, shape (1, K, 3).
         source_eye_ratio: Eye openness of source frame 0, shape (1, 2), or None.
     """
 
@@ -93,41 +93,47 @@ class RetargetContext:
 
 
 def retarget(
-    model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, target: Motion, rules: MotionRules, take: RetargetContext
+    model: Retargeter,
+    x_s: Tensor,
+    source: Motion,
+    x: Tensor,
+    target: Motion,
+    rules: MotionRules,
+    context: RetargetContext,
 ) -> Tensor:
-    """Turn composed keypoints into driving keypoints.
+    """Convert composed keypoints to driving keypoints.
 
     Args:
         model: S, R_eyes and R_lip.
         x_s: Source keypoints, shape (1 or T, K, 3).
-        source: The source's own motion; its openness ratios are needed where lips or eyes are touched.
+        source: The source's own motion; its openness ratios are needed if lips or eyes are retargeted.
         x: Composed keypoints, shape (T, K, 3).
-        target: Composed motion, whose openness ratios are the driver's.
-        rules: What to do.
-        take: The animation that these frames belong to.
+        target: Composed motion with the driver's openness ratios.
+        rules: Retargeting settings.
+        context: The animation that these frames belong to.
 
     Returns:
         x_d, shape (T, K, 3).
 
     Raises:
-        LandmarksNeededError: A rule needs openness ratios that a motion does not have.
+        LandmarksNeededError: A setting needs openness ratios that a motion does not have.
 
     Source: LivePortrait §3.3; upstream `src/live_portrait_pipeline.py`, execute.
     """
-    if rules.relative and rules.friendly == "expression" and take.driving_is_video and not take.source_is_video:
-        x = rescale(x_s, x, take.x_first)
+    if rules.relative and rules.friendly == "expression" and context.driving_is_video and not context.source_is_video:
+        x = rescale(x_s, x, context.x_first)
     if rules.retarget_eyes or rules.retarget_lips:
-        # Upstream's rule: with relative motion the composed motion is discarded, only lids or lips move.
+        # As upstream, discard the composed motion if motion is relative: only eyelids or lips move.
         x = _follow_ratios(model, x_s, source, x_s if rules.relative else x, target, rules)
         x = model.stitching(x_s, x) if rules.stitching else x
     else:
         x = model.stitching(x_s, x) if rules.stitching else x
-        x = _normalise(model, x_s, source, x, rules, take)
+        x = _normalise(model, x_s, source, x, rules, context)
     return x_s + (x - x_s) * rules.strength
 
 
 def rescale(x_s: Tensor, x: Tensor, x_first: Tensor) -> Tensor:
-    """Apply the motion since frame 0 to the source, in proportion to the faces' sizes (expression-friendly)."""
+    """Apply the motion since frame 0 to the source, scaled by the faces' size ratio (expression-friendly)."""
     return x_s + motion_multiplier(x_s, x_first) * (x - x_first)
 
 
@@ -144,16 +150,16 @@ def _follow_ratios(
 
 
 def _normalise(
-    model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, rules: MotionRules, take: RetargetContext
+    model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, rules: MotionRules, context: RetargetContext
 ) -> Tensor:
     if rules.normalize_lips and rules.relative:
         ratio = _ratio(source, "lip_ratio")
         closing = model.retarget_lip(x_s, ratio, torch.zeros_like(ratio))
         x = x + torch.where((ratio >= CLOSED_LIP_RATIO)[..., None], closing, torch.zeros_like(closing))
-    if rules.open_source_eyes and take.source_is_video:
-        if take.source_eye_ratio is None:
+    if rules.open_source_eyes and context.source_is_video:
+        if context.source_eye_ratio is None:
             raise ValueError("open_source_eyes needs the eye ratio of source frame 0")
-        first = float(take.source_eye_ratio.mean())
+        first = float(context.source_eye_ratio.mean())
         wanted = x.new_full((1, 1), OPEN_EYE_RATIO if first < SHUT_EYE_RATIO else first)
         x = x + model.retarget_eyes(x_s, _ratio(source, "eye_ratio"), wanted)
     return x
@@ -176,7 +182,7 @@ def drive(
         x_c: Canonical keypoints of the source, shape (1 or T, K, 3).
         source: The source's own motion, one frame for a picture.
         driving: The driver's motion, one frame for a picture.
-        rules: How motion reaches the source.
+        rules: Composition and retargeting settings.
         regions: Keypoint sets of the model.
 
     Returns:
@@ -186,26 +192,26 @@ def drive(
     if len(source) > 1:
         x_c, source = x_c[: len(composed)], source[: len(composed)]
     x = transform_keypoints(x_c, composed)
-    take = RetargetContext(
+    context = RetargetContext(
         len(source) > 1, len(driving) > 1, x[:1], None if source.eye_ratio is None else source.eye_ratio[:1]
     )
-    return retarget(model, transform_keypoints(x_c, source), source, x, composed, rules, take)
+    return retarget(model, transform_keypoints(x_c, source), source, x, composed, rules, context)
 
 
 def drive_animal(model: Retargeter, x_s: Tensor, x: Tensor, stitching: bool, strength: float) -> Tensor:
-    """Turn keypoints composed for the animal model into driving keypoints.
+    """Convert keypoints composed for the animal model to driving keypoints.
 
     Args:
         model: S.
         x_s: Source keypoints, shape (1, K, 3).
         x: Composed keypoints, shape (T, K, 3).
-        stitching: Whether S keeps the crop's border still.
-        strength: Factor on the keypoints' way from the source.
+        stitching: Whether to keep the crop's border still with S.
+        strength: Factor on the keypoints' displacement from the source.
 
     Returns:
         x_d, shape (T, K, 3).
 
-    Source: upstream `src/live_portrait_pipeline_animal.py`, where the rescaling always runs.
+    Source: upstream `src/live_portrait_pipeline_animal.py`, where rescaling is always on.
     """
     x = rescale(x_s, x, x[:1])
     x = model.stitching(x_s, x) if stitching else x

@@ -1,4 +1,4 @@
-"""Edit one face by hand: named sliders become keypoint offsets; lips of a video follow one ratio."""
+"""Edit a face with sliders: convert named sliders to keypoint offsets, and set a video's lips to a fixed ratio."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from liveportrait.regions import Regions
 from liveportrait.retarget import Retargeter
 from liveportrait.smoothing import smooth
 
-# Useful range of every slider, as upstream's page offers it.
+# Useful range of each slider, as in upstream's web interface.
 RANGES: dict[str, tuple[float, float]] = {
     "gaze_x": (-30, 30),
     "gaze_y": (-63, 63),
@@ -38,26 +38,26 @@ RANGES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Sliders:
-    """One edit; as constructed it changes nothing.
+    """Slider values; the defaults change nothing.
 
     Attributes:
         gaze_x: Eyes to the right of the picture (upstream eyeball_direction_x).
         gaze_y: Eyes up (eyeball_direction_y).
         smile: Smile.
         wink: Shut the left eye.
-        eyebrow: Brows up, or drawn together below zero.
-        pout: Lower lip to one side (lip_variation_zero).
+        eyebrow: Raise the eyebrows, or knit them if negative.
+        pout: Move the lower lip to one side (lip_variation_zero).
         purse: Purse the lips (lip_variation_one).
         grin: Grin (lip_variation_two).
         mouth: Close or open the mouth (lip_variation_three).
         move_x: Shift to the left of the picture, in half crops.
         move_y: Shift down.
-        zoom: Factor on the scale.
+        zoom: Factor on the head's scale.
         pitch_deg: Added to the head's pitch.
-        yaw_deg: Added to its yaw.
-        roll_deg: Added to its roll.
-        eye_ratio: Eye openness to reach, or None to leave the eyes.
-        lip_ratio: Lip openness to reach, or None to leave the lips.
+        yaw_deg: Added to the head's yaw.
+        roll_deg: Added to the head's roll.
+        eye_ratio: Target eye openness, or None to keep the eyes.
+        lip_ratio: Target lip openness, or None to keep the lips.
     """
 
     gaze_x: float = 0.0
@@ -101,7 +101,7 @@ _EFFECTS: dict[str, Effect] = {
     "move_x": ((5, "x", -1.0),),
     "move_y": ((5, "y", 1.0),),
 }
-# These two work differently on either side of zero: (positive, zero or negative).
+# Sliders with different effects by sign: (positive, zero or negative).
 _TWO_SIDED: dict[str, tuple[Effect, Effect]] = {
     "gaze_x": (((11, "x", 0.0007), (15, "x", 0.001)), ((11, "x", 0.001), (15, "x", 0.0007))),
     "eyebrow": (
@@ -112,11 +112,11 @@ _TWO_SIDED: dict[str, tuple[Effect, Effect]] = {
 
 
 def expression_offset(sliders: Sliders, like: Tensor) -> Tensor:
-    """Sum what the sliders add to the expression.
+    """Compute the expression offset of slider values.
 
     Args:
-        sliders: The edit.
-        like: An expression of the official model, shape (1, 21, 3), for type and device.
+        sliders: Slider values.
+        like: An expression of the official model, shape (1, 21, 3), for dtype and device.
 
     Returns:
         δ, shape (1, 21, 3).
@@ -134,27 +134,27 @@ def expression_offset(sliders: Sliders, like: Tensor) -> Tensor:
 
 
 def edit(model: Retargeter, x_c: Tensor, source: Motion, sliders: Sliders, stitching: bool) -> Tensor:
-    """Pose one face as the sliders say.
+    """Apply sliders to one face.
 
     Args:
         model: S, R_eyes and R_lip.
         x_c: Canonical keypoints, shape (1, 21, 3).
         source: The face's own motion, one frame.
-        sliders: The edit.
-        stitching: Whether S keeps the crop's border still.
+        sliders: Slider values.
+        stitching: Whether to keep the crop's border still with S.
 
     Returns:
         x_d, shape (1, 21, 3).
 
     Raises:
-        LandmarksNeededError: An openness is asked for and the source has no ratios.
+        LandmarksNeededError: A target openness is set, but the source has no ratios.
 
     Source: upstream `src/gradio_pipeline.py`, execute_image_retargeting.
     """
     added = (sliders.pitch_deg, sliders.yaw_deg, sliders.roll_deg)
     angles = [own + more for own, more in zip(euler_degrees(source.rotation), added, strict=True)]
     expression = source.expression + expression_offset(sliders, source.expression)
-    # Here upstream adds the whole translation, depth included, but not to the source keypoints.
+    # As upstream, add the full translation, including depth, to x_d but not to x_s.
     shift = source.translation[:, None]
     x_s = transform_keypoints(x_c, source)
     x = sliders.zoom * source.scale[:, None] * (x_c @ rotation_matrix(*angles) + expression) + shift
@@ -170,19 +170,22 @@ def edit(model: Retargeter, x_c: Tensor, source: Motion, sliders: Sliders, stitc
 
 
 def shown_ratio(ratio: Tensor) -> float:
-    """Round openness to what a slider shows: the mean over eyes, two decimals; asking for it changes nothing."""
+    """Return the openness displayed on a slider: the mean over eyes, rounded to two decimals.
+
+    A target equal to it changes nothing.
+    """
     return round(float(ratio.mean()), 2)
 
 
 def edit_lips(model: Retargeter, x_s: Tensor, source: Motion, lip_ratio: float, observation_variance: float) -> Tensor:
-    """Hold the lips of a video at one openness.
+    """Set the lips of a video to a constant openness.
 
     Args:
         model: S and R_lip.
         x_s: Source keypoints, shape (T, K, 3).
         source: The video's own motion with lip ratios, T frames.
-        lip_ratio: Openness to reach.
-        observation_variance: Smoothing of the lips' way over time.
+        lip_ratio: Target openness.
+        observation_variance: Smoothing of the lip offsets over time.
 
     Returns:
         x_d, shape (T, K, 3).
@@ -194,7 +197,7 @@ def edit_lips(model: Retargeter, x_s: Tensor, source: Motion, lip_ratio: float, 
 
 
 def silence(model: Retargeter, x_c: Tensor, source: Motion, regions: Regions) -> Tensor:
-    """Close the lips of a video and rest its face; head and eyes keep moving.
+    """Close the lips of a video and neutralise its face; head and eyes keep moving.
 
     Args:
         model: S.

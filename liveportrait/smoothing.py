@@ -1,4 +1,4 @@
-"""Smooth motion over time: both ways for what is complete, forwards only for what is still to come."""
+"""Smooth motion over time: bidirectionally for complete sequences, causally for streams."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ PROCESS_VARIANCE = 1e-5
 
 
 def smooth(sequence: Tensor, observation_variance: float, process_variance: float = PROCESS_VARIANCE) -> Tensor:
-    """Smooth every component of a sequence on its own, looking both ways in time.
+    """Smooth each component of a sequence independently with a Kalman smoother.
 
-    The model is a random walk seen through noise; the prior is the first observation with variance one. All
-    components share their variances, so the gains are plain numbers.
+    The model is a random walk with noisy observations; the prior is the first observation with variance one. All
+    components share their variances, so the gains are scalars.
 
     Args:
         sequence: T observations, shape (T, ...).
-        observation_variance: Variance of the noise; the larger, the smoother.
-        process_variance: Variance of a step of the walk.
+        observation_variance: Variance of the noise; larger values smooth more.
+        process_variance: Variance of a step of the random walk.
 
     Returns:
-        The smoothed sequence, same shape and type; a single frame is returned as it is.
+        The smoothed sequence, same shape and dtype; a single frame is returned unchanged.
 
     Source: Rauch, Tung and Striebel 1965; upstream `src/utils/filter.py`, smooth.
     """
@@ -49,19 +49,19 @@ def smooth(sequence: Tensor, observation_variance: float, process_variance: floa
 
 
 class OneEuro:
-    """Smooths values as they come: slow changes strongly, quick ones hardly, none of them late.
+    """Causal 1 € filter: smooths slow changes strongly and fast ones little, which limits latency.
 
     Source: Casiez, Roussel and Vogel, "1 € filter", 2012.
     """
 
     def __init__(self, cutoff: float, speed: float, fps: float, derivative_cutoff: float = 3.0) -> None:
-        """Start a filter that has seen nothing.
+        """Initialise an empty filter.
 
         Args:
-            cutoff: Frequency in Hz above which what stands still is smoothed.
-            speed: By how many Hz that frequency rises per unit a second of change.
-            fps: Frames a second.
-            derivative_cutoff: The same for the speed that is measured, in Hz.
+            cutoff: Cutoff frequency in Hz for constant values.
+            speed: Increase of the cutoff in Hz per unit of change per second.
+            fps: Frames per second.
+            derivative_cutoff: Cutoff frequency in Hz of the estimated derivative.
         """
         self._cutoff, self._speed, self._fps = cutoff, speed, fps
         self._derivative_share = _share(torch.tensor(derivative_cutoff, dtype=torch.float32), fps)
@@ -69,7 +69,7 @@ class OneEuro:
         self._derivative: Tensor | None = None
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Smooth the next T frames, shape (T, ...); parts may have any length."""
+        """Smooth the next T frames, shape (T, ...); T may vary between calls."""
         return torch.stack([self._step(value) for value in values])
 
     def _step(self, value: Tensor) -> Tensor:
@@ -84,27 +84,27 @@ class OneEuro:
 
 
 def _share(cutoff: Tensor, fps: float) -> Tensor:
-    """Return the share of a new value that an exponential filter of this cutoff takes over."""
+    """Return the smoothing factor of an exponential filter with this cutoff."""
     step = 2 * torch.pi * cutoff / fps
     return step / (step + 1)
 
 
 class MotionSmoother:
-    """Smooths motion as it comes, in the head frame, so that a turning head is not late in its own face."""
+    """Causal smoothing of motion in the head frame, so that the expression does not lag behind a rotating head."""
 
     def __init__(self, amount: float, fps: float) -> None:
-        """Start with nothing seen.
+        """Initialise an empty smoother.
 
         Args:
-            amount: From 0, which changes nothing, to 1.
-            fps: Frames a second.
+            amount: Strength from 0 (off) to 1.
+            fps: Frames per second.
         """
-        cutoff = fps / 2 * (1 / fps) ** amount  # from half the frame rate down to half a hertz
+        cutoff = fps / 2 * (1 / fps) ** amount  # from half the frame rate to 0.5 Hz
         self._amount = amount
         self._filters = [OneEuro(cutoff, 12.0, fps) for _ in range(5)]
 
     def __call__(self, motion: Motion) -> Motion:
-        """Smooth the next T frames; parts may have any length. Openness ratios stay."""
+        """Smooth the next T frames; T may vary between calls. Openness ratios are unchanged."""
         if not self._amount:
             return motion
         turn, face, size, place, between = self._filters
@@ -121,7 +121,7 @@ class MotionSmoother:
 
 
 def _nearest_rotation(matrices: Tensor) -> Tensor:
-    """Return the rotations nearest to (T, 3, 3) matrices."""
+    """Return the closest rotations to (T, 3, 3) matrices."""
     u, _, vt = torch.linalg.svd(matrices)
     sign = torch.ones_like(matrices[:, 0])
     sign[:, 2] = handedness(u @ vt)

@@ -1,4 +1,4 @@
-"""Motion templates: a driving motion in a file. Ours is safetensors; upstream's pickles are read, never run."""
+"""Motion templates: files of driving motion, as safetensors or as upstream's pickles, which are read safely."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FORMAT = "talkinghead-motion"
 _VERSION = "1"
 _OPTIONAL = {"eye_ratio", "lip_ratio", "dense_residual"}
 _FORMER_NAMES = {"skin": "dense_residual"}
-"""Names in files of earlier versions."""
+"""Tensor names in files of earlier versions."""
 _MOST_BYTES, _MOST_PICKLED_BYTES = 2 << 30, 128 << 20
 _MOST_FRAMES = 500_000
 """More than five hours at 25 frames a second."""
@@ -35,10 +35,10 @@ _MOST_PICKLED_FRAMES = 50_000
 _MOST_KEYPOINTS, _MOST_RESIDUAL_SIDE = 1000, 64
 _LEAST_FPS, _MOST_FPS = 0.1, 1000
 _MOST = 1000.0
-"""Far beyond any face: keypoints are counted in heads or crops."""
+"""Largest plausible value; keypoints are in units of heads or crops."""
 _MOST_RATIO = 1e6
-"""Openness over a width that may be next to nothing in profile."""
-# Per frame of an upstream template: our name, its key, an older key, and the shape that it has there.
+"""Largest openness ratio; in profile views the width can be close to zero."""
+# Per frame of an upstream template: our name, its key, an older key, and its shape there.
 _FRAME_KEYS = (
     ("rotation", "R", "R_d", (3, 3)),
     ("expression", "exp", "exp", (21, 3)),
@@ -53,7 +53,7 @@ _RATIO_KEYS = (
 
 @dataclass(frozen=True)
 class Template:
-    """A driving motion at its frame rate; one frame stands for a driving picture.
+    """Driving motion with its frame rate; a single frame represents a driving picture.
 
     Attributes:
         motion: T frames.
@@ -69,15 +69,15 @@ def load_template(path: Path, num_keypoints: int | None = None) -> Template:
 
     Args:
         path: The file.
-        num_keypoints: K of the model it is meant for; None accepts any.
+        num_keypoints: K of the model it must fit; None accepts any.
 
     Returns:
         Its motion and frame rate.
 
     Raises:
-        TemplateError: The file is missing, damaged, hostile, of another kind, or of another model.
+        TemplateError: The file is missing, damaged, malicious, of another type, or for another model.
     """
-    if not os.path.isfile(path):  # Path.is_file raises where the path is too long or may not be looked at
+    if not os.path.isfile(path):  # Path.is_file raises if the path is too long or not accessible
         found = "not a file" if os.path.exists(path) else "no such file"
         raise TemplateError(f"{path}: {found}; give a .safetensors or an upstream .pkl template")
     readers = {".safetensors": _read_ours, ".pkl": _read_upstream}
@@ -91,16 +91,16 @@ def load_template(path: Path, num_keypoints: int | None = None) -> Template:
 
 
 def save_template(template: Template, path: Path, *, replace: bool = False) -> None:
-    """Write a template as safetensors, complete or not at all.
+    """Write a template as safetensors, atomically.
 
     Args:
         template: The motion.
-        path: Where the file shall be.
-        replace: Whether another file there may be replaced.
+        path: Path of the file.
+        replace: Whether to overwrite an existing file.
 
     Raises:
         ValueError: The name does not end in .safetensors.
-        OSError: It cannot be written there.
+        OSError: The file cannot be written.
     """
     if path.suffix.lower() != ".safetensors":
         raise ValueError(f"a template is written as .safetensors, got {path.name!r}")
@@ -122,12 +122,12 @@ def _read_ours(path: Path) -> Template:
 
 
 def _renamed(values: Mapping[str, Value]) -> dict[str, Value]:
-    """Call what a file holds by its present names."""
+    """Rename entries of earlier versions to their current names."""
     return {_FORMER_NAMES.get(name, name): value for name, value in values.items()}
 
 
 def _check_header(metadata: Mapping[str, str], entries: Mapping[str, Entry], path: Path) -> None:
-    """Check what a file of ours says that it holds, before it is read."""
+    """Validate metadata and entries before tensors are read."""
     found = metadata.get("format", "none")
     if found != _FORMAT:
         raise TemplateError(f"{path}: not a motion template of this program (format {found[:40]!r})")
@@ -160,11 +160,11 @@ def _read_upstream(path: Path) -> Template:
             for name, key, older, shape in _FRAME_KEYS
         }
         for name, key, older, shape in _RATIO_KEYS:
-            # Frames may outnumber what is listed in files of upstream's first version: then there are no ratios.
+            # Files of upstream's first version may list fewer ratios than frames; ignore the ratios then.
             listed = content.get(key, content.get(older)) or []
             if len(listed) == len(frames):
                 tensors[name] = torch.cat([_shaped(value, key, shape) for value in listed])
-        # Upstream writes 25 where it did not know.
+        # Upstream writes 25 if the frame rate is unknown.
         fps = float(safe_pickle.as_tensor(content.get("output_fps", 25)))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise TemplateError(f"{path}: not an upstream motion template ({str(error)[:120]})") from error
@@ -186,7 +186,7 @@ def _shaped(value: object, key: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def _check_shapes(found: dict[str, tuple[int, ...]], path: Path) -> None:
-    """Check the shapes of a motion: T and K are those of the expression, G that of the dense residual."""
+    """Validate the shapes of a motion; the expression defines T and K, the dense residual G."""
     frames, keypoints, _ = found["expression"] if len(found["expression"]) == 3 else (0, 0, 0)
     side = found["dense_residual"][-1] if len(found.get("dense_residual", ())) == 4 else 0
     shapes = {
@@ -215,7 +215,7 @@ def _check_shapes(found: dict[str, tuple[int, ...]], path: Path) -> None:
 
 
 def _checked(motion: Motion, fps: str | float, path: Path) -> Template:
-    """Check that numbers are those of a face."""
+    """Validate that the values are plausible for a face."""
     try:
         rate = read_number(fps[:40] if isinstance(fps, str) else fps, "frame rate", _LEAST_FPS, _MOST_FPS)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Write files complete or not at all: under a random name beside their place, and named when they are complete."""
+"""Write files atomically: to a temporary file in the same folder, which is renamed when it is complete."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _STEM = 32
-"""How many characters of its name a file keeps while it is written, so that leftovers of a kill can be told."""
+"""Number of characters of the file name in the temporary name, so that leftovers can be identified."""
 
 
 @contextmanager
 def new_file(file: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Yield a path to write to; without an error the file gets its name at the end, otherwise nothing is left.
+    """Yield a temporary path to write to; rename it to `file` on success, and remove it on an error.
 
     Args:
-        file: Where the file shall be.
-        replace: Whether another file there may be replaced.
+        file: Final path.
+        replace: Whether to overwrite an existing file.
 
     Raises:
-        FileExistsError: Something is there that may not be replaced.
-        OSError: It cannot be written there.
+        FileExistsError: The path exists and may not be replaced.
+        OSError: The file cannot be written.
     """
     partial = create_beside(file)
     try:
@@ -41,17 +41,17 @@ def new_file(file: Path, *, replace: bool = False) -> Iterator[Path]:
 def save_tensors(
     tensors: dict[str, Tensor], file: Path, about: dict[str, str] | None = None, *, replace: bool = False
 ) -> None:
-    """Write tensors as safetensors, complete or not at all.
+    """Write tensors as safetensors, atomically.
 
     Args:
-        tensors: By name, on the CPU and contiguous.
-        file: Where the file shall be.
-        about: What the file says about itself.
-        replace: Whether another file there may be replaced.
+        tensors: Tensors by name, on the CPU and contiguous.
+        file: Final path.
+        about: Metadata.
+        replace: Whether to overwrite an existing file.
 
     Raises:
-        FileExistsError: Something is there that may not be replaced.
-        OSError: It cannot be written there.
+        FileExistsError: The path exists and may not be replaced.
+        OSError: The file cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -59,7 +59,7 @@ def save_tensors(
     with new_file(file, replace=replace) as partial:
         try:
             save_file(tensors, partial, about)
-        except SafetensorError as error:  # it tells the system's answer in its text alone
+        except SafetensorError as error:  # it contains the OS error code only in its text
             code = re.search(r"os error (\d+)", str(error))
             if code is None:
                 raise
@@ -67,16 +67,16 @@ def save_tensors(
 
 
 def partial_name(file: Path) -> str:
-    """Return a random name, never longer than file systems allow, for a file while it is written."""
+    """Return a random temporary name for a file, short enough for any file system."""
     stem = re.sub(r"[^\w-]", "_", file.stem[:_STEM])
     return f".{stem}.{secrets.token_hex(8)}.part"
 
 
 def create_beside(file: Path) -> Path:
-    """Create an empty file of a random name in the same folder; nothing that is there already is opened or followed.
+    """Create an empty file with a random name in the same folder, without opening existing files or following links.
 
     Raises:
-        OSError: It cannot be created.
+        OSError: The file cannot be created.
     """
     partial = file.with_name(partial_name(file))
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -84,16 +84,16 @@ def create_beside(file: Path) -> Path:
 
 
 def put_in_place(partial: Path, file: Path, *, replace: bool = False) -> None:
-    """Give a complete file its name.
+    """Rename a complete temporary file to its final name.
 
     Args:
-        partial: The file, closed; it may be left behind as a second name of the same file.
-        file: Its name.
-        replace: Whether another file there may be replaced.
+        partial: The temporary file, closed; it may remain as a hard link to the same file.
+        file: Final path.
+        replace: Whether to overwrite an existing file.
 
     Raises:
-        FileExistsError: Something is there that may not be replaced.
-        OSError: The name cannot be given, or the disk is full.
+        FileExistsError: The path exists and may not be replaced.
+        OSError: The file cannot be renamed, or the disk is full.
     """
     with partial.open("rb+") as written:
         os.fsync(written.fileno())
@@ -106,18 +106,18 @@ def put_in_place(partial: Path, file: Path, *, replace: bool = False) -> None:
 
 
 def is_replaceable(file: Path) -> bool:
-    """Whether a name is free, or is that of a plain file that may be written to: no folder, pipe or device."""
+    """Return whether a path is free or a writable regular file, not a folder, pipe or device."""
     if not file.exists():
         return True
     return file.is_file() and os.access(file, os.W_OK) and bool(file.stat().st_mode & 0o222)
 
 
 def _name_once(partial: Path, file: Path) -> None:
-    """Give a file a name that nothing has yet, in one step if the file system can."""
+    """Rename a file without replacing an existing one, atomically if the file system supports hard links."""
     try:
         os.link(partial, file)
     except FileExistsError:
         raise
-    except OSError:  # no links here: take the name with an empty file, then put ours in its place
+    except OSError:  # no hard links: reserve the name with an empty file, then replace it
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         partial.replace(file)

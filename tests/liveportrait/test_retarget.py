@@ -110,11 +110,11 @@ def test_chunks_give_what_the_whole_gives():
 
     motion = compose(source, driver(), setting, OFFICIAL)
     x = transform_keypoints(x_c, motion)
-    take = RetargetContext(False, True, x[:1])
+    context = RetargetContext(False, True, x[:1])
     x_s = transform_keypoints(x_c, source)
     for start in (0, 2, 4):
         part = slice(start, start + 2)
-        chunk = retarget(small_networks(), x_s, source, x[part], motion[part], setting, take)
+        chunk = retarget(small_networks(), x_s, source, x[part], motion[part], setting, context)
         torch.testing.assert_close(chunk, whole[part], atol=1e-6, rtol=0)
 
 
