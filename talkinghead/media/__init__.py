@@ -1,1 +1,1 @@
-"""Pictures, sound and video, read and written."""
+"""Read and write pictures, sound and video."""

@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 Samples = NDArray[np.float32]
 
 MODEL_RATE = 16_000
-"""Samples a second that the networks hear."""
+"""Samples per second of the networks' input."""
 
 _RATES = range(1_000, 4_000_001)
-"""Samples a second that a sound may have."""
+"""Accepted sample rates."""
 
 _SHORTEST = Fraction(1, 100)
-"""Seconds; of less, nothing may be left at another rate."""
+"""Shortest sound in seconds; shorter ones might have no samples after resampling."""
 
 _NOTICED = Fraction(1, 1000)
-"""Seconds by which sound and picture may begin apart before anything is done about it."""
+"""Smallest offset in seconds between the starts of sound and picture that is corrected."""
 
 _WANTED = "give a wav, mp3, flac, ogg or m4a file, or a video with sound"
 
@@ -50,7 +50,7 @@ class Sound:
     Attributes:
         file: Where it lies.
         rate: Samples a second.
-        channels: How many.
+        channels: The number of channels.
         num_samples: Length in samples of one channel.
         start: Seconds of the file's sound before the part, negative for silence that comes first; None stands for
             the whole file.
@@ -68,21 +68,21 @@ class Sound:
 
     @property
     def seconds(self) -> Fraction:
-        """Exact length."""
+        """Exact duration."""
         return Fraction(self.num_samples, self.rate)
 
     def part(self, start: Fraction, seconds: Fraction) -> Sound:
-        """Return at most so many seconds of the sound, from a time on; the same object where that is all of it."""
+        """Return a part of the sound of at most so many seconds from a start time; the same object for all of it."""
         if start == 0 and seconds >= self.seconds:
             return self
         left = min(seconds, self.seconds - start)
         return replace(self, start=(self.start or 0) + start, num_samples=max(round(left * self.rate), 0))
 
     def heard_from(self, origin: Fraction) -> Sound:
-        """Return the sound as it is heard from a time of the file's clock on: later, or without what was before.
+        """Return the sound shifted so that it starts at a time of the file's clock, by trimming or adding silence.
 
         Raises:
-            AudioError: It begins so much later or earlier that the file's times must be damaged.
+            AudioError: The offset is so large that the file's times must be damaged.
         """
         late = self.begins - origin
         if abs(late) > LONGEST_GAP:
@@ -121,14 +121,14 @@ def _probe(file: Path) -> Sound:
 
 
 def stream_mono_16k(sound: Sound | Path) -> Iterator[Tensor]:
-    """Yield a sound as the networks hear it: float32 in [-1, 1] at 16 kHz, mono, in parts of shape (N,)."""
+    """Yield a sound as the networks' input: float32 in [-1, 1] at 16 kHz, mono, in parts of shape (N,)."""
     import torch
 
     yield from map(torch.from_numpy, stream_mono(sound, MODEL_RATE))
 
 
 def stream_mono(sound: Sound | Path, rate: int) -> Iterator[Samples]:
-    """Yield a sound as one channel of float32, in parts of shape (N,), at another rate."""
+    """Yield a sound as mono float32 at another sample rate, in parts of shape (N,)."""
     sound = _probe(sound) if isinstance(sound, Path) else sound
     for samples in _stream_samples(sound, rate, None):
         # FFmpeg's own mix of two floating-point channels is 3 dB louder than either and leaves [-1, 1].
@@ -193,13 +193,13 @@ def _stream_samples(sound: Sound, rate: int, layout: str | None) -> Iterator[Sam
 
 
 def _decode(file: Path) -> Iterator[av.AudioFrame]:
-    """Yield the first sound track as it is coded, at most eight channels of it and with silence in its gaps."""
+    """Yield the decoded frames of the first sound track, with at most eight channels and with silence in gaps."""
     with _open(file) as (container, stream):
         yield from without_gaps(map(mixed_down, _frames(file, container, stream)))
 
 
 def _frames(file: Path, container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
-    """Decode; a packet that is damaged is left out, as players do."""
+    """Decode a stream and skip damaged packets, as players do."""
     for packet in _packets(file, container, stream):
         try:
             frames = packet.decode()

@@ -1,7 +1,7 @@
-"""Bring decoded frames to pictures as they are meant: square pixels, the right matrix, wide colours and HDR to BT.709.
+"""Convert decoded frames to RGB: square pixels, the right colour matrix, wide gamut and HDR to BT.709.
 
-HDR is shown as a display of 1,000 cd/m² shows it (BT.2100), brought to a white of 203 cd/m² (BT.2408) with the
-tone curve of BT.2390.
+HDR is rendered for a display of 1,000 cd/m² (BT.2100) and mapped to a white of 203 cd/m² (BT.2408) with the tone
+curve of BT.2390.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from talkinghead.media.image import Picture
 Values = NDArray[np.float32]
 
 _PEAK, _WHITE = 1000.0, 203.0
-"""What HDR is graded for, and what is white in SDR, cd/m²."""
+"""Peak of HDR and white of SDR, cd/m²."""
 
 _GAMMA = 2.4
-"""Of a display for BT.709, as BT.1886 has it."""
+"""Gamma of a BT.709 display (BT.1886)."""
 
 _STEPS = 4096
-"""Entries of the tables below."""
+"""Number of entries of the tables below."""
 
 _LUMA_2020 = np.array([0.2627, 0.6780, 0.0593], np.float32)
 _2020_TO_709 = np.array(
@@ -48,11 +48,11 @@ _NEARLY_SQUARE, _MOST_STRETCHED = Fraction(1, 100), 5
 
 
 def shown_size(frame: av.VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
-    """Return the (width, height) of a frame in square pixels, at least as large as it is coded.
+    """Return the (width, height) of a frame in square pixels, not smaller than encoded.
 
     Args:
-        frame: As decoded.
-        aspect: Width of its pixels by their height; None, or what cannot be meant, stands for square ones.
+        frame: The decoded frame.
+        aspect: Width of its pixels divided by their height; None or implausible values count as square.
     """
     width, height = frame.width, frame.height
     if not aspect or abs(aspect - 1) < _NEARLY_SQUARE or not Fraction(1, _MOST_STRETCHED) <= aspect <= _MOST_STRETCHED:
@@ -62,11 +62,11 @@ def shown_size(frame: av.VideoFrame, aspect: Fraction | None) -> tuple[int, int]
 
 
 def to_picture(frame: av.VideoFrame, size: tuple[int, int]) -> Picture:
-    """Convert a frame to RGB as BT.709 has it, shape (height, width, 3).
+    """Convert a frame to BT.709 RGB, shape (height, width, 3).
 
     Args:
-        frame: As decoded.
-        size: (width, height) to come out.
+        frame: The decoded frame.
+        size: (width, height) of the picture.
     """
     wide = frame.color_primaries == ColorPrimaries.BT2020
     hdr = frame.color_trc in {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
@@ -82,11 +82,11 @@ def to_picture(frame: av.VideoFrame, size: tuple[int, int]) -> Picture:
 
 
 def narrowed(codes: NDArray[np.uint16], trc: int) -> Picture:
-    """Bring BT.2020 to BT.709.
+    """Convert BT.2020 to BT.709.
 
     Args:
         codes: RGB, shape (H, W, 3), 65535 for 1.
-        trc: FFmpeg's number of the transfer: PQ, HLG, or whatever counts as SDR.
+        trc: FFmpeg's number of the transfer function: PQ, HLG, or any other for SDR.
     """
     light = _light_table(trc)[codes >> 4]
     if trc == ColorTrc.ARIB_STD_B67:
@@ -99,7 +99,7 @@ def narrowed(codes: NDArray[np.uint16], trc: int) -> Picture:
 
 
 def _matrix(frame: av.VideoFrame) -> Colorspace | None:
-    """Return what turned RGB to the frame's own values; unless the file says so, it depends on the size."""
+    """Return the frame's colour matrix; if the file does not state it, it depends on the size."""
     if frame.format.is_rgb or frame.colorspace == 8:  # YCgCo has no variants
         return None
     is_hd = frame.width >= 1280 or frame.height > 576
@@ -112,7 +112,7 @@ def _index(share: Values) -> NDArray[np.uint16]:
 
 @cache
 def _light_table(trc: int) -> Values:
-    """Return what coded values stand for: of HDR the share of the peak (HLG: of the scene), of SDR that of white."""
+    """Return the light of coded values: for HDR relative to the peak (HLG: scene light), for SDR to white."""
     code = np.arange(_STEPS) / (_STEPS - 1)
     if trc == ColorTrc.SMPTE2084:
         light = _from_pq(code) / _PEAK

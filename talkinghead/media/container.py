@@ -1,4 +1,4 @@
-"""Open media files to be read, in one place: which formats, whatever their tags hold, with frames of what size."""
+"""Open media files for reading, limited to safe formats and frame sizes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 MAX_FRAME_PIXELS = 40_000_000
-"""A video's frame with more is refused before it is decoded; 8K has 33 million."""
+"""Largest frame of a video that is decoded; 8K has 33 million pixels."""
 
 LONGEST_GAP = Fraction(600)
-"""Seconds that may pass between two frames, or between the beginnings of picture and sound: more is damage."""
+"""Longest time in seconds between two frames, or between the starts of picture and sound; more means damaged times."""
 
 _FORMATS = (
-    # Each holds its pictures and sound itself. Playlists and descriptions, which make FFmpeg open other files or
-    # the network (hls, concat, dash, imf, sdp ...), texts, raw samples, devices and single pictures stay out.
+    # These formats contain their own pictures and sound. Excluded are playlists and descriptions, which make FFmpeg
+    # open other files or the network (hls, concat, dash, imf, sdp ...), texts, raw samples, devices and pictures.
     "aac,ac3,aiff,amr,ape,apng,asf,au,avi,caf,dts,dtshd,dv,eac3,flac,flv,gif,gsm,h261,h263,h264,hevc,ivf,loas,"
     "m4v,matroska,mjpeg,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,mxf,obu,ogg,rm,tak,truehd,tta,"
     "vc1,voc,w64,wav,wtv,wv,yuv4mpegpipe,dsf"
@@ -36,26 +36,26 @@ _PICTURE_BRANDS = {"heic", "heix", "heim", "heis", "mif1", "avif"}
 
 
 def open_container(source: Path | BinaryIO) -> InputContainer:
-    """Open a file, or a pipe; its tags may be in any encoding.
+    """Open a file or a pipe; its tags may be in any encoding.
 
     Raises:
-        FFmpegError: It is no media file, or of a format that reads other files.
+        FFmpegError: It is not a media file, or its format is excluded.
         OSError: It cannot be read.
     """
-    # A pipe has a way to seek, which fails.
+    # A pipe object has a method to seek, which fails; this hides it.
     where = f"file:{source}" if isinstance(source, Path) else SimpleNamespace(read=source.read)
     return av.open(where, "r", metadata_errors="replace", options=_OPTIONS)
 
 
 def is_playlist(file: Path) -> bool:
-    """Tell a list of other files, by its first bytes."""
+    """Return whether a file is a playlist, by its first bytes."""
     with suppress(OSError), file.open("rb") as content:
         return content.read(16).lstrip(b"\xef\xbb\xbf").startswith(_PLAYLISTS)
     return False
 
 
 def find_video(container: InputContainer) -> VideoStream | None:
-    """Return the first video that can be decoded; a cover picture and a HEIF picture are none."""
+    """Return the first video stream that can be decoded, except cover pictures and HEIF pictures."""
     if container.metadata.get("major_brand") in _PICTURE_BRANDS:
         return None
     for stream in container.streams.video:

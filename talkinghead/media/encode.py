@@ -1,4 +1,4 @@
-"""Code pictures and sound into one video, woven as they come, marked as AI-generated."""
+"""Encode pictures and sound into one video that is marked as AI-generated."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ PROVENANCE = {
     "ai_generated": "true",
     "digital_source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
 }
-"""Tags of every file; the source type is IPTC's term for media that a trained model made."""
+"""Tags of every file; the source type is IPTC's term for media made by a trained model."""
 
 _THREADS = 2
 
 
 def open_output(file: Path, kind: Format) -> OutputContainer:
-    """Open a video to be written, with the notice that a machine made it."""
+    """Open a video for writing, with tags that mark it as AI-generated."""
     container = av.open(f"file:{file}", "w", format=kind.container, options=dict(kind.muxing))
     container.metadata.update({**PROVENANCE, "generator": f"talkinghead {version('talkinghead')}"})
     return container
 
 
 class VideoEncoder:
-    """A video in the making."""
+    """Encodes a video picture by picture."""
 
     def __init__(
         self, file: Path, fps: Fraction, size: tuple[int, int], sound: Sound | None, crf: int, kind: Format = MP4
@@ -43,12 +43,12 @@ class VideoEncoder:
         """Open the file.
 
         Args:
-            file: Where it is written.
-            fps: Pictures a second.
-            size: (height, width) of the pictures; odd ones are grown by repeating the last row or column.
-            sound: What to code beside them, at its own rate and channels wherever the coder knows them.
+            file: The file to write.
+            fps: Frames per second.
+            size: (height, width) of the pictures; odd sizes are padded by repeating the last row or column.
+            sound: The sound, encoded at its own rate and channels if the encoder supports them; None for silence.
             crf: Quality, 0 to 51, lower is better.
-            kind: How it is coded.
+            kind: The format.
         """
         self._fps, self._count, self._kind = fps, 0, kind
         self._container = open_output(file, kind)
@@ -56,10 +56,10 @@ class VideoEncoder:
         self._sound = SoundTrack(self._container, sound, kind.sound) if sound else None
 
     def encode(self, picture: Picture) -> None:
-        """Add one picture, shape (H, W, 3), or (H, W, 4) where the format has alpha, and the sound that belongs to it.
+        """Add one picture, shape (H, W, 3), or (H, W, 4) if the format has alpha, and the sound of its duration.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         frame = av.VideoFrame.from_ndarray(_make_even(picture), format="rgba" if self._kind.alpha else "rgb24")
         frame = frame.reformat(
@@ -72,10 +72,10 @@ class VideoEncoder:
             self._sound.encode(self._count / self._fps)
 
     def finish(self) -> None:
-        """Code the sound up to where the pictures end and complete the file.
+        """Encode the sound up to the end of the pictures and complete the file.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         self._container.mux(self._video.encode(None))
         if self._sound:
@@ -83,7 +83,7 @@ class VideoEncoder:
         self._container.close()
 
     def close(self) -> None:
-        """Let go of the file; unless it was finished, what it holds is of no use."""
+        """Close the file, which is only usable after `finish`."""
         if self._sound:
             self._sound.drop()
         self._container.close()
@@ -104,7 +104,7 @@ class VideoEncoder:
 
 
 def _make_even(picture: Picture) -> Picture:
-    """Repeat the last row or column of odd pictures: H.264 halves the resolution of colour."""
+    """Pad pictures of odd size by repeating the last row or column, because H.264 halves the colour resolution."""
     height, width = picture.shape[:2]
     if height % 2 or width % 2:
         picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), "edge")

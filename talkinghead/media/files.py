@@ -1,4 +1,4 @@
-"""Checks on paths that every reader and writer shares."""
+"""Check the paths of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ _NO_FILES = {
 
 
 def require_file(path: str | os.PathLike[str], wrong: type[PortraitError]) -> Path:
-    """Return an input's path, once it is sure that there is something to read and an end to it.
+    """Return an input's path after checking that it is a readable regular file that is not empty.
 
     Args:
-        path: What the user gave.
-        wrong: What to raise for a folder, a pipe, a device, an empty file, one that may not be read, or a name that no
-            file can have.
+        path: The user's path.
+        wrong: The error to raise if it is anything else, or the name is invalid.
 
     Raises:
-        InputNotFoundError: Nothing is there.
+        InputNotFoundError: The file does not exist.
     """
     file = Path(path)
     if (fault := name_fault(file)) is not None:
@@ -39,7 +38,7 @@ def require_file(path: str | os.PathLike[str], wrong: type[PortraitError]) -> Pa
         found = file.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise InputNotFoundError(f"{file}: no such file") from None
-    except OSError as error:  # such as links in a circle
+    except OSError as error:  # such as a loop of links
         raise wrong(f"{file}: cannot be opened ({error.strerror}); give another file") from None
     kind = next((name for name, is_kind in _NO_FILES.items() if is_kind(found.st_mode)), None)
     if kind is not None:
@@ -59,18 +58,18 @@ def check_output(
     what: str = "videos",
     suffixes: Collection[str] = (".mp4",),
 ) -> Path:
-    """Refuse at once what could not be written in the end.
+    """Check that an output can be written, and return its path.
 
     Args:
-        path: Where something shall be written.
+        path: The output.
         inputs: Files that it must not replace.
-        what: What shall be written, in the plural.
-        suffixes: Endings that its name may have, the usual one first.
-        overwrite: Whether another file there may be replaced.
+        what: The kind of output in the plural, for messages.
+        suffixes: The allowed suffixes, the usual one first.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
-        OutputExistsError: A file is there and may not be replaced.
-        OutputError: The name or the folder does not do, or it is one of the inputs.
+        OutputExistsError: The file exists and may not be replaced.
+        OutputError: The name or the folder cannot be used, or it is one of the inputs.
     """
     file, usual = Path(path), next(iter(suffixes))
     folder = file.parent
@@ -96,7 +95,7 @@ def check_output(
 
 
 def is_same(file: Path, other: Path) -> bool:
-    """Whether two paths lead to the same file, whatever links there are; not if one of them leads nowhere."""
+    """Return whether two paths are the same existing file, also through links."""
     try:
         return file.samefile(other)
     except (OSError, ValueError):
@@ -104,7 +103,7 @@ def is_same(file: Path, other: Path) -> bool:
 
 
 def name_fault(file: Path) -> str | None:
-    """Say what is wrong with a path that no file system can look up."""
+    """Return a message about a path that cannot be looked up, or None."""
     try:
         file.lstat()
     except OSError as error:
@@ -120,10 +119,10 @@ def name_fault(file: Path) -> str | None:
 
 @contextmanager
 def new_output(file: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a path to write to, see `liveportrait.writing.new_file`; what goes wrong is said in one line.
+    """Yield a path to write to, like `liveportrait.writing.new_file`, with one-line error messages.
 
     Raises:
-        OutputError: It cannot be written there, or something is there by now that may not be replaced.
+        OutputError: The file cannot be written, or a file that may not be replaced was created meanwhile.
     """
     try:
         with new_file(file, replace=overwrite) as partial:
@@ -135,12 +134,12 @@ def new_output(file: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error says that there is no room left, on the disk or in a user's share of it."""
+    """Return whether an error means that the disk or the user's quota is full."""
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def output_error(file: Path, error: OSError) -> OutputError:
-    """Say why a file could not be written."""
+    """Return an error with a message about why a file could not be written."""
     if isinstance(error, FileExistsError):
         return OutputExistsError(f"{file}: something of this name came while it was made, and is kept; choose another")
     if is_full(error):

@@ -1,4 +1,4 @@
-"""The containers that videos are written into, and how pictures and sound are coded in each."""
+"""The formats of written videos: containers, and the encoding of pictures and sound."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from talkinghead.errors import OutputError
 
 @dataclass(frozen=True)
 class Format:
-    """How a video is coded. Every coder here gives the same bytes for the same pictures.
+    """The format of a video. All of them are deterministic: the same pictures give the same bytes.
 
     Attributes:
-        suffix: Ending of the file's name.
+        suffix: Suffix of the file name.
         container: FFmpeg's name of the container.
-        codec: What codes the pictures.
-        pixels: How their pixels are laid out.
-        alpha: Whether pictures are RGBA, their alpha not multiplied into the colours.
-        coding: Settings of the coder.
-        has_crf: Whether it knows a constant quality.
-        sound: What codes the sound.
-        muxing: Settings of the container.
-        max_delay: How many pictures may be coded before one that is shown earlier.
+        codec: FFmpeg's name of the video encoder.
+        pixels: FFmpeg's name of the pixel format.
+        alpha: Whether pictures are RGBA, with straight alpha.
+        coding: Options of the video encoder.
+        has_crf: Whether the encoder has the option `crf`.
+        sound: FFmpeg's name of the audio encoder.
+        muxing: Options of the container.
+        max_delay: Largest number of frames by which decoding order precedes display order.
     """
 
     suffix: str
@@ -37,16 +37,16 @@ class Format:
     max_delay: int = 0
 
     def coder_options(self, crf: int) -> dict[str, str]:
-        """Return the coder's settings for a quality from 0 (best) to 51."""
+        """Return the video encoder's options for a quality from 0 (best) to 51."""
         return {**dict(self.coding), **({"crf": str(crf)} if self.has_crf else {})}
 
 
 _TAGS = ("movflags", "+faststart+use_metadata_tags")
-_SAME_BYTES = ("fflags", "+bitexact")  # Matroska numbers its files by chance otherwise
+_SAME_BYTES = ("fflags", "+bitexact")  # otherwise Matroska files get random identifiers
 # Variable bitrate as `crf` asks, no look-ahead, and no hidden frames, which alpha does not survive.
 _VP9 = (("b", "0"), ("deadline", "good"), ("cpu-used", "5"), ("auto-alt-ref", "0"), ("lag-in-frames", "0"))
 
-# Without the macroblock tree: on processors with AVX-512 it decides by chance, and two runs differ.
+# Without the macroblock tree, which is not deterministic on processors with AVX-512.
 _H264 = (("preset", "veryfast"), ("x264-params", "mbtree=0"))
 
 MP4 = Format(".mp4", "mp4", "libx264", "yuv420p", "aac", _H264, (_TAGS,), max_delay=2)
@@ -58,14 +58,14 @@ MOV_ALPHA = Format(
 
 
 def choose_format(file: Path, *, alpha: bool) -> Format:
-    """Return the format that a file's name asks for.
+    """Return the format for a file's suffix.
 
     Raises:
-        OutputError: Its ending stands for none that would do.
+        OutputError: There is no format for the suffix.
     """
     known = {kind.suffix: kind for kind in ((WEBM_ALPHA, MOV_ALPHA) if alpha else (MP4, WEBM))}
     kind = known.get(file.suffix.lower())
     if kind is None:
         what = "transparent videos" if alpha else "videos"
-        raise OutputError(f"{file}: {what} are written as {' or '.join(known)}: give a name that ends so")
+        raise OutputError(f"{file}: {what} are written as {' or '.join(known)}: give a name with this suffix")
     return kind

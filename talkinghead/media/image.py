@@ -1,4 +1,4 @@
-"""Read pictures as people mean them: upright, in sRGB, on a white ground, eight bits."""
+"""Read pictures as 8-bit sRGB, upright and on a white background, and write them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from talkinghead.media.picture_formats import MAX_JPEG_PIXELS, is_still_picture,
 Picture = NDArray[np.uint8]
 
 PICTURE_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-"""How pictures may be written."""
+"""Suffixes of pictures that can be written, and Pillow's names of their formats."""
 
 
 def read_image(path: str | os.PathLike[str]) -> Picture:
     """Read a picture.
 
     Args:
-        path: PNG, JPEG, WebP, HEIC, AVIF, BMP, TIFF or GIF; of several pictures in it the first.
+        path: PNG, JPEG, WebP, HEIC, AVIF, BMP, TIFF or GIF; if it has several pictures, the first one is read.
 
     Returns:
-        RGB, shape (H, W, 3): turned as its EXIF says, brought to sRGB if it has a colour profile, transparent
-        parts laid on white, 16 bits brought to 8.
+        RGB, shape (H, W, 3): rotated by its EXIF data, converted to sRGB if it has a colour profile and from 16 to
+        8 bits, with transparent parts on white.
 
     Raises:
-        InputNotFoundError: There is no such file.
-        ImageError: It is a folder, no picture, broken, or larger than 200 megapixels (JPEG) or 100 (all others).
+        InputNotFoundError: The file does not exist.
+        ImageError: It is not a picture, is damaged, or has more than 200 megapixels (JPEG) or 100 (all others).
     """
     file = require_file(path, ImageError)
     with open_picture(file) as image:
@@ -45,35 +45,35 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
             return np.array(_to_rgb(image))
         except MemoryError:
             raise ImageError(f"{file}: {width} × {height} pixels do not fit into memory") from None
-        except Exception as error:  # whatever a broken file makes a decoder raise
+        except Exception as error:  # decoders raise many kinds of errors for damaged files
             raise ImageError(f"{file}: the picture is damaged ({error}); export it again") from error
 
 
 def is_still(path: str | os.PathLike[str]) -> bool:
-    """Tell a picture, even a damaged one, from everything else; animations count as videos.
+    """Return whether a file is a picture, even a damaged one; animations count as videos.
 
     Raises:
-        InputNotFoundError: There is no such file.
-        ImageError: It is a folder, empty, or may not be read.
+        InputNotFoundError: The file does not exist.
+        ImageError: It is a folder, empty, or not readable.
     """
     return is_still_picture(require_file(path, ImageError))
 
 
 def write_image(picture: Picture, file: Path, *, overwrite: bool = False) -> None:
-    """Write a picture, complete or not at all; its name says how it is coded.
+    """Write a picture in the format of the file's suffix; on failure leave no file.
 
     Raises:
-        OutputError: It cannot be written there.
+        OutputError: The file cannot be written.
     """
     with new_output(file, overwrite=overwrite) as partial:
         Image.fromarray(picture).save(partial, format=PICTURE_SUFFIXES[file.suffix.lower()], quality=95)
 
 
 def check_picture(picture: object) -> Picture:
-    """Make sure that an array is a picture.
+    """Check that an array is a picture.
 
     Returns:
-        The picture, in one piece of memory.
+        The picture as a contiguous array.
 
     Raises:
         ImageError: It is not RGB, uint8, shape (H, W, 3), or has no pixels or too many.
@@ -88,7 +88,7 @@ def check_picture(picture: object) -> Picture:
 
 
 def limit_size(picture: Picture, longest: int) -> Picture:
-    """Shrink a picture until its longer side is at most `longest` pixels; smaller pictures stay as they are."""
+    """Shrink a picture so that its longer side is at most `longest` pixels; smaller pictures are unchanged."""
     height, width = picture.shape[:2]
     ratio = longest / max(height, width)
     return picture if ratio >= 1 else resize(picture, max(round(width * ratio), 1), max(round(height * ratio), 1))
@@ -107,12 +107,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     image = image.convert("RGBA")
-    ground = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(ground, image).convert("RGB")
+    background = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(background, image).convert("RGB")
 
 
 def _eight_bits(values: NDArray) -> Picture:
-    """Bring gray values to 0..255: integers are 16 bit unless they are all small, floats go to 1 or to 255."""
+    """Convert gray values to 0..255, from 16-bit integers (unless all are small) or from floats up to 1 or 255."""
     if values.dtype.kind == "f":
         return np.nan_to_num(values * (255 if np.nanmax(values) <= 1 else 1)).clip(0, 255).round().astype(np.uint8)
     if values.dtype != np.uint16 and values.max() <= 255:
@@ -121,7 +121,7 @@ def _eight_bits(values: NDArray) -> Picture:
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """Apply an embedded colour profile; a profile that is broken or of another mode is passed over."""
+    """Apply an embedded colour profile; ignore one that is damaged or of another mode."""
     profile = image.info.get("icc_profile")
     if not profile or image.mode not in {"RGB", "RGBA", "CMYK", "L"}:
         return image

@@ -1,4 +1,4 @@
-"""How loud a sound's channels are: what tells damage, and stereo in opposite phase, from a voice."""
+"""Measure the levels of a sound's channels, to detect damaged samples and stereo in opposite phase."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from numpy.typing import NDArray
 from talkinghead.errors import AudioError
 
 _LOUDEST = 100.0
-"""Largest sample of a sound of floats, whose full scale is 1."""
+"""Largest accepted floating-point sample; full scale is 1."""
 
 _CANCELLED = 0.25
-"""Channels cancel each other where their average has less than this share of the power that unlike channels leave."""
+"""Power of the channels' average, relative to that of uncorrelated channels, below which they cancel each other."""
 
 
 class Levels:
-    """Adds up the power of a sound's channels and of their average."""
+    """Accumulates the power of a sound's channels and of their average."""
 
     def __init__(self, file: Path) -> None:
-        """Start with nothing heard.
+        """Start with zero power.
 
         Args:
-            file: What to call the sound in messages.
+            file: The sound's name in messages.
         """
         self._file = file
         self._channels: NDArray[np.float64] | None = None
         self._average = 0.0
 
     def add(self, frame: av.AudioFrame, start: Fraction) -> None:
-        """Count a frame.
+        """Add a frame.
 
         Args:
-            frame: Of any format.
-            start: When it is heard, in seconds.
+            frame: A frame of any format.
+            start: Its time in seconds.
 
         Raises:
-            AudioError: It has samples that are no numbers, or far beyond full scale.
+            AudioError: It has samples that are NaN, infinite or far beyond full scale.
         """
         is_float = frame.format.name.startswith(("flt", "dbl"))
         num_channels = frame.layout.nb_channels
@@ -56,7 +56,7 @@ class Levels:
             self._average += float(np.square(samples.mean(axis=0)).sum(dtype=np.float64))
 
     def voice(self) -> int | None:
-        """Return the loudest channel where the channels cancel each other, otherwise None."""
+        """Return the loudest channel if the channels cancel each other, otherwise None."""
         if self._channels is None or len(self._channels) == 1:
             return None
         unlike = self._channels.sum() / len(self._channels) ** 2
@@ -74,7 +74,7 @@ class Levels:
 
 
 def channels_of(frame: av.AudioFrame) -> NDArray:
-    """Return a frame's samples, shape (channels, N), integers brought to [-1, 1)."""
+    """Return a frame's samples, shape (channels, N), with integers converted to [-1, 1)."""
     samples: NDArray = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T

@@ -1,7 +1,6 @@
-"""Tell what kind of picture a file is by its first bytes, and open it; nothing is decoded before its size is known.
+"""Recognize the format of a picture by its first bytes, and open it after checking its size.
 
-`Image.open` is not used: its limit of pixels is that of the whole process, and it knows HEIC only where a plugin was
-registered for the whole process.
+`Image.open` is not used, because its pixel limit and its HEIC plugin would have to be set for the whole process.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ from PIL.WebPImagePlugin import WebPImageFile
 from talkinghead.errors import ImageError
 
 MAX_JPEG_PIXELS, MAX_PIXELS = 200_000_000, 100_000_000
-"""A picture with more is refused before it is decoded. JPEGs, what large cameras make, take the least memory."""
+"""Largest pictures that are decoded; JPEGs may be larger, because they need the least memory."""
 
 MAX_SCANS = 100
-"""Passes of a progressive JPEG, each of which goes over all of the picture; usual are 10."""
+"""Largest number of scans of a progressive JPEG, each of which covers the whole picture; 10 are usual."""
 
 WANTED = "give a PNG, JPEG, WebP, HEIC, AVIF, BMP or TIFF"
 
 _ENDINGS = ".png .jpg .jpeg .jpe .mpo .webp .gif .bmp .heic .heif .hif .avif .tif .tiff"
 PICTURE_ENDINGS = frozenset(_ENDINGS.split())
-"""How names of pictures end that can be read."""
+"""Suffixes of pictures that can be read."""
 
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
-"""Begins a segment of a JPEG that states its length; in coded pixels 0xFF is followed by 0x00 or 0xD0 to 0xD7."""
+"""Begins a JPEG segment with a length field; in coded pixels 0xFF is followed by 0x00 or 0xD0 to 0xD7."""
 
 _PREFIX = 64
-"""Bytes that tell what a file is."""
+"""Bytes that are read to recognize a format."""
 
 
 class _Kind(NamedTuple):
@@ -55,7 +54,7 @@ def _begins(pattern: bytes) -> re.Pattern[bytes]:
 
 
 _KINDS = (
-    # With several pictures in it (MPO), the first one of a JPEG counts; so it is with the pages of a TIFF.
+    # Of several pictures in a JPEG (MPO), and of several pages of a TIFF, the first one is used.
     _Kind(_begins(rb"\xff\xd8\xff"), JpegImageFile),
     _Kind(_begins(rb"\x89PNG\r\n\x1a\n"), PngImageFile, may_move=True),
     _Kind(_begins(rb"RIFF.{4}WEBP"), WebPImageFile, may_move=True),
@@ -68,19 +67,19 @@ _KINDS = (
 
 
 def is_still_picture(file: Path) -> bool:
-    """Tell a picture, even a damaged one, from everything else; animations are no pictures."""
+    """Return whether a file is a picture, even a damaged one; animations are not."""
     kind = _kind_of(file)
     if kind is None or not kind.may_move:
         return kind is not None
     try:
         with _open(file, kind) as image:
-            return not getattr(image, "is_animated", False)  # to count the frames of a GIF is to read all of it
+            return not getattr(image, "is_animated", False)  # counting the frames of a GIF would read all of it
     except ImageError:
         return True
 
 
 def is_animation(file: Path) -> bool:
-    """Tell pictures that move: an animated GIF, PNG, WebP or AVIF; they count as videos."""
+    """Return whether a file is an animated GIF, PNG, WebP or AVIF, which counts as a video."""
     kind = _kind_of(file)
     return kind is not None and not is_still_picture(file)
 
@@ -90,7 +89,7 @@ def open_picture(file: Path) -> Iterator[Image.Image]:
     """Open a picture of an acceptable size.
 
     Raises:
-        ImageError: It is no picture, its header is broken, or it is too large.
+        ImageError: It is not a picture, its header is damaged, or it is too large.
     """
     kind = _kind_of(file)
     if kind is None:
@@ -106,7 +105,7 @@ def open_picture(file: Path) -> Iterator[Image.Image]:
 
 
 def count_scans(file: Path) -> int:
-    """Count the scans of a JPEG's first picture by its markers."""
+    """Return the number of scans of a JPEG's first picture, counted by its markers."""
     scans, position = 0, 2
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         while (found := _MARKER.search(data, position)) and found[1] != b"\xd9":  # until the end of the picture
@@ -126,9 +125,9 @@ def _open(file: Path, kind: _Kind) -> Iterator[Image.Image]:
     with file.open("rb") as stream:
         try:
             image = kind.opener(stream)
-        except Image.DecompressionBombError:  # some formats ask for Pillow's limit by themselves
+        except Image.DecompressionBombError:  # some formats check Pillow's own limit
             raise ImageError(_too_large(file, "its")) from None
-        except Exception as error:  # headers of broken files raise all sorts of errors
+        except Exception as error:  # damaged headers raise many kinds of errors
             raise ImageError(f"{file}: not a picture that can be read ({error}); export it again") from error
         yield image
 

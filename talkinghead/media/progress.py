@@ -1,4 +1,4 @@
-"""Progress: how a command line, a window or a log learns how far a long task has come."""
+"""The callback that reports the progress of long tasks."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Item = TypeVar("Item")
 
 
 class Progress(Protocol):
-    """Passes items on while it counts them."""
+    """Yields items unchanged and counts them."""
 
     def __call__(self, items: Iterable[Item], total: int, stage: str, /) -> Iterable[Item]:
-        """Pass items on.
+        """Yield items unchanged.
 
         Args:
             items: Frames of the driver, or pictures of the result.
-            total: How many there are; an estimate where a video does not say.
+            total: The number of items, which may be an estimate.
             stage: `READING` or `RENDERING`.
         """
         ...
 
 
 def no_progress(items: Iterable[Item], total: int, stage: str) -> Iterable[Item]:
-    """Pass items on and count nothing."""
+    """Return the items without counting them."""
     return items

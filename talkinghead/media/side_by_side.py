@@ -1,4 +1,4 @@
-"""Show a video beside what it was made from."""
+"""Put the source and the drivers beside a video."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from talkinghead.media.image import Picture
 from talkinghead.pipeline import DrivenFace, Video
 
 PANEL_HEIGHT = 512
-"""Pixels; lower videos are shown as high as they are."""
+"""Largest height of the columns in pixels."""
 
 Column = Callable[[], Iterator[Picture]]
-"""Yields pictures of one size from the first one on; where they end early, the last one stays."""
+"""Yields pictures of one size from the first one on; the last one is repeated if there are too few."""
 
 
 def beside_inputs(video: Video, faces: Sequence[DrivenFace]) -> Video:
-    """Put the source at the left of a video, then the drivers that have pictures; the result comes last."""
+    """Put a video to the right of its source and of its drivers that have pictures."""
     drivers = [face.driver.pictures for face in faces if face.driver.pictures]
     return side_by_side(video, [faces[0].source.pictures, *drivers])
 
 
 def side_by_side(video: Video, columns: Sequence[Column]) -> Video:
-    """Put columns at the left of a video, all of one height; the video ends as it did."""
+    """Put columns to the left of a video, all at one height; the length of the video does not change."""
     height = min(video.size[0], PANEL_HEIGHT)
     sizes = [*(next(column()).shape for column in columns), video.size]
     widths = [max(round(size[1] * height / size[0]), 1) for size in sizes]

@@ -1,4 +1,4 @@
-"""Decoded sound made regular: not more channels than FFmpeg resamples, no gaps."""
+"""Normalize decoded sound: limit its channels and fill gaps with silence."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from talkinghead.media.levels import channels_of
 
 _MOST_CHANNELS = 8
 _GAP = Fraction(1, 10)
-"""Seconds that sound may be late before silence is put in: shorter ones are jitter, or a damaged packet."""
+"""Shortest gap in seconds that is filled; shorter ones are jitter or a damaged packet."""
 
 
 def mixed_down(frame: av.AudioFrame) -> av.AudioFrame:
-    """Average the channels of a frame that has more than FFmpeg's resampler takes; others stay as they are."""
+    """Average the channels of a frame that has more than FFmpeg's resampler supports; return others unchanged."""
     if frame.layout.nb_channels <= _MOST_CHANNELS:
         return frame
     with np.errstate(over="ignore"):
@@ -26,11 +26,11 @@ def mixed_down(frame: av.AudioFrame) -> av.AudioFrame:
 
 
 def without_gaps(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Put silence where a stream pauses, so that what follows is heard when it should be.
+    """Fill gaps of a stream with silence, so that all sound stays at its time.
 
-    Times that go backwards or leap far ahead, as where streams were joined, are taken to go on.
+    Times that go backwards or jump far ahead, such as at joints of streams, are ignored.
     """
-    due: Fraction | None = None  # when the next sample is to be heard, on the file's clock
+    due: Fraction | None = None  # the time of the next sample by the file's clock
     for frame in frames:
         if frame.pts is not None and frame.time_base:
             shown = frame.pts * frame.time_base

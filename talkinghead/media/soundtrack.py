@@ -1,4 +1,4 @@
-"""A sound track in the making, coded as far as the pictures have come."""
+"""Encode the sound of a video in step with its pictures."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _BITS_PER_CHANNEL = 96_000
 
 
 class SoundTrack:
-    """Codes a sound into a container, bit by bit."""
+    """Encodes a sound into a container, piece by piece."""
 
     def __init__(self, container: OutputContainer, sound: Sound, codec: str) -> None:
-        """Add a stream for the sound, at its own rate and channels wherever the coder knows them."""
+        """Add a stream for the sound, at its own rate and channels if the encoder supports them."""
         self._container = container
         rate = next((rate for rate in _RATES[codec] if rate >= sound.rate), _RATES[codec][-1])
         layout = _LAYOUTS.get(sound.channels, "stereo")
@@ -37,7 +37,7 @@ class SoundTrack:
         self._pending = self._frames(sound, layout, codec)
 
     def encode(self, until: Fraction | None) -> None:
-        """Code sound up to a time in seconds, or all that is left.
+        """Encode sound up to a time in seconds, or to its end.
 
         Raises:
             OSError: It cannot be written.
@@ -51,7 +51,7 @@ class SoundTrack:
             self._container.mux(self._stream.encode(frame))
 
     def finish(self, until: Fraction | None = None) -> None:
-        """Code what is left, up to a time in seconds if one is given.
+        """Encode the rest, up to a time in seconds if given, and flush the encoder.
 
         Raises:
             OSError: It cannot be written.
@@ -60,7 +60,7 @@ class SoundTrack:
         self._container.mux(self._stream.encode(None))
 
     def drop(self) -> None:
-        """Let go of the sound's file."""
+        """Close the sound's file."""
         self._pending = iter(())
 
     def _frames(self, sound: Sound, layout: str, codec: str) -> Iterator[av.AudioFrame]:

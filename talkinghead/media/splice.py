@@ -1,4 +1,4 @@
-"""Join clips that were coded alike into one video, without coding their pictures again."""
+"""Join clips of the same encoding into one video without encoding their pictures again."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Mark:
     """A chapter of a video.
 
     Attributes:
-        title: What a player shows.
-        start: Number of its first frame.
-        end: Number of the frame after its last.
+        title: The title in players.
+        start: Index of its first frame.
+        end: Index of the frame after its last one.
     """
 
     title: str
@@ -34,15 +34,15 @@ class Mark:
 
 @dataclass(frozen=True)
 class Splice:
-    """What a joined video is made of.
+    """The parts of a joined video.
 
     Attributes:
         clips: Files with their numbers of frames, in order, all of one format, size and quality.
-        sound: What is heard.
-        fps: Pictures a second.
-        kind: How the clips are coded.
-        chapters: Its chapters.
-        title: What a player calls it.
+        sound: The sound.
+        fps: Frames per second.
+        kind: The format of the clips.
+        chapters: The chapters.
+        title: The title in players.
     """
 
     clips: Sequence[tuple[Path, int]]
@@ -57,8 +57,8 @@ def write_splice(file: Path, splice: Splice) -> None:
     """Write a joined video.
 
     Raises:
-        OSError: It cannot be written there.
-        ValueError: A clip is not like the first one.
+        OSError: The file cannot be written.
+        ValueError: A clip has another encoding than the first one.
     """
     with open_output(file, splice.kind) as container:
         _fill(container, splice)
@@ -89,7 +89,7 @@ def _fill(container: OutputContainer, splice: Splice) -> None:
 
 
 def _packets(clip: Path, header: bytes, fps: Fraction) -> Iterator[av.Packet]:
-    """Yield a clip's coded pictures, `pts` counting when they are shown and `dts` in which order they come."""
+    """Yield a clip's packets, with `pts` counted in display order and `dts` in decoding order."""
     with av.open(f"file:{clip}") as container:
         stream = container.streams.video[0]
         if bytes(stream.codec_context.extradata or b"") != header:

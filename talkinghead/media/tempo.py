@@ -1,4 +1,4 @@
-"""Sound, faster or slower at the same pitch."""
+"""Change the tempo of sound without changing its pitch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Samples = NDArray[np.float32]
 
 
 def change_tempo(samples: Samples, rate: int, ratio: float) -> Samples:
-    """Play a sound faster.
+    """Change the tempo of a sound.
 
     Args:
         samples: Mono, shape (N,).
-        rate: Samples a second.
-        ratio: How much faster, 0.5 to 2.
+        rate: Samples per second.
+        ratio: The speed, 0.5 to 2; values above 1 are faster.
 
     Returns:
         About N / ratio samples.

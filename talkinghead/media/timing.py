@@ -1,4 +1,4 @@
-"""Frames by their times: a part of a video, a constant rate, the motion between two frames."""
+"""Select and resample video frames by their times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from talkinghead.options import Trim
 
 
 def trimmed(path: str | os.PathLike[str], trim: Trim) -> Iterator[VideoFrame]:
-    """Decode the part of a video that the user chose; times count from the video's first frame."""
+    """Yield the frames of a part of a video, with times relative to the video's first frame."""
     first: Fraction | None = None
     for frame in read_frames(path):
         first = frame.seconds if first is None else first
@@ -24,7 +24,7 @@ def trimmed(path: str | os.PathLike[str], trim: Trim) -> Iterator[VideoFrame]:
 
 
 def steady(frames: Iterable[VideoFrame], fps: Fraction) -> Iterator[VideoFrame]:
-    """Show frames at a constant rate: each by its time, repeated or left out where the rate varied."""
+    """Yield frames at a constant rate, repeating or dropping frames by their times."""
     last: VideoFrame | None = None
     first, done = Fraction(0), 0
     for frame in frames:
@@ -40,15 +40,15 @@ def steady(frames: Iterable[VideoFrame], fps: Fraction) -> Iterator[VideoFrame]:
 
 
 def positions(times: list[Fraction], seen: list[int], fps: Fraction) -> list[Fraction]:
-    """Return, for every frame to come out, where it lies among the frames that show a face.
+    """Return the position of every output frame among the frames that show a face.
 
-    Frames are taken by their times, so a variable frame rate comes out constant and nothing drifts. Times that
-    are a rounded constant rate are taken as they were meant.
+    Frames are placed by their times, so a variable frame rate becomes constant and nothing drifts. Rounding errors in
+    the times of a constant rate are removed.
 
     Args:
-        times: When frames are shown, in seconds, rising.
-        seen: Numbers of those that show a face.
-        fps: Frames a second to come out.
+        times: Times of all frames in seconds, ascending.
+        seen: Indices of the frames that show a face.
+        fps: Frames per second of the output.
     """
     begun = times[0]
     shown = [times[n] - begun for n in seen]

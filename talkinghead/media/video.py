@@ -1,4 +1,4 @@
-"""Write and read video as streams: pictures are never collected."""
+"""Read and write video frame by frame."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from talkinghead.media.image import Picture, is_still, read_image
 from talkinghead.media.picture_formats import is_animation
 
 _QUEUED = 4
-"""Pictures that may wait for the encoder; those of 8k take 100 MB each."""
+"""Largest number of pictures that wait for the encoder; in 8K each takes 100 MB."""
 
 _WANTED = "give an mp4, mov, webm or mkv"
 
 
 class VideoWriter:
-    """Writes a video while its pictures are made; the file appears under its name when it is complete.
+    """Writes a video picture by picture; the file appears under its name when it is complete.
 
-    A context manager: if it is left by an error or by Ctrl-C, nothing is left behind.
+    It is a context manager, which removes the partial file after an error or Ctrl-C.
     """
 
     def __init__(
@@ -59,19 +59,19 @@ class VideoWriter:
         *,
         overwrite: bool = False,
     ) -> None:
-        """Open a file beside the one that is to be.
+        """Open a partial file beside the output.
 
         Args:
-            file: Where the video shall be, checked with `files.check_output`.
-            fps: Pictures a second.
+            file: The output, checked with `files.check_output`.
+            fps: Frames per second.
             size: (height, width) of the pictures.
-            sound: What to hear beside them.
+            sound: The sound, or None.
             crf: Quality, 0 to 51, lower is better.
-            kind: How it is coded.
-            overwrite: Whether another file there may be replaced.
+            kind: The format.
+            overwrite: Whether an existing file may be replaced.
 
         Raises:
-            OutputError: It cannot be written there.
+            OutputError: The file cannot be written.
         """
         self._file, self._overwrite = file, overwrite
         try:
@@ -92,10 +92,10 @@ class VideoWriter:
         return self
 
     def write(self, picture: Picture) -> None:
-        """Add a picture, shape (H, W, 3), which may not change afterwards.
+        """Add a picture, shape (H, W, 3), which must not change afterwards.
 
         Raises:
-            OutputError: The disk is full, or gone.
+            OutputError: The file cannot be written, for example because the disk is full.
         """
         self._raise_failure()
         self._queue.put(picture)
@@ -112,7 +112,7 @@ class VideoWriter:
             self._discard()
 
     def _work(self) -> None:
-        """Encode what comes; after a failure take it and drop it, so that nobody waits for room in the queue."""
+        """Encode pictures from the queue; after a failure drop them, so that the writing thread never blocks."""
         while (picture := self._queue.get()) is not None:
             if self._failure is None:
                 self._attempt(self._encoder.encode, picture)
@@ -124,7 +124,7 @@ class VideoWriter:
         put_in_place(self._partial, self._file, replace=self._overwrite)
 
     def _attempt(self, step: Callable[..., None], *arguments: Picture) -> None:
-        """Take a step; what goes wrong is raised in the thread that writes."""
+        """Run a step and keep its error, which is raised in the writing thread."""
         try:
             step(*arguments)
         except OSError as error:
@@ -137,12 +137,12 @@ class VideoWriter:
             raise self._failure
 
     def _discard(self) -> None:
-        """Stop the encoder and remove what it wrote; after a success there is nothing to do."""
+        """Stop the encoder and remove the partial file, which no longer exists after success."""
         if self._worker.is_alive():
             self._failure = self._failure or InterruptedError()
             self._queue.put(None)
             self._worker.join()
-        with suppress(OSError):  # not while it is open, on some systems
+        with suppress(OSError):  # open files cannot be removed on some systems
             self._partial.unlink()
         with suppress(OSError):
             self._encoder.close()
@@ -155,8 +155,8 @@ class VideoFrame:
     """A decoded frame.
 
     Attributes:
-        picture: RGB as BT.709 has it, shape (H, W, 3), turned as the file says, its pixels square.
-        seconds: When it is shown.
+        picture: BT.709 RGB, shape (H, W, 3), rotated upright, with square pixels.
+        seconds: Its time.
     """
 
     picture: Picture
@@ -165,15 +165,15 @@ class VideoFrame:
 
 @dataclass(frozen=True)
 class VideoFile:
-    """What a video file says about itself; its own count of frames is a guess until all are decoded.
+    """A video file and what its headers state.
 
     Attributes:
-        file: Where it lies.
-        fps: Frames a second; the usual ones, where they vary.
-        size: (height, width) of the frames as they are shown.
-        num_frames: How many there may be.
+        file: Its path.
+        fps: Frames per second; for a variable rate the nominal one.
+        size: (height, width) of the frames in square pixels.
+        num_frames: The estimated number of frames.
         has_sound: Whether there is a sound track.
-        begins: When the first frame is shown, in seconds on the clock of the file, which may hold sound too.
+        begins: Time of the first frame in seconds by the file's clock, which sound and picture share.
     """
 
     file: Path
@@ -185,11 +185,11 @@ class VideoFile:
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoFile:
-    """Look at a video's headers and its first frame.
+    """Read a video's headers and first frame.
 
     Raises:
-        InputNotFoundError: There is no such file.
-        VideoError: It is a folder, no video, or has no frame.
+        InputNotFoundError: The file does not exist.
+        VideoError: It is not a video, or has no frames.
     """
     file = Path(path)
     first = next(read_frames(file))
@@ -199,7 +199,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoFile:
             seconds = stream.duration * stream.time_base
         fps = _usual_rate(stream)
         has_sound = find_sound(container) is not None
-        # Frames of a variable rate are fewer than it takes to show them at a constant one.
+        # A variable rate has fewer frames than the constant rate that it is converted to.
         count = max(stream.frames, round(seconds * fps), 1)
     height, width = first.picture.shape[:2]
     return VideoFile(file, fps, (height, width), count, has_sound, first.seconds)
@@ -220,23 +220,23 @@ def probe_placed_sound(path: str | os.PathLike[str]) -> Sound:
 
 
 def read_picture_or_video(path: str | os.PathLike[str]) -> Picture | VideoFile:
-    """Read a picture, or look at a video; animated pictures are videos.
+    """Read a picture, or open a video; animated pictures are videos.
 
     Raises:
-        InputNotFoundError: There is no such file.
+        InputNotFoundError: The file does not exist.
         ImageError: It is a picture that cannot be read.
-        VideoError: It is no picture, and no video that can be read.
+        VideoError: It is neither a picture nor a video that can be read.
     """
     require_file(path, VideoError)
     return read_image(path) if is_still(path) else probe_video(path)
 
 
 def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
-    """Decode a video frame by frame; what is damaged is left out, as players do.
+    """Decode a video frame by frame and skip damaged packets, as players do.
 
     Raises:
-        InputNotFoundError: There is no such file.
-        VideoError: It is a folder, no video, without a frame that can be decoded, or its times are damaged.
+        InputNotFoundError: The file does not exist.
+        VideoError: It is not a video, has no frame that can be decoded, or its times are damaged.
     """
     file = Path(path)
     count = 0
@@ -256,14 +256,14 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
 
 
 def decode_frames(container: InputContainer, stream: VideoStream, name: str) -> Iterator[VideoFrame]:
-    """Decode a video of an open file; a packet that is damaged is left out.
+    """Decode a video stream of an open file and skip damaged packets.
 
-    All frames come in the size of the first one, and their times never fall.
+    All frames have the size of the first one, and their times never decrease.
 
     Args:
         container: The file.
-        stream: Its video.
-        name: What to call it in messages.
+        stream: Its video stream.
+        name: Its name in messages.
 
     Raises:
         VideoError: Its frames are too large, or so far apart that its times must be damaged.
@@ -279,14 +279,14 @@ def decode_frames(container: InputContainer, stream: VideoStream, name: str) -> 
 
 
 def _timed(frames: Iterable[av.VideoFrame], step: Fraction, name: str) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-    """Say when frames are shown; those without a time follow each other by `step` seconds."""
+    """Yield frames with their times; frames without a time follow the previous one after `step` seconds."""
     last: Fraction | None = None
     shift = Fraction(0)
     for frame in frames:
         due = Fraction(0) if last is None else last + step
         timed = frame.pts is not None and frame.time_base is not None
         seconds = frame.pts * frame.time_base + shift if timed else due  # type: ignore[operator]
-        if last is not None and seconds < last:  # streams were joined, and this one begins at its own zero
+        if last is not None and seconds < last:  # joined streams: this one starts at zero again
             shift, seconds = shift + due - seconds, due
         if last is not None and seconds - last > LONGEST_GAP:
             raise VideoError(
@@ -314,13 +314,13 @@ def _check_size(stream: VideoStream, name: str) -> None:
 
 
 def _usual_rate(stream: VideoStream) -> Fraction:
-    """Return frames a second; where frames are shown for unequal times, the guess is the grid that they lie on."""
+    """Return frames per second; for a variable rate FFmpeg's guess, the grid that the times lie on."""
     rates = (stream.guessed_rate, stream.average_rate, Fraction(25))
     return Fraction(next(rate for rate in rates if rate and 1 <= rate <= 120))
 
 
 def _found(file: Path) -> str:
-    """Say what a file is that cannot be opened as a video."""
+    """Return a message about a file that cannot be opened as a video."""
     if is_animation(file):
         return (
             "an animation, which counts as a video, but not one that can be decoded; convert it to mp4, or save its "

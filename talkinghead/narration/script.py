@@ -1,4 +1,4 @@
-"""What is said, by whom, and when: a script, whatever kind of file it came from."""
+"""The script of a narration, independent of its file format."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from fractions import Fraction
 from pathlib import Path
 
 Keyframes = Mapping[Fraction, Mapping[str, float | None]]
-"""The sliders that are named at a time in seconds; see `talkinghead.driver.sliders`."""
+"""Slider values by time in seconds; see `talkinghead.driver.sliders`."""
 
 NARRATOR = "narrator"
-"""Who speaks where a script names nobody."""
+"""The name of the speaker if a script names none."""
 
 LONGEST_LINE, LONGEST_DIRECTED = 1_000, 10_000
-"""Characters of a line: longer ones are cut up, unless they have keyframes, whose times count from their beginning."""
+"""Longest line in characters: longer ones are split; lines with keyframes are never split, but may be longer."""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Somebody who speaks.
+    """A speaker.
 
     Attributes:
-        name: What the script calls them.
-        source: Their portrait; the narration's own unless given.
-        voice: Their voice; the narration's own unless given.
-        background: What stands behind them; the narration's own unless given.
-        face: Which face of the portrait.
+        name: The name in the script.
+        source: The portrait; None for the narration's default.
+        voice: The voice; None for the narration's default.
+        background: The background; None for the narration's default.
+        face: The number of the face in the portrait; None for the narration's default.
     """
 
     name: str = NARRATOR
@@ -38,11 +38,11 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a line is to be played.
+    """Settings of the motion during a line.
 
     Attributes:
-        strengths: Names of `MotionOptions` and their values.
-        keyframes: Edits by hand, by the seconds since the line began.
+        strengths: Motion options by their names in `MotionOptions`.
+        keyframes: Slider values by seconds since the start of the line.
     """
 
     strengths: Mapping[str, float] = field(default_factory=dict)
@@ -51,11 +51,11 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Slot:
-    """When a line is to be heard.
+    """The time of a line.
 
     Attributes:
         start: Seconds.
-        end: Seconds; it may sound on until the next line begins.
+        end: Seconds; the sound may last until the next line begins.
     """
 
     start: float
@@ -64,16 +64,16 @@ class Slot:
 
 @dataclass(frozen=True)
 class Line:
-    """One sentence, or a silence where the text is empty.
+    """One sentence, or a silence if the text is empty.
 
     Attributes:
-        text: What is said.
-        speaker: Who says it: the name of a role.
-        chapter: Number of the chapter that it belongs to.
-        pause: Seconds of silence after it; the usual ones unless given.
-        ends_paragraph: Whether a paragraph ends with it.
-        slot: When it is to be heard; one after another unless given.
-        delivery: How it is played.
+        text: The text.
+        speaker: The name of the speaker.
+        chapter: Index of its chapter.
+        pause: Seconds of silence after it; None for the default.
+        ends_paragraph: Whether it is the last one of a paragraph.
+        slot: Its time; None for directly after the line before.
+        delivery: Settings of the motion.
     """
 
     text: str
@@ -90,8 +90,8 @@ class Chapter:
     """A part of the narration.
 
     Attributes:
-        title: What players show; nothing where it is empty.
-        slide: What is shown beside the speaker.
+        title: The title in players; may be empty.
+        slide: The picture beside the speaker, or None.
     """
 
     title: str = ""
@@ -100,16 +100,16 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Script:
-    """A narration, before anybody speaks.
+    """A script.
 
     Attributes:
-        file: Where it was read.
-        lines: What is said, in order.
-        chapters: Its parts; lines say which one they belong to.
-        speakers: Who speaks, by name.
-        title: Of the whole.
-        layout: Where the speakers stand, if the script says.
-        notes: What a user should know about how it was read.
+        file: The file that it was read from.
+        lines: The lines in order.
+        chapters: The chapters; lines refer to them by index.
+        speakers: The speakers by name.
+        title: The title of the video; may be empty.
+        layout: The name of the layout; empty for the default.
+        notes: Remarks about how it was read.
     """
 
     file: Path
@@ -122,16 +122,16 @@ class Script:
 
     @property
     def timed(self) -> bool:
-        """Whether lines have their times."""
+        """Whether lines have times."""
         return any(line.slot for line in self.lines)
 
     def files(self) -> list[Path]:
-        """Return the script's own file and those that it names; a background may be the name of a colour."""
+        """Return the script's file and all files that it names; a background may also be the name of a colour."""
         named: list[object] = [self.file, *(chapter.slide for chapter in self.chapters), *self.clips()]
         for speaker in self.speakers.values():
             named += [speaker.source, speaker.background, (speaker.voice or "").partition("piper:")[2]]
         return [Path(str(name)) for name in named if name]
 
     def clips(self) -> set[str]:
-        """Return the clips whose head motion its lines borrow."""
+        """Return the reference clips of its lines."""
         return {str(line.delivery.strengths.get("reference", "")) for line in self.lines} - {""}
