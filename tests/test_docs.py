@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -32,3 +33,13 @@ def test_files_that_are_named_exist(page):
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"\b(?:talkinghead|liveportrait|audio2motion|scripts|tests)/[\w/.]+\.(?:py|sh|txt)\b", text):
         assert (ROOT / name).is_file(), name
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "api").glob("*.md")), ids=lambda page: page.stem)
+def test_the_reference_names_what_exists(page):
+    for name, members in re.findall(
+        r"^::: (\S+)(?:\n    options:\n      members: \[(.+)\])?", page.read_text(), re.MULTILINE
+    ):
+        described = resolve_name(name)
+        for member in members.split(", ") if members else []:
+            assert hasattr(described, member), f"{name}.{member}"
