@@ -224,25 +224,25 @@ class DriveOptions(Checked):
 
 @dataclass(frozen=True)
 class EditOptions(Checked):
-    """Sliders that change one face."""
+    """Sliders that change one face; left and right are those of the picture, right and up are positive."""
 
-    smile: float = setting(0.0, "Smile; negative values frown.", -0.3, 1.3)
-    eyebrow: float = setting(0.0, "Raise the eyebrows; negative values lower them.", -30, 30)
-    wink: float = setting(0.0, "Close the eye at the left of the picture; 39 is closed.", 0, 39)
+    smile: float = setting(0.0, "Smile, from -1 (frown) to 1.", -1, 1)
+    eyebrow: float = setting(0.0, "Raise (to 1) or lower (to -1) the eyebrows.", -1, 1)
+    wink: float = setting(0.0, "Close the eye at the left of the picture, from 0 to 1 (closed).", 0, 1)
     gaze_x: float = setting(0.0, "Turn the eyes to the right of the picture, in degrees.", -30, 30)
-    gaze_y: float = setting(0.0, "Turn the eyes up, in half degrees.", -63, 63)
+    gaze_y: float = setting(0.0, "Turn the eyes up, in degrees.", -31.5, 31.5)
     eyes_open: float | None = setting(None, "Opening of the eyes, height over width; default: unchanged.", 0, 0.8)
     lips_open: float | None = setting(None, "Opening of the lips, height over width; default: unchanged.", 0, 0.8)
-    pitch: float = setting(0.0, "Turn the head down, in degrees.", -15, 15)
-    yaw: float = setting(0.0, "Turn the head to the side, in degrees.", -25, 25)
-    roll: float = setting(0.0, "Tilt the head, in degrees.", -15, 15)
-    move_x: float = setting(0.0, "Move the head to the left of the picture, in halves of the crop.", -0.19, 0.19)
-    move_y: float = setting(0.0, "Move the head down, in halves of the crop.", -0.19, 0.19)
+    pitch: float = setting(0.0, "Turn the head up, in degrees.", -15, 15)
+    yaw: float = setting(0.0, "Turn the head to the right of the picture, in degrees.", -25, 25)
+    roll: float = setting(0.0, "Tilt the head to the right of the picture, in degrees.", -15, 15)
+    move_x: float = setting(0.0, "Move the head to the right of the picture, from -1 to 1.", -1, 1)
+    move_y: float = setting(0.0, "Move the head up, from -1 to 1.", -1, 1)
     zoom: float = setting(1.0, "Scale of the head.", 0.9, 1.2)
-    pout: float = setting(0.0, "Move the lower lip to one side (base and animals).", -0.09, 0.09)
-    purse: float = setting(0.0, "Purse the lips (base and animals).", -20, 15)
-    grin: float = setting(0.0, "Grin (base and animals).", 0, 15)
-    mouth: float = setting(0.0, "Open the mouth; negative values close it (base and animals).", -90, 120)
+    pout: float = setting(0.0, "Move the lower lip to the right, from -1 to 1 (base and animals).", -1, 1)
+    purse: float = setting(0.0, "Purse the lips, from -1 to 1 (base and animals).", -1, 1)
+    grin: float = setting(0.0, "Grin, from 0 to 1 (base and animals).", 0, 1)
+    mouth: float = setting(0.0, "Open (to 1) or close (to -1) the mouth (base and animals).", -1, 1)
     keyframes: str = setting(
         "",
         "YAML file of keyframes, SECONDS: {smile: 0.6, yaw: 10}; makes a video.",

@@ -15,7 +15,7 @@ from liveportrait import Motion
 from liveportrait.errors import LandmarksNeededError
 from liveportrait.imports import quiet_imports
 from liveportrait.motion import PerFrame
-from liveportrait.sliders import Sliders
+from liveportrait.sliders import RANGES, Sliders
 from talkinghead.driver.keyframes import NAMES, Keyframes
 from talkinghead.host.isolation import own_settings
 from talkinghead.options import EditOptions
@@ -27,7 +27,13 @@ _MODEL_NAMES = {
     "yaw": "yaw_deg",
     "roll": "roll_deg",
 }
-"""The models' names of sliders, where they differ."""
+"""The models' names of sliders that are called differently there."""
+
+_MODEL_UNITS = {"eyes_open": 1, "lips_open": 1, "zoom": 1, "gaze_x": 1, "gaze_y": 2, "pitch": -1, "yaw": -1, "roll": 1}
+"""The models' units in one unit of a slider; they have gaze_y in half degrees, pitch down and yaw left."""
+
+_OPPOSITE = {"move_x", "move_y"}
+"""Sliders from -1 to 1 that are positive to the left and downwards in the models."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,7 @@ class SliderTrack(PerFrame):
     def sliders(self) -> Iterator[Sliders]:
         """Yield the sliders of every frame in the models' terms."""
         for row in self.values.tolist():
-            values = {name: None if math.isnan(value) else value for name, value in zip(NAMES, row, strict=True)}
-            yield Sliders(**{_MODEL_NAMES.get(name, name): value for name, value in values.items()})  # type: ignore[arg-type]
+            yield Sliders(**dict(_to_model(name, value) for name, value in zip(NAMES, row, strict=True)))  # type: ignore[arg-type]
 
 
 @own_settings()
@@ -112,6 +117,18 @@ def _smooth_curve(times: list[float], values: list[float], wanted: np.ndarray) -
     slopes = PchipInterpolator(times, values).derivative()(times)
     slopes[[0, -1]] = 0.0
     return CubicHermiteSpline(times, values, slopes)(np.clip(wanted, times[0], times[-1]))
+
+
+def _to_model(name: str, value: float) -> tuple[str, float | None]:
+    """Return a slider's name and value in the models; the ends of their ranges are -1 and 1 here."""
+    model_name = _MODEL_NAMES.get(name, name)
+    if math.isnan(value):
+        return model_name, None
+    if name in _MODEL_UNITS:
+        return model_name, value * _MODEL_UNITS[name]
+    low, high = RANGES[model_name]
+    signed = -value if name in _OPPOSITE else value
+    return model_name, signed * (high if signed > 0 else -low)
 
 
 def _number(value: float | None) -> float:

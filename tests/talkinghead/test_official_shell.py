@@ -47,7 +47,7 @@ def frames(file="o.mp4"):
 def test_base_reenacts_edits_and_speaks(run, capsys):
     run("reenact", "face.png", "driver.mp4", "-o", "o.mp4", "--model", "people", "--retarget-lips")
     assert "3 frames" in capsys.readouterr().out and [frame.shape for frame in frames()] == [(240, 240, 3)] * 3
-    run("edit", "face.png", "-o", "o.png", "--model", "people", "--smile", "0.5", "--grin", "9", "--eyes-open", "0.1")
+    run("edit", "face.png", "-o", "o.png", "--model", "people", "--smile", "0.5", "--grin", "0.6", "--eyes-open", "0.1")
     assert Image.open("o.png").size == (240, 240)
     run("speak", "face.png", "voice.wav", "-o", "o.mp4", "--model", "people", "--face-only")
     assert [frame.shape for frame in frames()] == [(512, 512, 3)] * 2

@@ -322,7 +322,7 @@ def test_a_picture_drives_a_picture(tmp_path, picture):
 def test_a_face_is_edited_by_hand(tmp_path, picture):
     options = Options(CropOptions(face_only=True), edit=EditOptions(smile=0.6))
     made = api.edit(picture, tmp_path / "o.png", options=options, model=fake_models())
-    assert made.frames == 1 and shown([np.array(Image.open(tmp_path / "o.png"))]) == [153]
+    assert made.frames == 1 and shown([np.array(Image.open(tmp_path / "o.png"))]) == [199]
     with pytest.raises(OutputError, match="pictures are written as png"):
         api.edit(picture, tmp_path / "o.mp4", model=fake_models())
     with pytest.raises(OptionError, match="smile is 2"):

@@ -1,5 +1,6 @@
 """Keyframes: what the file may say, and how sliders move between them."""
 
+from dataclasses import fields
 from fractions import Fraction
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 import torch
 from fake_models import fake_models
 
-from liveportrait import Motion
+from liveportrait import LivePortrait, Motion
 from liveportrait.errors import LandmarksNeededError
+from liveportrait.mini.edit import edit
+from liveportrait.mini.regions import KEYPOINTS, LEFT_BROW, LEFT_IRIS, rows
 from talkinghead import CropOptions, Options, RenderOptions, api
 from talkinghead.driver.keyframes import NAMES, read_keyframes
 from talkinghead.driver.sliders import constant_sliders, interpolate_keyframes
@@ -61,14 +64,14 @@ def test_openness_needs_a_face_that_shows_it(tmp_path, text):
 
 def test_one_edit_is_one_frame():
     (sliders,) = constant_sliders(EditOptions(smile=0.6, pitch=3, eyes_open=0.1)).sliders()
-    assert (sliders.smile, sliders.pitch_deg, sliders.lip_ratio) == pytest.approx((0.6, 3.0, None))
+    assert (sliders.smile, sliders.pitch_deg, sliders.lip_ratio) == pytest.approx((0.78, -3.0, None))
     assert sliders.eye_ratio == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1: {smile: 2}", r"moves\.yaml, line 1: 1: smile is 2, it must be between -0.3 and 1.3"),
+        ("1: {smile: 2}", r"moves\.yaml, line 1: 1: smile is 2, it must be between -1 and 1"),
         ("0: {smile: 1}\n1: {laugh: 1}", "line 2: 1: no slider is called 'laugh'; there are smile, "),
         ("1: {smile: much}", "smile 'much' is not a number"),
         ("1: {smile: yes}", "smile 'yes' is not a number"),
@@ -101,16 +104,53 @@ def test_what_is_no_keyframe(tmp_path, text, said):
 
 def test_a_video_is_made(tmp_path):
     picture = np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
-    moves = written(tmp_path / "m.yaml", "0.5: {smile: 1.0}\n1: {smile: 0}")
+    moves = written(tmp_path / "m.yaml", "0.5: {smile: 0.5}\n1: {smile: 0}")
     options = Options(
         CropOptions(face_only=True), edit=EditOptions(keyframes=str(moves)), render=RenderOptions(fps="30", crf=1)
     )
     made = api.edit(picture, tmp_path / "o.mp4", options=options, model=fake_models())
     assert (made.frames, made.fps) == (31, 30)
     shown = [float(frame.picture[32, 32].mean()) for frame in read_frames(made.file)]
-    assert (shown[0], shown[15], shown[30]) == pytest.approx((0, 255, 0), abs=2)
+    assert (shown[0], shown[15], shown[30]) == pytest.approx((0, 0.65 * 255, 0), abs=2)
     with pytest.raises(OutputError, match="videos are written as mp4"):
         api.edit(picture, tmp_path / "o.png", options=options, model=fake_models())
     with pytest.raises(InputNotFoundError, match=r"n\.yaml: no such file"):
         missing = Options(edit=EditOptions(keyframes=str(tmp_path / "n.yaml")))
         api.edit(picture, tmp_path / "p.mp4", options=missing, model=fake_models())
+
+
+NOSE_TIP = (1,)
+
+
+@pytest.mark.parametrize(
+    ("slider", "value", "axis", "sign"),
+    [
+        ("yaw", 10, 0, 1),
+        ("move_x", 0.5, 0, 1),
+        ("pitch", 10, 1, -1),
+        ("move_y", 0.5, 1, -1),
+        ("gaze_x", 10, 0, 1),
+        ("gaze_y", 10, 1, -1),
+        ("eyebrow", 0.5, 1, -1),
+        ("roll", 10, 0, 1),
+    ],
+)
+def test_right_and_up_are_positive(slider, value, axis, sign):
+    face = LivePortrait.from_pretrained("mini").renderer.face
+    rest = Motion.still(1, len(KEYPOINTS))
+    part = {"gaze_x": LEFT_IRIS, "gaze_y": LEFT_IRIS, "eyebrow": LEFT_BROW, "roll": LEFT_BROW}.get(slider, NOSE_TIP)
+    (asked,) = constant_sliders(EditOptions(**{slider: value})).sliders()
+    (opposite,) = constant_sliders(EditOptions(**{slider: -value})).sliders()
+    there, back = (edit(face, rest, each)[0, rows(part), axis].mean() for each in (asked, opposite))
+    assert (there - back) * sign > 0.01
+
+
+def test_the_ends_of_the_range_are_upstreams():
+    ends = EditOptions(smile=-1, eyebrow=1, wink=1, gaze_y=31.5, pitch=-15, move_x=1, purse=-1, mouth=1, zoom=1.1)
+    (sliders,) = constant_sliders(ends).sliders()
+    named = (sliders.smile, sliders.eyebrow, sliders.wink, sliders.gaze_y, sliders.pitch_deg)
+    assert named == pytest.approx((-0.3, 30, 39, 63, 15))
+    assert (sliders.move_x, sliders.purse, sliders.mouth, sliders.zoom) == pytest.approx((-0.19, -20, 120, 1.1))
+    for option in fields(EditOptions):
+        if option.name not in {"keyframes", "zoom", "eyes_open", "lips_open"}:
+            assert -option.metadata["high"] <= option.metadata["low"] <= 0
