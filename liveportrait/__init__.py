@@ -1,4 +1,4 @@
-"""Portrait animation, tensors in and tensors out."""
+"""Portrait animation on tensors: the embedded and the official LivePortrait models."""
 
 from __future__ import annotations
 

@@ -1,17 +1,16 @@
-"""Import packages without what they would start, write or send while they are imported.
+"""Import packages without the side effects of their import: reporting, subprocesses and files.
 
-Some packages do more than define names when they are imported. None of it is needed here, and whoever makes a video of
-a face does not expect it:
+Some packages do more than define names when they are imported, which is not needed here and not expected by users:
 
-- `openvino` tells an analytics server that it was imported, through `openvino_telemetry`, and keeps a user's number in
-  the home folder. Without that package it says nothing.
-- `mediapipe` imports `sounddevice`, which starts a compiler and a linker to find a library, and `matplotlib.pyplot`,
-  which lists all fonts of the machine and writes that list down.
-- `scipy` (and `transformers`, which uses it) touches `numpy.testing`, which starts `lscpu`.
-- `torch._dynamo` (which `transformers`, `timm` and PyTorch's meta device import) makes a folder for compiled networks.
+- `openvino` reports its import to an analytics server through `openvino_telemetry`, and stores a user ID in the home
+  folder. Without that package it reports nothing.
+- `mediapipe` imports `sounddevice`, which runs a compiler and a linker to find a library, and `matplotlib.pyplot`,
+  which writes a cache of all installed fonts.
+- `scipy` (and `transformers`, which uses it) imports `numpy.testing`, which runs `lscpu`.
+- `torch._dynamo` (which `transformers`, `timm` and PyTorch's meta device import) creates a folder for compiled code.
 
-Every import of one of them, and every use of the meta device, stands in `with quiet_imports():`. What was imported
-before is left alone, and afterwards anybody in the process who imports one of these packages gets the real one.
+Every import of one of them, and every use of the meta device, is wrapped in `with quiet_imports():`. Modules that were
+imported before are left alone, and later imports of these packages get the real modules.
 """
 
 from __future__ import annotations
@@ -26,27 +25,27 @@ from types import ModuleType
 from typing import Any
 
 _ABSENT = ("openvino_telemetry",)
-"""Reports what it is told; whoever uses it can do without."""
+"""Optional package for reporting; its users work without it."""
 
 _POSTPONED = ("matplotlib", "matplotlib.pyplot", "numpy.testing", "sounddevice")
-"""Imported when something of them is used, which nothing here does."""
+"""Imported lazily on first use, which does not occur here."""
 
 _COMPILED = "TORCHINDUCTOR_CACHE_DIR"
-"""The variable that names PyTorch's folder for compiled networks; one that exists need not be made."""
+"""Environment variable of PyTorch's folder for compiled networks; an existing folder is not created."""
 
 _lock = threading.RLock()
 
 
 @contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Keep the packages imported meanwhile from reporting, starting programs and writing files."""
+    """Prevent imports in this context from reporting, running programs and writing files."""
     with _lock, ExitStack() as after:
         for name in _POSTPONED:
             if name not in sys.modules:
                 after.callback(_stand_in(name).withdraw)
         for name in _ABSENT:
             if name not in sys.modules:
-                sys.modules[name] = None  # pyright: ignore[reportArgumentType] — Python's way of saying: not there
+                sys.modules[name] = None  # pyright: ignore[reportArgumentType] — marks the module as missing
                 after.callback(sys.modules.pop, name)
         if "torch._dynamo" not in sys.modules and _COMPILED not in os.environ:
             os.environ[_COMPILED] = os.path.dirname(__file__)
@@ -55,16 +54,16 @@ def quiet_imports() -> Iterator[None]:
 
 
 class _Postponed(ModuleType):
-    """Stands for a module until something of it is used; then it is imported."""
+    """Placeholder for a module, which is imported on first use."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__path__":  # asked by those who list all modules
+        if name.startswith("__") and name != "__path__":  # accessed by code that inspects all modules
             raise AttributeError(name)
         self.withdraw()
         return getattr(import_module(self.__name__), name)
 
     def withdraw(self) -> None:
-        """Give the name back to the real module."""
+        """Restore the real module's name."""
         parent, _, child = self.__name__.rpartition(".")
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
@@ -75,6 +74,6 @@ class _Postponed(ModuleType):
 def _stand_in(name: str) -> _Postponed:
     module = sys.modules[name] = _Postponed(name)
     parent, _, child = name.rpartition(".")
-    if parent:  # where a package looks for its own module before it imports it
+    if parent:  # packages look up submodules as attributes before importing them
         setattr(import_module(parent), child, module)
     return module

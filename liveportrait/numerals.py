@@ -1,4 +1,4 @@
-"""Numbers as users and files write them: read in one place, with bounds, before they are computed with."""
+"""Parse numbers from users and files, with bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 from numbers import Integral, Rational, Real
 
 DAY_SECONDS = 24 * 60 * 60
-"""The longest time that anything here may take."""
+"""Upper limit of all durations."""
 
 _DECIMAL = re.compile(r"[+-]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _RATIO = re.compile(r"[+-]?\d{1,40}/\d{1,40}", re.ASCII)
@@ -16,16 +16,16 @@ _WHOLE = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 
 
 def read_number(value: object, name: str, low: float | None = None, high: float | None = None) -> Fraction:
-    """Read a number.
+    """Parse a number.
 
     Args:
-        value: A number, or a text such as "25", "-0.5", "1e3" or "30000/1001".
-        name: What to call it in messages.
-        low: Least value allowed.
-        high: Greatest value allowed.
+        value: A number, or a string such as "25", "-0.5", "1e3" or "30000/1001".
+        name: Name for messages.
+        low: Minimum value.
+        high: Maximum value.
 
     Raises:
-        ValueError: This is not a finite number, or it is out of range.
+        ValueError: `value` is not a finite number, or out of range.
     """
     try:
         number = _fraction(value)
@@ -36,10 +36,10 @@ def read_number(value: object, name: str, low: float | None = None, high: float 
 
 
 def read_whole(value: object, name: str, low: float | None = None, high: float | None = None) -> int:
-    """Read a whole number; otherwise as `read_number`.
+    """Parse a whole number; see `read_number`.
 
     Raises:
-        ValueError: This is not a whole number, or it is out of range.
+        ValueError: `value` is not a whole number, or out of range.
     """
     text = value.strip() if isinstance(value, str) else None
     if isinstance(value, bool) or not (isinstance(value, Integral) if text is None else _WHOLE.fullmatch(text)):
@@ -73,6 +73,6 @@ def _check_range(number: Fraction | int, given: object, name: str, low: float | 
 
 
 def _plain(bound: float | None) -> str:
-    """Write a bound without an exponent, however large."""
+    """Format a bound without an exponent."""
     assert bound is not None
     return str(int(bound)) if math.isfinite(bound) and bound == int(bound) else f"{bound:g}"

@@ -1,7 +1,7 @@
-"""Read pickles that hold numpy arrays and plain containers, without running anything they ask for.
+"""Read pickles of numpy arrays and plain containers without executing code from them.
 
-Nothing named in the file is imported. The few names that numpy's own pickles use are answered by stand-ins that
-record what they are given; every other name is refused. What is built takes memory and time in proportion to the file.
+Names in the file are not imported. The few names that numpy's own pickles use are replaced by stand-ins that record
+their arguments; all others are refused. Memory and time are proportional to the size of the file.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _TYPES = {
     "u1": torch.uint8,
     "b1": torch.bool,
 }
-# Steps of a pickle that make instances, sets and copies, or name what lies outside.
+# Opcodes that create instances, sets and copies, or refer to external objects.
 _COPIES = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EMPTY_SET", "ADDITEMS", "FROZENSET", "DUP"}
 _OUTSIDE = {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER"}
 _MOST_STEPS = 5_000_000
-"""About 25,000 frames of upstream's templates, a quarter of an hour; the most that hostile steps cost is 500 MB."""
+"""About 25,000 frames of upstream's templates, or 15 minutes; malicious opcodes can use at most 500 MB."""
 _MOST_AXES = 8
 
 
 class _Standin:
-    """Answers a call from a pickle; its state cannot be set from there."""
+    """A callable for pickles whose state they cannot set."""
 
     __slots__ = ("_answer",)
 
@@ -51,7 +51,7 @@ class _Standin:
 
 
 class _Type:
-    """A numpy dtype: its code, and the byte order that follows as state."""
+    """A numpy dtype: its code, and its byte order, which is set as state."""
 
     __slots__ = ("code", "order")
 
@@ -66,9 +66,9 @@ class _Type:
 
 
 class _Budget:
-    """How many bytes may still be copied: each of a file's bytes once as text and once as an array.
+    """Remaining bytes that may be copied: each byte of the file once as text and once as an array.
 
-    Without it, a few bytes that are referred to again and again would fill any memory.
+    It prevents a few bytes that are referenced repeatedly from filling the memory.
     """
 
     def __init__(self, size: int):
@@ -81,7 +81,7 @@ class _Budget:
 
 
 class _Array:
-    """A numpy array: everything arrives as state."""
+    """A numpy array, which is set as state."""
 
     __slots__ = ("_budget", "tensor")
 
@@ -94,7 +94,7 @@ class _Array:
 
 
 def _tensor(data: object, kind: object, shape: object, fortran: bool, budget: _Budget) -> Tensor:
-    """Read an array's bytes after checking that there are exactly as many as its shape says."""
+    """Convert an array's bytes to a tensor if their number matches its shape."""
     if not isinstance(kind, _Type) or not isinstance(data, bytes | bytearray) or not isinstance(shape, tuple):
         raise pickle.UnpicklingError("an array is not made of type, shape and bytes")
     if kind.order == ">":
@@ -121,7 +121,7 @@ def _latin1(text: object, encoding: object, budget: _Budget) -> bytes:
 
 
 def _answers(budget: _Budget) -> dict[tuple[str, str], Callable[..., Any]]:
-    """Return what numpy's pickles may ask for; numpy 2 moved `core` to `_core`."""
+    """Return the stand-ins for names in numpy's pickles; numpy 2 moved `core` to `_core`."""
 
     def filled(data: object, kind: object, shape: object = (), order: object = "C") -> _Array:
         return _Array(budget, _tensor(data, kind, shape, order == "F", budget))
@@ -139,7 +139,7 @@ def _answers(budget: _Budget) -> dict[tuple[str, str], Callable[..., Any]]:
 
 
 def _with_text_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
-    """Make a step of the reader that fills a dictionary refuse other keys: hashing nested tuples may take for ever."""
+    """Wrap an opcode that fills a dictionary to refuse keys other than text: hashing nested tuples can take forever."""
 
     def checked(reader: Any) -> None:
         if not all(type(key) is str for key in reader.stack[keys]):
@@ -149,7 +149,7 @@ def _with_text_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any],
     return checked
 
 
-# The unpickler written in Python: the faster one lets a short file reserve any amount of memory.
+# Use the Python unpickler: the C version lets a short file allocate any amount of memory.
 class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
     dispatch = pickle._Unpickler.dispatch | {  # type: ignore[attr-defined]
         code[0]: _with_text_keys(pickle._Unpickler.dispatch[code[0]], keys)  # type: ignore[attr-defined]
@@ -172,7 +172,7 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
 
 
 def _check_steps(data: bytes) -> None:
-    """Refuse lengths beyond the file's end, steps that no array needs, and too many, before anything is built."""
+    """Refuse lengths beyond the file's end, opcodes that arrays do not need, and too many opcodes, before loading."""
     for count, (opcode, _, _) in enumerate(pickletools.genops(data)):
         if opcode.name in _COPIES | _OUTSIDE:
             raise pickle.UnpicklingError(f"it uses {opcode.name}, which arrays do not need")
@@ -184,29 +184,29 @@ def loads(data: bytes) -> Any:
     """Read a pickle.
 
     Args:
-        data: The whole file.
+        data: Content of the file.
 
     Returns:
-        What it holds; pass arrays through `as_tensor`.
+        Its content; convert arrays with `as_tensor`.
 
     Raises:
-        pickle.UnpicklingError: It is no pickle, is damaged, or asks for more than arrays and plain containers.
+        pickle.UnpicklingError: It is not a pickle, is damaged, or holds more than arrays and plain containers.
     """
     try:
         _check_steps(data)
         return _Reader(data).load()
     except pickle.UnpicklingError:
         raise
-    # A damaged or hostile pickle can make the reader fail in any way at all.
+    # A damaged or malicious pickle can cause any exception.
     except Exception as error:
         raise pickle.UnpicklingError(f"it is damaged ({type(error).__name__}: {str(error)[:100]})") from error
 
 
 def as_tensor(value: object) -> Tensor:
-    """Turn an array or a number that `loads` returned into a tensor.
+    """Convert an array or a number from `loads` to a tensor.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: `value` is neither.
     """
     if isinstance(value, _Array) and value.tensor is not None:
         return value.tensor

@@ -1,4 +1,4 @@
-"""Read safetensors that may be damaged or hostile: their header is checked before any tensor takes memory."""
+"""Read untrusted safetensors: the header is checked before memory is allocated for tensors."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 MOST_HEADER_BYTES = 1 << 20
-"""The largest header of ours has 60 kB; one of 100 MB costs seconds and gigabytes to parse."""
+"""Our largest header has 60 kB; parsing one of 100 MB takes seconds and gigabytes."""
 
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 
 
 class Entry(NamedTuple):
-    """What a header says of a tensor: its type as safetensors names it ("F32"), and its shape."""
+    """Header entry of a tensor: its safetensors dtype (such as "F32") and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -25,19 +25,19 @@ class Entry(NamedTuple):
 def read_tensors(
     path: Path, check: Callable[[Mapping[str, str], Mapping[str, Entry]], None], most_bytes: int
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Read a file of tensors.
+    """Read a safetensors file.
 
     Args:
         path: The file.
-        check: Given the file's metadata and entries before tensors are read; raises to refuse them.
-        most_bytes: How large the file may be.
+        check: Called with metadata and entries before tensors are read; raises to refuse them.
+        most_bytes: Maximum file size.
 
     Returns:
         Its metadata and tensors.
 
     Raises:
-        OSError: It cannot be read.
-        SafetensorError: It is too large, cut off, or not of this format.
+        OSError: The file cannot be read.
+        SafetensorError: It is too large, truncated, or not a safetensors file.
     """
     _check_sizes(path, most_bytes)
     with safe_open(path, framework="pt") as file:

@@ -1,4 +1,4 @@
-"""Read the files of a folder of weights: settings, safetensors, archives. Faults are said before they take memory."""
+"""Read settings, safetensors and archives of a weights folder; they are checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from liveportrait.tensor_files import FLOATS, Entry, read_tensors
 
 _MOST_CONFIG_BYTES, _MOST_BYTES = 1 << 20, 4 << 30
 _MOST_SIZE, _MOST_PARTS = 8192, 64
-# Settings that count modules, each of which costs time, and those that count frames.
+# Settings that count modules, each of which takes time to build, and those that count frames.
 _MODULES = {"num_layers", "num_down", "num_residual", "num_blocks", "num_middle", "depths"}
 _MODULES |= {"mouth_blocks", "eye_blocks"}
 _FRAMES = {"num_life_frames": 1 << 24, "num_life_clips": 1 << 16, "num_frames": 2000, "num_previous": 2000}
@@ -35,7 +35,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Read an object from a JSON file.
 
     Raises:
-        WeightsError: It is none, too large, or not to be read.
+        WeightsError: It is not a JSON object, too large, or not readable.
     """
     try:
         with path.open("rb") as stream:
@@ -49,11 +49,11 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def read_sizes(kind: type[Sizes], values: object, path: Path) -> Sizes:
-    """Turn settings into sizes of networks; what is left out stays as it is by default.
+    """Convert settings to a config of network sizes; missing settings keep their defaults.
 
     Args:
-        kind: A dataclass of whole numbers, tuples of them, shares, switches, texts, and such dataclasses.
-        values: What the file holds.
+        kind: A dataclass of integers, tuples of them, shares, booleans, strings and such dataclasses.
+        values: Content of the file.
         path: The file, for messages.
 
     Raises:
@@ -94,21 +94,21 @@ def _read_size(name: str, hint: Any, value: Any, path: Path) -> Any:
 
 
 def shapes_of(build: Callable[[], nn.Module], path: Path) -> dict[str, Tensor]:
-    """Return the state of a network that takes no memory, so that weights can be compared with it.
+    """Return the state of a network on the meta device, with which weights can be compared.
 
     Args:
-        build: Makes the network.
-        path: The file that its sizes come from, for messages.
+        build: Builds the network.
+        path: The file of its sizes, for messages.
 
     Raises:
-        WeightsError: There is no network of these sizes.
+        WeightsError: The sizes are inconsistent.
     """
     try:
         with quiet_imports(), torch.device("meta"):
             return build().state_dict()
     except PortraitError:
         raise
-    # Sizes that do not go together fail in any way at all.
+    # Inconsistent sizes can cause any exception.
     except Exception as error:
         raise WeightsError(f"{path}: its sizes make no network ({_reason(error)}); fetch it again") from error
 
@@ -118,14 +118,14 @@ def read_weights(path: Path, state: Mapping[str, Tensor], optional: Iterable[str
 
     Args:
         path: A safetensors file.
-        state: From `shapes_of`: names, shapes and kinds of numbers that the file must have.
-        optional: Names that it may lack.
+        state: From `shapes_of`: required names, shapes and dtypes.
+        optional: Names that may be missing.
 
     Returns:
-        Tensors by name, floating-point ones in float32.
+        Tensors by name, with floating-point ones in float32.
 
     Raises:
-        WeightsError: It cannot be read, lacks a key, has one too many, one of another shape, or no finite numbers.
+        WeightsError: The file is unreadable, has missing or unknown keys, wrong shapes, or non-finite values.
     """
 
     def check(_: Mapping[str, str], entries: Mapping[str, Entry]) -> None:
@@ -156,14 +156,14 @@ def _compare(entries: Mapping[str, Entry], state: Mapping[str, Tensor], optional
 
 
 def read_archive(path: Path, admitted: Sequence[Any] = ()) -> dict[str, Any]:
-    """Read a dictionary that PyTorch saved, weights-only: tensors and plain containers, never code.
+    """Read a dictionary saved by PyTorch in weights-only mode: tensors and plain containers, never code.
 
     Args:
         path: The file.
-        admitted: Further classes that it may hold, as `torch.serialization.safe_globals` takes them.
+        admitted: Further allowed classes, as for `torch.serialization.safe_globals`.
 
     Raises:
-        WeightsError: It is damaged, holds something else, or unfolds to more than the file.
+        WeightsError: It is damaged, holds something else, or is larger than the file when loaded.
     """
     try:
         size = path.stat().st_size
@@ -174,7 +174,7 @@ def read_archive(path: Path, admitted: Sequence[Any] = ()) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
-    # torch raises all of Python's file and pickle errors, and RuntimeError for a broken archive.
+    # torch raises Python's file and pickle errors, and RuntimeError for a broken archive.
     except Exception as error:
         asked = re.search(r"GLOBAL ([\w.]{1,60})", str(error))
         reason = f"it asks for {asked[1]}" if asked else _reason(error)
@@ -195,10 +195,10 @@ def _require_room(unfolded: int, size: int, path: Path) -> None:
 
 
 def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Check that weights are numbers.
+    """Check that all weights are finite.
 
     Raises:
-        WeightsError: Some are not.
+        WeightsError: Some weights are not finite.
     """
     for name, value in tensors.items():
         if not bool(value.isfinite().all()):
@@ -206,7 +206,7 @@ def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Tell whether there is a file: no, too, where its name is too long or it may not be looked at."""
+    """Return whether a path is an accessible file; False if its name is too long or access is denied."""
     return os.path.isfile(path)
 
 

@@ -1,1 +1,1 @@
-"""The official networks, one per file: F, M, W, G and the small S, R_eyes and R_lip."""
+"""The official networks: F, M, W, G, and the small S, R_eyes and R_lip."""

@@ -1,4 +1,4 @@
-"""F, the appearance extractor: a source picture to a feature volume."""
+"""F, the appearance extractor: from a source crop to a feature volume."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from liveportrait.modules.blocks import ConvBlock, ResidualBlock3d
 
 
 class AppearanceExtractor(nn.Module):
-    """F. Runs once per source picture.
+    """F, the appearance extractor; runs once per source picture.
 
     Source: LivePortrait Fig. 3; upstream `src/modules/appearance_feature_extractor.py`.
     """

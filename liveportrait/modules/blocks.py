@@ -1,4 +1,4 @@
-"""Blocks shared by the convolutional networks. Attribute names are those of the official checkpoints."""
+"""Blocks shared by the convolutional networks. Attribute names match the official checkpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 class ConvBlock(nn.Module):
-    """Enlarge height and width twice (or not), convolve 3 wide, batch norm, activation, average pool (or not)."""
+    """Optional 2× upsampling, 3-wide convolution, batch norm, activation and optional average pooling."""
 
     def __init__(
         self,
@@ -47,6 +47,6 @@ class ResidualBlock3d(nn.Module):
         self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add two convolutions to x, shape (B, channels, D, H, W)."""
+        """Add the output of two convolutions to x, shape (B, channels, D, H, W)."""
         y = self.conv1(F.relu(self.norm1(x)))
         return x + self.conv2(F.relu(self.norm2(y)))

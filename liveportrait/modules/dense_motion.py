@@ -17,7 +17,7 @@ HEATMAP_VARIANCE = 0.01
 
 
 class DenseMotion(NamedTuple):
-    """Where every voxel of the warped volume comes from, and how visible it is.
+    """Source position of each voxel of the warped volume, and the occlusion map.
 
     Attributes:
         deformation: Sampling grid, shape (B, D, H, W, 3), float32.
@@ -29,7 +29,7 @@ class DenseMotion(NamedTuple):
 
 
 class HourglassEncoder(nn.Module):
-    """Down half of the hourglass; height and width are halved per block, depth is kept."""
+    """Downsampling half of the hourglass; each block halves height and width and keeps the depth."""
 
     def __init__(self, in_channels: int, widths: list[int]):
         super().__init__()
@@ -47,7 +47,7 @@ class HourglassEncoder(nn.Module):
 
 
 class HourglassDecoder(nn.Module):
-    """Up half of the hourglass; every block's output is joined with the encoder's level of that size."""
+    """Upsampling half of the hourglass; each block's output is concatenated with the encoder's output of that size."""
 
     def __init__(self, skip_widths: list[int], out_widths: list[int]):
         super().__init__()
@@ -85,7 +85,7 @@ class Hourglass(nn.Module):
 
 
 class DenseMotionNetwork(nn.Module):
-    """Weigh the motions of all keypoints, and of standing still, at every voxel.
+    """Weight the motions of all keypoints, and the identity motion, at each voxel.
 
     Source: upstream `src/modules/dense_motion.py`.
     """
@@ -101,11 +101,11 @@ class DenseMotionNetwork(nn.Module):
         self.occlusion = SingleOutputConv2d(flat, 1, 7, padding=3)
 
     def compress_volume(self, volume: Tensor) -> Tensor:
-        """Reduce f_s to the few channels that motions are tried on; depends on the source only."""
+        """Reduce f_s to the few channels that are warped by each motion; depends only on the source."""
         return F.relu(self.norm(self.compress(volume)))
 
     def forward(self, compressed: Tensor, kp_source: Tensor, kp_driving: Tensor) -> DenseMotion:
-        """Find the motion of every voxel.
+        """Estimate the motion of each voxel.
 
         Args:
             compressed: Output of `compress_volume`, shape (1 or B, 4, 16, 64, 64).
@@ -125,22 +125,22 @@ class DenseMotionNetwork(nn.Module):
 
 
 def motion_heatmaps(kp_source: Tensor, kp_driving: Tensor, volume: Tensor) -> Tensor:
-    """Mark where each motion's keypoint goes to and comes from.
+    """Draw heatmaps of each keypoint's driving and source position.
 
     Args:
         kp_source: Shape (B, K, 3).
         kp_driving: Shape (B, K, 3).
-        volume: Any tensor whose last three axes are depth, height and width.
+        volume: A tensor whose last three axes are depth, height and width.
 
     Returns:
-        Gaussian at the driving point minus Gaussian at the source point; motion 0, standing still, is zero.
+        Gaussian at the driving point minus Gaussian at the source point; motion 0, the identity, is zero.
         Shape (B, K + 1, D, H, W).
     """
     return F.pad(_gaussians(kp_driving, volume) - _gaussians(kp_source, volume), (0, 0, 0, 0, 0, 0, 1, 0))
 
 
 def _gaussians(keypoints: Tensor, volume: Tensor) -> Tensor:
-    """Return exp(-|p - keypoint|² / 2σ²) at every voxel p; one factor per axis, shape (B, K, D, H, W)."""
+    """Return exp(-|p - keypoint|² / 2σ²) at each voxel p, as a product over axes, shape (B, K, D, H, W)."""
     depth, height, width = volume.shape[-3:]
 
     def along(axis: int, n: int) -> Tensor:
@@ -154,7 +154,7 @@ def _gaussians(keypoints: Tensor, volume: Tensor) -> Tensor:
 def blend_motions(mask: Tensor, shifts: Tensor) -> Tensor:
     """Sum the motions G + shift_m, each weighted by its mask.
 
-    The masks of a voxel sum to one, so the identity grid G comes out of the sum.
+    The masks of a voxel sum to one, so the identity grid G is added only once.
 
     Args:
         mask: Shape (B, M, D, H, W).

@@ -1,4 +1,4 @@
-"""Convolutions rearranged to cost less, equal up to rounding. Parameters keep their official names."""
+"""Faster equivalents of convolutions, equal up to rounding. Parameters keep their official names."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# On smaller pictures than this, adding kernel taps costs more than it saves.
+# On smaller pictures, summing kernel taps costs more than it saves.
 _SMALLEST = 8
 
 
 class DepthSplitConv3d(nn.Conv3d):
-    """Wide 3-D convolution with few outputs, run as a flat one whose outputs are shifted along depth and summed.
+    """3-D convolution with few outputs, computed as a 2-D one whose outputs are shifted along depth and summed.
 
-    A kernel k × k × k with n outputs becomes k × k with k·n outputs: the same products, better shaped for the
-    matrix units when n is small, and none spent on zeros above and below the volume.
+    A kernel k × k × k with n outputs becomes k × k with k·n outputs: the same products, but more efficient for
+    small n, and without products with the zeros above and below the volume.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class DepthSplitConv3d(nn.Conv3d):
 
 
 class SingleOutputConv2d(nn.Conv2d):
-    """Wide 2-D convolution to one channel: one matrix product for all taps, which are then shifted and summed."""
+    """2-D convolution to one channel: one matrix product for all taps, which are then shifted and summed."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, 1, H, W)."""
@@ -42,23 +42,23 @@ class SingleOutputConv2d(nn.Conv2d):
 
 
 def conv_of_upsampled(x: Tensor, weight: Tensor, bias: Tensor | None, factor: int) -> Tensor:
-    """Convolve a picture or volume, enlarged by nearest neighbour, without enlarging it.
+    """Convolve a picture or volume upsampled by nearest neighbour, without upsampling it.
 
-    Inside an enlarged pixel the 3-wide kernel meets the same value more than once, so its taps can be added
-    first: per axis two taps for the first and the last phase of a pixel, one tap for the phases between.
+    Inside an upsampled pixel the 3-wide kernel covers the same value more than once, so its taps can be summed
+    first: per axis, two taps for the first and the last phase of a pixel, and one for the phases in between.
 
     Args:
-        x: Shape (B, C, H, W) or (B, C, D, H, W); only height and width are enlarged.
+        x: Shape (B, C, H, W) or (B, C, D, H, W); only height and width are upsampled.
         weight: Kernel of size 3 on every axis.
         bias: Shape (out,), or None.
-        factor: Enlargement, 1 or more.
+        factor: Upsampling factor, 1 or more.
 
     Returns:
-        Shape (B, out, [D,] H * factor, W * factor), equal to padding 1 on the enlarged input.
+        Shape (B, out, [D,] H * factor, W * factor), equal to padding 1 on the upsampled input.
     """
     depth_pad = (1, 1) if x.ndim == 5 else ()
     conv = F.conv3d if x.ndim == 5 else F.conv2d
-    # Plain numbers, so that an exported graph has them as constants.
+    # Plain integers become constants in an exported graph.
     height, width = (int(n) for n in x.shape[-2:])
     if factor == 1:
         return conv(x, weight, bias, padding=1)
@@ -77,7 +77,7 @@ def conv_of_upsampled(x: Tensor, weight: Tensor, bias: Tensor | None, factor: in
 
 
 def _phases(weight: Tensor, axis: int, factor: int) -> list[tuple[Tensor, int, int]]:
-    """Return for each distinct phase of a pixel its kernel, its start on the padded axis and its count."""
+    """Return kernel, start on the padded axis and count of each distinct phase of a pixel."""
     first, middle, last = weight.split(1, axis)
     phases = [
         (torch.cat([first, middle + last], axis), 0, 1),

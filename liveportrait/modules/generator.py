@@ -1,4 +1,4 @@
-"""G, the decoder: a warped feature map to a picture, conditioned on that map at every layer (SPADE)."""
+"""G, the decoder: convert a warped feature map to a picture, conditioned on that map in each layer (SPADE)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SLOPE = 0.2
 
 
 class SpadeNorm(nn.Module):
-    """Scale and shift a normalised map by what the feature map says, place by place."""
+    """Spatially adaptive normalisation: scale and shift a normalised map, conditioned on the feature map."""
 
     def __init__(self, channels: int, config: GeneratorConfig):
         super().__init__()
@@ -21,11 +21,11 @@ class SpadeNorm(nn.Module):
         self.mlp_beta = nn.Conv2d(config.hidden, channels, 3, padding=1)
 
     def forward(self, normalised: Tensor, feature: Tensor) -> Tensor:
-        """Modulate.
+        """Apply scale and shift.
 
         Args:
             normalised: Instance-normalised map, shape (B, channels, H, W).
-            feature: The conditioning map at its own size, shape (B, 256, h, w).
+            feature: The conditioning map at its original size, shape (B, 256, h, w).
 
         Returns:
             normalised * (1 + gamma) + beta, shape (B, channels, H, W).
@@ -37,7 +37,7 @@ class SpadeNorm(nn.Module):
 
 
 class SpadeBlock(nn.Module):
-    """Residual block of two modulated convolutions; a third on the shortcut where the width changes."""
+    """Residual block of two modulated convolutions, with a third on the shortcut if the width changes."""
 
     def __init__(self, in_channels: int, out_channels: int, config: GeneratorConfig):
         super().__init__()
@@ -61,7 +61,7 @@ class SpadeBlock(nn.Module):
 
 
 class SpadeGenerator(nn.Module):
-    """G.
+    """G, the SPADE decoder.
 
     Source: LivePortrait §3.2 (SPADE decoder with pixel shuffle); upstream `src/modules/spade_generator.py`.
     """
@@ -77,7 +77,7 @@ class SpadeGenerator(nn.Module):
         self.conv_img = nn.Sequential(nn.Conv2d(config.last_width, 3 * 4, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Paint.
+        """Decode a feature map.
 
         Args:
             feature: Warped feature map, shape (B, 256, 64, 64).
@@ -94,7 +94,7 @@ class SpadeGenerator(nn.Module):
 
 
 def fold_spectral_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Divide spectrally normalised weights by their norm, as eval mode does at every call upstream.
+    """Divide spectrally normalised weights by their norm, as upstream does in each forward pass in eval mode.
 
     Args:
         state: Official state dict with `weight_orig`, `weight_u` and `weight_v` entries.

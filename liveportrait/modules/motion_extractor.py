@@ -1,4 +1,4 @@
-"""M, the motion extractor: a face picture to canonical keypoints, head pose, expression, scale and shift."""
+"""M, the motion extractor: from a face crop to canonical keypoints, head pose, expression, scale and translation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from liveportrait.imports import quiet_imports
 from liveportrait.keypoints import rotation_matrix
 from liveportrait.motion import Motion
 
-# What timm calls ConvNeXt V2's tensors, as patterns, and their official names after `detector.`.
+# Patterns of timm's names for ConvNeXt V2 tensors, and the official names after `detector.`.
 _OFFICIAL_NAMES = (
     (r"stem\.(\d)\.", r"downsample_layers.0.\1."),
     (r"stages\.(\d)\.downsample\.(\d)\.", r"downsample_layers.\1.\2."),
@@ -27,7 +27,7 @@ _OFFICIAL_NAMES = (
 
 
 class MotionHeads(NamedTuple):
-    """What M's seven linear heads return, each of shape (B, n)."""
+    """Outputs of M's seven linear heads, each of shape (B, n)."""
 
     kp: Tensor
     scale: Tensor
@@ -39,7 +39,7 @@ class MotionHeads(NamedTuple):
 
 
 class FacePose(NamedTuple):
-    """M's answer in plain units.
+    """Output of M in physical units.
 
     Attributes:
         x_c: Canonical keypoints, shape (B, K, 3).
@@ -76,23 +76,23 @@ class MotionExtractor(nn.Module):
         self.fc_exp = nn.Linear(width, points)
 
     def forward(self, image: Tensor) -> MotionHeads:
-        """Read the heads.
+        """Compute the heads' outputs.
 
         Args:
             image: RGB in [0, 1], shape (B, 3, 256, 256).
 
         Returns:
-            Raw head outputs, the angles as bin logits.
+            Raw outputs, with angles as bin logits.
         """
         x = self.detector(image)
         return MotionHeads(*(getattr(self, f"fc_{name}")(x) for name in MotionHeads._fields))
 
 
 def degrees_from_bins(logits: Tensor) -> Tensor:
-    """Turn angle bins into degrees: the softmax-weighted bin index times 3, minus 97.5.
+    """Convert angle bins to degrees: the softmax-weighted bin index times 3, minus 97.5.
 
     Args:
-        logits: Shape (B, 66). Anything of another width is taken for degrees already and returned as it is.
+        logits: Shape (B, 66). Tensors of another width are returned unchanged, as degrees.
 
     Returns:
         Degrees, shape (B,).
@@ -106,10 +106,10 @@ def degrees_from_bins(logits: Tensor) -> Tensor:
 
 
 def face_pose(heads: MotionHeads) -> FacePose:
-    """Put head outputs into plain units.
+    """Convert head outputs to physical units.
 
     Args:
-        heads: Output of `MotionExtractor` for B pictures; computed on in float32.
+        heads: Output of `MotionExtractor` for B pictures; converted to float32.
 
     Returns:
         Keypoints, angles and motion; the motion's openness ratios are None.
@@ -126,9 +126,9 @@ def face_pose(heads: MotionHeads) -> FacePose:
 
 
 def official_name(name: str) -> str:
-    """Translate one of this module's parameter names to the official one.
+    """Convert a parameter name of this module to the official one.
 
-    Besides the names, GRN's gamma and beta have shape (1, 1, 1, C) in the official file and (C,) here.
+    Shapes differ as well: GRN's gamma and beta have shape (1, 1, 1, C) in the official file and (C,) here.
     """
     inner = name.removeprefix("detector.")
     for pattern, replacement in _OFFICIAL_NAMES:

@@ -1,4 +1,4 @@
-"""Trilinear sampling of volumes, zeros outside, align_corners=False; also where 5-D grid_sample is missing.
+"""Trilinear sampling of volumes, zeros outside, align_corners=False; also without 5-D grid_sample.
 
 Coordinates are x, y, z in [-1, 1], and pixel = ((g + 1) n - 1) / 2. Geometry is computed in float32 whatever
 the precision of the networks: in half precision a coordinate would be off by hundredths of a voxel.
@@ -16,42 +16,42 @@ Sampler = Literal["native", "planar"]
 
 
 def default_sampler(device: torch.device) -> Sampler:
-    """Return the native operator where it is fast and right, else the planar one (Metal falls back or errs)."""
+    """Return "native" where that operator is fast and correct, else "planar" (on Metal it is slow or wrong)."""
     return "native" if device.type in ("cpu", "cuda") else "planar"
 
 
 def coordinate_axis(n: int, like: Tensor) -> Tensor:
     """Return n coordinates from -1 to 1, both ends included, shape (n,).
 
-    The end points are in, although sampling takes -1 and 1 for the outer edges of the border voxels: an
-    identity grid therefore samples slightly beyond them. The official weights were trained so.
+    The end points are included, although sampling treats -1 and 1 as the outer edges of the border voxels. An
+    identity grid therefore samples slightly beyond the voxels' centres; the official weights were trained like this.
     """
     return 2 * torch.arange(n, device=like.device, dtype=torch.float32) / (n - 1) - 1
 
 
 def identity_grid(volume: Tensor) -> Tensor:
-    """Return x, y, z of every voxel, shape (D, H, W, 3), for a tensor whose last three axes are D, H and W."""
+    """Return x, y, z of each voxel, shape (D, H, W, 3), for a tensor whose last three axes are D, H and W."""
     shape = volume.shape[-3:]
     z, y, x = (coordinate_axis(n, volume) for n in shape)
     return torch.stack([x.expand(shape), y[:, None].expand(shape), z[:, None, None].expand(shape)], -1)
 
 
 def sample_volume(volume: Tensor, grid: Tensor, sampler: Sampler) -> Tensor:
-    """Sample a volume at a dense grid.
+    """Sample a volume on a dense grid.
 
     Args:
         volume: Shape (1 or B, C, D, H, W).
         grid: Coordinates, shape (B, d, h, w, 3).
-        sampler: "native" calls the 5-D operator, "planar" two 4-D ones.
+        sampler: "native" uses the 5-D operator, "planar" two 4-D ones.
 
     Returns:
-        Samples in the volume's type, shape (B, C, d, h, w).
+        Samples with the volume's dtype, shape (B, C, d, h, w).
     """
     with torch.autocast(volume.device.type, enabled=False):
         volume32, grid = volume.float(), grid.float()
         if sampler == "native":
             volume32 = volume32.expand(grid.shape[0], -1, -1, -1, -1)
-            # Metal samples wrongly from a grid that is not contiguous.
+            # Metal returns wrong samples for non-contiguous grids.
             sampled = F.grid_sample(volume32, grid.contiguous(), "bilinear", "zeros", align_corners=False)
         else:
             sampled = _sample_planar(volume32, grid)
@@ -59,10 +59,10 @@ def sample_volume(volume: Tensor, grid: Tensor, sampler: Sampler) -> Tensor:
 
 
 def _sample_planar(volume: Tensor, grid: Tensor) -> Tensor:
-    """Sample through two 2-D operators: the volume's slices stacked into one tall picture.
+    """Sample with two 2-D operators on the volume's slices, stacked into one tall picture.
 
-    Every slice gets one row of zeros above and below, so that vertical interpolation fades out at a slice's
-    border instead of reaching into its neighbour. Depth is interpolated between the two slices around a point.
+    Each slice is padded with a row of zeros above and below, so that vertical interpolation does not reach into its
+    neighbours. Depth is interpolated between the two slices around a point.
     """
     depth, height = volume.shape[2:4]
     num, d, h, w, _ = grid.shape
@@ -85,17 +85,17 @@ def _sample_planar(volume: Tensor, grid: Tensor) -> Tensor:
 
 
 def shift_volume(volume: Tensor, shifts: Tensor) -> Tensor:
-    """Sample a volume at the identity grid moved by each of M shifts.
+    """Sample a volume on the identity grid, translated by each of M shifts.
 
-    A moved identity grid is the same along every line of voxels, so trilinear sampling falls apart into one
-    small matrix per axis: exact, three matrix products, no gather.
+    For a translated identity grid, trilinear sampling is separable into one small matrix per axis: three matrix
+    products and no gather, with an exact result.
 
     Args:
         volume: Shape (1 or B, C, D, H, W).
-        shifts: x, y, z shift of every motion, shape (B, M, 3).
+        shifts: x, y, z shift of each motion, shape (B, M, 3).
 
     Returns:
-        Samples in the volume's type, shape (B, M, C, D, H, W).
+        Samples with the volume's dtype, shape (B, M, C, D, H, W).
     """
     with torch.autocast(volume.device.type, enabled=False):
         dx, dy, dz = shifts.float().unbind(-1)
@@ -113,7 +113,7 @@ def shift_volume(volume: Tensor, shifts: Tensor) -> Tensor:
 
 
 def _interpolation_matrix(n: int, shift: Tensor) -> Tensor:
-    """Return the weights with which n voxels make n samples after a shift, shape (*shift.shape, n, n)."""
+    """Return the interpolation weights from n voxels to n shifted samples, shape (*shift.shape, n, n)."""
     position = ((coordinate_axis(n, shift) + shift[..., None] + 1) * n - 1) / 2
     voxel = torch.arange(n, device=shift.device, dtype=torch.float32)
     return (1 - (position[..., None] - voxel).abs()).clamp(min=0)

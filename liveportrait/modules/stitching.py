@@ -1,4 +1,4 @@
-"""S, R_eyes and R_lip: small networks on keypoints that keep the shoulders still and set lids and lips."""
+"""S, R_eyes and R_lip: small networks on keypoints for stitching, eye retargeting and lip retargeting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _mlp(sizes: list[int]) -> nn.Sequential:
 
 
 class Stitching(nn.Module):
-    """S: align the driving keypoints with the source so that the crop's border does not move.
+    """S: adjust the driving keypoints so that the crop's border does not move.
 
     Source: LivePortrait §3.3; upstream `src/modules/stitching_retargeting_network.py`.
     """
@@ -29,7 +29,7 @@ class Stitching(nn.Module):
         self.mlp = _mlp([2 * points, *config.stitching, points + 2])
 
     def forward(self, x_s: Tensor, x_d: Tensor) -> Tensor:
-        """Stitch.
+        """Stitch driving keypoints.
 
         Args:
             x_s: Source keypoints, shape (1 or T, K, 3).
@@ -45,38 +45,38 @@ class Stitching(nn.Module):
 
 
 class _Retargeting(nn.Module):
-    """Keypoint offsets from source keypoints, the source's openness and the openness to reach."""
+    """Predicts keypoint offsets from source keypoints, source openness and target openness."""
 
     def __init__(self, num_keypoints: int, num_ratios: int, hidden: tuple[int, ...]):
         super().__init__()
         self.mlp = _mlp([3 * num_keypoints + num_ratios, *hidden, 3 * num_keypoints])
 
     def forward(self, x_s: Tensor, source_ratio: Tensor, target_ratio: Tensor) -> Tensor:
-        """Return keypoint offsets.
+        """Predict keypoint offsets.
 
         Args:
             x_s: Source keypoints, shape (1 or T, K, 3).
             source_ratio: Openness of the source, (1 or T, 2) for the eyes (left, right), (1 or T, 1) for the lips.
-            target_ratio: Openness to reach, shape (1 or T, 1).
+            target_ratio: Target openness, shape (1 or T, 1).
 
         Returns:
             Offsets to add to keypoints, shape (T, K, 3).
         """
-        # The number of frames stays symbolic, so that an exported network takes any.
+        # The number of frames stays symbolic, so that an exported network accepts any.
         frames = torch.broadcast_tensors(x_s[:, :1, 0], source_ratio[:, :1], target_ratio)[0].shape[0]
         parts = [part.expand(frames, -1) for part in (x_s.flatten(1), source_ratio, target_ratio)]
         return self.mlp(torch.cat(parts, 1)).unflatten(1, (-1, 3))
 
 
 class EyeRetargeting(_Retargeting):
-    """R_eyes: open or shut both eyes to one ratio."""
+    """R_eyes: open or close both eyes to a target ratio."""
 
     def __init__(self, config: RetargetingConfig):
         super().__init__(config.num_keypoints, 3, config.eye)
 
 
 class LipRetargeting(_Retargeting):
-    """R_lip: open or shut the lips to a ratio."""
+    """R_lip: open or close the lips to a target ratio."""
 
     def __init__(self, config: RetargetingConfig):
         super().__init__(config.num_keypoints, 2, config.lip)

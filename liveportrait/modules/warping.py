@@ -1,4 +1,4 @@
-"""W, the warping network: the source's feature volume moved to the driving keypoints."""
+"""W, the warping network: warp the source's feature volume to the driving keypoints."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from liveportrait.modules.sampling import Sampler, default_sampler, sample_volum
 
 
 class SourceVolume(NamedTuple):
-    """What W needs of a source, computed once.
+    """Input of W that depends only on the source.
 
     Attributes:
         volume: f_s, shape (T, 32, 16, 64, 64).
-        compressed: The channels that motions are tried on, shape (T, 4, 16, 64, 64).
+        compressed: The channels that are warped by each motion, shape (T, 4, 16, 64, 64).
     """
 
     volume: Tensor
@@ -25,11 +25,11 @@ class SourceVolume(NamedTuple):
 
 
 class Warped(NamedTuple):
-    """W's answer.
+    """Output of W.
 
     Attributes:
         feature: Input of the decoder, shape (B, 256, 64, 64).
-        motion: How it was warped.
+        motion: Sampling grid and occlusion map.
     """
 
     feature: Tensor
@@ -37,10 +37,10 @@ class Warped(NamedTuple):
 
 
 class WarpingNetwork(nn.Module):
-    """W.
+    """W, the warping network.
 
     Attributes:
-        sampler: "native" or "planar" (no 5-D grid_sample) sampling; None lets the device decide.
+        sampler: "native" or "planar" (no 5-D grid_sample) sampling; None chooses by device.
 
     Source: LivePortrait Fig. 3; upstream `src/modules/warping_network.py`.
     """
@@ -55,7 +55,7 @@ class WarpingNetwork(nn.Module):
         self.fourth = nn.Conv2d(config.out_channels, config.out_channels, 1)
 
     def prepare(self, volume: Tensor) -> SourceVolume:
-        """Compute what depends on the source only; volume f_s of shape (T, 32, 16, 64, 64)."""
+        """Compute the source-dependent input from the volume f_s, shape (T, 32, 16, 64, 64)."""
         return SourceVolume(volume, self.dense_motion_network.compress_volume(volume))
 
     def forward(self, source: SourceVolume, kp_source: Tensor, kp_driving: Tensor) -> Warped:
