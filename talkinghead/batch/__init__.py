@@ -1,1 +1,1 @@
-"""Many jobs, on this machine or on a Ray cluster. Start with `runner.py`."""
+"""Run many jobs on this machine or on a Ray cluster. Start reading with `runner.py`."""

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: actors that load the networks once; another takes the place of one that is killed."""
+"""Run jobs on a Ray cluster, with workers that load the networks once and are replaced if they are killed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from talkinghead.errors import OptionError
 from talkinghead.host.process import settle_process
 
 LOCAL = "local"
-"""The address that stands for a cluster on this machine, made for these jobs."""
+"""The address of a temporary cluster on this machine."""
 
 
 def run_on_ray(
     jobs: Sequence[Job], num_workers: int, address: str, make_worker: MakeWorker = Worker
 ) -> Iterator[Outcome]:
-    """Run jobs on a Ray cluster; every machine of it must see the files under the same paths.
+    """Run jobs on a Ray cluster; all of its machines must have the files under the same paths.
 
     Args:
-        jobs: What to do.
-        num_workers: How many at a time.
-        address: Of the cluster, as Ray has it: "auto", "HOST:PORT", "ray://HOST:PORT"; or "local".
-        make_worker: Makes a worker.
+        jobs: The jobs.
+        num_workers: The number of workers.
+        address: The cluster's address in Ray's terms: "auto", "HOST:PORT", "ray://HOST:PORT"; or "local".
+        make_worker: Creates a worker.
 
     Yields:
-        Outcomes as they come.
+        Outcomes in the order in which jobs end.
 
     Raises:
         OptionError: Ray is not installed, or there is no cluster at the address.
@@ -59,7 +59,7 @@ def _run(ray: Any, jobs: Sequence[Job], count: int, make_worker: MakeWorker) -> 
             idle.append(worker)
             yield outcome
         except ray.exceptions.RayError as error:
-            idle.append(actor.remote(make_worker))  # the worker is gone
+            idle.append(actor.remote(make_worker))  # replace the lost worker
             if attempt < ATTEMPTS:
                 waiting.append((job, attempt + 1))
             else:
@@ -69,7 +69,7 @@ def _run(ray: Any, jobs: Sequence[Job], count: int, make_worker: MakeWorker) -> 
 
 
 class _Actor:
-    """A worker on some machine of the cluster."""
+    """A Ray actor with a worker."""
 
     def __init__(self, make_worker: MakeWorker) -> None:
         settle_process()

@@ -1,4 +1,4 @@
-"""Jobs: what a YAML file asks for, checked before anything is started."""
+"""Read and check the jobs of a YAML file."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from talkinghead.options import (
 
 
 class _Job(Schema):
-    """What every job may give beside its settings.
+    """The values of every job besides its settings.
 
     Attributes:
-        inputs: Names of the arguments that are files to read.
-        options: What its options are made of.
-        parts: The classes of its settings.
+        inputs: Names of the values that are input files.
+        options: The class of its options.
+        parts: The option groups that its settings belong to.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -85,7 +85,7 @@ class _Narrate(_Job):
 
 
 COMMANDS: Mapping[str, type[_Job]] = {"speak": _Speak, "reenact": _Reenact, "narrate": _Narrate}
-"""What a job may be."""
+"""The commands of jobs."""
 
 
 class _Jobs(Schema):
@@ -100,12 +100,12 @@ class Job:
     """One video to make.
 
     Attributes:
-        name: What reports call it: its output unless the file says otherwise.
+        name: Its name in reports; by default its output.
         command: One of `COMMANDS`.
-        inputs: The files to read, in the command's order.
+        inputs: The input files, in the command's order.
         output: The file to write.
-        model: What renders.
-        voice_model: What hears.
+        model: The renderer.
+        voice_model: The speech-to-motion model.
         settings: Options by name.
     """
 
@@ -118,7 +118,7 @@ class Job:
     settings: Mapping[str, Any]
 
     def options(self) -> Any:
-        """Return the options that the settings stand for.
+        """Return the options for the settings.
 
         Raises:
             OptionError: A setting is unknown or out of range.
@@ -139,12 +139,12 @@ class Job:
 def read_jobs(path: str | Path) -> list[Job]:
     """Read a file of jobs; docs/narrate.md describes it.
 
-    A job whose settings or inputs are wrong is no mistake of the file's: it fails when its turn comes, and the rest
-    go on.
+    Jobs with wrong settings or inputs are not errors of the file: they fail when they are run, and the others
+    continue.
 
     Raises:
-        InputNotFoundError: There is no such file.
-        OptionError: It is no list of jobs, or two jobs have the same output.
+        InputNotFoundError: The file does not exist.
+        OptionError: The file is not a list of jobs, or two jobs have the same output.
     """
     document = read_document(path, OptionError)
     top: _Jobs = check(_Jobs, document, OptionError)
@@ -172,15 +172,15 @@ def _make_job(file: Path, command: str, given: _Job) -> Job:
     options = {option.name: option for part in given.parts for option in fields(part)}
     present = former_names(*given.parts)
     named = {present.get(name, name): value for name, value in (given.model_extra or {}).items()}
-    settings = {name: _seen_from(file, options.get(name), value) for name, value in named.items()}
+    settings = {name: _resolve(file, options.get(name), value) for name, value in named.items()}
     model, voice = (
         name if name in MODEL_NAMES else str(beside(file, name)) for name in (given.model, given.voice_model)
     )
     return Job(given.name or str(output), command, (first, second), output, model, voice, settings)
 
 
-def _seen_from(file: Path, option: OptionField[Any] | None, value: Any) -> Any:
-    """Return a setting; where it names a file, as seen from the file of jobs."""
+def _resolve(file: Path, option: OptionField[Any] | None, value: Any) -> Any:
+    """Return a setting; if it names a file, its path relative to the file of jobs."""
     names_file = option.metadata["names_file"] if option else None
     if names_file is None or not isinstance(value, str) or not names_file(value):
         return value

@@ -1,4 +1,4 @@
-"""Workers on this machine: processes, each watched, so that one that is killed takes only its own job along."""
+"""Run jobs in worker processes on this machine; if one is killed, only its own job is affected."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from talkinghead.host.process import native_output_hidden, settle_process
 from talkinghead.host.signals import handle_signals, leave_at_once
 
 ATTEMPTS = 2
-"""How often a job is started whose worker is killed."""
+"""Number of attempts of a job whose worker is killed."""
 
-_PROCESSES = multiprocessing.get_context("spawn")  # threads of the networks do not survive a fork
+_PROCESSES = multiprocessing.get_context("spawn")  # forked processes lack the networks' threads
 
 MakeWorker = Callable[[], Worker]
 
 
 @dataclass
 class _WorkerSlot:
-    """A worker's process, the line to it, and what it is at."""
+    """A worker's process, the connection to it, and its current job."""
 
     process: Any
     line: Connection
@@ -41,51 +41,51 @@ def run_local(jobs: Sequence[Job], num_workers: int, make_worker: MakeWorker | N
     """Run jobs in processes of this machine.
 
     Args:
-        jobs: What to do.
-        num_workers: How many at a time.
-        make_worker: Makes a worker in its process; importable by name.
+        jobs: The jobs.
+        num_workers: The number of worker processes.
+        make_worker: Creates a worker in its process; must be importable by name.
 
     Yields:
-        Outcomes as they come.
+        Outcomes in the order in which jobs end.
     """
     waiting = deque((job, 1) for job in jobs)
     count = min(num_workers, len(jobs))
     threads = max((os.cpu_count() or 1) // count, 1)
-    desks: list[_WorkerSlot] = []
+    slots: list[_WorkerSlot] = []
     try:
-        while len(desks) < count:
-            desks.append(_open(make_worker, threads))
-        for desk in desks:
-            _give(desk, waiting)
-        while any(desk.job for desk in desks):
-            ready = wait([desk.line for desk in desks if desk.job])
-            for number, desk in enumerate(desks):
-                if desk.line not in ready:
+        while len(slots) < count:
+            slots.append(_open(make_worker, threads))
+        for slot in slots:
+            _give(slot, waiting)
+        while any(slot.job for slot in slots):
+            ready = wait([slot.line for slot in slots if slot.job])
+            for number, slot in enumerate(slots):
+                if slot.line not in ready:
                     continue
-                outcome = _hear(desk)
-                if outcome is None:  # the process is gone
-                    desks[number] = _open(make_worker, threads)
-                    outcome = _again(desk, waiting)
+                outcome = _receive(slot)
+                if outcome is None:  # the process has died
+                    slots[number] = _open(make_worker, threads)
+                    outcome = _again(slot, waiting)
                 if outcome:
                     yield outcome
-                _give(desks[number], waiting)
+                _give(slots[number], waiting)
     finally:
-        for desk in desks:
-            if desk.job:  # at work, because we were interrupted
-                desk.process.terminate()
-        for desk in desks:
-            _close(desk)
+        for slot in slots:
+            if slot.job:  # interrupted while it runs a job
+                slot.process.terminate()
+        for slot in slots:
+            _close(slot)
 
 
 def _serve(line: Connection, make_worker: MakeWorker | None, threads: int) -> None:
-    """Do what comes along the line: the work of a process, which SIGTERM ends tidily."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; ours ends the others
+    """Run the jobs that are received; the main function of a worker process, which SIGTERM ends cleanly."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends its workers
     settle_process()
     ended = False
     with handle_signals(own_process=True) as interruption, native_output_hidden():
         try:
             worker = make_worker() if make_worker else Worker(threads)
-            with suppress(EOFError, OSError):  # whoever gave the jobs is gone
+            with suppress(EOFError, OSError):  # the parent has ended
                 while (job := line.recv()) is not None:
                     line.send(worker.run(job))
         except BaseException:
@@ -102,17 +102,17 @@ def _open(make_worker: MakeWorker | None, threads: int) -> _WorkerSlot:
     process = _PROCESSES.Process(target=_serve, args=(theirs, make_worker, threads), daemon=True)
     with _ctrl_c_withheld():
         process.start()
-    theirs.close()  # so that our end is told when the process goes
+    theirs.close()  # so that our end notices when the process ends
     return _WorkerSlot(process, ours)
 
 
 @contextmanager
 def _ctrl_c_withheld() -> Iterator[None]:
-    """Withhold Ctrl-C from this thread, and for good from processes that it starts: they could only complain."""
+    """Block Ctrl-C in this thread, and permanently in processes that it starts, which would print tracebacks."""
     if sys.platform == "win32":
         yield
         return
-    resource_tracker.ensure_running()  # or it is started meanwhile, and lets signals through again
+    resource_tracker.ensure_running()  # if it were started later, it would unblock signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -120,46 +120,46 @@ def _ctrl_c_withheld() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _give(desk: _WorkerSlot, waiting: deque[tuple[Job, int]]) -> None:
-    """Hand out the next job, if there is one."""
-    desk.job = None
+def _give(slot: _WorkerSlot, waiting: deque[tuple[Job, int]]) -> None:
+    """Send the next job, if there is one."""
+    slot.job = None
     if waiting:
-        desk.job, desk.attempt = waiting.popleft()
+        slot.job, slot.attempt = waiting.popleft()
         try:
-            desk.line.send(desk.job)
-        except OSError:  # it died while it was idle: the line is ready at once, and says so
+            slot.line.send(slot.job)
+        except OSError:  # it died while idle, which the next `wait` reports
             return
 
 
-def _hear(desk: _WorkerSlot) -> Outcome | None:
-    """Return what a worker reports; None if it is gone."""
+def _receive(slot: _WorkerSlot) -> Outcome | None:
+    """Return a worker's outcome, or None if it has died."""
     try:
-        return replace(desk.line.recv(), attempts=desk.attempt)
+        return replace(slot.line.recv(), attempts=slot.attempt)
     except (EOFError, OSError):
         return None
 
 
-def _again(desk: _WorkerSlot, waiting: deque[tuple[Job, int]]) -> Outcome | None:
-    """Put the job of a worker that is gone back, or give it up."""
-    desk.process.join()
-    job, attempt = desk.job, desk.attempt
+def _again(slot: _WorkerSlot, waiting: deque[tuple[Job, int]]) -> Outcome | None:
+    """Queue the job of a dead worker again, or return its failure."""
+    slot.process.join()
+    job, attempt = slot.job, slot.attempt
     if job is None:
         return None
     if attempt < ATTEMPTS:
         waiting.append((job, attempt + 1))
         return None
-    code = desk.process.exitcode
+    code = slot.process.exitcode
     return Outcome(
         job.name, f"its worker was killed {attempt} times (exit code {code}); out of memory?", 0, 0.0, attempt
     )
 
 
-def _close(desk: _WorkerSlot) -> None:
-    """Let a worker go."""
-    if not desk.job:
+def _close(slot: _WorkerSlot) -> None:
+    """End a worker."""
+    if not slot.job:
         with suppress(OSError):
-            desk.line.send(None)
-    desk.process.join(10)
-    if desk.process.is_alive():
-        desk.process.kill()
-    desk.line.close()
+            slot.line.send(None)
+    slot.process.join(10)
+    if slot.process.is_alive():
+        slot.process.kill()
+    slot.line.close()

@@ -1,4 +1,4 @@
-"""Run a file of jobs: here, or on a cluster."""
+"""Run a file of jobs on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def batch(file: str | Path, options: BatchOptions | None = None) -> tuple[Sequen
 
     Args:
         file: A YAML file of jobs.
-        options: Who does them.
+        options: The workers.
 
     Returns:
-        The jobs, and their outcomes as they come; a job that fails does not stop the others.
+        The jobs, and their outcomes in the order in which they end; a failed job does not stop the others.
 
     Raises:
-        PortraitError: The file is wrong, or there is no such cluster.
+        PortraitError: The file is invalid, or the cluster does not exist.
     """
     jobs, pool = read_jobs(file), (options or BatchOptions()).pool
     return jobs, run_on_ray(jobs, pool.workers, pool.ray) if pool.ray else run_local(jobs, pool.workers)

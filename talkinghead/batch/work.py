@@ -1,4 +1,4 @@
-"""What a worker does: one job after the other, with networks that are loaded once."""
+"""Run jobs one after the other with networks that stay loaded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from talkinghead.batch.jobs import Job
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended.
+    """The outcome of a job.
 
     Attributes:
-        name: The job's.
-        error: One line on what was wrong; empty where all went well.
-        frames: How many were made.
-        seconds: How long it took.
-        attempts: How often it was started.
+        name: The job's name.
+        error: The error in one line; empty on success.
+        frames: The number of frames made.
+        seconds: Its duration.
+        attempts: The number of attempts.
     """
 
     name: str
@@ -31,13 +31,13 @@ class Outcome:
 
 
 class Worker:
-    """Makes videos; the networks stay loaded from job to job."""
+    """Runs jobs and keeps the networks loaded between them."""
 
     def __init__(self, threads: int | None = None) -> None:
-        """Prepare for jobs.
+        """Set the number of threads.
 
         Args:
-            threads: How many threads the networks may use, so that workers on one machine share its cores.
+            threads: Number of threads of the networks, so that workers share a machine's cores; None for the default.
         """
         self._models: dict[tuple[str, ...], Any] = {}
         if threads:
@@ -46,15 +46,15 @@ class Worker:
             torch.set_num_threads(threads)
 
     def run(self, job: Job) -> Outcome:
-        """Make one video; whatever goes wrong is the outcome, and the next job can come."""
-        begun = time.monotonic()
+        """Run one job; errors are returned in the outcome."""
+        start = time.monotonic()
         try:
             frames = self._make(job)
         except PortraitError as error:
-            return Outcome(job.name, " ".join(str(error).split()), seconds=time.monotonic() - begun)
-        except Exception as error:  # a bug must not take the other jobs along
-            return Outcome(job.name, f"{type(error).__name__}: {error}", seconds=time.monotonic() - begun)
-        return Outcome(job.name, frames=frames, seconds=time.monotonic() - begun)
+            return Outcome(job.name, " ".join(str(error).split()), seconds=time.monotonic() - start)
+        except Exception as error:  # a bug must not stop the other jobs
+            return Outcome(job.name, f"{type(error).__name__}: {error}", seconds=time.monotonic() - start)
+        return Outcome(job.name, frames=frames, seconds=time.monotonic() - start)
 
     def _make(self, job: Job) -> int:
         options = job.options()
@@ -62,11 +62,11 @@ class Worker:
         if loaded not in self._models:
             from talkinghead.models import load_models
 
-            self._models = {loaded: load_models(*loaded)}  # the ones before are let go
-        return _door(job.command)(*job.inputs, job.output, options=options, model=self._models[loaded]).frames
+            self._models = {loaded: load_models(*loaded)}  # frees the models used before
+        return _function(job.command)(*job.inputs, job.output, options=options, model=self._models[loaded]).frames
 
 
-def _door(command: str) -> Callable[..., Any]:
+def _function(command: str) -> Callable[..., Any]:
     from talkinghead import api
     from talkinghead.narration.narrate import narrate
 

@@ -1,1 +1,1 @@
-"""What the program does to the process it runs in, and what the library checks about it."""
+"""Set up and check the process that the program runs in."""

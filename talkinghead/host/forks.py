@@ -1,4 +1,4 @@
-"""Networks do not survive a fork: their threads stay in the parent, and what waits for them in the child never ends."""
+"""Detect forked processes, which lack the networks' threads and would wait for them forever."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from talkinghead.errors import ForkError
 
 
 def check_process() -> None:
-    """Note that this process uses networks, or refuse to in a fork of one that did.
+    """Record that this process uses networks, and check that it is not a fork of one that did.
 
     Raises:
-        ForkError: This process is such a fork.
+        ForkError: It is such a fork.
     """
     if _home() != os.getpid():
         raise ForkError(
@@ -23,5 +23,5 @@ def check_process() -> None:
 
 @cache
 def _home() -> int:
-    """Return the process that used networks first; forks inherit the answer."""
+    """Return the id of the process that used networks first; forks inherit the cached value."""
     return os.getpid()

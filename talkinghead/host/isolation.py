@@ -1,7 +1,7 @@
-"""How PyTorch and NumPy compute is set per thread; the library computes as it was made to, whatever its caller set.
+"""Make results independent of the caller's per-thread settings of PyTorch and NumPy.
 
-`own_settings` never spans a caller's code: an iterator computes under it item by item, and what a caller yields to us
-is computed under the caller's own. The default type of tensors is set for all threads at once: it is never relied on.
+`own_settings` is never active in the caller's code: iterators apply it item by item, and the caller's iterators run
+with the caller's settings. The default type of tensors is global to the process, so the library never relies on it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _END: Any = object()
 
 @dataclass(frozen=True)
 class Settings:
-    """What a thread has set.
+    """The settings of a thread.
 
     Attributes:
-        device: Where new tensors lie.
-        autocast: For each kind of device the type to which networks are cast, or None.
-        errors: NumPy's answers to overflow and the like.
+        device: The default device of tensors.
+        autocast: The autocast type for each kind of device, or None.
+        errors: NumPy's handling of floating-point errors.
     """
 
     device: torch.device
@@ -36,13 +36,13 @@ class Settings:
 
     @staticmethod
     def now() -> Settings:
-        """Return those of this thread."""
+        """Return the settings of this thread."""
         casts = (torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None for kind in _AUTOCAST)
         return Settings(torch.get_default_device(), tuple(casts), dict(np.geterr()))
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Compute under them."""
+        """Apply the settings to this thread."""
         before = Settings.now()
         with ExitStack() as stack:
             stack.enter_context(np.errstate(**self.errors))
@@ -59,18 +59,18 @@ _OURS = Settings(torch.device("cpu"), (None, None), {"all": "ignore"})
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Compute under our settings; as a decorator it is for functions that yield nothing."""
+    """Apply the library's settings; as a decorator it is not for generator functions."""
     with _OURS.applied():
         yield
 
 
 def made_with_own(items: Iterable[Item]) -> Iterator[Item]:
-    """Compute every item under our settings; whoever asks for it goes on under its own."""
+    """Compute each item with the library's settings, and restore the caller's between items."""
     return _made_with(_OURS, iter(items))
 
 
 def made_with_callers(items: Iterable[Item]) -> Iterator[Item]:
-    """Let a caller's items be computed under the settings that are the caller's now."""
+    """Compute each item with the caller's current settings."""
     return _made_with(Settings.now(), iter(items))
 
 

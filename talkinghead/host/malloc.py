@@ -1,4 +1,4 @@
-"""How this process asks the system for memory."""
+"""Tune how this process allocates memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import platform
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # names and numbers of glibc's malloc.h
 _LARGEST = 32 * 2**20  # of arrays that are kept for reuse; glibc takes no more
 _KEPT = 256 * 2**20
-_ARENAS = 2  # what one thread leaves, another can use
+_ARENAS = 2  # few, so that threads share freed memory
 
 
 def keep_freed_memory() -> None:
-    """Keep what pictures and tensors leave behind for those that follow, on Linux.
+    """Keep freed memory in the process for reuse, on Linux with glibc.
 
-    glibc gives arrays of megabytes back as soon as they are freed, and every frame would fetch them anew, page by page.
+    By default glibc returns large arrays to the system when they are freed, and every frame would have to request them
+    again, page by page.
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)

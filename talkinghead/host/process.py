@@ -1,4 +1,4 @@
-"""What the command line does to its own process, and its workers to theirs; the library leaves a process as it is."""
+"""Set up the processes of the command line and of workers; the library does not change its caller's process."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from talkinghead.host.malloc import keep_freed_memory
 
 
 def settle_process() -> None:
-    """Make this process a good place for networks; call it before torch is imported.
+    """Configure this process for networks; call it before torch is imported.
 
-    Threads of the networks sleep while they wait for each other. Spinning, OpenMP's default, makes a video five times
-    slower as soon as anything else, its own encoder included, wants a core.
+    OpenMP's threads are set to sleep while they wait. Spinning, the default, makes rendering five times slower as soon
+    as anything else needs a core, including the video encoder.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # of libraries, about files that are odd but can be read
+        warnings.simplefilter("ignore")  # from libraries, about unusual files that can be read
 
 
 @contextmanager
 def native_output_hidden() -> Iterator[None]:
-    """Keep off the terminal what MediaPipe's native code prints, which no setting of its own silences.
+    """Hide the output of MediaPipe's native code, which has no setting for that.
 
-    Descriptor 2 leads nowhere meanwhile; `sys.stderr` writes to a copy of what it was.
+    File descriptor 2 is redirected to the null device; `sys.stderr` writes to a copy of the original one.
     """
     shown = sys.stderr
-    if shown is None or shown is not sys.__stderr__:  # there is none, or somebody collects what is said
+    if shown is None or shown is not sys.__stderr__:  # there is none, or it is captured
         yield
         return
     shown.flush()

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to this process."""
+"""Handle Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from typing import Any, NoReturn
 
 _ALARM = getattr(signal, "SIGALRM", None)
 _TIDYING_SECONDS = 10.0
-"""How long what is half written may take to be removed, before another Ctrl-C ends that too."""
+"""Time for cleanup after an interruption, during which further ones are ignored."""
 _CLOCK_SECONDS = 0.1
-"""How often it is asked whether an interruption has still to be raised: it was put off, or somebody caught it."""
+"""Interval of checks whether an interruption has to be raised again, because it was delayed or swallowed."""
 _NATIVE_IMPORTS = {ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__}
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """End this process without waiting for threads, nor for what a second signal could disturb."""
-    gc.collect()  # generators that were under way tidy up
+    """End this process without waiting for threads."""
+    gc.collect()  # closes unfinished generators, which clean up
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
 class Interruption:
-    """A handler of signals that raises KeyboardInterrupt, and not again while that is being dealt with.
+    """A signal handler that raises KeyboardInterrupt, but not during the cleanup after an earlier one.
 
     Attributes:
-        code: What to exit with; 0 while there was no signal.
+        code: The exit code; 0 if there was no signal.
     """
 
     def __init__(self, own_process: bool) -> None:
@@ -43,7 +43,7 @@ class Interruption:
         self._first, self._stopped = 0.0, False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal, or the clock that asks whether the one before it was handled."""
+        """Handle a signal, or the timer that checks whether an earlier signal was handled."""
         if not self.code:
             self.code, self._first = 128 + number, time.monotonic()
             if self._own_process and _ALARM:
@@ -53,19 +53,19 @@ class Interruption:
             raise KeyboardInterrupt
 
     def stop(self) -> None:
-        """Raise nothing any more."""
+        """Stop raising."""
         self._stopped = True
         if self._own_process and _ALARM:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def note_lost(self, lost: Any) -> None:
-        """Say nothing of an interruption that came in a destructor or a callback: it is raised again."""
+        """Ignore an interruption lost in a destructor or a callback, since it is raised again."""
         if not (self.code and issubclass(lost.exc_type, KeyboardInterrupt)):
             sys.__unraisablehook__(lost)
 
 
 def _is_tidying() -> bool:
-    """Whether an interruption is being dealt with at this moment."""
+    """Return whether an interruption is being handled."""
     error = sys.exc_info()[1]
     while error and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
@@ -73,7 +73,7 @@ def _is_tidying() -> bool:
 
 
 def _imports_native_code(frame: FrameType | None) -> bool:
-    """Whether a native module or PyTorch is being imported: an exception that passes through C++ then may abort us."""
+    """Return whether a native module or PyTorch is being imported, when an exception in C++ could abort the process."""
     while frame:
         is_torch = frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__", "").startswith("torch")
         if is_torch or frame.f_code in _NATIVE_IMPORTS:
@@ -84,9 +84,9 @@ def _imports_native_code(frame: FrameType | None) -> bool:
 
 @contextmanager
 def handle_signals(own_process: bool) -> Iterator[Interruption]:
-    """End the program tidily after Ctrl-C or SIGTERM, unless they were ignored before."""
+    """End the program cleanly on Ctrl-C or SIGTERM, unless they were ignored before."""
     interruption = Interruption(own_process)
-    if threading.current_thread() is not threading.main_thread():  # signals are not for others
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield interruption
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -106,6 +106,6 @@ def handle_signals(own_process: bool) -> Iterator[Interruption]:
         if not own_process:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        elif not interruption.code:  # all is done: it may go at once
+        elif not interruption.code:  # finished: further signals may end it at once
             for number in before:
                 signal.signal(number, signal.SIG_DFL)

@@ -1,1 +1,1 @@
-"""What users write: YAML files, values of options, and which files a command reads."""
+"""Read and check users' inputs: YAML files and the values of options."""

@@ -1,4 +1,4 @@
-"""Which files a command reads: none of its outputs may replace them."""
+"""List the files that a command reads, which its outputs must not replace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 WRITTEN = {"save_template", "work"}
-"""Options that name what is written; all others that name a file name one to read."""
+"""Options that name outputs; all other options that name files name inputs."""
 
 
 def files_read(options: Any, *given: object) -> list[Path]:
@@ -16,7 +16,7 @@ def files_read(options: Any, *given: object) -> list[Path]:
 
     Args:
         options: All options of the command, `Options` or `NarrationOptions`.
-        given: Its other inputs; pictures that are arrays are no files.
+        given: Its other inputs; arrays are ignored.
     """
     paths = [Path(each) for each in given if isinstance(each, str | os.PathLike)]
     for part in fields(options):

@@ -1,4 +1,4 @@
-"""What a YAML file may say, as pydantic models; what is wrong is said in one line with its place."""
+"""Check YAML files with pydantic models, with one-line errors that state the place."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _SAID = {
     "too_short": "is empty",
     "string_too_long": "has more than {max_length} characters",
 }
-"""Pydantic's kinds of errors in our words."""
+"""Messages for pydantic's kinds of errors."""
 
 
 class Schema(BaseModel):
-    """A mapping of known names to values; without values it may be left empty."""
+    """A mapping of known names to values; it may be empty."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     former_names: ClassVar[Mapping[str, str]] = {}
@@ -73,14 +73,14 @@ def whole(name: str, low: float, high: float) -> Any:
 def check(
     kind: type[Checked] | Any, document: Document, wrong: type[PortraitError], content: Any = None, place: Place = ()
 ) -> Any:
-    """Check what a document says.
+    """Check a document.
 
     Args:
         kind: A schema, or any type that pydantic knows.
         document: The document; validators find it as their context.
-        wrong: What to raise where it says something else.
-        content: What to check in place of the whole document.
-        place: Where that is.
+        wrong: The error to raise.
+        content: A part to check instead of the whole document.
+        place: The place of that part.
     """
     try:
         return TypeAdapter(kind).validate_python(content if place else document.content, context=document)
@@ -90,7 +90,7 @@ def check(
 
 
 def beside(file: Path, name: str | Path) -> Path:
-    """Return a path that is written as seen from a file."""
+    """Return a path relative to the folder of a file."""
     return file.parent / name
 
 

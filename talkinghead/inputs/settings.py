@@ -1,4 +1,4 @@
-"""What an option is made of: its meaning, its range, and how a value is brought to its type."""
+"""Declare options with their meaning and range, and convert values to their types."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def setting(
     """Declare a field of an options class.
 
     Args:
-        default: Its value unless the user gives one; None stands for a choice made later, described in `meaning`.
+        default: Its default; None stands for a choice made later, described in `meaning`.
         meaning: One line for `--help`.
-        low: Least value allowed.
-        high: Greatest value allowed.
-        names_file: Tells whether a value is the path of a file or folder; None where no value is.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        names_file: Returns whether a value is the path of a file or folder; None if no value is.
         former: Its name in version 0.1, which is still accepted.
     """
     metadata = {"meaning": meaning, "low": low, "high": high, "names_file": names_file, "former": former}
@@ -63,7 +63,7 @@ def accept_former_names(cls: OptionsClass) -> OptionsClass:
 
 
 class Checked:
-    """Brings every value to its declared type and checks its range when an instance is made."""
+    """Converts every value to its declared type and checks its range when an instance is created."""
 
     def __post_init__(self) -> None:
         kinds = get_type_hints(type(self))
@@ -76,10 +76,10 @@ class Checked:
 
 
 def _read(option: Field[Any], kind: Any, given: Any) -> Any:
-    """Return what a value stands for; a class reads values of its own types itself.
+    """Return a value converted to its type; values of other types are left to the options class.
 
     Raises:
-        ValueError: It is of another kind, or out of range.
+        ValueError: The value has another type, or is out of range.
     """
     name, low, high = option.name, option.metadata["low"], option.metadata["high"]
     kinds = get_args(kind) or (kind,)
