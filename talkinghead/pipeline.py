@@ -213,5 +213,5 @@ class Video:
 
     def __repr__(self) -> str:
         height, width = self.size
-        heard = "with sound" if self.sound else "silent"
-        return f"<Video {width}x{height}, {self.num_frames} frames at {float(self.fps):.5g} fps, {heard}>"
+        sound = "with sound" if self.sound else "silent"
+        return f"<Video {width}x{height}, {self.num_frames} frames at {float(self.fps):.5g} fps, {sound}>"

@@ -118,7 +118,7 @@ def extract_driver(given: DriverInput, name: str, models: Models, options: Optio
     if isinstance(given, Template):
         found, own = given.motion.num_keypoints, models.portrait.num_keypoints
         if found != own:
-            raise TemplateError(f"{name}: made for a model with {found} keypoints, this one has {own}: make it anew")
+            raise TemplateError(f"{name}: made for a model with {found} keypoints, this one has {own}: make a new one")
         return _trim_template(given, name, trim, fps)
     if isinstance(given, VideoFile):
         frames = progress(trimmed(given.file, trim), given.num_frames, READING)
@@ -213,7 +213,7 @@ def choose_sound(given: Sequence[DriverInput], source: Picture | VideoFile, opti
     video = next((each for each in candidates if isinstance(each, VideoFile) and each.has_sound), None)
     if video is None:
         return None
-    sound, (start, end) = probe_sound(video.file).heard_from(video.begins), options.trim
+    sound, (start, end) = probe_sound(video.file).starting_at(video.begins), options.trim
     return sound if of_source else sound.part(start, (sound.seconds if end is None else end) - start)
 
 

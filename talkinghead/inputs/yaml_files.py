@@ -1,4 +1,4 @@
-"""YAML files of users, read without surprises: every value is text until a schema says what it stands for."""
+"""Read users' YAML files; every value is text until a schema converts it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from liveportrait.errors import PortraitError
 from talkinghead.media.files import require_file
 
 MAX_BYTES = 2_000_000
-"""Of a file."""
+"""Largest file in bytes."""
 
 _MAX_DEPTH = 20
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is fast, but not in every build
@@ -24,17 +24,17 @@ _DATE = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)([Tt\s].*)?", re.ASCII)
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 Place = tuple[str | int, ...]
-"""The names and numbers of items that lead to a value."""
+"""The path to a value: names in mappings and indices in lists."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What a file says.
+    """The content of a YAML file.
 
     Attributes:
-        file: Where it was read.
-        content: Mappings, lists and texts; None where nothing is given.
-        lines: In which line each value begins, by its place.
+        file: The file that it was read from.
+        content: Mappings, lists and texts; None for empty values.
+        lines: The line number of each value by its place.
     """
 
     file: Path
@@ -42,7 +42,7 @@ class Document:
     lines: Mapping[Place, int]
 
     def fault(self, place: Place, said: str, wrong: type[PortraitError]) -> PortraitError:
-        """Say what is wrong at a place; names of it that the file does not have are passed over."""
+        """Return an error about a place; parts of the place that the file does not have are ignored."""
         known: Place = ()
         for part in place:
             known = (*known, part) if (*known, part) in self.lines else known
@@ -58,10 +58,10 @@ def read_document(path: str | Path, wrong: type[PortraitError]) -> Document:
 
     Args:
         path: The file.
-        wrong: What to raise where it is none.
+        wrong: The error to raise if it is not a YAML file.
 
     Raises:
-        InputNotFoundError: There is no such file.
+        InputNotFoundError: The file does not exist.
     """
     file = require_file(path, wrong)
     try:
@@ -76,12 +76,12 @@ def read_document(path: str | Path, wrong: type[PortraitError]) -> Document:
 
 
 def parse_document(text: str, file: Path, wrong: type[PortraitError]) -> Document:
-    """Read a text in YAML: one document without tags, anchors and aliases.
+    """Parse YAML: one document without tags, anchors and aliases.
 
     Args:
         text: The text.
-        file: Where it was read.
-        wrong: What to raise where it is no YAML, or more than is read here.
+        file: The file that it was read from.
+        wrong: The error to raise if it is not YAML, or uses other features.
     """
     if len(text) > MAX_BYTES:
         raise wrong(f"{file}: larger than {MAX_BYTES // 1_000_000} MB, which is the most; cut it up")
@@ -104,7 +104,7 @@ class _FaultError(ValueError):
 
 
 class _Reader:
-    """Makes values of the parser's events."""
+    """Builds values from the parser's events."""
 
     def __init__(self, text: str) -> None:
         self._text, self._events = text, yaml.parse(text, Loader=_PARSER)

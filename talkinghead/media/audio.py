@@ -54,8 +54,8 @@ class Sound:
         num_samples: Length in samples of one channel.
         start: Seconds of the file's sound before the part, negative for silence that comes first; None stands for
             the whole file.
-        begins: When its first sample is heard, in seconds on the clock of the file, which may hold pictures too.
-        voice: The channel that the networks hear; their average unless given.
+        begins: Time of its first sample in seconds by the file's clock, which sound and picture share.
+        voice: The channel that the networks use; None for the average.
     """
 
     file: Path
@@ -78,7 +78,7 @@ class Sound:
         left = min(seconds, self.seconds - start)
         return replace(self, start=(self.start or 0) + start, num_samples=max(round(left * self.rate), 0))
 
-    def heard_from(self, origin: Fraction) -> Sound:
+    def starting_at(self, origin: Fraction) -> Sound:
         """Return the sound shifted so that it starts at a time of the file's clock, by trimming or adding silence.
 
         Raises:

@@ -206,7 +206,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoFile:
 
 
 def probe_placed_sound(path: str | os.PathLike[str]) -> Sound:
-    """Read a sound through; that of a video is heard when it is heard there, counted from the first picture.
+    """Read a sound; that of a video keeps its time relative to the first picture.
 
     Raises:
         InputNotFoundError: There is no such file.
@@ -214,7 +214,7 @@ def probe_placed_sound(path: str | os.PathLike[str]) -> Sound:
     """
     sound = probe_sound(path)
     try:
-        return sound.heard_from(next(read_frames(path)).seconds)
+        return sound.starting_at(next(read_frames(path)).seconds)
     except VideoError:  # a sound alone
         return sound
 

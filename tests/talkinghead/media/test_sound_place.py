@@ -106,7 +106,7 @@ def test_a_voice_begins_at_once(tmp_path):
 
 def test_silence_comes_in_every_layout_and_part(tmp_path):
     file = clip(tmp_path / "a.mp4", 0, Fraction(4, 5))
-    placed = probe_sound(file).heard_from(probe_video(file).begins)
+    placed = probe_sound(file).starting_at(probe_video(file).begins)
     for sound, length in ((placed, placed.seconds), (placed.part(Fraction(1, 2), Fraction(1)), 1)):
         frames = list(stream_part(sound, 16_000, "stereo", 1024))
         assert sum(frame.samples for frame in frames) == pytest.approx(float(length) * 16_000, abs=20)
@@ -119,4 +119,4 @@ def test_silence_comes_in_every_layout_and_part(tmp_path):
 def test_sound_hours_away_is_damage(tmp_path, origin):
     sound = Sound(tmp_path / "a.mp4", RATE, 1, RATE)
     with pytest.raises(AudioError, match="begin 100000 s apart"):
-        sound.heard_from(Fraction(origin))
+        sound.starting_at(Fraction(origin))
