@@ -21,5 +21,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Show what is exported, loaded or not."""
+    """List all exported names, loaded or not."""
     return sorted(__all__)

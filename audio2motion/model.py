@@ -52,7 +52,7 @@ class AudioToMotion(nn.Module):
 
     @staticmethod
     def from_pretrained(name_or_directory: str | Path = "mini") -> AudioToMotion:
-        """Load a model ready to listen.
+        """Load a model.
 
         Args:
             name_or_directory: "mini" (embedded) or a directory with config.json and model.safetensors.

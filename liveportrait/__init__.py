@@ -33,12 +33,12 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what needs torch when it is first asked for, so that errors and `--help` come at once."""
+    """Import names that need torch on first access, so that errors and `--help` are fast."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    """Show what is exported, loaded or not."""
+    """List all exported names, loaded or not."""
     return sorted(__all__)

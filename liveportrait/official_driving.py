@@ -61,12 +61,12 @@ def drive_animal_expression(
     expression = anchor.expression + weights * (driving.expression - anchor.expression)
     rotation = _scale_rotation(driving.rotation @ anchor.rotation.transpose(1, 2), rules.head) @ anchor.rotation
     translation = anchor.translation + rules.head * (driving.translation - anchor.translation)
-    asked = replace(driving, rotation=rotation, expression=expression, translation=translation)
+    target = replace(driving, rotation=rotation, expression=expression, translation=translation)
     if rules.spoken:
-        composed = compose_audio_animal(portrait.motion, Motion.cat([anchor, asked]))
+        composed = compose_audio_animal(portrait.motion, Motion.cat([anchor, target]))
         first, composed = composed[0], composed[1:]
     else:
-        first, composed = (compose_animal(portrait.motion, motion) for motion in (anchor, asked))
+        first, composed = (compose_animal(portrait.motion, motion) for motion in (anchor, target))
     x_first, x = (transform_keypoints(portrait.x_c, motion) for motion in (first, composed))
     x = rescale(portrait.x_s, x, x_first) if rules.friendly == "expression" else portrait.x_s + x - x_first
     return model.stitching(portrait.x_s, x) if rules.stitching else x

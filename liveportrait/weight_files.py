@@ -176,8 +176,8 @@ def read_archive(path: Path, admitted: Sequence[Any] = ()) -> dict[str, Any]:
         raise
     # torch raises Python's file and pickle errors, and RuntimeError for a broken archive.
     except Exception as error:
-        asked = re.search(r"GLOBAL ([\w.]{1,60})", str(error))
-        reason = f"it asks for {asked[1]}" if asked else _reason(error)
+        name = re.search(r"GLOBAL ([\w.]{1,60})", str(error))
+        reason = f"it asks for {name[1]}" if name else _reason(error)
         raise WeightsError(f"{path}: not readable as weights ({reason}); fetch the file again") from error
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         found = type(content).__name__

@@ -19,7 +19,7 @@ KIND = "flow"
 
 
 def settings_of(directory: Path) -> dict[str, Any]:
-    """Read config.json; empty where there is none, or none of ours."""
+    """Read config.json; return an empty dictionary if it is missing or not ours."""
     path = directory / "config.json"
     try:
         settings = read_settings(path) if is_file(path) else {}
@@ -29,7 +29,7 @@ def settings_of(directory: Path) -> dict[str, Any]:
 
 
 def parse_config(values: dict[str, Any], path: Path) -> FlowConfig:
-    """Turn what a config.json holds into a config.
+    """Convert the content of a config.json to a config.
 
     Args:
         values: As read.
@@ -46,7 +46,7 @@ def parse_config(values: dict[str, Any], path: Path) -> FlowConfig:
 
 
 def load(directory: Path) -> MotionFlow:
-    """Load a trained model; in eval mode on the CPU, in float32.
+    """Load a trained model in eval mode on the CPU, in float32.
 
     Raises:
         WeightsNotFoundError: There is none in this directory.

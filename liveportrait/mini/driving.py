@@ -51,26 +51,26 @@ def driving_keypoints(face: FaceModel, source: Motion, driving: Motion, anchor: 
         Keypoints x_d, shape (T, K, 3). They equal the driver's keypoints if it is the same face, anchored to the
         source itself.
     """
-    own, asked, rest = (face.mean + in_head_frame(motion) for motion in (source, driving, anchor))
+    own, target, rest = (face.mean + in_head_frame(motion) for motion in (source, driving, anchor))
     begun = own
     if rules.normalize_lips and rules.relative and rules.lips and _are_open(source):
         begun = own + face.move_lips(own, torch.zeros_like(face.lip_gaps(own)))
-    moved = begun.expand(len(asked), -1, -1)
+    moved = begun.expand(len(target), -1, -1)
     if not rules.replace:
-        moved = begun + (asked - rest) * part_weights(face, rules)
-    moved = moved + face.move_lips(moved, _lip_gaps(face, moved, asked, rules))
-    moved = moved + face.move_lids(moved, _lid_gaps(face, own, asked, rest, rules))
-    moved = _irises_within(moved, asked)
+        moved = begun + (target - rest) * part_weights(face, rules)
+    moved = moved + face.move_lips(moved, _lip_gaps(face, moved, target, rules))
+    moved = moved + face.move_lids(moved, _lid_gaps(face, own, target, rest, rules))
+    moved = _irises_within(moved, target)
     if rules.replace:
         return _posed(moved, source)
     return _posed(moved, _driven_pose(source, driving, anchor, rules))
 
 
-def _irises_within(moved: Tensor, asked: Tensor) -> Tensor:
+def _irises_within(moved: Tensor, target: Tensor) -> Tensor:
     """Keep irises away from the eye corners unless the driver's are as near; points in the head frame, (T, K, 3)."""
     moved = moved.clone()
     for corners, iris in ((LEFT_EYE_CORNERS, LEFT_IRIS), (RIGHT_EYE_CORNERS, RIGHT_IRIS)):
-        (place, axis), (driver, _) = (_along_eye(points, corners, iris[0]) for points in (moved, asked))
+        (place, axis), (driver, _) = (_along_eye(points, corners, iris[0]) for points in (moved, target))
         within = place.clamp(min=driver.clamp_max(CORNER)).minimum(driver.clamp_min(1 - CORNER))
         moved[:, rows(iris)] += ((within - place)[:, None] * axis)[:, None]
     return moved
@@ -123,20 +123,20 @@ def _are_open(source: Motion) -> bool:
     return source.lip_ratio is not None and bool((source.lip_ratio >= CLOSED_LIP_RATIO).any())
 
 
-def _lip_gaps(face: FaceModel, moved: Tensor, asked: Tensor, rules: DrivingRules) -> Tensor:
+def _lip_gaps(face: FaceModel, moved: Tensor, target: Tensor, rules: DrivingRules) -> Tensor:
     """Return the target gaps of the inner lips, shape (T, pairs)."""
-    gaps, driver = face.lip_gaps(moved), face.lip_gaps(asked)
+    gaps, driver = face.lip_gaps(moved), face.lip_gaps(target)
     if not rules.lips:
         return gaps
     if rules.retarget_lips or not rules.relative:
         # Openness ratios are relative to the mouth's width.
-        return driver * rules.lips * _mouth_width(moved) / _mouth_width(asked)
+        return driver * rules.lips * _mouth_width(moved) / _mouth_width(target)
     return gaps.maximum(driver.clamp(max=0))  # closed lips do not cross
 
 
-def _lid_gaps(face: FaceModel, own: Tensor, asked: Tensor, rest: Tensor, rules: DrivingRules) -> Tensor:
+def _lid_gaps(face: FaceModel, own: Tensor, target: Tensor, rest: Tensor, rules: DrivingRules) -> Tensor:
     """Return the target gaps of the eyelids, shape (T, 2 · pairs)."""
-    gaps, driver, before = (face.lid_gaps(points) for points in (own, asked, rest))
+    gaps, driver, before = (face.lid_gaps(points) for points in (own, target, rest))
     if rules.retarget_eyes or not rules.relative:
         return gaps + (driver - gaps) * rules.eyes
     if rules.replace:

@@ -147,7 +147,7 @@ class MiniLivePortrait(PortraitModel):
         crops = warp.darkened(factor).apply(image.expand(count, -1, -1, -1))
         coarse = brighten(painted_size(image), factor).expand(count, -1, -1, -1)
         for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, x_s, x_d):
-            painted.darkened(factor).lay_over(crops, frame)
+            painted.darkened(factor).blend_into(crops, frame)
         return crops.clamp_(0, 1)
 
     @torch.no_grad()

@@ -37,7 +37,7 @@ def prior_flow(face: FaceModel, x_s: Tensor, x_d: Tensor) -> Tensor:
     Returns:
         Shape (T, FLOW_SIZE, FLOW_SIZE, 2).
     """
-    x_c, x_d = meeting(face, x_s, x_d)
+    x_c, x_d = close_source(face, x_s, x_d)
     coarse, fine = (pixel_grid(size, size).to(x_d) for size in (SPLINE_SIZE, FLOW_SIZE))
     shift = (backward_flow(x_c, x_d, coarse) - coarse).permute(0, 3, 1, 2).contiguous()
     flow = fine + F.interpolate(shift, (FLOW_SIZE, FLOW_SIZE), mode="bilinear").permute(0, 2, 3, 1)
@@ -49,7 +49,7 @@ def prior_flow(face: FaceModel, x_s: Tensor, x_d: Tensor) -> Tensor:
     return flow
 
 
-def meeting(face: FaceModel, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor]:
+def close_source(face: FaceModel, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor]:
     """Close the source's lips and eyelids to the driver's gaps where those are smaller.
 
     Returns:

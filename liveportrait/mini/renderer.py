@@ -94,7 +94,7 @@ class Painted:
         """Undo `brighten`."""
         return replace(self, warped=self.warped / factor, color=self.color / factor)
 
-    def lay_over(self, crop: Tensor, frame: Tensor) -> None:
+    def blend_into(self, crop: Tensor, frame: Tensor) -> None:
         """Blend the patch into warped crops, in place.
 
         The crop keeps detail finer than the patch outside mouth and eyes; inside, that detail would come from

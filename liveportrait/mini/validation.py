@@ -76,5 +76,5 @@ def render_both(renderer: MiniRenderer, source: Tensor, x_s: Tensor, x_d: Tensor
     warp = renderer.warp(small, x_s, x_d)
     full = warp.apply(source)
     for place, painted in renderer.paint(source, features, warp, x_s, x_d):
-        painted.lay_over(full, place)
+        painted.blend_into(full, place)
     return full, sample(source, resize_flow(warp.prior, side, side))

@@ -5,7 +5,7 @@ import torch
 
 from liveportrait import LivePortrait
 from liveportrait.mini.patches import sample
-from liveportrait.mini.prior_flow import FLOW_SIZE, closing_flow, meeting, prior_flow
+from liveportrait.mini.prior_flow import FLOW_SIZE, close_source, closing_flow, prior_flow
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import LEFT_LID_PAIRS, LIP_PAIRS, rows
 from liveportrait.mini.thin_plate import backward_flow
@@ -87,7 +87,7 @@ def test_lids_that_meet_or_cross_fold_nothing(face):
 def test_lids_that_cross_only_meet(face):
     head = face.mean[None]
     crossed = head + face.move_lids(head, torch.full_like(face.lid_gaps(head), -0.04))
-    closed, driver = meeting(face, posed(head), posed(crossed))
+    closed, driver = close_source(face, posed(head), posed(crossed))
     for points in (closed, driver):
         upper, lower = gap(points, LEFT_LID_PAIRS)
         assert (upper - lower)[:, 1].abs().max() < 2e-3
