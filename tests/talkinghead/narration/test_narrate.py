@@ -11,8 +11,7 @@ from talkinghead import MotionOptions, RenderOptions
 from talkinghead.errors import ImageError, OutputError, OutputExistsError, VideoError
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.video import read_frames
-from talkinghead.narration import assembly as casting
-from talkinghead.narration import shot_renderer as renderer
+from talkinghead.narration import assembly, shot_renderer
 from talkinghead.narration.errors import ScriptError, WorkFolderError
 from talkinghead.narration.narrate import narrate
 from talkinghead.narration.options import CaptionOptions, NarrationOptions, WorkOptions
@@ -81,7 +80,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, make, hum, s
     whole = make(name="whole.mp4")[1]
     spoken = len(hum.said)
 
-    def interrupted(pictures, _):
+    def interrupted(pictures, total, stage):
         yield from islice(pictures, stop)
         raise KeyboardInterrupt
 
@@ -159,7 +158,7 @@ def test_work_folders_of_others_are_left_alone(tmp_path, make):
     folder = tmp_path / "kept"
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
-    with pytest.raises(WorkFolderError, match="holds other things"):
+    with pytest.raises(WorkFolderError, match="has other files"):
         make(work=WorkOptions(work=str(folder)))
     (folder / "thesis.txt").rename(folder / "work.json")
     with pytest.raises(WorkFolderError, match="another version"):
@@ -202,8 +201,8 @@ def test_inputs_are_checked_before_anything_is_said(tmp_path, source, hum, model
 
 def test_a_clip_lends_the_head_motion(make, models, monkeypatch):
     asked = []
-    monkeypatch.setattr(casting, "open_driver", asked.append)
-    monkeypatch.setattr(casting, "watch_reference", lambda clip, _: asked.append(clip))
-    monkeypatch.setattr(renderer, "hash_files", lambda files: str(list(files)))
+    monkeypatch.setattr(assembly, "open_driver", asked.append)
+    monkeypatch.setattr(assembly, "extract_reference", lambda clip, _: asked.append(clip))
+    monkeypatch.setattr(shot_renderer, "hash_files", lambda files: str(list(files)))
     make(motion=MotionOptions(reference="clip.mp4"))
     assert asked == ["clip.mp4"] * 2

@@ -82,7 +82,7 @@ def test_any_command_speaks(tmp_path, monkeypatch):
         (command("pass"), "wrote nothing for 'Hello.'"),
         ("/no/such/program {text} {wav}", "cannot be started"),
         ("mytts '{text} {wav}", "cannot be read"),
-        (command("import sys; open(sys.argv[2],'w').write('no sound')"), "no sound that can be read"),
+        (command("import sys; open(sys.argv[2],'w').write('no sound')"), "cannot be read as sound"),
         (command("import sys,os; os.mkdir(sys.argv[2])"), "made a folder or a pipe for 'Hello.'"),
         (command("import sys,os; os.mkfifo(sys.argv[2])"), "made a folder or a pipe for 'Hello.'"),
         (
