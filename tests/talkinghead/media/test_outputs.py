@@ -30,7 +30,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)).save("a.png")
     soundfile.write("a.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 8_000), 16_000)
-    with talkinghead.media.video.VideoWriter(Path("a.mp4"), talkinghead.driver.FRAME_RATE, (48, 64)) as writer:
+    with talkinghead.media.video.VideoWriter(Path("a.mp4"), talkinghead.driver.driver.FRAME_RATE, (48, 64)) as writer:
         for level in (60, 100, 140):
             writer.write(np.full((48, 64, 3), level, np.uint8))
     Path("x.mp4").write_bytes(Path("a.mp4").read_bytes())
@@ -67,7 +67,7 @@ COMMANDS = {
     ),
     "narrate AVATAR": lambda x: _narrate(avatar=x),
     "narrate --audio": lambda x: _narrate(voice=VoiceOptions(audio=x)),
-    "narrate --background": lambda x: _narrate(stage=SceneOptions(background=x)),
+    "narrate --background": lambda x: _narrate(scene=SceneOptions(background=x)),
     "narrate --reference": lambda x: _narrate(motion=MotionOptions(reference=x)),
     "narrate --caption-font": lambda x: _narrate(captions=CaptionOptions(caption_font=x)),
 }
