@@ -25,6 +25,7 @@ def packages(tmp_path, monkeypatch):
     )
     for name in ("noisy", "reporter"):
         (tmp_path / f"{name}.py").write_text("import os; os.environ['NOISE'] = '1'; LOUD = 11")
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(imports, "_POSTPONED", ("noisy", "careless.noise"))
     monkeypatch.setattr(imports, "_ABSENT", ("reporter",))
     monkeypatch.setenv("NOISE", "0")
