@@ -134,7 +134,7 @@ def opening_of(speech_motion: SpeechMotion) -> Curve:
         rotation=torch.eye(3).expand(len(speech_motion), 3, 3),
         translation=torch.zeros_like(speech_motion.translation),
     )
-    points = model.generate(neutral, still)[..., :2]
+    points = model.speech_keypoints(neutral, still)[..., :2]
     upper, lower = points[:, rows((13, 14))].unbind(1)
     left, right = (points[:, rows(corners)].mean(1) for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS))
     return ((upper - lower).norm(dim=-1) / (left - right).norm(dim=-1)).numpy()

@@ -145,6 +145,15 @@ def test_a_command_leaves_nothing_running_and_does_not_speak_for_ever(tmp_path, 
     assert ended()
 
 
+@pytest.fixture
+def ctrl_c():
+    """Let Ctrl-C interrupt, also where the tests run in the background and ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path, monkeypatch, with_child, interrupted):
     voice, ended = with_child

@@ -66,7 +66,7 @@ def unsteady(file, times):
 
 def test_a_source_of_variable_rate_keeps_its_length(tmp_path, models):
     source = unsteady(tmp_path / "s.mp4", [*range(20), *range(20, 60, 2)])
-    video = reenact(source, film(tmp_path / "d.mp4", [100] * 5), models, crop=True)
+    video = reenact(source, film(tmp_path / "d.mp4", [100] * 5), models, face_only=True)
     assert video.fps == 25 and len(video) == pytest.approx(60, abs=3)
     assert len(list(video)) == pytest.approx(60, abs=2)
 
@@ -117,7 +117,7 @@ def test_frames_without_times_count_themselves(tmp_path):
 
 def test_a_driver_whose_face_comes_late(tmp_path, models):
     video = reenact(
-        np.zeros((240, 320, 3), np.uint8) + 90, film(tmp_path / "d.mp4", [0] * 60 + [150] * 5), models, crop=True
+        np.zeros((240, 320, 3), np.uint8) + 90, film(tmp_path / "d.mp4", [0] * 60 + [150] * 5), models, face_only=True
     )
     assert shown(video) == pytest.approx([150] * 65, abs=2)
     (note,) = video.notes
