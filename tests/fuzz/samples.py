@@ -19,7 +19,7 @@ from liveportrait.motion import Motion
 from liveportrait.templates import Template, save_template
 from talkinghead.media.video import VideoWriter
 
-HEIC = Path(__file__).parents[1] / "talkinghead" / "turned.heic"
+HEIC = Path(__file__).parents[1] / "talkinghead" / "media" / "turned.heic"
 
 Samples = dict[str, bytes]
 """Contents of files by their names."""
