@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_type_hints
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from talkinghead.errors import OptionError
 from talkinghead.inputs.schema import Name, Schema, beside, check
@@ -40,6 +40,9 @@ class _Job(Schema):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     former_names: ClassVar = {"image": "source", "avatar": "source"}
+    refused_names: ClassVar = {
+        "tts_command": "a file of jobs may not name a program to run; use `narrate --tts-command`"
+    }
     inputs: ClassVar[tuple[str, str]]
     options: ClassVar[type]
     parts: ClassVar[tuple[type, ...]]
@@ -48,13 +51,6 @@ class _Job(Schema):
     name: Name | None = None
     model: Name = MODEL
     voice_model: Name = VOICE_MODEL
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_programs(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "tts_command" in given:
-            raise ValueError("tts_command: a file of jobs may not name a program to run; use `narrate --tts-command`")
-        return given
 
 
 class _Speak(_Job):

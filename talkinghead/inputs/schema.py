@@ -38,6 +38,8 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     former_names: ClassVar[Mapping[str, str]] = {}
     """Names that are still read, and what each is called now."""
+    refused_names: ClassVar[Mapping[str, str]] = {}
+    """Names that a file may never use, each with the reason."""
 
     @model_validator(mode="before")
     @classmethod
@@ -46,6 +48,9 @@ class Schema(BaseModel):
             return {}
         if not isinstance(given, dict):
             raise PydanticCustomError("dict_type", "not a mapping")
+        for name, reason in cls.refused_names.items():
+            if name in given:
+                raise ValueError(f"{name}: {reason}")
         given = cls._rename(given)
         known = set(cls.model_fields)
         unknown = next((name for name in given if name not in known), None)

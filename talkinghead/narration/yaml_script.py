@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from talkinghead.driver.keyframes import Keyframes, TimedSliders
 from talkinghead.errors import InputNotFoundError
@@ -65,18 +65,12 @@ class _Speaker(Schema):
     """A speaker under `speakers`."""
 
     former_names: ClassVar = {"avatar": "source", "image": "source"}
+    refused_names: ClassVar = {"tts_command": "a script may not name a program to run; give --tts-command yourself"}
 
     source: _File | None = None
     voice: Annotated[Name, AfterValidator(_voice)] | None = None
     background: Annotated[Name, AfterValidator(_background)] | None = None
     face: Annotated[int, whole("face", 0, _MOST_FACES)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_programs(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "tts_command" in given:
-            raise ValueError("tts_command: a script may not name a program to run; give --tts-command yourself")
-        return given
 
 
 class _Chapter(Schema):
