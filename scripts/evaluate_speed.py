@@ -104,7 +104,7 @@ def stage_times(model_name: str, path: Path) -> dict[str, float]:
     crop, place = make_crop(picture, faces.detect(picture)[0].landmarks)
     model, listener = LivePortrait.from_pretrained(model_name), AudioToMotion.from_pretrained()
     voice = torch.cat(list(stream_mono_16k(demo_inputs().voice)))
-    speech_motion, portrait = listener.speech_keypoints(voice), model.encode(crop)
+    speech_motion, portrait = listener.generate(voice), model.encode(crop)
     x_d = model.speech_keypoints(portrait, speech_motion[:BATCH])
     crops = model.render(portrait, x_d)
     shown = (crops[0].permute(1, 2, 0) * 255).byte().numpy()
@@ -113,7 +113,7 @@ def stage_times(model_name: str, path: Path) -> dict[str, float]:
     return {
         "find face": 1e3 * median(lambda: faces.detect(picture), 3),
         "encode": 1e3 * median(lambda: model.encode(crop), 5),
-        "listen": 1e3 * median(lambda: listener.speech_keypoints(voice), 3) / len(speech_motion),
+        "listen": 1e3 * median(lambda: listener.generate(voice), 3) / len(speech_motion),
         "perform": 1e3 * median(lambda: model.speech_keypoints(portrait, speech_motion[:BATCH]), 9) / BATCH,
         "render": 1e3 * median(lambda: model.render(portrait, x_d), 9) / BATCH,
         "paste": 1e3 * median(lambda: paste.paste(shown, canvas), 9),
