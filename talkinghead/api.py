@@ -289,10 +289,10 @@ def edit(
     models = load_models(model, options.render.device, precision=options.render.precision)
     opened = open_image_source(picture, name, models, options.crop)
     fps = options.render.fps or FRAME_RATE
-    moves = (
+    track = (
         interpolate_keyframes(keyframes, asked, opened.portrait.motion, fps) if keyframes else constant_sliders(asked)
     )
-    return save(pipeline.edit(opened, moves, models, options), file, options.render, progress)
+    return save(pipeline.edit(opened, track, models, options), file, options.render, progress)
 
 
 def save(video: Video, file: Path, render: RenderOptions, progress: Progress) -> Summary:

@@ -43,7 +43,7 @@ class DrivenFace(NamedTuple):
 def animate(
     source: ImageSource | VideoSource,
     driving: Iterable[Frames],
-    pose: ToKeypoints[Frames],
+    to_keypoints: ToKeypoints[Frames],
     models: Models,
     options: Options,
     backgrounds: Iterator[Picture | None] = itertools.repeat(None),  # noqa: B008 — has no state
@@ -53,7 +53,7 @@ def animate(
     Args:
         source: The picture or video, and its face.
         driving: The driving motion, in parts of any length.
-        pose: Turns driving motion into keypoints.
+        to_keypoints: Turns driving motion into keypoints.
         models: The loaded networks.
         options: The user's options.
         backgrounds: Pictures in which other faces are animated already; None for the source's own.
@@ -63,7 +63,7 @@ def animate(
     """
     batches = in_batches(driving, options.render.batch_size if source.still else 1)
     return made_with_own(
-        render_ahead(models.portrait, zip(batches, source.source_frames(), strict=False), pose, backgrounds)
+        render_ahead(models.portrait, zip(batches, source.source_frames(), strict=False), to_keypoints, backgrounds)
     )
 
 
@@ -84,8 +84,8 @@ def speak(source: ImageSource, sound: Sound, models: Models, options: Options) -
     reference = extract_reference(options.motion.reference, models) if options.motion.reference else None
 
     def pictures() -> Iterator[Picture]:
-        driving, pose = generate_motion(models, stream_mono_16k(sound), options.motion, reference)
-        return animate(source, retime(driving, fps, count), pose, models, options)
+        driving, to_keypoints = generate_motion(models, stream_mono_16k(sound), options.motion, reference)
+        return animate(source, retime(driving, fps, count), to_keypoints, models, options)
 
     return Video(source, fps, count, sound, pictures)
 
@@ -142,16 +142,16 @@ def drive_face(face: DrivenFace, count: int, models: Models, options: Options) -
     return compositor
 
 
-def edit(source: ImageSource, moves: SliderTrack, models: Models, options: Options) -> Video:
+def edit(source: ImageSource, track: SliderTrack, models: Models, options: Options) -> Video:
     """Edit a face with sliders, frame by frame."""
 
     def pictures() -> Iterator[Picture]:
-        return animate(source, [moves], pose, models, options)
+        return animate(source, [track], to_keypoints, models, options)
 
-    def pose(portrait: Portrait, part: SliderTrack) -> Tensor:
+    def to_keypoints(portrait: Portrait, part: SliderTrack) -> Tensor:
         return torch.cat([models.portrait.edit(portrait, sliders) for sliders in part.sliders()])
 
-    return Video(source, options.render.fps or Fraction(FRAME_RATE), len(moves), None, pictures)
+    return Video(source, options.render.fps or Fraction(FRAME_RATE), len(track), None, pictures)
 
 
 def count_driven(faces: Sequence[DrivenFace], sound: Sound | None, *, loop: bool) -> int:

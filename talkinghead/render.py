@@ -31,7 +31,7 @@ def render(
     model: PortraitModel,
     frame: SourceFrame,
     part: Frames,
-    pose: ToKeypoints[Frames],
+    to_keypoints: ToKeypoints[Frames],
     backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Render one part of the driving motion.
@@ -40,26 +40,26 @@ def render(
         model: The model that encoded the portrait.
         frame: The portrait and its place in the picture; a frame without a portrait is passed on unchanged.
         part: The driving motion, rendered in one batch.
-        pose: Turns driving motion into keypoints.
+        to_keypoints: Turns driving motion into keypoints.
         backgrounds: Pictures in which other faces are animated already, one per frame; None for the source's own.
 
     Yields:
         Pictures of the video, RGB, uint8, one per frame.
     """
-    yield from _placed(frame, _crops(model, frame, part, pose), backgrounds)
+    yield from _placed(frame, _crops(model, frame, part, to_keypoints), backgrounds)
 
 
 def render_ahead(
     model: PortraitModel,
     parts: Iterable[tuple[Frames, SourceFrame]],
-    pose: ToKeypoints[Frames],
+    to_keypoints: ToKeypoints[Frames],
     backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Render parts like `render`, each in another thread while the caller uses the one before."""
     check_process()
     previous: tuple[SourceFrame, Future[Sequence[Picture]]] | None = None
     for part, frame in parts:
-        current = frame, _renderer.submit(_crops, model, frame, part, pose)
+        current = frame, _renderer.submit(_crops, model, frame, part, to_keypoints)
         if previous:
             yield from _placed(previous[0], previous[1].result(), backgrounds)
         previous = current
@@ -67,14 +67,16 @@ def render_ahead(
         yield from _placed(previous[0], previous[1].result(), backgrounds)
 
 
-def _crops(model: PortraitModel, frame: SourceFrame, part: Frames, pose: ToKeypoints[Frames]) -> Sequence[Picture]:
+def _crops(
+    model: PortraitModel, frame: SourceFrame, part: Frames, to_keypoints: ToKeypoints[Frames]
+) -> Sequence[Picture]:
     """Render the crops of a part; they are empty for a frame without a portrait."""
     if frame.portrait is None:
         return [_NO_CROP] * len(part)
     with torch.inference_mode():
         part = part.to(frame.portrait.x_s.device)
         dense_residual = part.dense_residual if isinstance(part, Motion) else None
-        return to_pictures(model.render(frame.portrait, pose(frame.portrait, part), dense_residual))  # type: ignore[return-value] — a row of pictures
+        return to_pictures(model.render(frame.portrait, to_keypoints(frame.portrait, part), dense_residual))  # type: ignore[return-value] — a row of pictures
 
 
 def _placed(frame: SourceFrame, crops: Sequence[Picture], backgrounds: Iterator[Picture | None]) -> Iterator[Picture]:

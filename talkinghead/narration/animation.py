@@ -68,12 +68,12 @@ def animate_shot(
     delivery = Delivery() if silent else shot.line.delivery
     seed = movement_seed(options.seed, speaker, shot.line.text, listens=listens)
     options = replace(options, **{**delivery.strengths, "seed": seed})
-    driving, pose = generate_motion(models, sound, options, reference and reference.starting(seed))
+    driving, to_keypoints = generate_motion(models, sound, options, reference and reference.starting(seed))
     voice = cast(SpeechMotionGenerator, models.voice)  # `assemble` has checked that
     driving = settle(driving, math.ceil(seconds * FRAME_RATE), voice.num_mouth)
     if delivery.keyframes:
-        pose = EditedKeypoints(models.portrait, pose, delivery.keyframes, shot.frames, fps)
-    return retime(driving, fps, shot.frames), pose
+        to_keypoints = EditedKeypoints(models.portrait, to_keypoints, delivery.keyframes, shot.frames, fps)
+    return retime(driving, fps, shot.frames), to_keypoints
 
 
 def movement_seed(seed: int, voice: str, text: str, *, listens: bool) -> int:
@@ -124,7 +124,7 @@ class EditedKeypoints:
 
     Attributes:
         model: The renderer.
-        pose: Turns the motion into keypoints.
+        to_keypoints: Turns the motion into keypoints.
         keyframes: The edits.
         frames: The number of frames of the shot.
         fps: Frames per second.
@@ -132,7 +132,7 @@ class EditedKeypoints:
     """
 
     model: PortraitModel
-    pose: ToKeypoints[SpeechMotion]
+    to_keypoints: ToKeypoints[SpeechMotion]
     keyframes: Keyframes
     frames: int
     fps: Fraction
@@ -140,7 +140,7 @@ class EditedKeypoints:
 
     def __call__(self, portrait: Portrait, part: SpeechMotion) -> Tensor:
         """Return x_d of the next frames, shape (T, K, 3)."""
-        x_d = self.pose(portrait, part)
+        x_d = self.to_keypoints(portrait, part)
         weights = fade_weights(self.frames, self.fps)[self.done : self.done + len(part)]
         edits = self._edits(portrait.motion)
         rest = self.model.edit(portrait, Sliders())

@@ -82,7 +82,7 @@ class ShotRenderer:
         """Yield the animated pictures of one speaker's portrait."""
         listens = name != shot.line.speaker or not shot.line.text
         reference = self.references.get(self._clip(shot))
-        speech_motion, pose = animate_shot(
+        speech_motion, to_keypoints = animate_shot(
             shot,
             self.fps,
             name,
@@ -91,7 +91,7 @@ class ShotRenderer:
             options=self.options.motion,
             reference=reference,
         )
-        return animate(self.placed[name].source, speech_motion, pose, self.models, self.options.shared)
+        return animate(self.placed[name].source, speech_motion, to_keypoints, self.models, self.options.shared)
 
     def _clip(self, shot: Shot) -> str:
         """Return the file name of a shot's reference clip, or an empty string."""

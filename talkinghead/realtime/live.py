@@ -117,10 +117,10 @@ class LiveReenactor:
     def _render(self, motion: Motion) -> Picture:
         anchor = self._anchor
 
-        def pose(portrait: Portrait, part: Motion) -> Tensor:
+        def to_keypoints(portrait: Portrait, part: Motion) -> Tensor:
             return self._models.portrait.driving_keypoints(portrait, part, anchor, self._rules)
 
-        return next(render(self._models.portrait, next(self._source.source_frames()), motion, pose))
+        return next(render(self._models.portrait, next(self._source.source_frames()), motion, to_keypoints))
 
     def _render_still(self) -> Picture:
         portrait = self._source.portrait

@@ -94,12 +94,12 @@ def read_words(file: Path) -> None:
     assert all(a.start <= b.start for a, b in itertools.pairwise(slots))
 
 
-def read_moves(file: Path) -> None:
+def read_sliders(file: Path) -> None:
     keyframes = read_keyframes(file)
     if max(keyframes) < 100:
         source = replace(Motion.still(1, 21), eye_ratio=torch.full((1, 2), 0.3), lip_ratio=torch.zeros(1, 1))
-        moves = interpolate_keyframes(keyframes, EditOptions(), source, Fraction(25))
-        assert len(moves) >= 1 and all(moves.sliders())
+        track = interpolate_keyframes(keyframes, EditOptions(), source, Fraction(25))
+        assert len(track) >= 1 and all(track.sliders())
 
 
 def read_all_jobs(file: Path) -> None:
@@ -119,7 +119,7 @@ READERS = {
     "videos": Reader(read_video, BYTES, 0.2),
     "texts": Reader(read_words, [text.encode() for text in TEXTS], 0.12),
     "scripts": Reader(read_words, [text.encode() for text in TEXTS], 0.08),
-    "keyframes": Reader(read_moves, [text.encode() for text in TEXTS], 0.06),
+    "keyframes": Reader(read_sliders, [text.encode() for text in TEXTS], 0.06),
     "jobs": Reader(read_all_jobs, [text.encode() for text in TEXTS], 0.06),
     "templates": Reader(read_motion, BYTES, 0.1),
     "settings": Reader(lambda file: read_sizes(MiniConfig, read_settings(file), file), BYTES, 0.02),

@@ -160,12 +160,12 @@ def test_several_faces_by_command(files, capsys):
 
 
 def test_keyframes_by_command(files, capsys):
-    Path("moves.yaml").write_text("0.4: {smile: 1.0}")
-    assert run("edit", "a.png", "-o", "out/a.mp4", "--keyframes", "moves.yaml", "--fps", "50") == 0
+    Path("keyframes.yaml").write_text("0.4: {smile: 1.0}")
+    assert run("edit", "a.png", "-o", "out/a.mp4", "--keyframes", "keyframes.yaml", "--fps", "50") == 0
     assert "21 frames, 0.42 s at 50 fps" in capsys.readouterr().out
-    Path("moves.yaml").write_text("0.4: {smile: 3}")
-    assert run("edit", "a.png", "-o", "out/b.mp4", "--keyframes", "moves.yaml") == 1
-    assert "moves.yaml, line 1: 0.4: smile is 3" in capsys.readouterr().err
+    Path("keyframes.yaml").write_text("0.4: {smile: 3}")
+    assert run("edit", "a.png", "-o", "out/b.mp4", "--keyframes", "keyframes.yaml") == 1
+    assert "keyframes.yaml, line 1: 0.4: smile is 3" in capsys.readouterr().err
 
 
 def test_edit_writes_a_picture(files, capsys):

@@ -26,11 +26,11 @@ def written(file, text):
 
 
 def track(tmp_path, text, name, fps=10, **start):
-    keyframes = read_keyframes(written(tmp_path / "moves.yaml", text))
+    keyframes = read_keyframes(written(tmp_path / "keyframes.yaml", text))
     own = Motion.still(1, 1)
     own = Motion(own.rotation, own.expression, own.scale, own.translation, torch.tensor([[0.3, 0.5]]), None)
-    moves = interpolate_keyframes(keyframes, EditOptions(**start), own, Fraction(fps))
-    return moves.values[:, NAMES.index(name)].numpy()
+    sliders = interpolate_keyframes(keyframes, EditOptions(**start), own, Fraction(fps))
+    return sliders.values[:, NAMES.index(name)].numpy()
 
 
 def test_a_slider_moves_smoothly_and_no_further_than_asked(tmp_path):
@@ -57,7 +57,7 @@ def test_openness_begins_with_the_faces_own(tmp_path):
 
 @pytest.mark.parametrize("text", ["1: {eyes_open: 0.1}", "1: {eyes_open: null}"])
 def test_openness_needs_a_face_that_shows_it(tmp_path, text):
-    keyframes = read_keyframes(written(tmp_path / "moves.yaml", text))
+    keyframes = read_keyframes(written(tmp_path / "keyframes.yaml", text))
     with pytest.raises(LandmarksNeededError, match="eyes_open is set, but was not measured"):
         interpolate_keyframes(keyframes, EditOptions(), Motion.still(1, 1), Fraction(10))
 
@@ -71,7 +71,7 @@ def test_one_edit_is_one_frame():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1: {smile: 2}", r"moves\.yaml, line 1: 1: smile is 2, it must be between -1 and 1"),
+        ("1: {smile: 2}", r"keyframes\.yaml, line 1: 1: smile is 2, it must be between -1 and 1"),
         ("0: {smile: 1}\n1: {laugh: 1}", "line 2: 1: no slider is called 'laugh'; there are smile, "),
         ("1: {smile: much}", "smile 'much' is not a number"),
         ("1: {smile: yes}", "smile 'yes' is not a number"),
@@ -99,14 +99,14 @@ def test_one_edit_is_one_frame():
 )
 def test_what_is_no_keyframe(tmp_path, text, said):
     with pytest.raises(OptionError, match=said):
-        read_keyframes(written(tmp_path / "moves.yaml", text))
+        read_keyframes(written(tmp_path / "keyframes.yaml", text))
 
 
 def test_a_video_is_made(tmp_path):
     picture = np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
-    moves = written(tmp_path / "m.yaml", "0.5: {smile: 0.5}\n1: {smile: 0}")
+    file = written(tmp_path / "m.yaml", "0.5: {smile: 0.5}\n1: {smile: 0}")
     options = Options(
-        CropOptions(face_only=True), edit=EditOptions(keyframes=str(moves)), render=RenderOptions(fps="30", crf=1)
+        CropOptions(face_only=True), edit=EditOptions(keyframes=str(file)), render=RenderOptions(fps="30", crf=1)
     )
     made = api.edit(picture, tmp_path / "o.mp4", options=options, model=fake_models())
     assert (made.frames, made.fps) == (31, 30)
