@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from fake_models import SIDE, BrightnessTracker, GrayPortrait, fake_models
+from fake_models import SIDE, GrayPortrait, fake_models
+from gray_videos import gray_levels, gray_video, unsteady_video
 from PIL import Image
 
 import talkinghead
@@ -16,18 +17,14 @@ from liveportrait import Motion, TemplateError
 from liveportrait.templates import Template, save_template
 from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions, api
 from talkinghead.driver import driver as driver_module
-from talkinghead.driver import extract as watching
 from talkinghead.errors import OptionError, OutputError, VideoError
 from talkinghead.face import NoFaceError
 from talkinghead.media.audio import probe_sound, stream_frames
 from talkinghead.media.timing import positions
-from talkinghead.media.video import VideoWriter, read_frames
+from talkinghead.media.video import read_frames
 from talkinghead.options import EditOptions
 
-
-@pytest.fixture(autouse=True)
-def tracker(monkeypatch):
-    monkeypatch.setattr(watching, "FaceTracker", BrightnessTracker)
+pytestmark = pytest.mark.usefixtures("brightness_tracker")
 
 
 @pytest.fixture
@@ -35,21 +32,9 @@ def picture():
     return np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
 
 
-def film(file, levels, fps=Fraction(25), sound=None):
-    """Write a video whose frames are gray; level 0 shows no face."""
-    with VideoWriter(file, fps, (48, 64), sound, crf=1) as writer:
-        for level in levels:
-            writer.write(np.full((48, 64, 3), level, np.uint8))
-    return file
-
-
 def tone(file, seconds, rate=16_000):
     soundfile.write(file, 0.3 * np.sin(np.arange(int(seconds * rate)) * 0.2), rate)
     return probe_sound(file)
-
-
-def shown(frames):
-    return [round(float(frame[len(frame) // 2, frame.shape[1] // 2].mean())) for frame in frames]
 
 
 def reenact(picture, file, models=None, fps=None, **drive):
@@ -60,16 +45,16 @@ def reenact(picture, file, models=None, fps=None, **drive):
 def test_every_driving_frame_is_followed(tmp_path, picture):
     levels = [40 + 5 * n for n in range(30)]
     models = fake_models()
-    video = reenact(picture, film(tmp_path / "d.mp4", levels), models)
+    video = reenact(picture, gray_video(tmp_path / "d.mp4", levels), models)
     frames = list(video)
     assert len(video) == len(frames) == 30 and frames[0].shape == (SIDE, SIDE, 3)
-    assert shown(frames) == pytest.approx(levels, abs=2)
+    assert gray_levels(frames) == pytest.approx(levels, abs=2)
     assert max(models.portrait.batches) == RenderOptions.batch_size and len(models.portrait.encoded) == 1
 
 
 @pytest.mark.parametrize("fps", ["30000/1001", "24000/1001", "50"])
 def test_the_rate_is_the_drivers(tmp_path, picture, fps):
-    file = film(tmp_path / "d.mp4", [60] * 40, Fraction(fps))
+    file = gray_video(tmp_path / "d.mp4", [60] * 40, Fraction(fps))
     made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", model=fake_models())
     assert made.fps == Fraction(fps) and made.frames == 40
     with av.open(str(made.file)) as container:
@@ -77,26 +62,17 @@ def test_the_rate_is_the_drivers(tmp_path, picture, fps):
 
 
 def test_another_rate_keeps_the_time(tmp_path, picture):
-    video = reenact(picture, film(tmp_path / "d.mp4", [40 + 4 * n for n in range(25)]), fps="50")
+    video = reenact(picture, gray_video(tmp_path / "d.mp4", [40 + 4 * n for n in range(25)]), fps="50")
     assert len(video) == 50 and video.fps == 50
-    assert shown(video)[:48] == pytest.approx([40 + 2 * n for n in range(48)], abs=2)
+    assert gray_levels(video)[:48] == pytest.approx([40 + 2 * n for n in range(48)], abs=2)
 
 
 def test_a_variable_rate_is_followed_by_its_times(tmp_path, picture):
-    """The second half is filmed at half the rate: it lasts twice as long and comes out as smoothly."""
-    file = tmp_path / "v.mp4"
-    times = [*range(20), *range(20, 60, 2)]
-    with av.open(str(file), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for time in times:
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 + 3 * time, np.uint8), format="rgb24")
-            frame.pts, frame.time_base = time, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    """The second half has half the rate: it lasts twice as long and comes out as smoothly."""
+    file = unsteady_video(tmp_path / "v.mp4", [*range(20), *range(20, 60, 2)])
     video = reenact(picture, file, fps="25")
     assert len(video) == pytest.approx(60, abs=1)
-    assert shown(video)[:58] == pytest.approx([40 + 3 * n for n in range(58)], abs=3)
+    assert gray_levels(video)[:58] == pytest.approx([40 + 3 * n for n in range(58)], abs=3)
 
 
 def test_ten_minutes_do_not_drift():
@@ -111,8 +87,8 @@ def test_ten_minutes_do_not_drift():
 
 def test_short_losses_are_bridged_and_long_ones_reported(tmp_path, picture):
     levels = [0] * 3 + [100] * 5 + [0] + [110] * 5 + [0] * 30 + [200] * 6
-    video = reenact(picture, film(tmp_path / "d.mp4", levels))
-    frames = shown(video)
+    video = reenact(picture, gray_video(tmp_path / "d.mp4", levels))
+    frames = gray_levels(video)
     assert len(frames) == len(levels)
     assert frames[0] == pytest.approx(100, abs=2) and frames[8] == pytest.approx(105, abs=2)
     assert 110 < frames[25] < 200
@@ -121,7 +97,7 @@ def test_short_losses_are_bridged_and_long_ones_reported(tmp_path, picture):
 
 
 def test_the_sound_is_the_drivers_and_as_long(tmp_path, picture):
-    file = film(tmp_path / "d.mp4", [80] * 50, sound=tone(tmp_path / "a.wav", 3.0))
+    file = gray_video(tmp_path / "d.mp4", [80] * 50, sound=tone(tmp_path / "a.wav", 3.0))
     made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", model=fake_models())
     with av.open(str(made.file)) as container:
         audio = container.streams.audio[0]
@@ -136,11 +112,11 @@ def test_a_part_of_the_driver_takes_its_part_of_the_sound(tmp_path, picture):
     wave = np.zeros(16_000 * 3)
     wave[16_000:32_000] = 0.5 * np.sin(np.arange(16_000) * 0.3)
     soundfile.write(tmp_path / "a.wav", wave, 16_000)
-    file = film(tmp_path / "d.mp4", [40 + 2 * n for n in range(75)], sound=probe_sound(tmp_path / "a.wav"))
+    file = gray_video(tmp_path / "d.mp4", [40 + 2 * n for n in range(75)], sound=probe_sound(tmp_path / "a.wav"))
     options = Options(CropOptions(face_only=True), drive=DriveOptions(trim="1:2"))
     made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", options=options, model=fake_models())
     assert made.frames == 25
-    levels = shown(frame.picture for frame in read_frames(made.file))
+    levels = gray_levels(frame.picture for frame in read_frames(made.file))
     assert levels == pytest.approx([90 + 2 * n for n in range(25)], abs=4)
     heard = np.concatenate([frame.to_ndarray()[0] for frame in stream_frames(made.file, 16_000, "mono")])
     assert len(heard) == pytest.approx(16_000, abs=1100)
@@ -149,22 +125,22 @@ def test_a_part_of_the_driver_takes_its_part_of_the_sound(tmp_path, picture):
 
 def test_a_driver_goes_back_and_forth_while_the_sound_lasts(tmp_path, picture):
     tone(tmp_path / "a.wav", 0.4)
-    file = film(tmp_path / "d.mp4", [60, 100, 140, 180])
+    file = gray_video(tmp_path / "d.mp4", [60, 100, 140, 180])
     assert len(reenact(picture, file, audio=str(tmp_path / "a.wav"))) == 4
     video = reenact(picture, file, audio=str(tmp_path / "a.wav"), loop=True)
-    assert shown(video) == pytest.approx([60, 100, 140, 180, 140, 100, 60, 100, 140, 180], abs=2)
+    assert gray_levels(video) == pytest.approx([60, 100, 140, 180, 140, 100, 60, 100, 140, 180], abs=2)
 
 
 def test_regions_and_strengths_reach_the_model(tmp_path, picture):
-    file = film(tmp_path / "d.mp4", [100] * 3)
-    assert shown(reenact(picture, file, lip_strength=2.0, strength=0.5)) == pytest.approx([100] * 3, abs=2)
-    assert shown(reenact(picture, file, region="all-lip")) == [0] * 3
+    file = gray_video(tmp_path / "d.mp4", [100] * 3)
+    assert gray_levels(reenact(picture, file, lip_strength=2.0, strength=0.5)) == pytest.approx([100] * 3, abs=2)
+    assert gray_levels(reenact(picture, file, region="all-lip")) == [0] * 3
     rules = driver_module.driving_rules(DriveOptions(region="pose+eyes", eye_strength=0.5, strength=2.0))
     assert (rules.head, rules.eyes, rules.lips, rules.brows, rules.face) == (2.0, 1.0, 0, 0, 0)
 
 
 def test_the_anchor_is_neutral_or_the_one_asked_for(tmp_path, picture):
-    file = film(tmp_path / "d.mp4", [200, 160, 40, 120])
+    file = gray_video(tmp_path / "d.mp4", [200, 160, 40, 120])
     for asked, level in (("auto", 40), (0, 200), ("3", 120)):
         models = fake_models()
         list(reenact(picture, file, models, anchor=asked))
@@ -175,9 +151,9 @@ def test_the_anchor_is_neutral_or_the_one_asked_for(tmp_path, picture):
 
 def test_what_cannot_drive(tmp_path, picture):
     with pytest.raises(NoFaceError, match=r"d\.mp4.*10 frames"):
-        reenact(picture, film(tmp_path / "d.mp4", [0] * 10))
+        reenact(picture, gray_video(tmp_path / "d.mp4", [0] * 10))
     with pytest.raises(VideoError, match="trim"):
-        reenact(picture, film(tmp_path / "e.mp4", [90] * 10), trim="5:6")
+        reenact(picture, gray_video(tmp_path / "e.mp4", [90] * 10), trim="5:6")
     (tmp_path / "f.mp4").write_bytes(b"")
     with pytest.raises(VideoError, match=r"f\.mp4"):
         reenact(picture, tmp_path / "f.mp4")
@@ -187,7 +163,7 @@ def test_what_cannot_drive(tmp_path, picture):
 
 def test_corrupt_last_frames_are_left_out(tmp_path, picture):
     file = tmp_path / "d.ts"
-    film(tmp_path / "d.mp4", [100] * 50)
+    gray_video(tmp_path / "d.mp4", [100] * 50)
     with av.open(str(tmp_path / "d.mp4")) as given, av.open(str(file), "w", format="mpegts") as taken:
         stream = taken.add_stream_from_template(given.streams.video[0])
         for packet in given.demux(video=0):
@@ -206,7 +182,7 @@ def test_memory_does_not_grow_with_pictures(tmp_path, picture):
     """Frames are handed on one by one: while the driver is watched, no more than a few are alive."""
     import weakref
 
-    file, alive, most = film(tmp_path / "d.mp4", [100] * 60), weakref.WeakSet(), 0
+    file, alive, most = gray_video(tmp_path / "d.mp4", [100] * 60), weakref.WeakSet(), 0
 
     class Kept:
         def __init__(self, frame):
@@ -226,7 +202,7 @@ def test_memory_does_not_grow_with_pictures(tmp_path, picture):
 
 def test_a_template_drives_as_its_video_does(tmp_path, picture):
     levels = [200, 160, 0, 40, 120] + [90] * 12
-    file = film(tmp_path / "d.mp4", levels, Fraction(30000, 1001))
+    file = gray_video(tmp_path / "d.mp4", levels, Fraction(30000, 1001))
     made = api.template(file, tmp_path / "m.safetensors", model=fake_models())
     assert len(made.motion) == 17
     models = fake_models()
@@ -235,57 +211,57 @@ def test_a_template_drives_as_its_video_does(tmp_path, picture):
     assert all((a == b).all() for a, b in zip(from_video, from_template, strict=True))
     assert torch.equal(models.portrait.anchors[0].lip_ratio, models.portrait.anchors[-1].lip_ratio)
     cut = reenact(picture, tmp_path / "m.safetensors", trim="0.1:0.2")
-    assert shown(cut) == pytest.approx([40, 120, 90], abs=2)
+    assert gray_levels(cut) == pytest.approx([40, 120, 90], abs=2)
 
 
-class SkinReader(GrayPortrait):
-    """Reads how much brighter a driver is than its first frame, and notes the skin that it is to render."""
+class ResidualReader(GrayPortrait):
+    """Reads how much brighter a driver is than its first frame, and notes the dense residuals that it is to render."""
 
     reads_dense_residual = True
 
     def __init__(self):
         super().__init__()
-        self.skins = []
+        self.residuals = []
 
     def read_dense_residual(self, reference, crop, search):
         change = crop.image.mean((1, 2, 3)) - reference.image.mean()
         return change[:, None, None, None].expand(-1, 3, 2, 2)
 
     def render(self, portrait, x_d, dense_residual=None):
-        self.skins.append(dense_residual)
+        self.residuals.append(dense_residual)
         return super().render(portrait, x_d)
 
 
 @pytest.mark.parametrize(("drive", "scale"), [({}, 1.0), ({"expression_strength": 0.5}, 0.5)])
-def test_skin_changes_since_the_anchor_as_much_as_the_expression(tmp_path, picture, drive, scale):
+def test_the_dense_residual_is_the_change_since_the_anchor_scaled_like_the_expression(tmp_path, picture, drive, scale):
     levels = [200, 100, 40, 120]
-    models = replace(fake_models(), portrait=SkinReader())
-    list(reenact(picture, film(tmp_path / "d.mp4", levels), models, smooth=0.0, anchor=2, **drive))
-    found = torch.cat(models.portrait.skins)[:, 0, 0, 0]
+    models = replace(fake_models(), portrait=ResidualReader())
+    list(reenact(picture, gray_video(tmp_path / "d.mp4", levels), models, smooth=0.0, anchor=2, **drive))
+    found = torch.cat(models.portrait.residuals)[:, 0, 0, 0]
     change = torch.tensor([160.0, 60.0, 0.0, 80.0]) / 255 * scale
     assert torch.allclose(found / found[0], change / change[0], atol=0.03)
     assert found[2] == 0
 
 
 @pytest.mark.parametrize("drive", [{"dense_residual": False}, {"region": "lip"}, {"expression_strength": 0.0}])
-def test_skin_may_stay(tmp_path, picture, drive):
-    models = replace(fake_models(), portrait=SkinReader())
-    list(reenact(picture, film(tmp_path / "d.mp4", [60, 100, 140]), models, **drive))
-    assert models.portrait.skins == [None]
+def test_the_dense_residual_can_be_left_out(tmp_path, picture, drive):
+    models = replace(fake_models(), portrait=ResidualReader())
+    list(reenact(picture, gray_video(tmp_path / "d.mp4", [60, 100, 140]), models, **drive))
+    assert models.portrait.residuals == [None]
 
 
-def test_skin_is_kept_in_templates(tmp_path, picture):
-    file, kept = film(tmp_path / "d.mp4", [60, 100, 140]), tmp_path / "m.safetensors"
-    models = [replace(fake_models(), portrait=SkinReader()) for _ in range(2)]
+def test_the_dense_residual_is_kept_in_templates(tmp_path, picture):
+    file, kept = gray_video(tmp_path / "d.mp4", [60, 100, 140]), tmp_path / "m.safetensors"
+    models = [replace(fake_models(), portrait=ResidualReader()) for _ in range(2)]
     for given, model in zip((file, kept), models, strict=True):
         list(reenact(picture, given, model, save_template=str(kept) if given == file else ""))
-    assert torch.equal(*(model.portrait.skins[0] for model in models))
+    assert torch.equal(*(model.portrait.residuals[0] for model in models))
 
 
 def test_a_template_is_saved_on_the_way(tmp_path, picture):
-    file = film(tmp_path / "d.mp4", [60, 100, 140])
+    file = gray_video(tmp_path / "d.mp4", [60, 100, 140])
     reenact(picture, file, save_template=str(tmp_path / "m.safetensors"))
-    assert shown(reenact(picture, tmp_path / "m.safetensors")) == pytest.approx([60, 100, 140], abs=2)
+    assert gray_levels(reenact(picture, tmp_path / "m.safetensors")) == pytest.approx([60, 100, 140], abs=2)
     with pytest.raises(OutputError, match="exists already"):
         reenact(picture, file, save_template=str(tmp_path / "m.safetensors"))
     with pytest.raises(OutputError, match="safetensors"):
@@ -300,7 +276,7 @@ def test_templates_that_do_not_fit(tmp_path, picture):
     (tmp_path / "n.safetensors").write_bytes(b"no template")
     with pytest.raises(TemplateError, match=r"n\.safetensors"):
         reenact(picture, tmp_path / "n.safetensors")
-    api.template(film(tmp_path / "d.mp4", [60] * 3), tmp_path / "o.safetensors", model=fake_models())
+    api.template(gray_video(tmp_path / "d.mp4", [60] * 3), tmp_path / "o.safetensors", model=fake_models())
     with pytest.raises(TemplateError, match="trim"):
         reenact(picture, tmp_path / "o.safetensors", trim="5:")
 
@@ -315,14 +291,14 @@ def test_a_picture_drives_a_picture(tmp_path, picture):
     tone(tmp_path / "a.wav", 0.4)
     assert len(reenact(picture, tmp_path / "face.png", audio=str(tmp_path / "a.wav"))) == 10
     with pytest.raises(OutputError, match="mp4"):
-        talkinghead.reenact(picture, film(tmp_path / "d.mp4", [60] * 3), tmp_path / "p.png", model=models)
+        talkinghead.reenact(picture, gray_video(tmp_path / "d.mp4", [60] * 3), tmp_path / "p.png", model=models)
     assert not [file for file in tmp_path.iterdir() if file.name.endswith(".part")]
 
 
 def test_a_face_is_edited_by_hand(tmp_path, picture):
     options = Options(CropOptions(face_only=True), edit=EditOptions(smile=0.6))
     made = api.edit(picture, tmp_path / "o.png", options=options, model=fake_models())
-    assert made.frames == 1 and shown([np.array(Image.open(tmp_path / "o.png"))]) == [199]
+    assert made.frames == 1 and gray_levels([np.array(Image.open(tmp_path / "o.png"))]) == [199]
     with pytest.raises(OutputError, match="pictures are written as png"):
         api.edit(picture, tmp_path / "o.mp4", model=fake_models())
     with pytest.raises(OptionError, match="smile is 2"):
@@ -340,7 +316,7 @@ def test_picture_and_sound_stay_together_for_ten_minutes(tmp_path, picture):
         wave[begin : begin + rate // 20] = 0.8
     soundfile.write(tmp_path / "a.wav", wave * np.sin(np.arange(len(wave)) * 0.9), rate)
     sound = probe_sound(tmp_path / "a.wav")
-    file = film(tmp_path / "d.mp4", (230 if n in flashes else 60 for n in range(count)), fps, sound)
+    file = gray_video(tmp_path / "d.mp4", (230 if n in flashes else 60 for n in range(count)), fps, sound)
     options = Options(CropOptions(face_only=True, size=64), drive=DriveOptions(smooth=0.0))
     made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", options=options, model=fake_models())
     assert (made.frames, made.fps) == (count, fps)

@@ -1,28 +1,21 @@
 """Several faces in one picture follow several drivers; and what lies side by side in a preview."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_models import SIDE, BrightnessTracker, fake_models
+from fake_models import SIDE, fake_models
+from gray_videos import gray_video
 
 import talkinghead
 from talkinghead import CropOptions, DriveOptions, Options
-from talkinghead.driver import extract as watching
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceIndexError
 from talkinghead.face.crop import CropFrame, FaceRect
 from talkinghead.face.paste import feathered_mask, overlap_mask
-from talkinghead.media.video import VideoWriter
 from talkinghead.options import assign_drivers
-from talkinghead.source import video as video_source_module
 
-
-@pytest.fixture(autouse=True)
-def tracker(monkeypatch):
-    for module in (watching, video_source_module):
-        monkeypatch.setattr(module, "FaceTracker", BrightnessTracker)
+pytestmark = pytest.mark.usefixtures("brightness_tracker")
 
 
 @pytest.fixture
@@ -30,19 +23,12 @@ def picture():
     return np.full((480, 640, 3), 10, np.uint8)
 
 
-def film(file, levels, size=(48, 64)):
-    with VideoWriter(file, Fraction(25), size, crf=1) as writer:
-        for level in levels:
-            writer.write(np.full((*size, 3), level, np.uint8))
-    return file
-
-
 def level(frame, x, y=240):
     return round(float(frame[y, x].mean()))
 
 
 def test_each_face_follows_its_own_driver(tmp_path, picture):
-    assigned = {0: film(tmp_path / "a.mp4", [80, 100, 120]), 1: film(tmp_path / "b.mp4", [200, 220])}
+    assigned = {0: gray_video(tmp_path / "a.mp4", [80, 100, 120]), 1: gray_video(tmp_path / "b.mp4", [200, 220])}
     models = fake_models()
     frames = list(talkinghead.reenact(picture, assigned, model=models))
     assert len(frames) == 3 and len(models.portrait.encoded) == 2
@@ -52,7 +38,7 @@ def test_each_face_follows_its_own_driver(tmp_path, picture):
 
 
 def test_one_driver_may_move_several_faces(tmp_path, picture):
-    driver = film(tmp_path / "a.mp4", [90, 130])
+    driver = gray_video(tmp_path / "a.mp4", [90, 130])
     extracted = []
 
     def progress(frames, count, stage):
@@ -65,9 +51,9 @@ def test_one_driver_may_move_several_faces(tmp_path, picture):
     assert len(extracted) == 1
 
 
-def test_several_faces_of_a_film(tmp_path):
-    source = film(tmp_path / "s.mp4", [40] * 4, (240, 320))
-    assigned = {0: film(tmp_path / "a.mp4", [120] * 4), 1: film(tmp_path / "b.mp4", [220] * 4)}
+def test_several_faces_of_a_source_video(tmp_path):
+    source = gray_video(tmp_path / "s.mp4", [40] * 4, size=(240, 320))
+    assigned = {0: gray_video(tmp_path / "a.mp4", [120] * 4), 1: gray_video(tmp_path / "b.mp4", [220] * 4)}
     models = fake_models()
     frames = list(talkinghead.reenact(source, assigned, model=models))
     assert len(frames) == 4 and len(models.portrait.encoded) == 8
@@ -76,7 +62,7 @@ def test_several_faces_of_a_film(tmp_path):
 
 
 def test_what_several_faces_do_not_go_with(tmp_path, picture):
-    assigned = {0: film(tmp_path / "a.mp4", [80]), 1: film(tmp_path / "b.mp4", [80])}
+    assigned = {0: gray_video(tmp_path / "a.mp4", [80]), 1: gray_video(tmp_path / "b.mp4", [80])}
 
     def reenact(assigned=assigned, drive=None, **crop):
         options = Options(CropOptions(**crop), drive=drive or DriveOptions())
@@ -117,7 +103,7 @@ def test_who_follows_whom(faces, driver, assigned):
         (("0=a.mp4",), Path("d.mp4"), "d.mp4: no face follows it"),
     ],
 )
-def test_what_is_no_cast(faces, driver, said):
+def test_faces_without_a_driver_or_with_two_are_refused(faces, driver, said):
     with pytest.raises(OptionError, match=said):
         assign_drivers(faces, driver)
 
@@ -134,7 +120,7 @@ def test_neighbours_divide_what_lies_between_them():
 
 
 def test_a_preview_shows_source_driver_and_result(tmp_path, picture):
-    driver = film(tmp_path / "a.mp4", [80, 100, 120])
+    driver = gray_video(tmp_path / "a.mp4", [80, 100, 120])
     options = Options(CropOptions(face_only=True), drive=DriveOptions(concat=True))
     made = talkinghead.reenact(picture, driver, tmp_path / "o.mp4", options=options, model=fake_models())
     height, widths = SIDE, [round(640 * SIDE / 480), round(64 * SIDE / 48), SIDE]
@@ -145,8 +131,8 @@ def test_a_preview_shows_source_driver_and_result(tmp_path, picture):
     assert [level(frame, widths[0] + widths[1] + 10, 20) for frame in frames] == pytest.approx([80, 100, 120], abs=2)
 
 
-def test_a_preview_of_a_film_and_a_longer_film(tmp_path):
-    source, driver = film(tmp_path / "s.mp4", [40, 50, 60], (240, 320)), film(tmp_path / "d.mp4", [80])
+def test_a_preview_of_a_source_video_that_is_longer_than_its_driver(tmp_path):
+    source, driver = gray_video(tmp_path / "s.mp4", [40, 50, 60], size=(240, 320)), gray_video(tmp_path / "d.mp4", [80])
     options = Options(CropOptions(face_only=True, size=64), drive=DriveOptions(concat=True))
     frames = list(talkinghead.reenact(source, driver, options=options, model=fake_models()))
     assert [level(frame, 10, 20) for frame in frames] == pytest.approx([40, 50, 60], abs=2)

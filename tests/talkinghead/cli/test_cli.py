@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from fake_models import BrightnessTracker, fake_models
+from command_line import run
+from fake_models import fake_models
+from gray_videos import gray_video
 from PIL import Image
 
-from talkinghead import api, cli
-from talkinghead.driver import extract as watching
-from talkinghead.media.video import VideoWriter, read_frames
+from talkinghead import api
+from talkinghead.media.video import read_frames
 
 
 @pytest.fixture
@@ -30,15 +31,6 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments):
-    """Run the program and return its exit code."""
-    try:
-        cli.main(arguments)
-    except SystemExit as left:
-        return left.code
-    return 0
 
 
 def test_speak_writes_and_says_so(files, capsys):
@@ -105,11 +97,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(files, capsys, arguments, said
     assert not os.listdir("out")
 
 
-def test_reenact_says_what_it_made(files, monkeypatch, capsys):
-    monkeypatch.setattr(watching, "FaceTracker", BrightnessTracker)
-    with VideoWriter(Path("d.mp4"), Fraction(30000, 1001), (48, 64)) as writer:
-        for level in [90] * 6 + [0] * 40 + [120] * 4:
-            writer.write(np.full((48, 64, 3), level, np.uint8))
+def test_reenact_says_what_it_made(files, brightness_tracker, capsys):
+    gray_video(Path("d.mp4"), [90] * 6 + [0] * 40 + [120] * 4, Fraction(30000, 1001))
     command = ("reenact", "a.png", "d.mp4", "-o", "out/a.mp4", "--region", "all-lip", "--anchor", "auto", "--face-only")
     assert run(*command, "--save-template", "out/m.safetensors") == 0
     out, err = capsys.readouterr()
@@ -226,7 +215,6 @@ sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import fake_models
 from talkinghead import api
 from talkinghead import cli
-from talkinghead.driver import extract as watching
 def load(*_):
     models = fake_models.fake_models()
     render = models.portrait.render

@@ -1,57 +1,16 @@
 """`talkinghead download`: licence first, then the files, from a hub on this machine."""
 
-import hashlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
-from liveportrait import hub, weights
-from talkinghead import cli
-
-CONTENT = {"a.pth": b"first" * 1000, "b.pth": b"second" * 1000}
-FILES = tuple(
-    hub.HubFile(f"liveportrait/base_models/{name}", hashlib.sha256(data).hexdigest(), len(data))
-    for name, data in CONTENT.items()
-)
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        data = CONTENT[self.path.rsplit("/", 1)[-1]]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
+from command_line import run
+from local_hub import CONTENT, FILES, local_hub
 
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    for name in ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(weights, "RELEASES", {"base": FILES})
-    monkeypatch.setattr(hub, "retry_seconds", lambda failures: 0.0)
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def run(*arguments):
-    try:
-        cli.main(arguments)
-    except SystemExit as left:
-        return left.code
-    return 0
+    with local_hub(tmp_path / "cache", monkeypatch) as server:
+        yield server
 
 
 def test_the_licence_is_shown_once_and_the_files_come(server, capsys):

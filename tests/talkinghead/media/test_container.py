@@ -18,7 +18,7 @@ from talkinghead.media.image import read_image
 from talkinghead.media.video import probe_video, read_frames
 
 
-def film(file, count=5, times=None, size=(48, 64), tags=None, codec="libx264"):
+def write_video(file, count=5, times=None, size=(48, 64), tags=None, codec="libx264"):
     """Write a video, at times counted in 25ths of a second."""
     with av.open(str(file), "w") as container:
         stream = container.add_stream(codec, rate=25)
@@ -77,7 +77,7 @@ def test_tags_of_sounds_in_any_encoding(tmp_path):
 )
 @pytest.mark.parametrize("suffix", ["wav", "mp4", "m3u8"])
 def test_lists_of_other_files_are_refused(tmp_path, monkeypatch, text, suffix):
-    film(tmp_path / "private.ts")
+    write_video(tmp_path / "private.ts")
     file = tmp_path / f"list.{suffix}"
     file.write_text(text.format(file="private.ts", self=file.name))
     monkeypatch.chdir(tmp_path)
@@ -140,15 +140,15 @@ def test_a_part_of_a_path_that_is_a_file(tmp_path):
 
 
 def test_a_gap_of_hours_is_refused(tmp_path):
-    file = film(tmp_path / "a.mkv", times=[0, 1, 2, 25 * 3600 * 30])
+    file = write_video(tmp_path / "a.mkv", times=[0, 1, 2, 25 * 3600 * 30])
     with pytest.raises(VideoError, match="108000 s apart"):
         list(read_frames(file))
-    assert len(list(read_frames(film(tmp_path / "b.mkv", times=[0, 1, 25 * 500])))) == 3
+    assert len(list(read_frames(write_video(tmp_path / "b.mkv", times=[0, 1, 25 * 500])))) == 3
 
 
 def test_joined_streams_go_on(tmp_path):
     """The second half of two joined files begins at its own zero."""
-    film(tmp_path / "a.ts", 10)
+    write_video(tmp_path / "a.ts", 10)
     (tmp_path / "b.ts").write_bytes((tmp_path / "a.ts").read_bytes() * 2)
     frames = list(read_frames(tmp_path / "b.ts"))
     seconds = [frame.seconds - frames[0].seconds for frame in frames]
@@ -157,8 +157,8 @@ def test_joined_streams_go_on(tmp_path):
 
 
 def test_frames_that_change_their_size_keep_the_first_one(tmp_path):
-    film(tmp_path / "a.ts", 5)
-    film(tmp_path / "b.ts", 5, size=(96, 96))
+    write_video(tmp_path / "a.ts", 5)
+    write_video(tmp_path / "b.ts", 5, size=(96, 96))
     (tmp_path / "c.ts").write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
     assert {frame.picture.shape for frame in read_frames(tmp_path / "c.ts")} == {(48, 64, 3)}
 
@@ -166,13 +166,13 @@ def test_frames_that_change_their_size_keep_the_first_one(tmp_path):
 def test_frames_that_are_too_large_are_not_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr("talkinghead.media.video.MAX_FRAME_PIXELS", 48 * 64 - 1)
     with pytest.raises(VideoError, match="64 × 48 pixels are too large"):
-        next(read_frames(film(tmp_path / "a.mp4")))
+        next(read_frames(write_video(tmp_path / "a.mp4")))
 
 
 def test_a_container_that_hides_how_large_its_frames_are(tmp_path, monkeypatch):
     """The size of a png stands in its own header as well."""
-    file = film(tmp_path / "a.avi", codec="png", size=(16, 16))
-    big = film(tmp_path / "big.avi", codec="png", size=(400, 400))
+    file = write_video(tmp_path / "a.avi", codec="png", size=(16, 16))
+    big = write_video(tmp_path / "big.avi", codec="png", size=(400, 400))
     with av.open(str(big)) as opened:
         packet = bytes(next(opened.demux(video=0)))
     with av.open(str(file)) as given, av.open(str(tmp_path / "bomb.avi"), "w") as made:

@@ -5,29 +5,17 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from fake_models import BrightnessTracker, TwoFaces, fake_models
 
 import talkinghead
 from talkinghead import CropOptions, DriveOptions, Options
-from talkinghead.driver import extract as watching
 from talkinghead.errors import AudioError
 from talkinghead.media.audio import Sound, probe_sound, stream_mono, stream_part
 from talkinghead.media.image import write_image
 from talkinghead.media.video import probe_placed_sound, probe_video, read_frames
-from talkinghead.source import video as video_source_module
 
 RATE = 48_000
 FLASH = Fraction(6, 5)
 """Seconds on a player's clock when a frame is bright and a burst begins."""
-
-
-@pytest.fixture
-def models(monkeypatch):
-    for module in (watching, video_source_module):
-        monkeypatch.setattr(module, "FaceTracker", BrightnessTracker)
-    models = fake_models()
-    object.__setattr__(models, "faces", TwoFaces())
-    return models
 
 
 def clip(file, picture_from, sound_from, until=2):
@@ -68,7 +56,7 @@ def flash(file):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 @pytest.mark.parametrize(("picture_from", "sound_from"), [(0, Fraction(4, 5)), (Fraction(3, 5), 0), (0, 0)])
-def test_the_sound_of_a_video_is_heard_when_it_was(tmp_path, suffix, picture_from, sound_from):
+def test_the_sound_of_a_video_keeps_its_time(tmp_path, suffix, picture_from, sound_from):
     file = clip(tmp_path / f"a{suffix}", picture_from, sound_from)
     assert flash(file) == pytest.approx(float(FLASH - picture_from), abs=0.001)
     assert burst(probe_placed_sound(file)) == pytest.approx(flash(file), abs=0.025)
@@ -79,22 +67,22 @@ def test_the_sound_of_a_video_is_heard_when_it_was(tmp_path, suffix, picture_fro
     ("picture_from", "sound_from", "trim"),
     [(0, Fraction(4, 5), None), (Fraction(1, 5), 0, None), (0, Fraction(4, 5), "0.4:"), (0, Fraction(4, 5), "1:1.5")],
 )
-def test_the_drivers_sound(tmp_path, models, picture_from, sound_from, trim):
+def test_the_drivers_sound(tmp_path, video_models, picture_from, sound_from, trim):
     file = clip(tmp_path / "a.mp4", picture_from, sound_from)
     options = Options(CropOptions(face_only=True), drive=DriveOptions(**({"trim": trim} if trim else {})))
     picture = np.full((240, 320, 3), 90, np.uint8)
-    made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", options=options, model=models)
+    made = talkinghead.reenact(picture, file, tmp_path / "o.mp4", options=options, model=video_models)
     expected = flash(file) - (float(trim.split(":")[0]) if trim else 0)
     assert flash(made.file) == pytest.approx(expected, abs=0.001)
     assert burst(probe_sound(made.file)) == pytest.approx(expected, abs=0.03)
 
 
 @pytest.mark.parametrize("audio", ["auto", "self"])
-def test_the_sources_sound(tmp_path, models, audio):
+def test_the_sources_sound(tmp_path, video_models, audio):
     file = clip(tmp_path / "a.mkv", 0, Fraction(4, 5))
     options = Options(CropOptions(face_only=True), drive=DriveOptions(audio=str(file) if audio == "self" else audio))
     write_image(np.full((240, 320, 3), 120, np.uint8), tmp_path / "d.png")
-    video = talkinghead.reenact(file, tmp_path / "d.png", options=options, model=models)
+    video = talkinghead.reenact(file, tmp_path / "d.png", options=options, model=video_models)
     assert burst(video.sound) == pytest.approx(float(FLASH), abs=0.025)
 
 

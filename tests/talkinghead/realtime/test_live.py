@@ -8,24 +8,21 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from fake_models import SIDE, BrightnessTracker, fake_models
+from fake_models import SIDE, fake_models
+from gray_videos import gray_level, gray_levels, gray_video
 from PIL import Image
 
 from talkinghead import CropOptions, DriveOptions, Options, RenderOptions, cli
 from talkinghead.errors import OptionError, OutputError, VideoError
-from talkinghead.media.video import VideoWriter, read_frames
+from talkinghead.media.video import read_frames
 from talkinghead.options import LiveOptions
-from talkinghead.realtime import live as live_module
-from talkinghead.realtime import session as live_session
-from talkinghead.realtime import webcam as live_camera
+from talkinghead.realtime import session as session_module
+from talkinghead.realtime import webcam as webcam_module
 from talkinghead.realtime.live import LiveReenactor, live
 from talkinghead.realtime.session import run_live
 from talkinghead.source.image import open_image_source
 
-
-@pytest.fixture(autouse=True)
-def tracker(monkeypatch):
-    monkeypatch.setattr(live_module, "FaceTracker", BrightnessTracker)
+pytestmark = pytest.mark.usefixtures("brightness_tracker")
 
 
 @pytest.fixture
@@ -37,21 +34,10 @@ def gray(level, width=64):
     return np.full((48, width, 3), level, np.uint8)
 
 
-def film(file, levels, fps=Fraction(25)):
-    with VideoWriter(file, fps, (48, 64), crf=1) as writer:
-        for level in levels:
-            writer.write(gray(level))
-    return file
-
-
 def options(camera="0", calibrate=0.0, fps=None, **live):
     drive = DriveOptions(smooth=0.0)
     extracted = LiveOptions(camera=str(camera), calibrate=calibrate, **live)
     return Options(CropOptions(face_only=True), drive=drive, live=extracted, render=RenderOptions(fps=fps, crf=1))
-
-
-def shown(picture):
-    return round(float(picture[32, 32].mean()))
 
 
 def test_one_picture_comes_out_for_each_that_goes_in(picture):
@@ -64,21 +50,21 @@ def test_one_picture_comes_out_for_each_that_goes_in(picture):
 
     made = live(picture, camera(), options=options(), model=fake_models())
     for n, level in enumerate((80, 120, 200), 1):
-        assert shown(next(made)) == pytest.approx(level, abs=1) and len(asked) == n
+        assert gray_level(next(made)) == pytest.approx(level, abs=1) and len(asked) == n
     assert next(made, None) is None
 
 
-def test_the_face_is_watched_before_it_is_followed(picture):
+def test_the_portrait_is_still_during_calibration(picture):
     models = fake_models()
     levels = [150, 90, 40, 120, 200]  # the lips are as open as the picture is bright: the third is the neutral one
-    made = [shown(p) for p in live(picture, map(gray, levels), options=options(calibrate=0.16, fps=25), model=models)]
+    made = gray_levels(live(picture, map(gray, levels), options=options(calibrate=0.16, fps=25), model=models))
     assert made == pytest.approx([0, 0, 0, 120, 200], abs=1)
     assert float(models.portrait.anchors[-1].lip_ratio) * 255 == pytest.approx(40, abs=1)
 
 
 def test_without_a_face_the_portrait_stays_as_it_was(picture):
     levels = [0, 100, 0, 0, 180]
-    made = [shown(p) for p in live(picture, map(gray, levels), options=options(), model=fake_models())]
+    made = gray_levels(live(picture, map(gray, levels), options=options(), model=fake_models()))
     assert made == pytest.approx([0, 100, 100, 100, 180], abs=1)
 
 
@@ -86,9 +72,9 @@ def test_a_new_neutral_face_may_be_taken(picture):
     models = fake_models()
     chosen = options(calibrate=0.08)
     reenactor = LiveReenactor(open_image_source(picture, "a", models, chosen.crop), models, chosen)
-    made = [shown(reenactor.step(gray(level))) for level in (40, 60)]
+    made = [gray_level(reenactor.step(gray(level))) for level in (40, 60)]
     reenactor.calibrate()
-    made += [shown(reenactor.step(gray(level))) for level in (200, 100)]
+    made += [gray_level(reenactor.step(gray(level))) for level in (200, 100)]
     assert made == pytest.approx([0, 60, 0, 100], abs=1) and reenactor.num_frames == 4
     neutral = [float(anchor.lip_ratio) * 255 for anchor in models.portrait.anchors]
     assert neutral == pytest.approx([40, 100], abs=1)
@@ -98,22 +84,22 @@ def test_pictures_of_its_own(picture):
     """What was handed out does not change afterwards, and may be drawn upon."""
     made = list(live(picture, map(gray, [100, 0, 180]), options=options(), model=fake_models()))
     made[0][:] = 7
-    assert shown(made[1]) == pytest.approx(100, abs=1)
+    assert gray_level(made[1]) == pytest.approx(100, abs=1)
 
 
 def test_a_video_stands_in_for_the_camera(tmp_path, picture):
     levels = [60 + 4 * n for n in range(30)]
-    file = film(tmp_path / "cam.mp4", levels, Fraction(30000, 1001))
+    file = gray_video(tmp_path / "cam.mp4", levels, Fraction(30000, 1001))
     made = run_live(picture, tmp_path / "o.mp4", options(file), fake_models())
     assert (made.frames, made.fps, made.size) == (30, Fraction(30000, 1001), (SIDE, SIDE))
-    frames = [shown(frame.picture) for frame in read_frames(tmp_path / "o.mp4")]
+    frames = [gray_level(frame.picture) for frame in read_frames(tmp_path / "o.mp4")]
     assert frames == pytest.approx(levels, abs=3)
     short = run_live(picture, tmp_path / "p.mp4", options(file, seconds=0.5), fake_models())
     assert short.frames == 15
 
 
 def test_ctrl_c_completes_the_file(tmp_path, picture, monkeypatch):
-    file = film(tmp_path / "cam.mp4", [60] * 30)
+    file = gray_video(tmp_path / "cam.mp4", [60] * 30)
     step = LiveReenactor.step
 
     def interrupted(self, frame):
@@ -131,13 +117,13 @@ def test_ctrl_c_completes_the_file(tmp_path, picture, monkeypatch):
 def test_frames_go_into_a_pipe(tmp_path, picture, monkeypatch):
     out = SimpleNamespace(buffer=io.BytesIO())
     monkeypatch.setattr(sys, "stdout", out)
-    run_live(picture, "-", options(film(tmp_path / "cam.mp4", [60, 120])), fake_models())
+    run_live(picture, "-", options(gray_video(tmp_path / "cam.mp4", [60, 120])), fake_models())
     frames = np.frombuffer(out.buffer.getvalue(), np.uint8).reshape(-1, SIDE, SIDE, 3)
-    assert [shown(frame) for frame in frames] == pytest.approx([60, 120], abs=2)
+    assert [gray_level(frame) for frame in frames] == pytest.approx([60, 120], abs=2)
 
 
 def test_a_video_comes_through_a_pipe(tmp_path, picture, monkeypatch):
-    with av.open(str(film(tmp_path / "cam.mp4", [60, 120, 180]))) as given:
+    with av.open(str(gray_video(tmp_path / "cam.mp4", [60, 120, 180]))) as given:
         content = io.BytesIO()
         with av.open(content, "w", format="matroska") as taken:
             stream = taken.add_stream_from_template(given.streams.video[0])
@@ -180,22 +166,22 @@ class Webcam:
 
 
 def test_a_camera_gives_its_newest_frame_as_rgb(monkeypatch):
-    monkeypatch.setattr(live_camera.cv2, "VideoCapture", Webcam)
+    monkeypatch.setattr(webcam_module.cv2, "VideoCapture", Webcam)
     for mirror, side in ((False, slice(0, 32)), (True, slice(32, 64))):
-        with live_camera.open_feed(LiveOptions(camera="0", mirror=mirror)) as feed:
+        with webcam_module.open_feed(LiveOptions(camera="0", mirror=mirror)) as feed:
             frames = list(feed.frames)
             assert feed.fps == 30 and feed.is_live and 1 <= len(frames) <= 3
         assert frames[0].seconds == 0 and (frames[0].picture[:, side] == [0, 0, 240]).all()
-    with pytest.raises(VideoError, match="camera 7 cannot be opened"), live_camera.open_feed(LiveOptions(camera="7")):
+    with pytest.raises(VideoError, match="camera 7 cannot be opened"), webcam_module.open_feed(LiveOptions(camera="7")):
         pass
 
 
 def test_without_a_screen_there_is_no_window(tmp_path, picture, monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(live_session.sys, "platform", "linux")
+    monkeypatch.setattr(session_module.sys, "platform", "linux")
     with pytest.raises(OutputError, match=r"no window can be opened.*-o FILE"):
-        run_live(picture, None, options(film(tmp_path / "cam.mp4", [60])), fake_models())
+        run_live(picture, None, options(gray_video(tmp_path / "cam.mp4", [60])), fake_models())
 
 
 def test_a_window_shows_what_is_made(tmp_path, picture, monkeypatch):
@@ -203,21 +189,21 @@ def test_a_window_shows_what_is_made(tmp_path, picture, monkeypatch):
     monkeypatch.setenv("DISPLAY", ":0")
     stand_ins = {
         "currentUIFramework": lambda: "test",
-        "imshow": lambda _, frame: seen.append(shown(frame)),
+        "imshow": lambda _, frame: seen.append(gray_level(frame)),
         "waitKey": lambda _: next(keys),
         "destroyAllWindows": lambda: None,
     }
     for name, stand_in in stand_ins.items():
-        monkeypatch.setattr(live_session.cv2, name, stand_in)
-    made = run_live(picture, None, options(film(tmp_path / "cam.mp4", [60, 90, 120, 150])), fake_models())
+        monkeypatch.setattr(session_module.cv2, name, stand_in)
+    made = run_live(picture, None, options(gray_video(tmp_path / "cam.mp4", [60, 90, 120, 150])), fake_models())
     assert made.frames == 3 and seen == pytest.approx([60, 90, 120], abs=2)
 
 
 def test_the_command(tmp_path, picture, monkeypatch, capsys):
-    monkeypatch.setattr(live_session, "load_models", lambda *_, **__: fake_models())
+    monkeypatch.setattr(session_module, "load_models", lambda *_, **__: fake_models())
     monkeypatch.chdir(tmp_path)
     Image.fromarray(picture).save("a.png")
-    film(tmp_path / "cam.mp4", [60] * 5)
+    gray_video(tmp_path / "cam.mp4", [60] * 5)
     command = ["live", "--source", "a.png", "--camera", "cam.mp4", "--face-only", "--calibrate", "0", "-o"]
     cli.main([*command, "o.mp4"])
     out, err = capsys.readouterr()

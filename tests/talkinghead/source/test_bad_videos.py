@@ -1,6 +1,5 @@
 """Videos as they should not be: cut, damaged, empty, unsteady; as sources and as drivers."""
 
-from fractions import Fraction
 from itertools import pairwise
 
 import av
@@ -8,72 +7,34 @@ import numpy as np
 import pytest
 import soundfile
 from drawn_face import drawn_face
-from fake_models import BrightnessTracker, TwoFaces, fake_models
+from fake_models import BrightnessTracker
+from gray_videos import gray_levels, gray_video, unsteady_video
 
 import talkinghead
 from talkinghead import CropOptions, Options
-from talkinghead.driver import extract as watching
 from talkinghead.errors import VideoError
 from talkinghead.face import FaceDetector, FaceTracker
 from talkinghead.face.cuts import CutFinder
 from talkinghead.media.audio import probe_sound
-from talkinghead.media.video import VideoWriter, probe_video, read_frames
+from talkinghead.media.video import probe_video, read_frames
 from talkinghead.source import video as video_source_module
 from talkinghead.source.video import TrackedFrame, bridged
-
-
-class FacesInTheLight(TwoFaces):
-    def detect(self, picture, *, thorough=True):
-        return super().detect(picture) if picture.mean() > 20 else []
-
-
-@pytest.fixture
-def models(monkeypatch):
-    for module in (watching, video_source_module):
-        monkeypatch.setattr(module, "FaceTracker", BrightnessTracker)
-    models = fake_models()
-    object.__setattr__(models, "faces", FacesInTheLight())
-    return models
-
-
-def film(file, levels, fps=Fraction(25), sound=None):
-    with VideoWriter(file, fps, (240, 320), sound, crf=1) as writer:
-        for level in levels:
-            writer.write(np.full((240, 320, 3), level, np.uint8))
-    return file
 
 
 def reenact(source, driver, models, output=None, **crop):
     return talkinghead.reenact(source, driver, output, options=Options(CropOptions(**crop)), model=models)
 
 
-def shown(video):
-    return [round(float(frame[len(frame) // 2, frame.shape[1] // 2].mean())) for frame in video]
-
-
-def unsteady(file, times):
-    """Write frames at times counted in 25ths of a second, as bright as the time is late."""
-    with av.open(str(file), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        for time in times:
-            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 40 + 3 * time, np.uint8), format="rgb24")
-            frame.pts, frame.time_base = time, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return file
-
-
-def test_a_source_of_variable_rate_keeps_its_length(tmp_path, models):
-    source = unsteady(tmp_path / "s.mp4", [*range(20), *range(20, 60, 2)])
-    video = reenact(source, film(tmp_path / "d.mp4", [100] * 5), models, face_only=True)
+def test_a_source_of_variable_rate_keeps_its_length(tmp_path, video_models):
+    source = unsteady_video(tmp_path / "s.mp4", [*range(20), *range(20, 60, 2)])
+    video = reenact(source, gray_video(tmp_path / "d.mp4", [100] * 5), video_models, face_only=True)
     assert video.fps == 25 and len(video) == pytest.approx(60, abs=3)
     assert len(list(video)) == pytest.approx(60, abs=2)
 
 
-def test_sound_ends_with_the_pictures_of_a_damaged_source(tmp_path, models):
+def test_sound_ends_with_the_pictures_of_a_damaged_source(tmp_path, video_models):
     soundfile.write(tmp_path / "a.wav", 0.3 * np.sin(np.arange(32_000) * 0.2), 16_000)
-    film(tmp_path / "s.mp4", [100] * 50, sound=probe_sound(tmp_path / "a.wav"))
+    gray_video(tmp_path / "s.mp4", [100] * 50, sound=probe_sound(tmp_path / "a.wav"))
     content = bytearray((tmp_path / "s.mp4").read_bytes())
     with av.open(str(tmp_path / "s.mp4")) as container:
         packets = [packet for packet in container.demux(video=0) if packet.pos is not None]
@@ -82,24 +43,25 @@ def test_sound_ends_with_the_pictures_of_a_damaged_source(tmp_path, models):
     (tmp_path / "damaged.mp4").write_bytes(content)
     left = len(list(read_frames(tmp_path / "damaged.mp4")))
     assert 25 <= left < 50
-    made = reenact(tmp_path / "damaged.mp4", film(tmp_path / "d.mp4", [120] * 60), models, tmp_path / "o.mp4")
+    driver = gray_video(tmp_path / "d.mp4", [120] * 60)
+    made = reenact(tmp_path / "damaged.mp4", driver, video_models, tmp_path / "o.mp4")
     assert made.frames == pytest.approx(left, abs=1)
     with av.open(str(made.file)) as container:
         sound = container.streams.audio[0]
         assert abs(float(sound.duration * sound.time_base) - made.seconds) < 0.07  # a frame, and AAC's first block
 
 
-def test_a_video_of_no_length(tmp_path, models):
+def test_a_video_of_no_length(tmp_path, video_models):
     with av.open(str(tmp_path / "z.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         container.start_encoding()
     (tmp_path / "e.mp4").write_bytes(b"")
-    good = film(tmp_path / "d.mp4", [100] * 3)
+    good = gray_video(tmp_path / "d.mp4", [100] * 3)
     for name in ("z.mp4", "e.mp4"):
         for source, driver in ((tmp_path / name, good), (good, tmp_path / name)):
             with pytest.raises(VideoError, match=name):
-                reenact(source, driver, models)
+                reenact(source, driver, video_models)
 
 
 def test_frames_without_times_count_themselves(tmp_path):
@@ -115,16 +77,15 @@ def test_frames_without_times_count_themselves(tmp_path):
     assert probe_video(tmp_path / "raw.h264").num_frames >= 1
 
 
-def test_a_driver_whose_face_comes_late(tmp_path, models):
-    video = reenact(
-        np.zeros((240, 320, 3), np.uint8) + 90, film(tmp_path / "d.mp4", [0] * 60 + [150] * 5), models, face_only=True
-    )
-    assert shown(video) == pytest.approx([150] * 65, abs=2)
+def test_a_driver_whose_face_comes_late(tmp_path, video_models):
+    driver = gray_video(tmp_path / "d.mp4", [0] * 60 + [150] * 5)
+    video = reenact(np.full((240, 320, 3), 90, np.uint8), driver, video_models, face_only=True)
+    assert gray_levels(video) == pytest.approx([150] * 65, abs=2)
     (note,) = video.notes
     assert "no face in 60 of 65 frames, first at 0.0 s" in note
 
 
-def test_what_became_of_a_film_is_told(tmp_path, models, monkeypatch):
+def test_lost_faces_and_cuts_are_reported(tmp_path, video_models, monkeypatch):
     class Cutting(BrightnessTracker):
         def track(self, picture):
             level = float(picture.mean())
@@ -132,8 +93,8 @@ def test_what_became_of_a_film_is_told(tmp_path, models, monkeypatch):
             return super().track(picture)
 
     monkeypatch.setattr(video_source_module, "FaceTracker", Cutting)
-    source = film(tmp_path / "s.mp4", [100] * 25 + [5] * 20 + [240] + [100] * 5)
-    made = reenact(source, film(tmp_path / "d.mp4", [120] * 60), models, tmp_path / "o.mp4")
+    source = gray_video(tmp_path / "s.mp4", [100] * 25 + [5] * 20 + [240] + [100] * 5)
+    made = reenact(source, gray_video(tmp_path / "d.mp4", [120] * 60), video_models, tmp_path / "o.mp4")
     assert made.frames == 51
     assert any("no face to animate in 20 of 51 frames, first at 1.0 s" in note for note in made.notes)
     assert any("a new scene at 1.8 s" in note for note in made.notes)
