@@ -1,27 +1,29 @@
-"""Read sound from any file that FFmpeg knows, as a stream: an hour needs no more memory than a second."""
+"""Read sound from any file that FFmpeg knows: open it once, and stream it as often and in as many forms as needed.
+
+`probe_sound` decodes the whole file, because the length that a file states is a guess. What it decodes is kept, so that
+the networks and the encoder of the result, which are at different places of the sound at the same time, need not open
+the file again. A long sound is not kept (`kept_frames` says when): each of them decodes the file for itself, so that an
+hour needs no more memory than some minutes.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
-from av.container import InputContainer
-from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from talkinghead.errors import AudioError
-from talkinghead.media.container import LONGEST_GAP, find_sound, find_video, is_playlist, open_container
-from talkinghead.media.files import require_file
+from talkinghead.media.container import LONGEST_GAP, find_video
+from talkinghead.media.decode import WANTED, decode_sound, decode_track, open_sound
+from talkinghead.media.kept_frames import FrameKeeper, KeptFrame
 from talkinghead.media.levels import Levels
-from talkinghead.media.sound_frames import mixed_down, without_gaps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,16 +33,11 @@ Samples = NDArray[np.float32]
 MODEL_RATE = 16_000
 """Samples per second of the networks' input."""
 
-_RATES = range(1_000, 4_000_001)
-"""Accepted sample rates."""
-
 _SHORTEST = Fraction(1, 100)
 """Shortest sound in seconds; shorter ones might have no samples after resampling."""
 
 _NOTICED = Fraction(1, 1000)
 """Smallest offset in seconds between the starts of sound and picture that is corrected."""
-
-_WANTED = "give a wav, mp3, flac, ogg or m4a file, or a video with sound"
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,8 @@ class Sound:
             the whole file.
         begins: Time of its first sample in seconds by the file's clock, which sound and picture share.
         voice: The channel that the networks use; None for the average.
+        has_pictures: Whether the file is a video.
+        kept: The decoded frames of the whole file, or None if they are too many to keep.
     """
 
     file: Path
@@ -65,11 +64,22 @@ class Sound:
     start: Fraction | None = None
     begins: Fraction = Fraction(0)
     voice: int | None = None
+    has_pictures: bool = False
+    kept: Sequence[KeptFrame] | None = field(default=None, repr=False, compare=False)
 
     @property
     def seconds(self) -> Fraction:
         """Exact duration."""
         return Fraction(self.num_samples, self.rate)
+
+    def decoded(self) -> Iterator[av.AudioFrame]:
+        """Yield the decoded frames of the whole file; they are the caller's own and have no times."""
+        if self.kept is not None:
+            yield from (frame.restored() for frame in self.kept)
+            return
+        for frame in decode_sound(self.file):
+            frame.pts = None  # gaps are filled by now: picture and sound both count samples
+            yield frame
 
     def part(self, start: Fraction, seconds: Fraction) -> Sound:
         """Return a part of the sound of at most so many seconds from a start time; the same object for all of it."""
@@ -94,7 +104,7 @@ class Sound:
 
 
 def probe_sound(path: str | os.PathLike[str]) -> Sound:
-    """Read a sound through once: the lengths that files state are guesses, and its samples may be no numbers.
+    """Open a file and decode its sound, for its exact length and all later use; its samples may be no numbers.
 
     Raises:
         InputNotFoundError: There is no such file.
@@ -103,21 +113,25 @@ def probe_sound(path: str | os.PathLike[str]) -> Sound:
     sound = _probe(Path(path))
     if sound.seconds < _SHORTEST:
         found = f"is too short ({float(sound.seconds):.4f} s)" if sound.num_samples else "has zero length"
-        raise AudioError(f"{sound.file}: the sound {found}; {_WANTED}")
+        raise AudioError(f"{sound.file}: the sound {found}; {WANTED}")
     return sound
 
 
 def _probe(file: Path) -> Sound:
     rate, channels, begins, num_seconds = 0, 0, Fraction(0), Fraction(0)
-    levels = Levels(file)
-    for frame in _decode(file):
-        if not rate:
-            rate, channels = frame.sample_rate, frame.layout.nb_channels
-            begins = frame.pts * frame.time_base if frame.pts is not None and frame.time_base else Fraction(0)
-        levels.add(frame, num_seconds)
-        num_seconds += Fraction(frame.samples, frame.sample_rate)
+    levels, keeper = Levels(file), FrameKeeper()
+    with open_sound(file) as (container, track):
+        has_pictures = find_video(container) is not None
+        for frame in decode_track(file, container, track):
+            if not rate:
+                rate, channels = frame.sample_rate, frame.layout.nb_channels
+                begins = frame.pts * frame.time_base if frame.pts is not None and frame.time_base else Fraction(0)
+            levels.add(frame, num_seconds)
+            keeper.add(frame)
+            num_seconds += Fraction(frame.samples, frame.sample_rate)
     rate = rate or MODEL_RATE
-    return Sound(file, rate, channels, round(num_seconds * rate), None, begins, levels.voice())
+    num_samples = round(num_seconds * rate)
+    return Sound(file, rate, channels, num_samples, None, begins, levels.voice(), has_pictures, keeper.frames)
 
 
 def stream_mono_16k(sound: Sound | Path) -> Iterator[Tensor]:
@@ -139,7 +153,7 @@ def stream_mono(sound: Sound | Path, rate: int) -> Iterator[Samples]:
 def stream_part(sound: Sound, rate: int, layout: str, frame_size: int) -> Iterator[av.AudioFrame]:
     """Yield a sound, or the part of a file that it is; arguments as in `stream_frames`."""
     if sound.start is None:
-        yield from stream_frames(sound.file, rate, layout, frame_size)
+        yield from stream_frames(sound, rate, layout, frame_size)
         return
     again = av.AudioResampler("fltp", layout, rate, frame_size)
     for samples in _stream_samples(sound, rate, layout):
@@ -150,19 +164,19 @@ def stream_part(sound: Sound, rate: int, layout: str, frame_size: int) -> Iterat
 
 
 def stream_frames(
-    file: Path, rate: int, layout: str | None = None, frame_size: int | None = None
+    sound: Sound | Path, rate: int, layout: str | None = None, frame_size: int | None = None
 ) -> Iterator[av.AudioFrame]:
-    """Yield a file's sound in planar float32 at another rate.
+    """Yield the sound of a whole file in planar float32 at another rate.
 
     Args:
-        file: The file.
+        sound: The sound, or a file.
         rate: Samples a second.
         layout: FFmpeg's name of the channels: "mono", "stereo", "5.1" ...; the file's own unless given.
         frame_size: Samples of every frame but the last; whatever comes unless given.
     """
     resampler, known = None, None
-    for frame in _decode(file):
-        frame.pts = None  # gaps are filled by now: picture and sound both count samples
+    sound = _probe(sound) if isinstance(sound, Path) else sound
+    for frame in sound.decoded():
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if resampler is None or kind != known:  # a broadcast may change its format on the way
             if resampler is not None:
@@ -177,7 +191,7 @@ def _stream_samples(sound: Sound, rate: int, layout: str | None) -> Iterator[Sam
     """Yield a sound, or the part of a file that it is, in arrays of shape (channels, N)."""
     skip = round((sound.start or 0) * rate)
     left = None if sound.start is None else round(sound.seconds * rate)
-    for frame in stream_frames(sound.file, rate, layout):
+    for frame in stream_frames(sound, rate, layout):
         samples: Samples = frame.to_ndarray()  # type: ignore[assignment]
         while skip < 0 and left:  # silence comes first, a second at a time
             silent = np.zeros((len(samples), min(-skip, left, rate)), np.float32)
@@ -190,48 +204,3 @@ def _stream_samples(sound: Sound, rate: int, layout: str | None) -> Iterator[Sam
             yield samples
         if left == 0:
             break
-
-
-def _decode(file: Path) -> Iterator[av.AudioFrame]:
-    """Yield the decoded frames of the first sound track, with at most eight channels and with silence in gaps."""
-    with _open(file) as (container, stream):
-        yield from without_gaps(map(mixed_down, _frames(file, container, stream)))
-
-
-def _frames(file: Path, container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
-    """Decode a stream and skip damaged packets, as players do."""
-    for packet in _packets(file, container, stream):
-        try:
-            frames = packet.decode()
-        except FFmpegError:
-            continue
-        for frame in frames:
-            if frame.sample_rate not in _RATES:
-                raise AudioError(
-                    f"{file}: has {frame.sample_rate} samples a second, not {_RATES.start} to {_RATES.stop - 1}; "
-                    "export it again at 48000"
-                )
-            yield frame  # type: ignore[misc]
-
-
-def _packets(file: Path, container: InputContainer, stream: AudioStream) -> Iterator[av.Packet]:
-    try:
-        yield from container.demux(stream)
-    except FFmpegError as error:
-        raise AudioError(f"{file}: the sound is damaged ({error.strerror}); export it again") from error
-
-
-@contextmanager
-def _open(file: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
-    require_file(file, AudioError)
-    try:
-        container = open_container(file)
-    except (FFmpegError, OSError) as error:
-        found = "a list of other files, not a sound" if is_playlist(file) else "not a sound that can be read"
-        raise AudioError(f"{file}: {found}; {_WANTED}") from error
-    with container:
-        stream = find_sound(container)
-        if stream is None:
-            found = "a video without sound" if find_video(container) else "not a sound that can be read"
-            raise AudioError(f"{file}: {found}; {_WANTED}")
-        yield container, stream

@@ -16,6 +16,14 @@ _GAP = Fraction(1, 10)
 """Shortest gap in seconds that is filled; shorter ones are jitter or a damaged packet."""
 
 
+def readable_by_numpy(frame: av.AudioFrame) -> av.AudioFrame:
+    """Convert 64-bit integers, which PyAV has no arrays for, to floating point; return other frames unchanged."""
+    if not frame.format.name.startswith("s64"):
+        return frame
+    (converted,) = av.AudioResampler("dbl").resample(frame)
+    return converted
+
+
 def mixed_down(frame: av.AudioFrame) -> av.AudioFrame:
     """Average the channels of a frame that has more than FFmpeg's resampler supports; return others unchanged."""
     if frame.layout.nb_channels <= _MOST_CHANNELS:

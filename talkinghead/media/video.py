@@ -213,9 +213,11 @@ def probe_placed_sound(path: str | os.PathLike[str]) -> Sound:
         AudioError: It is a folder, no sound, or too short.
     """
     sound = probe_sound(path)
+    if not sound.has_pictures:
+        return sound
     try:
         return sound.starting_at(next(read_frames(path)).seconds)
-    except VideoError:  # a sound alone
+    except VideoError:  # none of its pictures can be decoded
         return sound
 
 

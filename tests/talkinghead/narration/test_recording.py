@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from openings import record_openings
 
 from talkinghead import RenderOptions
 from talkinghead.errors import InputNotFoundError
@@ -65,6 +66,12 @@ def test_a_recording_keeps_its_sound_and_gets_captions(tmp_path, make):
     assert (sound.rate, sound.channels) == (44_100, 2) and abs(sound.seconds - 6) < Fraction(1, 20)
     captions = (tmp_path / "out.srt").read_text()
     assert "00:00:00,500 --> 00:00:01,500" in captions and "00:00:03,600 --> 00:00:05,600" in captions
+
+
+def test_a_recording_is_opened_once(make, monkeypatch):
+    names = record_openings(monkeypatch)
+    make(align="proportional")
+    assert names.count("voice.flac") == 1
 
 
 def test_subtitles_say_when_a_recording_says_what(tmp_path, make):
