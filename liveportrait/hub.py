@@ -1,4 +1,10 @@
-"""Fetch pinned files from a model hub: resumed after an interruption, checked by SHA-256."""
+"""Fetch pinned files from a model hub: resumed after an interruption, checked by SHA-256.
+
+`huggingface_hub` does not do this. It compares the length of what it fetches, not the hash, and a download that was
+given up begins again from nothing; `tests/liveportrait/test_hub_client.py` shows both, and fails when that changes. It
+also prints its errors over several lines, only warns if the disk is full, and takes the addresses and folders that the
+environment names when it is imported. Its cache is used where it holds a file already.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +108,7 @@ def complete(
     """
     root, announced = folder(repository, revision), False
     with _keeping(root):
-        missing = [file for file in files if not is_present(root, file, repository, revision)]
+        missing = [file for file in files if not _is_present(root, file, repository, revision)]
 
         def begin() -> None:
             nonlocal announced
@@ -111,8 +117,9 @@ def complete(
                 announce(root, missing)
 
         for file in missing:
-            require_online(file)
-            fetch(root, file, repository, revision, progress, begin)
+            _require_online(file)
+            url = f"{endpoint()}/{repository}/resolve/{revision}/{file.path}"
+            _fetch(root / file.path, url, file, progress, begin)
     return root
 
 
@@ -129,32 +136,28 @@ def _keeping(place: Path) -> Iterator[None]:
         ) from error
 
 
-def is_present(root: Path, file: HubFile, repository: str, revision: str) -> bool:
+def _is_present(root: Path, file: HubFile, repository: str, revision: str) -> bool:
     """Whether a file is on this machine, whole; one that the hub's own client fetched is taken over.
-
-    Args:
-        root: Result of `folder`.
-        file: Which file.
-        repository: "owner/name".
-        revision: Commit.
 
     Raises:
         WeightsError: The file is there and is not the pinned one.
     """
     path = root / file.path
-    if not path.is_file():
-        cache = Path(os.environ.get("HF_HUB_CACHE") or home() / "hub").expanduser()
-        theirs = cache / f"models--{repository.replace('/', '--')}" / "snapshots" / revision / file.path
-        if not theirs.is_file() or file.sha256 not in (None, sha256(theirs)):
-            return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # A link that leads nowhere any more.
-        try:
-            path.symlink_to(theirs.resolve())
-        except OSError:  # Windows lets only some users make links.
-            shutil.copyfile(theirs, path)
+    if path.is_file():
+        check(path, file)
         return True
-    check(path, file)
+    from huggingface_hub import try_to_load_from_cache
+
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home() / "hub").expanduser()
+    theirs = try_to_load_from_cache(repository, file.path, cache, revision)
+    if not isinstance(theirs, str) or file.sha256 not in (None, sha256(Path(theirs))):
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # A link that leads nowhere any more.
+    try:
+        path.symlink_to(Path(theirs).resolve())
+    except OSError:  # Windows lets only some users make links.
+        shutil.copyfile(theirs, path)
     return True
 
 
@@ -178,12 +181,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def require_online(file: HubFile) -> None:
-    """Stop where the network is forbidden.
-
-    Raises:
-        WeightsNotFoundError: HF_HUB_OFFLINE is set.
-    """
+def _require_online(file: HubFile) -> None:
     if is_offline():
         raise WeightsNotFoundError(
             f"{file.path} is not on this machine and HF_HUB_OFFLINE forbids fetching it; unset HF_HUB_OFFLINE, "
@@ -191,40 +189,32 @@ def require_online(file: HubFile) -> None:
         )
 
 
-def fetch(
-    root: Path, file: HubFile, repository: str, revision: str, progress: Progress | None, begin: Announce
-) -> Path:
-    """Fetch one file, going on where an earlier attempt stopped.
+def _fetch(path: Path, url: str, file: HubFile, progress: Progress | None, begin: Announce) -> None:
+    """Fetch one file, going on where an earlier attempt stopped; it gets its name once its hash is right.
 
     Args:
-        root: Result of `folder`.
+        path: Where to keep it.
+        url: Its address.
         file: Which file.
-        repository: "owner/name".
-        revision: Commit.
         progress: Called with the file's name, bytes so far and size.
         begin: Called when the hub has answered, before anything is written.
-
-    Returns:
-        Its path, once its hash is right.
 
     Raises:
         WeightsNotFoundError: The hub cannot be reached, has no such file, or keeps breaking off.
         WeightsError: What arrived is not the pinned file; it is thrown away.
     """
-    path = root / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    url = f"{endpoint()}/{repository}/resolve/{revision}/{file.path}"
     with FileLock(part.with_name(part.name + ".lock")):
-        if not path.is_file():
-            _receive(url, part, file, progress, begin)
-            try:
-                check(part, file)
-            except WeightsError as error:
-                part.unlink()
-                raise WeightsError(f"{url} sent another file than the pinned one: {error}") from error
-            part.replace(path)
-    return path
+        if path.is_file():
+            return
+        _receive(url, part, file, progress, begin)
+        try:
+            check(part, file)
+        except WeightsError as error:
+            part.unlink()
+            raise WeightsError(f"{url} sent another file than the pinned one: {error}") from error
+        part.replace(path)
 
 
 def _receive(url: str, part: Path, file: HubFile, progress: Progress | None, begin: Announce) -> None:

@@ -63,6 +63,15 @@ class Handler(BaseHTTPRequestHandler):
             return self.cut(status, data[start:], whole=True)
         return self.answer(status, data[start:])
 
+    def do_HEAD(self):
+        """Say what the hub's own client asks for first: the length, the commit and, as the ETag, the SHA-256."""
+        name = self.path.rsplit("/", 1)[-1]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.server.content[name])))
+        self.send_header("ETag", f'"{hashlib.sha256(CONTENT[name]).hexdigest()}"')
+        self.send_header("X-Repo-Commit", self.path.split("/resolve/")[1].split("/")[0])
+        self.end_headers()
+
     def answer(self, status: int, body: bytes, headers: dict | None = None) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
