@@ -29,7 +29,7 @@ def test_every_sample_is_covered_by_a_frame(tiny, samples, frames):
 
 
 @pytest.mark.parametrize("size", [100, 640, 7_777, 60_000])
-def test_chunks_do_not_change_the_performance(tiny, voice, size):
+def test_chunks_do_not_change_the_motion(tiny, voice, size):
     sound = voice(11.3)
     whole = joined([tiny.generate(sound, seed=4)])
     parts = joined(tiny.stream(sound.split(size), seed=4))
@@ -49,7 +49,7 @@ def test_windows_agree_with_one_pass_over_everything(tiny, voice):
     assert streamed.diff(dim=0).abs().amax() < 1.5 * whole.diff(dim=0).abs().amax()
 
 
-def test_an_empty_stream_performs_nothing_and_an_empty_recording_is_an_error(tiny):
+def test_an_empty_stream_has_no_motion_and_an_empty_recording_is_an_error(tiny):
     assert list(tiny.stream([])) == []
     assert list(tiny.stream([torch.zeros(0)])) == []
     with pytest.raises(ValueError, match="empty"):
@@ -62,7 +62,7 @@ def test_other_than_a_row_of_samples_is_refused(tiny, wrong):
         tiny.generate(wrong)
 
 
-def test_the_seed_decides_life_but_not_lips(tiny, voice):
+def test_the_seed_decides_idle_motion_but_not_lips(tiny, voice):
     first, again, other = (tiny.generate(voice(8.0), seed=seed) for seed in (1, 1, 2))
     for name in FIELDS:
         assert torch.equal(getattr(first, name), getattr(again, name))
@@ -81,7 +81,7 @@ def test_silence_closes_the_mouth(tiny, voice):
     assert closing.diff().min() > -0.5 * ratio[10:40].max()  # over frames, not at once
 
 
-def test_digital_silence_alone_is_closed_and_alive(tiny):
+def test_digital_silence_alone_has_closed_lips_and_idle_motion(tiny):
     speech_motion = tiny.generate(torch.zeros(160_000), seed=3)
     assert (speech_motion.lip_ratio == 0).all()
     assert speech_motion.rotation.std(0).max() > 1e-3

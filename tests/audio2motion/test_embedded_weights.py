@@ -21,20 +21,20 @@ def test_they_fit_the_face_model(model):
     assert model.config.num_brows == 6
 
 
-def test_silence_is_closed_and_alive(model):
+def test_silence_has_closed_lips_and_idle_motion(model):
     speech_motion = model.generate(torch.zeros(20 * 16_000), seed=1)
     assert (speech_motion.lip_ratio < 0.02).all()
     assert speech_motion.eye_openness.min() < 0.2
     assert speech_motion.rotation.flatten(1).std(0).max() > 1e-3
 
 
-def test_a_voice_in_a_quiet_room_closes_when_it_stops(model, voice):
+def test_lips_close_in_the_pauses_of_a_quiet_room(model, voice):
     room = 10**-3.25 * torch.randn(32_000)
     ratio = model.generate(torch.cat([voice(2.0), room, voice(2.0)])).lip_ratio[:, 0]
     assert (ratio[56:94] < 0.02).all()
 
 
-def test_music_without_a_voice_is_performed(model):
+def test_music_without_a_voice_gives_finite_motion(model):
     time_axis = torch.arange(5 * 16_000) / 16_000
     chord = sum(torch.sin(2 * torch.pi * hz * time_axis) for hz in (220.0, 277.2, 329.6))
     speech_motion = model.generate(0.2 * chord)

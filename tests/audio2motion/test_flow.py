@@ -19,11 +19,11 @@ from liveportrait.errors import WeightsError, WeightsNotFoundError
 from liveportrait.keypoints import rotation_matrix
 from liveportrait.motion import Motion
 
-EAR = EncoderConfig(
+ENCODER = EncoderConfig(
     conv_dim=(16, 16), hidden_size=16, num_layers=1, num_heads=2, feed_forward_size=16, position_kernel=5, dropout=0.0
 )
 TINY = FlowConfig(
-    encoder=EAR, num_frames=12, num_previous=4, overlap=3, size=16, num_layers=2, num_heads=2, dropout=0.0
+    encoder=ENCODER, num_frames=12, num_previous=4, overlap=3, size=16, num_layers=2, num_heads=2, dropout=0.0
 )
 CONFIG = FlowTrainConfig(model=TINY, num_steps=60, batch_size=4, learning_rate=3e-3, warmup_steps=5)
 
@@ -193,7 +193,7 @@ def test_two_processes_learn_what_one_learns(clips, tmp_path):
         torch.testing.assert_close(state["exp_avg"], theirs[number]["exp_avg"], atol=1e-6, rtol=1e-3)
 
 
-def test_models_come_back_and_say_what_they_move(tmp_path):
+def test_models_are_saved_and_loaded_with_their_number_of_keypoints(tmp_path):
     model = MotionFlow(TINY).eval()
     save(model, tmp_path / "voice")
     assert keypoints_of(tmp_path / "voice") == 21

@@ -9,7 +9,7 @@ MINUTE = 60 * 25
 
 
 @pytest.fixture
-def live():
+def idle_motion():
     def make(seed: int) -> IdleMotion:
         time = torch.arange(600)[:, None] / 25
         tracks = 2 * torch.sin(time * torch.linspace(0.5, 3, 7) + torch.arange(7))
@@ -69,43 +69,43 @@ def test_eyes_rest_and_jump():
     assert gaze.mean(0).abs().max() < 0.5
 
 
-def test_head_is_never_frozen_and_never_lost(live):
-    life = live(0).next(speech(10 * MINUTE))
-    angles = torch.stack(euler_degrees(life.rotation), 1)
+def test_head_is_never_frozen_and_never_lost(idle_motion):
+    idle = idle_motion(0).next(speech(10 * MINUTE))
+    angles = torch.stack(euler_degrees(idle.rotation), 1)
     still = angles.unfold(0, 50, 25).std(-1).norm(dim=1)
     assert (still > 0.02).all()  # moves in any two seconds
     assert angles.abs().max() < 12
-    assert life.translation.abs().max() < 0.15
-    assert (life.translation[:, 2] == 0).all()
+    assert idle.translation.abs().max() < 0.15
+    assert (idle.translation[:, 2] == 0).all()
     assert angles.diff(dim=0).abs().max() < 2.0  # no jump where stretches meet
 
 
-def test_life_starts_at_rest(live):
-    life = live(7).next(speech(5))
-    assert torch.stack(euler_degrees(life.rotation[:1])).abs().max() < 0.3
-    assert life.translation[0].abs().max() < 0.005
+def test_idle_motion_starts_at_rest(idle_motion):
+    idle = idle_motion(7).next(speech(5))
+    assert torch.stack(euler_degrees(idle.rotation[:1])).abs().max() < 0.3
+    assert idle.translation[0].abs().max() < 0.005
 
 
-def test_cutting_the_sound_does_not_change_life(live):
+def test_chunks_do_not_change_idle_motion(idle_motion):
     loudness = speech(500)
-    whole, player = live(3).next(loudness), live(3)
-    parts = [player.next(part) for part in loudness.split(37)]
+    whole, motion = idle_motion(3).next(loudness), idle_motion(3)
+    parts = [motion.next(part) for part in loudness.split(37)]
     for name in ("brows", "eye_openness", "gaze_deg", "rotation", "translation"):
         torch.testing.assert_close(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
 
 
-def test_pauses_are_calmer_than_speech(live):
+def test_pauses_are_calmer_than_speech(idle_motion):
     frames = 5 * MINUTE
-    talking, resting = live(1).next(speech(frames)), live(1).next(torch.full((frames,), -70.0))
-    spread = [torch.stack(euler_degrees(life.rotation)).std(1).norm() for life in (talking, resting)]
+    talking, resting = idle_motion(1).next(speech(frames)), idle_motion(1).next(torch.full((frames,), -70.0))
+    spread = [torch.stack(euler_degrees(idle.rotation)).std(1).norm() for idle in (talking, resting)]
     assert 0.4 * spread[0] < spread[1] < 0.85 * spread[0]
 
 
-def test_stress_nods_the_head_down_and_lifts_the_brows(live):
+def test_stress_nods_the_head_down_and_lifts_the_brows(idle_motion):
     even = torch.full((400,), -30.0)
     stressed = even.clone()
     stressed[300:306] = -15.0
-    plain, nod = live(1).next(even), live(1).next(stressed)
+    plain, nod = idle_motion(1).next(even), idle_motion(1).next(stressed)
     change = euler_degrees(nod.rotation)[0] - euler_degrees(plain.rotation)[0]
     assert change[:300].abs().max() < 1e-3
     assert 0.2 < change[300:330].max() < 2.0
@@ -114,7 +114,7 @@ def test_stress_nods_the_head_down_and_lifts_the_brows(live):
     assert (nod.brows - plain.brows)[300:330, 0].max() > 0.05
 
 
-def test_eyes_stay_with_the_viewer_when_the_head_turns(live):
-    life = live(2).next(speech(5 * MINUTE))
-    facing = (torch.tensor([0.0, 0.0, -1.0]) @ life.rotation)[:, 0]
-    assert torch.corrcoef(torch.stack([facing, life.gaze_deg[:, 0]]))[0, 1] < -0.3
+def test_eyes_stay_with_the_viewer_when_the_head_turns(idle_motion):
+    idle = idle_motion(2).next(speech(5 * MINUTE))
+    facing = (torch.tensor([0.0, 0.0, -1.0]) @ idle.rotation)[:, 0]
+    assert torch.corrcoef(torch.stack([facing, idle.gaze_deg[:, 0]]))[0, 1] < -0.3

@@ -46,7 +46,7 @@ def test_a_stream_gives_what_the_whole_recording_gives(samples, size):
 
 
 def test_a_stream_moves_before_it_ends():
-    """Two windows of 20 frames are heard; the third part of the sound is never asked for."""
+    """Two windows of 20 frames are generated; the third part of the sound is never asked for."""
 
     def chunks():
         yield voice(30 * 640)
@@ -68,7 +68,7 @@ def test_upstream_s_motion_starts_two_frames_before_the_sound():
 
 @pytest.mark.parametrize(("trim_lead", "lag"), [(True, 0), (False, 2)])
 @pytest.mark.parametrize("frame", [0, 5, 13])
-def test_lag_between_a_sound_and_the_frame_that_hears_it(trim_lead, lag, frame):
+def test_lag_between_a_sound_and_the_frame_that_it_moves(trim_lead, lag, frame):
     """Another sound in frame k of the recording changes above all what output frame k + lag is given to hear.
 
     The denoiser adds features of its own frame only (`test_each_frame_hears_its_own_moment_only`), so the two padded

@@ -98,7 +98,7 @@ def test_denoiser(release):
 
 
 @pytest.mark.parametrize("release", ["v1", "v2"])
-def test_each_frame_hears_its_own_moment_only(release):
+def test_each_frame_depends_on_its_own_moment_only(release):
     """What lets the denoiser do without cross-attention: the reference masks everything but the diagonal."""
     frames = 100 + model(release, slim=True).config.num_previous
     mask = (~torch.eye(frames, dtype=torch.bool)).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""The recogniser's ear: its alignment, its start from published weights, and its place in the model."""
+"""The recogniser: its alignment, its initial weights from a published recogniser, and its place in the model."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_one_state_for_every_320_samples():
         assert Recogniser(SMALL).eval()(torch.zeros(2, 6400)).shape == (2, 20, 16)
 
 
-def test_a_click_is_heard_in_the_state_that_it_lies_in():
-    ear = Recogniser(SMALL).eval()
+def test_a_click_appears_in_the_state_that_it_lies_in():
+    network = Recogniser(SMALL).eval()
     click = torch.zeros(1, 320 * 21)
     click[0, 320 * 10 + 160] = 1.0
-    power = ear.power(click)[0].sum(-1)
+    power = network.power(click)[0].sum(-1)
     assert int(power.argmax()) == 20  # two steps a state, the first of them amid its samples
     assert torch.allclose(power[19], power[21])
 
@@ -46,8 +46,8 @@ def test_hamas_weights_give_hamas_phonemes(monkeypatch: pytest.MonkeyPatch):
 
     from recogniser_weights import fill, read_pack
 
-    ear = Recogniser(RecogniserConfig()).eval()
-    fill(ear)
+    network = Recogniser(RecogniserConfig()).eval()
+    fill(network)
     sound = speech(2.0)
     feeds = {"waveform": sound[None].numpy(), "waveform_lengths": np.array([len(sound)])}
     (expected,) = hama.ASRModel().session.run(["log_probs"], feeds)
@@ -55,7 +55,7 @@ def test_hamas_weights_give_hamas_phonemes(monkeypatch: pytest.MonkeyPatch):
     # hama centres its states on samples 320 k and mirrors the sound at its ends.
     shifted = torch.nn.functional.pad(sound[None, None], (160, 160), mode="reflect")[0]
     with torch.inference_mode():
-        spelled = ear(shifted)[0] @ pack["acoustic_model.model.proj.weight"][..., 0].T
+        spelled = network(shifted)[0] @ pack["acoustic_model.model.proj.weight"][..., 0].T
     found = (spelled + pack["acoustic_model.model.proj.bias"]).softmax(-1).numpy()
     difference = np.abs(found - np.exp(expected[0][: len(found)])).sum(-1)
     assert np.median(difference) < 0.02

@@ -1,4 +1,4 @@
-"""A voice performed while it is spoken: bounded look ahead, no matter the chunks, near to the offline performance."""
+"""Motion generated while speech arrives: bounded look-ahead, independent of chunks, close to the offline motion."""
 
 import math
 
@@ -24,7 +24,7 @@ def test_every_sample_is_covered_by_a_frame(tiny, samples):
 
 
 @pytest.mark.parametrize("size", [100, 640, 7_777])
-def test_chunks_do_not_change_the_performance(tiny, voice, size):
+def test_chunks_do_not_change_the_motion(tiny, voice, size):
     sound = voice(3.3)
     whole, parts = live(tiny, sound, 10**9, seed=4), live(tiny, sound, size, seed=4)
     assert all(torch.equal(whole[name], parts[name]) for name in FIELDS)
@@ -32,9 +32,9 @@ def test_chunks_do_not_change_the_performance(tiny, voice, size):
 
 def test_a_frame_is_shown_200_ms_after_it_was_spoken(tiny, voice):
     stream, shown = tiny.streaming(), 0
-    for heard, chunk in enumerate(voice(2.0).split(640), 1):
+    for pushed, chunk in enumerate(voice(2.0).split(640), 1):
         shown += sum(map(len, stream.push(chunk)))
-        assert heard - AHEAD - HOP < shown <= heard - AHEAD or shown == 0
+        assert pushed - AHEAD - HOP < shown <= pushed - AHEAD or shown == 0
     assert (HOP - 1 + AHEAD) * 0.04 <= 0.2
     assert shown + sum(map(len, stream.finish())) == 50
 
@@ -48,13 +48,13 @@ def test_what_is_said_later_changes_nothing_that_was_shown(tiny, voice):
     assert not torch.equal(one["lip_ratio"], other["lip_ratio"])
 
 
-def test_silence_is_closed_and_alive(tiny):
+def test_silence_has_closed_lips_and_idle_motion(tiny):
     speech_motion = live(tiny, torch.zeros(100_000), 3_200, seed=3)
     assert (speech_motion["lip_ratio"] == 0).all()
     assert speech_motion["rotation"].std(0).max() > 1e-3
 
 
-def test_an_empty_voice_performs_nothing_and_an_ended_one_is_refused(tiny):
+def test_an_empty_stream_has_no_motion_and_an_ended_one_is_refused(tiny):
     stream = tiny.streaming()
     assert stream.push(torch.zeros(0)) == []
     assert stream.finish() == []
@@ -64,7 +64,7 @@ def test_an_empty_voice_performs_nothing_and_an_ended_one_is_refused(tiny):
         tiny.streaming().push(torch.zeros(2, 640))
 
 
-def test_it_is_near_to_what_hears_seconds_ahead(voice):
+def test_it_is_close_to_the_offline_motion(voice):
     """The stated tolerance, with the weights that ship; on real speech see docs/audio_model.md."""
     model, sound = AudioToMotion.from_pretrained(), voice(6.0)
     offline, streamed = model.generate(sound), live(model, sound, 1_600)

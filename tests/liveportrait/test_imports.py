@@ -1,4 +1,4 @@
-"""Imports that start nothing, and leave the real packages to everybody else."""
+"""Imports without side effects, which leave the real packages to everybody else."""
 
 import importlib
 import os
@@ -34,7 +34,7 @@ def packages(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_nothing_is_heard_and_everything_works_later(packages):
+def test_side_effects_are_postponed_and_everything_works_later(packages):
     with quiet_imports(), quiet_imports():
         uses = packages("careless.uses")
     assert os.environ["NOISE"] == "0" and uses.reporter is None

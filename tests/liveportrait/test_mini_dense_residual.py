@@ -1,4 +1,4 @@
-"""Skin: what slides and darkens in a driver's picture is found there, and laid onto another face where it belongs."""
+"""The dense residual: displacement and shading of a driver's skin are measured, and applied to another face."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def picture():
     return torch.nn.functional.interpolate(spots, (SIDE, SIDE), mode="bicubic").clamp(0, 1) * 0.5 + 0.25
 
 
-def look(model, picture, x):
+def patch_of(model, picture, x):
     frame = patch_frame(SKIN, model.renderer.face.pose(x))
     return sample(picture, patch_points(frame, SKIN.size)), frame
 
@@ -54,14 +54,14 @@ def cheek(dense_residual):
     ]
 
 
-def test_the_same_picture_shows_nothing(model, picture, x):
-    seen, frame = look(model, picture, x)
+def test_the_same_picture_has_no_residual(model, picture, x):
+    seen, frame = patch_of(model, picture, x)
     assert read_dense_residual(seen, seen, frame, x, optical_flow).abs().max() < 5e-3
 
 
 def test_slide_and_shade_are_read(model, picture, x):
     """The driver's skin moved right by three pixels of the patch and lost a tenth of its brightness."""
-    seen, frame = look(model, picture, x)
+    seen, frame = patch_of(model, picture, x)
     later = 0.9 * torch.roll(seen, 3, 3)
     right, down, shade = cheek(read_dense_residual(seen, later, frame, x, optical_flow)).flatten(1).mean(1)
     assert right == pytest.approx(-3 * 2 / SKIN.size, abs=0.01)  # comes from further left
@@ -70,7 +70,7 @@ def test_slide_and_shade_are_read(model, picture, x):
 
 
 def test_what_is_read_is_bounded(model, picture, x):
-    seen, frame = look(model, picture, x)
+    seen, frame = patch_of(model, picture, x)
     found = read_dense_residual(seen, 1 - torch.roll(seen, 40, 2), frame, x, optical_flow)
     assert found[:, :2].abs().max() <= MAX_SLIDE
     assert found[:, 2].abs().max() <= MAX_SHADE
@@ -110,7 +110,7 @@ def test_shades_are_followed_to_a_bound(oval, level, least, most):
     assert least <= shade.min() and shade.max() <= most
 
 
-def test_noise_of_the_search_is_blurred_and_a_fold_of_the_skin_is_not(oval):
+def test_noise_of_the_optical_flow_is_blurred_and_a_fold_of_the_skin_is_not(oval):
     """A pixel's error leaves at most a twelfth of itself; eight pixels beside a fold, each side moves its own way."""
     noise = torch.randn(4, 2, SKIN.size, SKIN.size, generator=torch.Generator().manual_seed(0))
     assert read_given(oval, 0.5, 0.5, noise)[:, :2].std() < 1 / 12 * 2 / SKIN.size
@@ -121,7 +121,7 @@ def test_noise_of_the_search_is_blurred_and_a_fold_of_the_skin_is_not(oval):
     assert across[-3:].tolist() == pytest.approx([3.0] * 3, abs=0.15)
 
 
-def test_skin_is_laid_on_the_face_alone(model, x):
+def test_the_residual_is_applied_to_the_face_alone(model, x):
     """Slides turn and grow with the head; beyond the face nothing changes."""
     dense_residual = torch.zeros(1, 3, DENSE_RESIDUAL_SIZE, DENSE_RESIDUAL_SIZE)
     dense_residual[:, 0], dense_residual[:, 2] = 0.05, -0.2
@@ -146,7 +146,7 @@ def test_faces_are_covered_alike_in_any_batch(model, x):
 
 
 def test_a_driver_that_is_the_portrait_brings_it_closer(model, picture, x):
-    """Self-reenactment of a darker, slid picture: the rendering with skin is nearer to it than without."""
+    """Self-reenactment of a darker, slid picture: the rendering with the residual is nearer to it than without."""
     mesh = torch.zeros(1, 478, 3)
     mesh[:, list(KEYPOINTS)] = x
     source, driver = Crop(picture, mesh), Crop(0.9 * torch.roll(picture, 4, 3), mesh)

@@ -139,18 +139,18 @@ def test_a_mouth_that_was_shut_is_painted_from_memory(crop, begins_open):
     assert (change[inside].max() < 1e-5) == begins_open
 
 
-def test_what_is_remembered_is_lit_as_the_skin():
+def test_memory_takes_the_colour_of_the_skin():
     """Skin of the usual colour changes nothing, however bright; golden skin makes less blue of it."""
     masks = torch.zeros(2, 3, 8, 8)
     masks[:, 2], masks[:, 1, 2:4, 2:4] = 1.0, 1.0
-    dense_residual = torch.tensor([USUAL_SKIN, (0.75, 0.6, 0.2)])[:, :, None, None].expand(-1, -1, 8, 8).clone()
-    dense_residual[:, :, 2:4, 2:4] = 0.0  # lips do not count
-    usual, golden = tint(0.8 * dense_residual, masks)[..., 0, 0]
+    skin = torch.tensor([USUAL_SKIN, (0.75, 0.6, 0.2)])[:, :, None, None].expand(-1, -1, 8, 8).clone()
+    skin[:, :, 2:4, 2:4] = 0.0  # lips do not count
+    usual, golden = tint(0.8 * skin, masks)[..., 0, 0]
     assert torch.allclose(usual, torch.ones(3), atol=1e-5)
     assert golden[2] < 0.9 < golden[1]
 
 
-def test_half_of_the_skin_s_redness_is_given_to_what_is_remembered():
+def test_memory_takes_half_of_the_skin_s_redness():
     """Skin four times as red, against green, as usual lends twice the redness."""
     masks = torch.zeros(1, 3, 4, 4)
     masks[:, 2] = 1.0

@@ -66,8 +66,8 @@ def test_a_mouth_that_opens_is_the_splines(face, open_wide, shut):
     x_s, x_d = posed(shut), posed(open_wide)
     grid = pixel_grid(64, 64)
     spline = backward_flow(x_s, x_d, grid)
-    bent = torch.nn.functional.avg_pool2d(prior_flow(face, x_s, x_d).permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
-    assert (bent - spline).abs().mean() < 5e-4
+    combined = torch.nn.functional.avg_pool2d(prior_flow(face, x_s, x_d).permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+    assert (combined - spline).abs().mean() < 5e-4
 
 
 def test_lids_that_meet_or_cross_fold_nothing(face):
@@ -96,8 +96,8 @@ def test_lids_that_cross_only_meet(face):
 def test_closing_flow_undoes_the_closing(face, open_wide):
     """A lip that has moved comes from where it was; a batch is its members."""
     x_s = posed(open_wide)
-    moves = [posed(open_wide + face.move_lips(open_wide, face.lip_gaps(open_wide) * share)) for share in (0.2, 0.6)]
-    x_c = torch.cat(moves)
+    closing = [posed(open_wide + face.move_lips(open_wide, face.lip_gaps(open_wide) * share)) for share in (0.2, 0.6)]
+    x_c = torch.cat(closing)
     flow = closing_flow(x_s, x_c, pixel_grid(FLOW_SIZE, FLOW_SIZE))
     middle = LIP_PAIRS[len(LIP_PAIRS) // 2]
     lower = rows((middle[1],))

@@ -226,16 +226,16 @@ def test_a_voice_shuts_the_eyes_through_r_eyes(model: OfficialPortrait, portrait
 
 
 @pytest.mark.parametrize(
-    ("gaze", "moves"),
+    ("gaze", "displacements"),
     [
         ((10.0, 0.0), {(11, 0): 0.007, (15, 0): 0.01}),
         ((-10.0, 0.0), {(11, 0): -0.01, (15, 0): -0.007}),
         ((0.0, 10.0), {(11, 1): 0.01, (15, 1): 0.01, (13, 1): 0.003, (16, 1): 0.003}),
     ],
 )
-def test_a_voice_turns_the_gaze(model: OfficialPortrait, portrait: Portrait, gaze, moves):
+def test_a_voice_turns_the_gaze(model: OfficialPortrait, portrait: Portrait, gaze, displacements):
     expression = portrait.motion.expression.clone()
-    for (row, axis), amount in moves.items():
+    for (row, axis), amount in displacements.items():
         expression[0, row, axis] += amount
     x = transform_keypoints(portrait.x_c, replace(portrait.motion, expression=expression))
     x_d = model.speech_keypoints(portrait, replace(rest(portrait, 1), gaze_deg=torch.tensor([gaze])))

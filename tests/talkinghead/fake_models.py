@@ -65,7 +65,7 @@ def speech_motion(num_frames, *, start=0, num_mouth=2):
 
 
 class CountingVoice:
-    """Performs `speech_motion` in parts of seven frames and forgets the sound."""
+    """Generates `speech_motion` in parts of seven frames, whatever the sound."""
 
     num_keypoints, num_mouth = None, 2
 
@@ -74,14 +74,14 @@ class CountingVoice:
 
     def stream(self, chunks, *, seed=0):
         self.seeds.append(seed)
-        done, heard = 0, 0
+        done, received = 0, 0
         for chunk in chunks:
-            heard += len(chunk)
-            while heard >= 640 * (done + 7):
+            received += len(chunk)
+            while received >= 640 * (done + 7):
                 yield speech_motion(7, start=done)
                 done += 7
-        self.samples = heard
-        rest = -(-heard // 640) - done
+        self.samples = received
+        rest = -(-received // 640) - done
         if rest:
             yield speech_motion(rest, start=done)
 

@@ -34,7 +34,7 @@ def shown(frame):
     return frame[len(frame) // 2, frame.shape[1] // 2].mean() / 255 * 100
 
 
-def test_crops_show_the_performance_frame_by_frame(picture, voice):
+def test_crops_show_the_motion_frame_by_frame(picture, voice):
     models = fake_models()
     video = talkinghead.speak(picture, voice, options=Options(crop=CropOptions(face_only=True)), model=models)
     frames = list(video)
@@ -45,7 +45,7 @@ def test_crops_show_the_performance_frame_by_frame(picture, voice):
     assert max(models.portrait.batches) == RenderOptions.batch_size
 
 
-def test_a_video_can_be_watched_again(picture, voice):
+def test_a_video_can_be_iterated_again(picture, voice):
     video = talkinghead.speak(picture, voice, model=fake_models())
     first, second = ([frame.copy() for frame in video] for _ in range(2))
     assert all((a == b).all() for a, b in zip(first, second, strict=True))

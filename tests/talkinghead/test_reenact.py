@@ -118,9 +118,9 @@ def test_a_part_of_the_driver_takes_its_part_of_the_sound(tmp_path, picture):
     assert made.frames == 25
     levels = gray_levels(frame.picture for frame in read_frames(made.file))
     assert levels == pytest.approx([90 + 2 * n for n in range(25)], abs=4)
-    heard = np.concatenate([frame.to_ndarray()[0] for frame in stream_frames(made.file, 16_000, "mono")])
-    assert len(heard) == pytest.approx(16_000, abs=1100)
-    assert np.abs(heard[800:15_000]).reshape(-1, 100).max(1).min() > 0.3
+    samples = np.concatenate([frame.to_ndarray()[0] for frame in stream_frames(made.file, 16_000, "mono")])
+    assert len(samples) == pytest.approx(16_000, abs=1100)
+    assert np.abs(samples[800:15_000]).reshape(-1, 100).max(1).min() > 0.3
 
 
 def test_a_driver_goes_back_and_forth_while_the_sound_lasts(tmp_path, picture):
@@ -326,8 +326,8 @@ def test_picture_and_sound_stay_together_for_ten_minutes(tmp_path, picture):
         assert abs(video.duration * video.time_base - audio.duration * audio.time_base) < 1 / fps
     seen = [frame.seconds for frame in read_frames(made.file) if frame.picture.mean() > 150]
     assert seen == [n / fps for n in flashes]
-    heard = np.abs(np.concatenate([frame.to_ndarray()[0] for frame in stream_frames(made.file, rate, "mono")]))
+    samples = np.abs(np.concatenate([frame.to_ndarray()[0] for frame in stream_frames(made.file, rate, "mono")]))
     for time in seen:
         near = int(float(time - Fraction(1, 5)) * rate)
-        begin = near + int(np.argmax(heard[near : near + rate // 2] > 0.3))
+        begin = near + int(np.argmax(samples[near : near + rate // 2] > 0.3))
         assert abs(begin / rate - float(time)) < 1 / float(fps)

@@ -1,4 +1,4 @@
-"""Parts of a video are rendered while those before them are watched."""
+"""Parts of a video are rendered while the caller uses those before them."""
 
 import threading
 from itertools import islice
@@ -40,7 +40,7 @@ def test_what_is_rendered_ahead_is_what_is_rendered_part_by_part(model, frame):
     assert all((a == b).all() for a, b in zip(ahead, alone, strict=True))
 
 
-def test_grounds_lie_under_the_pictures_they_belong_to(model, frame):
+def test_each_background_is_used_for_its_own_frame(model, frame):
     backgrounds = (np.full((SIDE, SIDE, 3), 200 + n, np.uint8) for n in range(8))
     shown = list(render_ahead(model, parts(frame, 4), model.speech_keypoints, backgrounds))
     assert [int(picture.max()) for picture in shown] == list(range(200, 208))
@@ -59,7 +59,7 @@ def test_one_thread_renders_all_videos(model, frame):
     assert len([thread for thread in threading.enumerate() if thread.name.startswith("renderer")]) == 1
 
 
-def test_what_goes_wrong_while_rendering_reaches_who_watches(model, frame):
+def test_errors_while_rendering_reach_the_caller(model, frame):
     def fail(portrait, part):
         raise RuntimeError("out of memory")
 

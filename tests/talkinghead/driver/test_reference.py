@@ -37,7 +37,7 @@ def reference():
     return Reference(motion, motion[0])
 
 
-def test_a_clip_is_played_forth_and_back(reference):
+def test_a_clip_is_repeated_forwards_and_backwards(reference):
     yaw = euler_degrees(reference.frames(0, 9).rotation)[1]
     assert yaw.tolist() == pytest.approx([2, 5, 8, 5, 2, 5, 8, 5, 2], abs=1e-3)
     assert euler_degrees(reference.frames(5, 2).rotation)[1].tolist() == pytest.approx([5, 8], abs=1e-3)
@@ -45,7 +45,7 @@ def test_a_clip_is_played_forth_and_back(reference):
     assert euler_degrees(later.frames(0, 3).rotation)[1].tolist() == pytest.approx([8, 5, 2], abs=1e-3)
 
 
-def test_head_and_blinks_are_borrowed_and_lips_stay(reference):
+def test_head_and_blinks_come_from_the_clip_and_lips_do_not(reference):
     parts = list(apply_reference([speech_motion(2), speech_motion(3, start=2)], reference))
     whole = {
         name: torch.cat([getattr(part, name) for part in parts]) for name in ("rotation", "lip_ratio", "expression")
@@ -54,7 +54,7 @@ def test_head_and_blinks_are_borrowed_and_lips_stay(reference):
     assert torch.equal(whole["expression"], speech_motion(5).expression)
     assert parts[1].eye_openness.tolist() == [[0, 0], [1, 1], [1, 1]]
     assert parts[1].translation[0].tolist() == pytest.approx([0.06, 0.06, 0])
-    # The eyes take back 0.6 of the borrowed turn, as they do of a drawn one.
+    # The eyes take back 0.6 of the clip's turn, as they do of a random one.
     gaze = parts[1].gaze_deg[0] - speech_motion(3).gaze_deg[2]
     assert abs(float(gaze[0])) == pytest.approx(0.6 * 6, abs=0.05) and abs(float(gaze[1])) < 1e-3
 

@@ -1,4 +1,4 @@
-"""A performance is directed by strengths and brought to any frame rate, whatever its parts."""
+"""Motion is scaled by strengths and brought to any frame rate, whatever its parts."""
 
 from fractions import Fraction
 
@@ -47,7 +47,7 @@ def test_ten_minutes_do_not_drift():
     assert float(last.lip_ratio[-1]) * 100 == pytest.approx(seconds * 25 - 1, abs=0.5)
 
 
-def test_beyond_its_end_a_performance_stays():
+def test_motion_holds_its_last_frame():
     assert lips(retime([speech_motion(3)], Fraction(25), 5)) == pytest.approx([0, 1, 2, 2, 2])
 
 

@@ -78,7 +78,7 @@ class Doubtful:
 
 
 @pytest.mark.parametrize(("turned", "angle"), [(0.8, np.pi), (0.93, 0.0)])
-def test_a_face_is_looked_at_from_all_sides_before_the_mesh_is_fitted(detector, monkeypatch, turned, angle):
+def test_a_face_is_detected_in_all_orientations_before_the_mesh_is_fitted(detector, monkeypatch, turned, angle):
     monkeypatch.setattr(detector, "_boxes", Doubtful(turned))
     picture = np.zeros((300, 300, 3), np.uint8)
     picture[100:115, 140:160] = 255

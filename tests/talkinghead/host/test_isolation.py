@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from guests import CALLS, Guest
+from caller import CALLS, Caller
 from PIL import Image
 
 from talkinghead import load_models
@@ -17,13 +17,13 @@ from talkinghead.host.isolation import made_with_callers, made_with_own
 
 
 @pytest.fixture(scope="module")
-def guest(tmp_path_factory):
-    return Guest(tmp_path_factory.mktemp("guest"), load_models("mini", "cpu")).prepare()
+def caller(tmp_path_factory):
+    return Caller(tmp_path_factory.mktemp("caller"), load_models("mini", "cpu")).prepare()
 
 
 @pytest.fixture(scope="module")
-def alone(guest):
-    return {name: list(getattr(guest, name)()) for name in CALLS}
+def alone(caller):
+    return {name: list(getattr(caller, name)()) for name in CALLS}
 
 
 def same(some, others):
@@ -35,12 +35,12 @@ def process_state():
     return stderr.st_dev, stderr.st_ino, Image.MAX_IMAGE_PIXELS, dict(os.environ), torch.get_default_dtype()
 
 
-def test_threads_share_models(guest, alone):
+def test_threads_share_models(caller, alone):
     made, before = {}, process_state()
     names = ("speak", "reenact", "speak")
 
     def call(number, name):
-        made[number] = list(getattr(guest, name)())
+        made[number] = list(getattr(caller, name)())
 
     threads = [threading.Thread(target=call, args=each) for each in enumerate(names)]
     for thread in threads:
@@ -48,7 +48,7 @@ def test_threads_share_models(guest, alone):
     for thread in threads:
         thread.join()
     assert all(same(made[number], alone[name]) for number, name in enumerate(names))
-    assert same(list(guest.speak()), alone["speak"])
+    assert same(list(caller.speak()), alone["speak"])
     assert process_state() == before
 
 
@@ -72,16 +72,16 @@ SETTINGS = {"of all threads": float64, "of one thread": of_one_thread}
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("name", ["speak", "stream", "reenact", "edit"])
-def test_settings_of_the_caller_change_nothing(guest, alone, setting, name):
+def test_settings_of_the_caller_change_nothing(caller, alone, setting, name):
     with SETTINGS[setting]():
-        made = list(getattr(guest, name)())
+        made = list(getattr(caller, name)())
     assert same(made, alone[name])
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_models_are_loaded_alike(guest, alone, setting):
+def test_models_are_loaded_alike(caller, alone, setting):
     with SETTINGS[setting]():
-        own = Guest(guest.folder, load_models("mini", "cpu"))
+        own = Caller(caller.folder, load_models("mini", "cpu"))
     assert same(list(own.speak()), alone["speak"])
 
 
@@ -116,10 +116,10 @@ def assert_no_more(counts):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts what Linux lists in /proc")
 @pytest.mark.parametrize("name", CALLS)
-def test_nothing_is_kept(guest, alone, name):
+def test_nothing_is_kept(caller, alone, name):
     counts = []
     for abandoned in (True, False, True):
-        pictures = iter(getattr(guest, name)())
+        pictures = iter(getattr(caller, name)())
         next(pictures, None)
         if not abandoned:
             list(pictures)
@@ -129,8 +129,8 @@ def test_nothing_is_kept(guest, alone, name):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts what Linux lists in /proc")
-def test_models_that_are_dropped_are_gone(guest, alone):
-    own, counts = Guest(guest.folder), []
+def test_models_that_are_dropped_are_gone(caller, alone):
+    own, counts = Caller(caller.folder), []
     for _ in range(3):
         next(iter(own.speak()))
         counts.append(kept())

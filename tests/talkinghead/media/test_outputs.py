@@ -42,8 +42,8 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _narrate(script="s.md", output="x.mp4", avatar="a.png", **parts):
-    narrate(avatar, script, output, options=NarrationOptions(render=OVERWRITE, **parts), model=fake_models())
+def _narrate(script="s.md", output="x.mp4", source="a.png", **parts):
+    narrate(source, script, output, options=NarrationOptions(render=OVERWRITE, **parts), model=fake_models())
 
 
 def _options(**parts):
@@ -65,7 +65,7 @@ COMMANDS = {
     "live --camera": lambda x: run_live(
         "a.png", "x.mp4", Options(render=OVERWRITE, live=LiveOptions(camera=x)), fake_models()
     ),
-    "narrate AVATAR": lambda x: _narrate(avatar=x),
+    "narrate SOURCE": lambda x: _narrate(source=x),
     "narrate --audio": lambda x: _narrate(voice=VoiceOptions(audio=x)),
     "narrate --background": lambda x: _narrate(scene=SceneOptions(background=x)),
     "narrate --reference": lambda x: _narrate(motion=MotionOptions(reference=x)),

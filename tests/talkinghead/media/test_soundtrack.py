@@ -18,7 +18,7 @@ def test_high_and_low_tones_are_kept(tmp_path, codec, suffix):
     soundfile.write(tmp_path / "a.wav", sound + 0.02 * np.random.default_rng(0).standard_normal(rate), rate)
     with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
         SoundTrack(container, probe_sound(tmp_path / "a.wav"), codec).finish()
-    heard = np.concatenate(list(stream_mono(tmp_path / f"a{suffix}", rate)))[rate // 4 : 3 * rate // 4]
-    spectrum = np.abs(np.fft.rfft(heard)) / (len(heard) / 2)
+    samples = np.concatenate(list(stream_mono(tmp_path / f"a{suffix}", rate)))[rate // 4 : 3 * rate // 4]
+    spectrum = np.abs(np.fft.rfft(samples)) / (len(samples) / 2)
     levels = [spectrum[tone // 2 - 2 : tone // 2 + 3].max() for tone in tones]
     assert levels == pytest.approx([0.1] * len(tones), rel=0.15)

@@ -25,7 +25,7 @@ class HummingVoice:
 
 
 class StatedVoice(CountingVoice):
-    """The stand-in of the network that hears, with weights to be hashed: none."""
+    """The stand-in for the audio model, with no weights to be hashed."""
 
     def state_dict(self):
         return {}
@@ -47,7 +47,7 @@ def models():
 
 @pytest.fixture
 def source(tmp_path):
-    file = tmp_path / "avatar.png"
+    file = tmp_path / "source.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8).repeat(4, 0).repeat(4, 1)).save(
         file
     )

@@ -37,9 +37,9 @@ def test_presence_comes_and_goes_smoothly(frames):
 
 def test_keyframes_move_the_face_on_top_of_the_speech(models):
     keyframes = {Fraction(0): {"smile": 0.3}, Fraction(2): {"smile": 0.7}}
-    pose = EditedKeypoints(models.portrait, models.portrait.speech_keypoints, keyframes, 100, Fraction(25))
+    to_keypoints = EditedKeypoints(models.portrait, models.portrait.speech_keypoints, keyframes, 100, Fraction(25))
     face = models.portrait.encode(None)
-    x_d = torch.cat([pose(face, speech_motion(100)[start : start + 7]) for start in range(0, 100, 7)])[:, 0, 0]
+    x_d = torch.cat([to_keypoints(face, speech_motion(100)[start : start + 7]) for start in range(0, 100, 7)])[:, 0, 0]
     added = x_d - speech_motion(100).lip_ratio[:, 0]
     assert added[[0, 25, 60, 99]].tolist() == pytest.approx([0, 0.65, 0.91, 0], abs=0.01)
 
@@ -53,15 +53,15 @@ def test_the_same_words_move_the_same_wherever_they_are(tmp_path, models, voice)
     object.__setattr__(models, "voice", voice)
     soundfile.write(tmp_path / "a.wav", torch.randn(24_000).numpy() * 0.1, 48_000)
 
-    def acted(text, start, speaker="ada", *, listens=False):
+    def animated(text, start, speaker="ada", *, listens=False):
         shot = Shot(Line(text), start, 30, tmp_path / "a.wav", Fraction(4, 25), Fraction(1, 2))
         driving, _ = animate_shot(shot, Fraction(30), speaker, listens=listens, models=models, options=MotionOptions())
         parts = list(driving)
         return torch.cat([part.rotation for part in parts]), torch.cat([part.lip_ratio for part in parts])
 
-    (here, lips), (there, _), (other, _) = acted("Hi.", 0), acted("Hi.", 500), acted("Hi.", 0, "ben")
+    (here, lips), (there, _), (other, _) = animated("Hi.", 0), animated("Hi.", 500), animated("Hi.", 0, "ben")
     assert len(here) == 30 and torch.equal(here, there) and not torch.equal(here, other)
-    listening = acted("Hi.", 0, listens=True)[1]
+    listening = animated("Hi.", 0, listens=True)[1]
     assert listening.max() < lips.max()
 
 

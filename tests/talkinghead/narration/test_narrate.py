@@ -68,7 +68,7 @@ def test_captions_hold_what_is_spoken_and_notes_what_is_not(tmp_path, make, hum)
     assert hum.said == ["Say to them."]
 
 
-def test_the_mouth_moves_while_it_is_heard(make, models):
+def test_the_mouth_moves_while_it_speaks(make, models):
     """The stand-in shows the number of the shot's frame, so every shot begins anew."""
     summary, _ = make()
     counts = [batch for batch in models.portrait.batches if batch != RenderOptions.batch_size]
@@ -124,11 +124,12 @@ def test_other_options_make_other_pictures(tmp_path, make, parts):
     assert not clips(tmp_path) & before
 
 
-def test_burnt_captions_are_seen_while_they_are_heard(make):
+def test_burnt_captions_are_shown_while_they_are_spoken(make):
     plain = [frame.picture for frame in read_frames(make(name="plain.mp4")[0].file)]
     burnt = [frame.picture for frame in read_frames(make(captions=CaptionOptions(burn=True))[0].file)]
-    heard = [(a[-30:-8, 100:150].astype(int) - b[-30:-8, 100:150]).std() > 5 for a, b in zip(plain, burnt, strict=True)]
-    assert heard[:3] == [False] * 3 and heard[10] and not heard[-5]
+    text = slice(-30, -8), slice(100, 150)
+    captioned = [(a[text].astype(int) - b[text]).std() > 5 for a, b in zip(plain, burnt, strict=True)]
+    assert captioned[:3] == [False] * 3 and captioned[10] and not captioned[-5]
 
 
 @pytest.mark.parametrize("fps", ["30000/1001", "12"])
@@ -188,7 +189,7 @@ def test_the_work_folder_holds_one_narration(tmp_path, make):
 
 def test_inputs_are_checked_before_anything_is_said(tmp_path, source, hum, models):
     (tmp_path / "none.png").write_text("no picture")
-    for about in ("source: none.png", "background: none.png, source: avatar.png"):
+    for about in ("source: none.png", "background: none.png, source: source.png"):
         (tmp_path / "two.yaml").write_text(f"speakers: {{ada: {{}}, ben: {{{about}}}}}\nscript: [Hello.]")
         with pytest.raises((ImageError, VideoError), match=r"none\.png"):
             narrate(source, tmp_path / "two.yaml", tmp_path / "out.mp4", model=models)
@@ -199,7 +200,7 @@ def test_inputs_are_checked_before_anything_is_said(tmp_path, source, hum, model
     assert not hum.said and not list(tmp_path.glob("out.mp4*"))
 
 
-def test_a_clip_lends_the_head_motion(make, models, monkeypatch):
+def test_head_motion_comes_from_a_reference_clip(make, models, monkeypatch):
     asked = []
     monkeypatch.setattr(assembly, "open_driver", asked.append)
     monkeypatch.setattr(assembly, "extract_reference", lambda clip, _: asked.append(clip))

@@ -48,15 +48,15 @@ def make(tmp_path, models, source, recording):
 def test_silence_is_told_from_speech():
     level = np.full(100, -80.0)
     level[20:40] = level[45:60] = -20.0
-    heard = voiced(level)
-    assert heard[20:60].all() and not heard[:20].any() and not heard[60:].any()
+    spoken = voiced(level)
+    assert spoken[20:60].all() and not spoken[:20].any() and not spoken[60:].any()
 
 
 def test_borders_lie_in_silences():
-    heard = np.zeros(600, bool)
+    spoken = np.zeros(600, bool)
     for start, end in SPOKEN:
-        heard[int(start * 100) : int(end * 100)] = True
-    assert share_out(["x" * 12, "x" * 12, "x" * 22], heard) == SPOKEN
+        spoken[int(start * 100) : int(end * 100)] = True
+    assert share_out(["x" * 12, "x" * 12, "x" * 22], spoken) == SPOKEN
 
 
 def test_a_recording_keeps_its_sound_and_gets_captions(tmp_path, make):
@@ -92,7 +92,7 @@ def test_recordings_that_do_not_fit(make):
 LETTERS = ("-", "|", "E", "T", "A", "O", "N", "H", "S")
 
 
-def heard(spelled):
+def spell(spelled):
     """What a network that hears perfectly would say, one column for each of these letters."""
     columns = torch.full((len(spelled), len(LETTERS)), -20.0)
     for n, letter in enumerate(spelled):
@@ -100,18 +100,18 @@ def heard(spelled):
     return columns.log_softmax(-1)
 
 
-def test_words_are_found_where_they_are_heard():
+def test_words_are_found_where_they_are_spoken():
     spelled = "----TTH-E----||-NOO-TE--|--" + "-" * 23 + "S--HEE---"
-    spans = align.align([Line("The note!"), Line("Shé…")], heard(spelled), LETTERS)
+    spans = align.align([Line("The note!"), Line("Shé…")], spell(spelled), LETTERS)
     assert spans == [(4 * 0.02, 22 * 0.02), (50 * 0.02, 56 * 0.02)]
 
 
 def test_what_cannot_be_aligned():
-    assert align.align([Line("12"), Line("The.")], heard("-" * 50), LETTERS) is None
-    assert align.align([Line("Note " * 30)], heard("-" * 50), LETTERS) is None
+    assert align.align([Line("12"), Line("The.")], spell("-" * 50), LETTERS) is None
+    assert align.align([Line("Note " * 30)], spell("-" * 50), LETTERS) is None
 
 
-def test_a_long_recording_is_heard_in_windows_that_join():
+def test_a_long_recording_is_recognised_in_windows_that_join():
     samples = torch.arange(16_000 * 45, dtype=torch.float32)
     columns = align.letter_probabilities(iter(samples.split(7777)), lambda part: part[::320, None])
     assert torch.equal(columns[:, 0], samples[::320])

@@ -1,4 +1,4 @@
-"""When lines are seen and heard, and what is read meanwhile."""
+"""When lines are shown and spoken, and which captions are shown meanwhile."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -39,7 +39,7 @@ def test_lines_follow_each_other_with_their_pauses(tmp_path):
     assert shots[1].spoken(FPS) == (Fraction(39, 25) + Fraction(4, 25), Fraction(43, 25) + 1)
 
 
-def test_timed_lines_are_heard_when_they_say(tmp_path):
+def test_timed_lines_begin_at_their_times(tmp_path):
     parts = [spoken(tmp_path, 0.5, slot=Slot(1.0, 2.0)), spoken(tmp_path, 0.75, slot=Slot(2.01, 3.0))]
     for fps in (FPS, Fraction(30000, 1001)):
         shots = lay_out(Script(tmp_path, tuple(part.line for part in parts)), parts, fps, VoiceOptions())

@@ -36,18 +36,18 @@ def chunked(sound, size):
 
 
 def test_pictures_come_while_the_sound_is_spoken(models, voice):
-    heard = []
+    given = []
 
     def spoken():
         for chunk in chunked(voice, 640):
-            heard.append(chunk)
+            given.append(chunk)
             yield chunk
 
     pictures = stream(drawn_face(256), spoken(), options=CROP, model=models)
-    assert heard == []
+    assert given == []
     first = next(pictures)
     assert first.shape == (64, 64, 3) and first.dtype == np.uint8
-    assert len(heard) == 6
+    assert len(given) == 6
     assert 1 + len(list(pictures)) == 25
 
 
@@ -68,7 +68,7 @@ def test_it_is_exported(models):
     assert talkinghead.stream is stream
 
 
-def test_other_rates_and_types_are_heard_alike(voice):
+def test_other_rates_and_types_give_the_same_motion(voice):
     whole = torch.cat(list(to_voice([voice], 16_000)))
     assert torch.equal(whole, torch.from_numpy(voice))
     assert torch.equal(whole, torch.cat(list(to_voice(voice, 16_000))))
@@ -80,41 +80,41 @@ def test_other_rates_and_types_are_heard_alike(voice):
     torch.testing.assert_close(parts[0], parts[1])
 
 
-def heard(*chunks, rate=16_000):
+def converted(*chunks, rate=16_000):
     return torch.cat([torch.zeros(0), *to_voice(chunks, rate)])
 
 
 def test_whole_numbers_are_scaled_as_in_wav_files():
     whole = torch.tensor([-1.0, 0.0, 0.5])
-    assert torch.equal(heard(np.array([-(2**31), 0, 2**30], np.int32)), whole)
-    assert torch.equal(heard(np.array([0, 128, 192], np.uint8)), whole)
-    assert torch.equal(heard(whole.bfloat16()), whole)
+    assert torch.equal(converted(np.array([-(2**31), 0, 2**30], np.int32)), whole)
+    assert torch.equal(converted(np.array([0, 128, 192], np.uint8)), whole)
+    assert torch.equal(converted(whole.bfloat16()), whole)
 
 
 def test_one_channel_may_have_an_axis_and_chunks_may_be_empty():
     sound = np.linspace(-1, 1, 1_000, dtype=np.float32)
     parts = sound[:400, None], sound[400:400], sound[None, 400:]
-    assert torch.equal(heard(*parts), torch.from_numpy(sound))
-    assert len(heard(rate=44_100.0)) == len(heard(sound[:0], rate=44_100)) == 0
+    assert torch.equal(converted(*parts), torch.from_numpy(sound))
+    assert len(converted(rate=44_100.0)) == len(converted(sound[:0], rate=44_100)) == 0
 
 
-def test_a_queue_of_arrays_is_heard_until_none_comes():
+def test_a_queue_of_arrays_is_read_until_none_comes():
     waiting, sound = queue.Queue(), np.ones(1_500, np.float32)
     for chunk in (*chunked(sound, 640), None, sound):
         waiting.put(chunk)
     assert torch.equal(torch.cat(list(to_voice(waiting, 16_000))), torch.from_numpy(sound))
 
 
-def test_long_chunks_are_shown_while_they_are_heard(models):
+def test_a_long_chunk_is_animated_in_pieces(models):
     noise = np.random.default_rng(0).normal(0, 0.1, 60 * 16_000).astype(np.float32)
-    heard = []
-    pieces = (heard.append(piece) or piece for piece in to_voice([noise], 16_000))
+    given = []
+    pieces = (given.append(piece) or piece for piece in to_voice([noise], 16_000))
     source = open_image_source(drawn_face(256), "a face", models, CROP.crop)
     next(speak_live(source, pieces, models, CROP))
-    assert len(heard) == 6
+    assert len(given) == 6
 
 
-def test_what_a_speaker_raises_reaches_the_listener_and_no_thread_stays(models, voice):
+def test_an_error_in_the_sound_reaches_the_caller_and_no_thread_stays(models, voice):
     def spoken():
         yield voice[:3_840]
         raise ConnectionError("hung up")
@@ -141,11 +141,11 @@ def test_what_a_speaker_raises_reaches_the_listener_and_no_thread_stays(models, 
         (torch.tensor([1e300], dtype=torch.float64), "up to inf"),
     ],
 )
-def test_what_cannot_be_heard_says_so(chunk, reason):
+def test_what_is_no_sound_is_refused(chunk, reason):
     with pytest.raises(AudioError, match=reason):
-        heard(chunk)
+        converted(chunk)
     with pytest.raises(AudioError, match=reason):
-        heard(chunk, rate=48_000)
+        converted(chunk, rate=48_000)
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 10**12, 16_000.5, "fast", None])

@@ -15,8 +15,8 @@ from talkinghead.options import EditOptions
 OPTIONS = Options(CropOptions(size=64, face_only=True), render=RenderOptions(overwrite=True, device="cpu"))
 
 
-class Guest:
-    """Whoever calls the library, with files in a folder and with models loaded before, or none.
+class Caller:
+    """A caller of the library, with its files in a folder, and with loaded models or the name of some.
 
     Every call returns its pictures.
     """
@@ -39,7 +39,7 @@ class Guest:
     def reenact(self):
         return api.reenact(self.picture, self.driver, options=OPTIONS, model=self.models)
 
-    def film(self):
+    def reenact_video(self):
         return api.reenact(self.driver, self.picture, options=OPTIONS, model=self.models)
 
     def stream(self):
@@ -56,4 +56,4 @@ class Guest:
         return []
 
 
-CALLS = ("speak", "reenact", "film", "stream", "edit", "template")
+CALLS = ("speak", "reenact", "reenact_video", "stream", "edit", "template")
