@@ -17,7 +17,7 @@ from typing import Any
 from talkinghead.batch.jobs import Job
 from talkinghead.batch.work import Outcome, Worker
 from talkinghead.host.process import native_output_hidden, settle_process
-from talkinghead.host.signals import handle_signals, leave_at_once
+from talkinghead.host.signals import run_interruptible
 
 ATTEMPTS = 2
 """Number of attempts of a job whose worker is killed."""
@@ -81,20 +81,15 @@ def _serve(line: Connection, make_worker: MakeWorker | None, threads: int) -> No
     """Run the jobs that are received; the main function of a worker process, which SIGTERM ends cleanly."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends its workers
     settle_process()
-    ended = False
-    with handle_signals(own_process=True) as interruption, native_output_hidden():
-        try:
+
+    def serve() -> None:
+        with native_output_hidden():
             worker = make_worker() if make_worker else Worker(threads)
             with suppress(EOFError, OSError):  # the parent has ended
                 while (job := line.recv()) is not None:
                     line.send(worker.run(job))
-        except BaseException:
-            interruption.stop()
-            ended = bool(interruption.code)
-            if not ended:
-                raise
-    if ended:
-        leave_at_once(1)
+
+    run_interruptible(serve, own_process=True)
 
 
 def _open(make_worker: MakeWorker | None, threads: int) -> _WorkerSlot:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from talkinghead.host.signals import handle_signals, leave_at_once
+from talkinghead.host.signals import run_interruptible
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,23 +18,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     own_process = arguments is None
     if own_process:
         open_streams()
-    code = 0
-    with handle_signals(own_process) as interruption:
-        try:
-            from talkinghead.cli.app import run
 
-            run(sys.argv[1:] if arguments is None else arguments)
-        except BaseException as error:
-            interruption.stop()
-            code = interruption.code or (130 if isinstance(error, KeyboardInterrupt) else 0)
-            if not code:
-                raise
-            if not isinstance(error, SystemExit):  # whoever left like that has said why
-                sys.stderr.write("talkinghead: interrupted; nothing was written\n")
-    if code and own_process:
-        leave_at_once(code)
-    if code:
-        raise SystemExit(code)
+    def program() -> None:
+        from talkinghead.cli.app import run
+
+        run(sys.argv[1:] if arguments is None else arguments)
+
+    run_interruptible(program, own_process=own_process, message="talkinghead: interrupted; nothing was written\n")
 
 
 def open_streams() -> None:

@@ -8,11 +8,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.machinery import ExtensionFileLoader
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 _ALARM = getattr(signal, "SIGALRM", None)
 _TIDYING_SECONDS = 10.0
@@ -22,15 +21,47 @@ _CLOCK_SECONDS = 0.1
 _NATIVE_IMPORTS = {ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__}
 
 
-def leave_at_once(code: int) -> NoReturn:
-    """End this process without waiting for threads."""
-    gc.collect()  # closes unfinished generators, which clean up
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def run_interruptible(program: Callable[[], object], *, own_process: bool, message: str = "") -> None:
+    """Run a program that Ctrl-C and SIGTERM end cleanly, with exit code 130 or 143, unless they were ignored before.
+
+    Args:
+        program: What to run.
+        own_process: Whether the process ends with the program; if not, its signal handlers are restored.
+        message: What to print after an interruption, unless the program has ended itself and said why.
+
+    Raises:
+        SystemExit: The program was interrupted, in a process that is not its own.
+    """
+    code, hook, handlers = 0, sys.unraisablehook, _handlers(own_process)
+    interruption = _Interruption(own_process)
+    for number in handlers:
+        signal.signal(number, interruption)
+    if own_process:  # an interruption that is lost in a destructor or a callback is raised again
+        sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else hook(lost)
+    try:
+        program()
+    except BaseException as error:
+        for number in handlers:
+            signal.signal(number, signal.SIG_IGN)
+        code = interruption.code or (130 if isinstance(error, KeyboardInterrupt) else 0)
+        if not code:
+            raise
+        if not isinstance(error, SystemExit):
+            sys.stderr.write(message)
+    finally:
+        sys.unraisablehook = hook
+        if own_process and _ALARM:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if not (own_process and code):
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    if code and own_process:
+        _leave_at_once(code)
+    if code:
+        raise SystemExit(code)
 
 
-class Interruption:
+class _Interruption:
     """A signal handler that raises KeyboardInterrupt, but not during the cleanup after an earlier one.
 
     Attributes:
@@ -39,8 +70,7 @@ class Interruption:
 
     def __init__(self, own_process: bool) -> None:
         self.code = 0
-        self._own_process = own_process
-        self._first, self._stopped = 0.0, False
+        self._own_process, self._first = own_process, 0.0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal, or the timer that checks whether an earlier signal was handled."""
@@ -49,19 +79,20 @@ class Interruption:
             if self._own_process and _ALARM:
                 signal.setitimer(signal.ITIMER_REAL, _CLOCK_SECONDS, _CLOCK_SECONDS)
         patient = number == _ALARM or time.monotonic() < self._first + _TIDYING_SECONDS
-        if not (self._stopped or (patient and _is_tidying()) or (self._own_process and _imports_native_code(frame))):
+        if not (patient and _is_tidying()) and not (self._own_process and _imports_native_code(frame)):
             raise KeyboardInterrupt
 
-    def stop(self) -> None:
-        """Stop raising."""
-        self._stopped = True
-        if self._own_process and _ALARM:
-            signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def note_lost(self, lost: Any) -> None:
-        """Ignore an interruption lost in a destructor or a callback, since it is raised again."""
-        if not (self.code and issubclass(lost.exc_type, KeyboardInterrupt)):
-            sys.__unraisablehook__(lost)
+def _handlers(own_process: bool) -> dict[signal.Signals, Any]:
+    """Return the signals to be handled, which only the main thread can do, and the handlers to be set afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if handler not in {None, signal.SIG_IGN}}
+    if not own_process:
+        return before
+    alarm = [_ALARM] if _ALARM else []
+    return dict.fromkeys([*before, *alarm], signal.SIG_DFL)  # after its end, signals may end the process at once
 
 
 def _is_tidying() -> bool:
@@ -82,30 +113,9 @@ def _imports_native_code(frame: FrameType | None) -> bool:
     return False
 
 
-@contextmanager
-def handle_signals(own_process: bool) -> Iterator[Interruption]:
-    """End the program cleanly on Ctrl-C or SIGTERM, unless they were ignored before."""
-    interruption = Interruption(own_process)
-    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
-        yield interruption
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in before.items() if handler not in {None, signal.SIG_IGN}}
-    for number in before:
-        signal.signal(number, interruption)
-    hook = sys.unraisablehook
-    if own_process:
-        sys.unraisablehook = interruption.note_lost
-        if _ALARM:
-            signal.signal(_ALARM, interruption)
-    try:
-        yield interruption
-    finally:
-        interruption.stop()
-        sys.unraisablehook = hook
-        if not own_process:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        elif not interruption.code:  # finished: further signals may end it at once
-            for number in before:
-                signal.signal(number, signal.SIG_DFL)
+def _leave_at_once(code: int) -> None:
+    """End this process without waiting for threads."""
+    gc.collect()  # closes unfinished generators, which clean up
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
