@@ -2,7 +2,7 @@
 
 import pytest
 
-SECONDS = 48.0
+SECONDS = 35.0
 """All readers together, in a usual run of the tests."""
 
 

@@ -83,7 +83,7 @@ def folder(tmp_path):
     (tmp_path / "k.yaml").write_text("0: {}\n0.2: {smile: 0.6}\n")
     (tmp_path / "s.txt").write_text("Hi.")
     (tmp_path / "jobs.yaml").write_text(
-        "jobs:\n- {command: narrate, source: p.png, script: s.txt, output: out/batch.mp4, size: 96}\n"
+        "jobs:\n- {command: speak, source: p.png, audio: v.wav, output: out/batch.mp4, size: 96}\n"
     )
     return tmp_path
 

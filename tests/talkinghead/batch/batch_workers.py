@@ -11,11 +11,11 @@ from talkinghead.batch.work import Worker
 class FakeWorker(Worker):
     """Has the networks' stand-ins loaded; counts in a file how often it was made."""
 
-    def __init__(self, *_):
+    def __init__(self, made=os.devnull):
         super().__init__()
         self._models = {("mini", "auto", "mini", "auto"): fake_models()}
-        with open(os.environ["MADE_WORKERS"], "a") as made:
-            made.write("worker\n")
+        with open(made, "a") as file:
+            file.write("worker\n")
 
     def run(self, job):
         """Die in the middle of a job that asks for it: the first time, or every time."""

@@ -1,8 +1,10 @@
 """Many jobs: files of them, workers that fail, workers that are killed."""
 
 import json
+import multiprocessing
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from batch_workers import FakeWorker
 from PIL import Image
 
 from talkinghead import cli
-from talkinghead.batch import runner
+from talkinghead.batch import local, runner
 from talkinghead.batch.jobs import read_jobs
 from talkinghead.batch.local import run_local
 from talkinghead.errors import InputNotFoundError, OptionError
@@ -21,12 +23,19 @@ from talkinghead.media.video import read_frames
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)).save(tmp_path / "a.png")
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 8_000), 16_000)
-    monkeypatch.setenv("MADE_WORKERS", str(tmp_path / "made.txt"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, sys.path)))
     return tmp_path
+
+
+@pytest.fixture
+def quick_start(monkeypatch):
+    """Start workers from a process that has imported everything once."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, sys.path)))
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["batch_workers"])
+    monkeypatch.setattr(local, "_PROCESSES", processes)
 
 
 def write(folder, jobs, **more):
@@ -51,12 +60,13 @@ def check_six(folder, outcomes):
     assert not list(folder.glob(".*.part")) and not (folder / "broken.mp4").exists()
 
 
-def test_one_broken_job_and_one_killed_worker_do_not_stop_the_rest(folder):
-    check_six(folder, run_local(read_jobs(write(folder, SIX)), 2, FakeWorker))
+def test_one_broken_job_and_one_killed_worker_do_not_stop_the_rest(folder, quick_start):
+    make_worker = partial(FakeWorker, folder / "made.txt")
+    check_six(folder, run_local(read_jobs(write(folder, SIX)), 2, make_worker))
     assert (folder / "made.txt").read_text().count("worker") == 3  # two, and one in place of the killed one
 
 
-def test_a_job_that_kills_every_worker_is_given_up(folder):
+def test_a_job_that_kills_every_worker_is_given_up(folder, quick_start):
     outcomes = list(run_local(read_jobs(write(folder, [speak("deadly"), speak("a")])), 1, FakeWorker))
     errors = {Path(outcome.name).stem: outcome.error for outcome in outcomes}
     assert "killed 2 times (exit code -9)" in errors["deadly"] and not errors["a"]
