@@ -1,8 +1,14 @@
-"""Where the optional example data lies, and the markers that need it."""
+"""Where the optional example data lies, the markers that need it, and processes that start quickly."""
 
+import multiprocessing
+import os
+import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as on the command line, before PyTorch is imported
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -18,3 +24,14 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def shared() -> Path:
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def quick_processes():
+    """Processes that are forked from one that has imported the networks and the stand-ins, and used neither."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["preloaded"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, sys.path)))
+        forkserver.ensure_running()
+    return context

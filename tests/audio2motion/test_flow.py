@@ -27,6 +27,8 @@ TINY = FlowConfig(
 )
 CONFIG = FlowTrainConfig(model=TINY, num_steps=60, batch_size=4, learning_rate=3e-3, warmup_steps=5)
 
+pytestmark = pytest.mark.usefixtures("quick_processes")  # so that they are there when they are needed
+
 
 def speech(frames, seed=0):
     """A voice that swells, and a face whose mouth and head follow it."""
@@ -181,9 +183,9 @@ def _process(rank, clips, folder):
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_learn_what_one_learns(clips, tmp_path):
+def test_two_processes_learn_what_one_learns(clips, tmp_path, quick_processes):
     whole = replace(clips, bounds=[(0, 60)], speakers=[0])  # every row counts alike
-    multiprocessing.spawn(_process, (whole, tmp_path), nprocs=2)
+    multiprocessing.start_processes(_process, (whole, tmp_path), nprocs=2, start_method="forkserver")
     alone, together = trainer(whole), trainer(whole)
     alone.train_step()
     together.resume(tmp_path)

@@ -1,6 +1,7 @@
 """The official networks behind every command: toy sizes, random weights in a directory, real faces found."""
 
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from official_tiny import tiny_official
 from PIL import Image
 
 from liveportrait.weights import save_official
-from talkinghead import cli
+from talkinghead import api, cli
 from talkinghead.media.video import VideoWriter, read_frames
+from talkinghead.models import load_models
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +32,15 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def load_once():
+    return cache(load_models)
+
+
 @pytest.fixture
-def run(folder, monkeypatch):
+def run(folder, load_once, monkeypatch):
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(api, "load_models", load_once)
 
     def run(*arguments):
         cli.main([*arguments, "--overwrite"])

@@ -48,9 +48,11 @@ sys.addaudithook(hook)
 
 COMMANDS = """
 import numpy as np
-from talkinghead import CropOptions, Options, stream
+from functools import cache
+from talkinghead import CropOptions, Options, models, stream
 from talkinghead.cli import main
 
+models._load = cache(models._load)  # loading them again would do nothing else
 small = ["--size", "96"]
 main(["speak", "p.png", "v.wav", "-o", "out/speak.mp4", *small])
 main(["reenact", "p.png", "out/speak.mp4", "-o", "out/reenact.mp4", *small])

@@ -1,7 +1,6 @@
 """Many jobs: files of them, workers that fail, workers that are killed."""
 
 import json
-import multiprocessing
 import os
 import sys
 from functools import partial
@@ -30,12 +29,8 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def quick_start(monkeypatch):
-    """Start workers from a process that has imported everything once."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, sys.path)))
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["batch_workers"])
-    monkeypatch.setattr(local, "_PROCESSES", processes)
+def quick_start(monkeypatch, quick_processes):
+    monkeypatch.setattr(local, "_PROCESSES", quick_processes)
 
 
 def write(folder, jobs, **more):

@@ -53,34 +53,25 @@ def test_threads_share_models(caller, alone):
 
 
 @contextmanager
-def float64():
+def other_settings():
+    """Change settings of all threads and of this one."""
     torch.set_default_dtype(torch.float64)
     try:
-        yield
+        with torch.device("meta"), torch.autocast("cpu", torch.bfloat16), np.errstate(all="raise"):
+            yield
     finally:
         torch.set_default_dtype(torch.float32)
 
 
-@contextmanager
-def of_one_thread():
-    with torch.device("meta"), torch.autocast("cpu", torch.bfloat16), np.errstate(all="raise"):
-        yield
-
-
-SETTINGS = {"of all threads": float64, "of one thread": of_one_thread}
-
-
-@pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("name", ["speak", "stream", "reenact", "edit"])
-def test_settings_of_the_caller_change_nothing(caller, alone, setting, name):
-    with SETTINGS[setting]():
+def test_settings_of_the_caller_change_nothing(caller, alone, name):
+    with other_settings():
         made = list(getattr(caller, name)())
     assert same(made, alone[name])
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_models_are_loaded_alike(caller, alone, setting):
-    with SETTINGS[setting]():
+def test_models_are_loaded_alike(caller, alone):
+    with other_settings():
         own = Caller(caller.folder, load_models("mini", "cpu"))
     assert same(list(own.speak()), alone["speak"])
 

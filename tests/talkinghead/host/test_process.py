@@ -107,8 +107,8 @@ def test_threads_may_be_the_first_to_use_it():
         "import talkinghead\n"
         "loaded = []\n"
         "load = lambda: loaded.append(talkinghead.load_models('mini', 'cpu'))\n"
-        "threads = [threading.Thread(target=load) for _ in range(3)]\n"
+        "threads = [threading.Thread(target=load) for _ in range(2)]\n"
         "[thread.start() for thread in threads], [thread.join() for thread in threads]\n"
         "print(len(loaded))\n"
     )
-    assert made.stdout == "3\n"
+    assert made.stdout == "2\n"
