@@ -29,7 +29,7 @@ class Caller:
         Image.fromarray(drawn_face(160)).save(self.picture)
         soundfile.write(self.sound, np.random.default_rng(0).uniform(-0.3, 0.3, 2_560), 16_000)
         with VideoWriter(self.folder / "a.mp4", Fraction(25), (160, 160), None, 18) as writer:
-            for mouth in (0.0, 0.5, 1.0):
+            for mouth in (0.0, 1.0):
                 writer.write(drawn_face(160, mouth))
         return self
 

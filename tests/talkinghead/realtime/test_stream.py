@@ -26,7 +26,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def voice():
-    time = np.arange(16_000) / 16_000
+    time = np.arange(9_600) / 16_000
     noise = np.random.default_rng(0).normal(0, 0.2, len(time))
     return (noise * np.sin(8 * np.pi * time) ** 2).astype(np.float32)
 
@@ -48,7 +48,7 @@ def test_pictures_come_while_the_sound_is_spoken(models, voice):
     first = next(pictures)
     assert first.shape == (64, 64, 3) and first.dtype == np.uint8
     assert len(given) == 6
-    assert 1 + len(list(pictures)) == 25
+    assert 1 + len(list(pictures)) == 15
 
 
 def test_chunks_do_not_change_the_pictures(models, voice):
