@@ -113,7 +113,7 @@ def test_rendering_the_source_keypoints_keeps_the_picture_outside_mouth_and_eyes
     assert (result - crop.image)[:, :, :40].abs().max() < 0.1
 
 
-def test_the_painters_see_larger_crops_at_the_size_at_which_they_learned(model, crop):
+def test_larger_crops_are_painted_at_the_size_of_the_training(model, crop):
     large = Crop(crop.image.repeat_interleave(2, 2).repeat_interleave(2, 3), crop.landmarks)
     assert torch.allclose(model.encode(large).f_s, model.encode(crop).f_s, atol=1e-5)
 

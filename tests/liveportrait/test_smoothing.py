@@ -36,7 +36,7 @@ def test_two_frames_by_hand():
     torch.testing.assert_close(smoothed, torch.tensor([0.2, 0.6]))
 
 
-def test_it_looks_both_ways():
+def test_it_uses_frames_before_and_after():
     torch.manual_seed(1)
     sequence = torch.randn(30, 4)
     torch.testing.assert_close(

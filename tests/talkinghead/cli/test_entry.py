@@ -1,4 +1,4 @@
-"""The way in: signals at any moment, streams that are closed, and the handlers of whoever calls the program."""
+"""The entry point: signals at any moment, closed streams, and the signal handlers of the caller."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def test_what_an_interruption_makes_of_an_import_is_an_interruption(command, cap
     assert capsys.readouterr().err == "talkinghead: interrupted; nothing was written\n"
 
 
-def test_whoever_has_said_why_is_believed(command, capsys):
+def test_a_program_that_ends_itself_has_said_why(command, capsys):
     def work():
         try:
             signal.raise_signal(signal.SIGTERM)

@@ -60,7 +60,7 @@ def test_a_moving_face_is_followed(detector):
     np.testing.assert_allclose(np.diff(centers), 30, atol=2)
 
 
-def test_the_mouth_is_seen_to_open(detector):
+def test_an_opening_mouth_is_tracked(detector):
     gaps = [
         p[14, 1] - p[13, 1]
         for p in FaceTracker(detector).follow(frame(100, mouth=mouth) for mouth in (0.0, 0.5, 1.0))

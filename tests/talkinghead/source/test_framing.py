@@ -66,7 +66,7 @@ def test_a_box_without_a_face_is_the_crop_itself_unless_landmarks_are_needed():
             frame(scene(), model)
 
 
-def test_animals_are_not_looked_for_in_a_box():
+def test_animals_are_not_detected_in_a_box():
     assert corners(frame(scene((60, 60)), ANIMALS, box="20,30,100,100").frame) == [20, 30, 120, 130]
 
 
