@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
+from liveportrait.errors import PortraitError
+from liveportrait.imports import quiet_imports
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
@@ -103,7 +106,9 @@ def load_voice(name_or_directory: str | Path) -> MotionGenerator:
     Raises:
         WeightsNotFoundError: There is no such voice, or it cannot be fetched.
         WeightsError: A file is not what its name says.
+        PortraitError: The installed torchaudio does not fit PyTorch.
     """
+    _check_torchaudio()
     if _is_joyvasa(name_or_directory):
         from audio2motion.joyvasa import weights
 
@@ -116,6 +121,19 @@ def load_voice(name_or_directory: str | Path) -> MotionGenerator:
     from audio2motion.model import AudioToMotion
 
     return AudioToMotion.from_pretrained(name_or_directory)
+
+
+def _check_torchaudio() -> None:
+    """Import torchaudio, whose binary may be for another PyTorch than the installed one; pip cannot always know."""
+    import torch
+
+    try:
+        with quiet_imports():
+            import torchaudio  # noqa: F401
+    except (ImportError, OSError) as error:
+        raise PortraitError(
+            f"torchaudio cannot be loaded with torch {torch.__version__}; install torch and torchaudio of one version"
+        ) from error
 
 
 def _is_joyvasa(name_or_directory: str | Path) -> bool:

@@ -9,8 +9,8 @@ Some packages do more than define names when they are imported, which is not nee
 - `scipy` (and `transformers`, which uses it) imports `numpy.testing`, which runs `lscpu`.
 - `torch._dynamo` (which `transformers`, `timm` and PyTorch's meta device import) creates a folder for compiled code.
 
-Every import of one of them, and every use of the meta device, is wrapped in `with quiet_imports():`. Modules that were
-imported before are left alone, and later imports of these packages get the real modules.
+Every import of one of them is wrapped in `with quiet_imports():`, and the meta device is used by `with meta_device():`.
+Modules that were imported before are left alone, and later imports of these packages get the real modules.
 """
 
 from __future__ import annotations
@@ -51,6 +51,20 @@ def quiet_imports() -> Iterator[None]:
             os.environ[_COMPILED] = os.path.dirname(__file__)
             after.callback(os.environ.pop, _COMPILED)
         yield
+
+
+@contextmanager
+def meta_device() -> Iterator[None]:
+    """Build networks for their shapes alone, without memory for their weights.
+
+    What builds a network may import `torch._dynamo`, which PyTorch 2.6 cannot do on this device; it is imported first.
+    """
+    import torch
+
+    with quiet_imports():
+        import_module("torch._dynamo")
+        with torch.device("meta"):
+            yield
 
 
 class _Postponed(ModuleType):

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from liveportrait.errors import PortraitError, WeightsError
-from liveportrait.imports import quiet_imports
+from liveportrait.imports import meta_device
 from liveportrait.tensor_files import FLOATS, Entry, read_tensors
 
 _MOST_CONFIG_BYTES, _MOST_BYTES = 1 << 20, 4 << 30
@@ -104,7 +104,7 @@ def shapes_of(build: Callable[[], nn.Module], path: Path) -> dict[str, Tensor]:
         WeightsError: The sizes are inconsistent.
     """
     try:
-        with quiet_imports(), torch.device("meta"):
+        with meta_device():
             return build().state_dict()
     except PortraitError:
         raise

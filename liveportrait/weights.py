@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from liveportrait import hub
 from liveportrait.config import OfficialConfig, Precision
 from liveportrait.errors import PortraitError, WeightsError, WeightsNotFoundError
-from liveportrait.imports import quiet_imports
+from liveportrait.imports import meta_device
 from liveportrait.model import PortraitModel
 from liveportrait.modules.generator import fold_spectral_norm
 from liveportrait.modules.motion_extractor import official_name
@@ -247,7 +247,7 @@ def load_official(
         WeightsNotFoundError: A file is missing.
         WeightsError: A file cannot be read, lacks a key, has one too many or one of another shape.
     """
-    with quiet_imports(), torch.device("meta"):
+    with meta_device():
         model = OfficialPortrait(config, needs_landmarks)
     _fill(model.appearance_extractor, read_checkpoint(files.appearance), files.appearance)
     _fill(model.motion_extractor, read_checkpoint(files.motion), files.motion, official_name)

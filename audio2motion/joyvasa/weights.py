@@ -18,7 +18,7 @@ from audio2motion.joyvasa.sampler import cosine_schedule
 from audio2motion.joyvasa.template import load_motion_template
 from liveportrait import hub
 from liveportrait.errors import WeightsError, WeightsNotFoundError
-from liveportrait.imports import quiet_imports
+from liveportrait.imports import meta_device
 from liveportrait.weight_files import is_file, read_archive, require_finite
 
 REPOSITORY = "jdh-algo/JoyVASA"
@@ -77,7 +77,7 @@ def load(directory: Path, release: Release | None = None) -> JoyVASA:
     _check_tables(tensors, config, generator)
     statistics = load_motion_template(template)
     try:
-        with quiet_imports(), torch.device("meta"):
+        with meta_device():
             model = JoyVASA(config, statistics)
     # Sizes that do not go together fail in any way at all.
     except Exception as error:

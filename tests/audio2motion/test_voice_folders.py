@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,3 +122,9 @@ def test_generators_whose_weights_are_not_finite(tmp_path: Path):
     tensors = load_file(file)
     save_file(tensors | {"codec.mean": tensors["codec.mean"] / 0}, file)
     refused(tmp_path, "'codec.mean' holds values that are not finite")
+
+
+def test_a_torchaudio_for_another_torch_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    with pytest.raises(PortraitError, match=r"torchaudio cannot be loaded with torch 2\..*of one version"):
+        load_voice("mini")

@@ -5,9 +5,10 @@ import os
 import sys
 
 import pytest
+import torch
 
 from liveportrait import imports
-from liveportrait.imports import quiet_imports
+from liveportrait.imports import meta_device, quiet_imports
 
 
 @pytest.fixture
@@ -58,3 +59,10 @@ def test_a_failed_import_leaves_nothing_behind(packages, monkeypatch):
         packages("no_such_package")
     assert not {"noisy", "careless.noise", "reporter"} & set(sys.modules)
     assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+
+
+def test_networks_on_the_meta_device_take_no_memory():
+    with meta_device():
+        layer = torch.nn.Linear(10**6, 10**6)
+    assert layer.weight.is_meta and layer.weight.shape == (10**6, 10**6)
+    assert not torch.zeros(1).is_meta and "torch._dynamo" in sys.modules
