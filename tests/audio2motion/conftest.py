@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from audio2motion.config import AudioToMotionConfig, EncoderConfig
-from audio2motion.data import SpeechClips
+from audio2motion.training.data import SpeechClips
 from audio2motion.model import AudioToMotion
 
 TINY = AudioToMotionConfig(

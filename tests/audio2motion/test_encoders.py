@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from audio2motion import AudioToMotion
-from audio2motion.data import BatchSampler
+from audio2motion.training.data import BatchSampler
 from audio2motion.encoder import SpeechEncoder, _resampled
 from audio2motion.network import SpeechToMouth
-from audio2motion.train import TrainConfig, Trainer
+from audio2motion.training.trainer import TrainConfig, Trainer
 from audio2motion.weights import save
 from liveportrait.errors import WeightsError, WeightsNotFoundError
 

@@ -10,9 +10,9 @@ from torch import multiprocessing
 from audio2motion.config import EncoderConfig
 from audio2motion.flow.codec import MotionCodec, to_motion, to_numbers
 from audio2motion.flow.config import FlowConfig, FlowRules
-from audio2motion.flow.data import FlowSampler, MotionClips
+from audio2motion.training.flow_data import FlowSampler, MotionClips
 from audio2motion.flow.model import MotionFlow
-from audio2motion.flow.train import FlowTrainConfig, FlowTrainer, flow_loss, read_averaged
+from audio2motion.training.flow_trainer import FlowTrainConfig, FlowTrainer, flow_loss, read_averaged
 from audio2motion.flow.weights import load, save
 from audio2motion.voices import keypoints_of, load_voice
 from liveportrait.errors import WeightsError, WeightsNotFoundError

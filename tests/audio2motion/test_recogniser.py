@@ -44,7 +44,7 @@ def test_hamas_weights_give_hamas_phonemes(monkeypatch: pytest.MonkeyPatch):
     hama = pytest.importorskip("hama")
     from importlib.resources import files
 
-    from recogniser_weights import fill, read_pack
+    from talkinghead.training.recogniser_weights import fill, read_pack
 
     network = Recogniser(RecogniserConfig()).eval()
     fill(network)
@@ -63,7 +63,7 @@ def test_hamas_weights_give_hamas_phonemes(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_damaged_pack_is_refused(monkeypatch: pytest.MonkeyPatch):
-    from recogniser_weights import read_pack
+    from talkinghead.training.recogniser_weights import read_pack
 
     with pytest.raises(ValueError, match="hama"):
         read_pack(b"something else")

@@ -11,7 +11,7 @@ from official_tiny import tiny_official
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-import export_onnx
+import liveportrait.onnx_export
 
 LIMITS = {"warping_generator": 1e-4}
 NAMES = [

@@ -1,0 +1,1 @@
+"""Training of the audio-to-motion models: speech with its motion, losses and trainers."""

@@ -1,0 +1,1 @@
+"""Talking videos as data to train on: clips, landmarks, speech and motion on disk."""

@@ -1,0 +1,1 @@
+"""Times of the networks, part by part."""

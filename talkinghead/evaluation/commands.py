@@ -1,0 +1,102 @@
+"""Judge the models on any folder of talking-head clips.
+
+    python talkinghead/evaluation/commands.py reenact DATA/val     # first frame + the other frames' motion
+    python talkinghead/evaluation/commands.py speak DATA/val       # first frame + the clip's own sound
+    python talkinghead/evaluation/commands.py closures             # do p, b and m close the lips?
+    python talkinghead/evaluation/commands.py speed                # frames per second and memory, end to end
+
+Every figure is measured on generated pictures, whose landmarks are found anew; only `closures` measures keypoints,
+unless `--render` is given. `--json FILE` writes figures down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from talkinghead.evaluation.closures import closure_figures, rendered_figures
+from talkinghead.evaluation.reenact import reenact_clip
+from talkinghead.evaluation.speak import speak_clip
+from talkinghead.evaluation.speed import measure_speed
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
+
+Clips = Annotated[Path, typer.Argument(help="Folder of video clips, one face each.")]
+Model = Annotated[str, typer.Option(help="mini, base, animals or a directory.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
+Limit = Annotated[int | None, typer.Option(help="Use only the first so many clips.")]
+
+
+def clips_in(folder: Path, limit: int | None) -> Iterator[Path]:
+    """List a folder's videos by name."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".mp4", ".mov", ".mkv", ".webm"))
+    if not found:
+        raise typer.BadParameter(f"{folder}: no video clips in it")
+    yield from found[:limit]
+
+
+def report(title: str, rows: dict[str, dict[str, float]], output: Path | None) -> None:
+    """Print one row for each clip, then median and mean, and write JSON if asked."""
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    table = np.array([[row.get(name, np.nan) for name in names] for row in rows.values()], float)
+    summary = {"median": np.nanmedian(table, 0), "mean": np.nanmean(table, 0)}
+    view = Table("clip", *names, title=title)
+    for clip, values in [*zip(rows, table, strict=True), *summary.items()]:
+        view.add_row(
+            clip, *("" if np.isnan(value) else f"{value:.3f}" for value in values), end_section=clip == list(rows)[-1]
+        )
+    Console(width=240).print(view)
+    if output is not None:
+        figures = {name: dict(zip(names, map(float, values), strict=True)) for name, values in summary.items()}
+        output.write_text(json.dumps({"clips": rows, **figures}, indent=2) + "\n")
+
+
+@app.command()
+def reenact(
+    clips: Clips,
+    model: Model = "mini",
+    perception: Annotated[Path | None, typer.Option(help="Network of perception.py: LPIPS of the mouth too.")] = None,
+    limit: Limit = None,
+    output: Json = None,
+) -> None:
+    """Drive each clip's first frame with its later frames; compare with copying and with warping alone."""
+    judged = {path.stem: reenact_clip(path, model, perception) for path in clips_in(clips, limit)}
+    report(f"reenact, {model}", judged, output)
+
+
+@app.command()
+def speak(clips: Clips, model: Model = "mini", seed: int = 0, limit: Limit = None, output: Json = None) -> None:
+    """Drive each clip's first frame with its sound; compare the lips with the real ones. Silent clips are skipped."""
+    results = {path.stem: speak_clip(path, model, seed) for path in clips_in(clips, limit)}
+    report(f"speak, {model}", {clip: result for clip, result in results.items() if result is not None}, output)
+
+
+@app.command()
+def closures(
+    model: Model = "mini",
+    render: Annotated[bool, typer.Option(help="Judge pictures of the example portrait, one voice.")] = False,
+    sentences: Annotated[int | None, typer.Option(help="Say only so many of the sentences.")] = None,
+    voice_model: Annotated[str, typer.Option(help="Audio-to-motion model: mini or a directory.")] = "mini",
+    output: Json = None,
+) -> None:
+    """Let labelled speech be performed and count how often p, b and m close the lips, and what else does."""
+    chosen = (rendered_figures, sentences or 6, model) if render else (closure_figures, sentences, voice_model)
+    judged, courses = chosen[0](*chosen[1:])
+    report("lip opening around closures, frames of 40 ms", courses, None)
+    report("closures, " + ("rendered" if render else "keypoints"), judged, output)
+
+
+@app.command()
+def speed(model: Model = "mini", seconds: float = 20.0, memory: bool = True, output: Json = None) -> None:
+    """Time `speak` on a 1280×720 picture with a 512 crop, and compare the memory of ten minutes with that of one."""
+    report(f"speed, {model}", measure_speed(model, seconds, memory), output)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""The training commands: they read a data folder and train, export or measure a model."""
