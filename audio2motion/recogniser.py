@@ -15,8 +15,8 @@ class Recogniser(nn.Module):
     """The acoustic model of a phoneme recogniser; state k is centred on samples 320 k … 320 k + 319.
 
     The architecture is that of hama's recogniser (Apache-2.0), whose published weights initialise it in
-    `talkinghead/training/speech.py`. Batch normalisation is folded into the convolutions, so that training and inference
-    compute the same.
+    `talkinghead.training.recogniser_weights`. Batch normalisation is folded into the convolutions, so that training
+    and inference compute the same.
 
     Attributes:
         size: Width of the states.

@@ -1,7 +1,7 @@
 """Export an official model to ONNX: F, M, W with G, S, R_eyes and R_lip, one file each.
 
-    python liveportrait/onnx_export.py base onnx/            # or "animals", or a directory
-    python liveportrait/onnx_export.py base onnx/ --opset 16
+    python scripts/export_onnx.py base onnx/            # or "animals", or a directory
+    python scripts/export_onnx.py base onnx/ --opset 16
 
 Opset 17 at most and no 5-D GridSample, so that ONNX Runtime, OpenVINO, CoreML and TensorRT can all run them. Every
 file is run in ONNX Runtime afterwards and compared with torch. Needs the extra `onnx`.
@@ -9,7 +9,6 @@ file is run in ONNX Runtime afterwards and compared with torch. Needs the extra 
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from liveportrait import weights
 from liveportrait.official import INPUT_SIZE, OfficialPortrait
 
 OPSET = 17
@@ -162,23 +160,3 @@ def difference(graph: Graph, path: Path, frames: int) -> float:
     return max(
         float((torch.from_numpy(answer) - value).abs().max()) for answer, value in zip(answers, expected, strict=True)
     )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help='"base", "animals" or a directory')
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--opset", type=int, default=OPSET, choices=(16, 17))
-    arguments = parser.parse_args()
-    model = weights.load(arguments.model)
-    if not isinstance(model, OfficialPortrait):
-        parser.error("only the official models have these networks")
-    paths = export(model, arguments.output, arguments.opset)
-    for graph, path in zip(graphs(model), paths, strict=True):
-        check_graph(path, arguments.opset)
-        gap = difference(graph, path, frames=1)
-        print(f"{path}  {path.stat().st_size / 1e6:8.1f} MB  differs from torch by {gap:.1e}")
-
-
-if __name__ == "__main__":
-    main()

@@ -55,7 +55,7 @@ def load(directory: Path) -> MotionFlow:
     settings, path, file = settings_of(directory), directory / "config.json", directory / "model.safetensors"
     if not settings or not is_file(file):
         raise WeightsNotFoundError(
-            f"{directory}: no motion generator; give a directory that train_motion.py exported to"
+            f"{directory}: no motion generator; give a directory that `train.py motion export` wrote"
         )
     config = parse_config(settings, path)
     config = replace(config, encoder=own_encoder(config.encoder, directory))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, distributed, nn
 
 from audio2motion.flow.config import FlowConfig
-from audio2motion.training.flow_data import FlowBatch, FlowSampler
 from audio2motion.flow.model import MotionFlow
 from audio2motion.flow.weights import parse_config
+from audio2motion.training.flow_data import FlowBatch, FlowSampler
 from liveportrait.regions import OFFICIAL
-from liveportrait.writing import save_tensors
+from liveportrait.training.loop import CHECKPOINT, Figures, Trainer, read_average
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ def flow_loss(estimate: Tensor, clean: Tensor, known: Tensor, weights: Tensor, s
     return loss
 
 
-class FlowTrainer:
+class FlowTrainer(Trainer[FlowTrainConfig]):
     """A resumable training run, in one process or as one of several (`torchrun`).
 
     Args:
@@ -92,17 +88,17 @@ class FlowTrainer:
     """
 
     def __init__(self, model: MotionFlow, sampler: FlowSampler, config: FlowTrainConfig) -> None:
-        self.config, self.sampler, self.step = config, sampler, 0
-        self.model = model.to(config.device).train()
+        self.sampler, self.model = sampler, model.to(config.device).train()
+        super().__init__(config, self.model, {})
         self.rank, self.world = 0, 1
         if distributed.is_available() and distributed.is_initialized():
             self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
-        self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.writes = self.rank == 0
         weights = torch.ones(config.model.num_numbers)
         if config.model.num_keypoints == OFFICIAL.num_keypoints:
             weights[[3 * row + axis for row in OFFICIAL.lips for axis in range(3)]] = config.lip_weight
         self.weights = weights.to(config.device)
-        self.optimizer = torch.optim.AdamW(self._groups(), config.learning_rate, betas=(0.9, 0.98))
+        self.optimizers["optimizer"] = torch.optim.AdamW(self._groups(), config.learning_rate, betas=(0.9, 0.98))
 
     def _groups(self) -> list[dict]:
         published = set(self.model.encoder.parameters()) if self.config.model.encoder.checkpoint else set()
@@ -115,35 +111,31 @@ class FlowTrainer:
         ]
         return [group for group in groups if group["params"]]
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        config = self.config
-        rise = min(1.0, (step + 1) / config.warmup_steps)
-        return config.learning_rate * rise * (0.02 + 0.49 * (1 + math.cos(math.pi * step / config.num_steps)))
-
-    def train_step(self) -> float:
-        """Take one step and return this process's loss."""
+    def compute_gradients(self) -> Figures:
+        """Compute the gradients of the current step, averaged over all processes; return this process's loss."""
         config = self.config
         # Reseed, so that dropout is the same after a resume.
         torch.manual_seed((config.seed * 1_000_003 + self.step) * 1_024 + self.rank)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(self.step) * group["factor"]
         share = config.batch_size // self.world
         batch = self.sampler.batch(self.step, range(self.rank * share, (self.rank + 1) * share)).to(config.device)
         with torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=config.bfloat16):
             estimate, clean = self.estimate(batch)
         loss = flow_loss(estimate.float(), clean, batch.known, self.weights, config.speed_weight)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         loss.backward()
         self._share_gradients()
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        self.optimizer.step()
-        keep = min(config.average, (1 + self.step) / (10 + self.step))
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - keep)
-        self.step += 1
-        return float(loss.detach())
+        return {"loss": float(loss.detach())}
+
+    @torch.inference_mode()
+    def validation_loss(self, batch: FlowBatch) -> float:
+        """Compare the averaged weights' estimates with the motion of clips that are not trained on."""
+        model, self.model = self.model, self.averaged().to(self.config.device)
+        try:
+            estimate, clean = self.estimate(batch)
+        finally:
+            self.model = model
+        return float(flow_loss(estimate, clean, batch.known, self.weights, self.config.speed_weight))
 
     def estimate(self, batch: FlowBatch) -> tuple[Tensor, Tensor]:
         """Add noise to motion and estimate it; return the estimate and the normalised motion, each (B, T, D)."""
@@ -172,44 +164,14 @@ class FlowTrainer:
         model.load_state_dict({name: value.cpu() for name, value in self.average.items()})
         return model.eval()
 
-    def save(self, directory: Path) -> None:
-        """Write a checkpoint: model, averaged model, optimiser, step and settings; only in the first process."""
-        if self.rank:
-            return
-        directory.mkdir(parents=True, exist_ok=True)
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in self.average.items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
-        tensors["step"] = torch.tensor(self.step)
-        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-        about = {"config": json.dumps(asdict(self.config))}
-        save_tensors(tensors, directory / "training.safetensors", about, replace=True)
 
-    def resume(self, directory: Path) -> None:
-        """Resume from a checkpoint."""
-        tensors = load_file(directory / "training.safetensors", device=self.config.device)
-        self.model.load_state_dict(_under(tensors, "model."))
-        self.average = _under(tensors, "average.")
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(tensors, "optimizer.").items():
-            number, name = key.split(".", 1)
-            state.setdefault(int(number), {})[name] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        self.step = int(tensors["step"])
+def read_averaged(folder: Path) -> MotionFlow:
+    """Load the averaged weights of a run's checkpoint, on the CPU in eval mode.
 
-
-def read_averaged(directory: Path) -> MotionFlow:
-    """Load the averaged weights of a checkpoint, on the CPU in eval mode."""
-    file = directory / "training.safetensors"
-    with safe_open(file, "pt") as stored:
-        config = json.loads(stored.metadata()["config"])
-        names = [name for name in stored.keys() if name.startswith("average.")]  # noqa: SIM118 — no dictionary
-        tensors = {name.removeprefix("average."): stored.get_tensor(name) for name in names}
-    model = MotionFlow(parse_config(config["model"], file))
-    model.load_state_dict(tensors)
+    Raises:
+        TrainingError: The folder has no checkpoint.
+    """
+    config, weights = read_average(folder)
+    model = MotionFlow(parse_config(config["model"], folder / CHECKPOINT))
+    model.load_state_dict(weights)
     return model.eval()
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

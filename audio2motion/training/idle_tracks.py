@@ -1,17 +1,17 @@
-"""Cut head and brow tracks of real speakers, from which liveliness is played back."""
+"""Cut head and brow tracks of real speakers, which idle motion plays back."""
 
 from __future__ import annotations
 
 import torch
-from liveportrait.training.face_model_fit import mirror_order
-from audio2motion.training.speech_tracks import BROWS, SpeechTracks
 from torch import Tensor
 from torch.nn import functional as F
 
 from audio2motion.config import FRAME_RATE
+from audio2motion.training.speech_tracks import BROWS, SpeechTracks
 from liveportrait.keypoints import euler_degrees
-from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.face_model import FaceModel, mirror_order
 from liveportrait.mini.regions import rows
+from liveportrait.training.loop import TrainingError
 
 SHORTEST = 120  # frames a recording must have
 LONGEST = 500  # frames taken from one recording, so that no person's habits prevail
@@ -21,7 +21,7 @@ SHIFT = 0.04  # deviation of the head's place that wider recordings are brought 
 BROW_SPREAD = 0.7
 
 
-def life_tracks(tracks: SpeechTracks) -> tuple[Tensor, Tensor]:
+def idle_tracks(tracks: SpeechTracks) -> tuple[Tensor, Tensor]:
     """Collect recordings that may ship.
 
     Returns:
@@ -35,7 +35,7 @@ def life_tracks(tracks: SpeechTracks) -> tuple[Tensor, Tensor]:
             parts.append(_recording(tracks, start, min(end, start + LONGEST)))
     if not parts:
         seconds = SHORTEST / FRAME_RATE
-        raise SystemExit(f"no clip that may ship is {seconds:g} s long: there is no head motion to play; add footage")
+        raise TrainingError(f"no clip that may ship is {seconds:g} s long: there is no head motion to play; add clips")
     return torch.cat(parts), torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
 
 

@@ -37,10 +37,15 @@ def pearson(first: Tensor, second: Tensor) -> float:
 
 def score_lips(opening: Tensor, real_opening: Tensor, width: Tensor, real_width: Tensor) -> LipScore:
     """Compare one clip's curves, each (T,)."""
-    lags = {lag: pearson(*_shifted(opening, real_opening, lag)) for lag in range(-FURTHEST_LAG, FURTHEST_LAG + 1)}
+    lags = lag_correlations(opening, real_opening, FURTHEST_LAG)
     lag = max(lags, key=lambda key: lags[key])
     amplitude = float(opening.std() / real_opening.std().clamp_min(1e-9))
     return LipScore(lags[0], lag, lags[lag], amplitude, pearson(width, real_width))
+
+
+def lag_correlations(first: Tensor, second: Tensor, furthest: int) -> dict[int, float]:
+    """Return the Pearson correlation of two curves (T,) for each lag; a positive lag means that `second` is later."""
+    return {lag: pearson(*_shifted(first, second, lag)) for lag in range(-furthest, furthest + 1)}
 
 
 def _shifted(first: Tensor, second: Tensor, lag: int) -> tuple[Tensor, Tensor]:

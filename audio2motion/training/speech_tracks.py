@@ -1,22 +1,16 @@
-"""Read speech with its face landmarks and express it in the face model: what the audio-to-motion model learns from."""
+"""Speech with its face landmarks, expressed in the face model: what the audio-to-motion model learns from."""
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
-import av
-import numpy as np
 import torch
 from torch import Tensor
 
 from liveportrait.mini import regions
 from liveportrait.mini.face_model import FaceModel
 
-FRAME_SAMPLES = 640
 POINT_NOISE = 0.01  # deviation of a landmark in the head frame, against which coefficients of deviation one are fitted
 SHORT_CLIP = 60  # frames; a shorter clip takes the rest face of its person's other short clips
 MOUTH = regions.LIPS + regions.JAW
@@ -63,58 +57,32 @@ class SpeechTracks:
         return len(self.names)
 
 
-def read_training(data: Path, face: FaceModel) -> SpeechTracks:
-    """Read speech_motion.npz."""
-    with np.load(data / "speech_motion.npz") as z:
-        offsets = z["offsets"].tolist()
-        delta, keypoints = z["landmarks_delta"], tuple(z["point_index"].tolist())
-        waveform = decode_sound(io.BytesIO(z["audio_ogg"].tobytes()), offsets[-1] * FRAME_SAMPLES)
-        identities, names = z["identity"].tolist(), z["clip_ids"].tolist()
-        permissive = z["permissive"].tolist()
-    steps = np.concatenate([np.cumsum(delta[a:b], 0, dtype=np.int32) for a, b in _bounds(offsets)])
-    points = steps.astype(np.float32) / 1024  # 2048 steps make the crop, whose edges are -1 and 1
-    points[..., :2] -= 1.0
-    motion = _express(torch.from_numpy(points), keypoints, face, offsets, identities)
-    return SpeechTracks(waveform, offsets, *motion, identities, permissive, names)
-
-
-def read_validation(data: Path, face: FaceModel) -> SpeechTracks:
-    """Read the clips of val/ whose sound is in sync."""
-    with np.load(data / "landmarks_val.npz") as z:
-        bounds = dict(zip(z["clip_ids"].tolist(), _bounds(z["offsets"].tolist()), strict=True))
-        points, keypoints = z["landmarks"].astype(np.float32) / 128.0, tuple(z["point_index"].tolist())
-    with (data / "val" / "manifest.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["has_synced_audio"] == "yes"]
-    points[..., :2] -= 1.0
-    picked = [points[slice(*bounds[row["id"]])] for row in rows]
-    offsets = [0, *np.cumsum([len(p) for p in picked]).tolist()]
-    files = [data / "val" / row["file"] for row in rows]
-    sounds = [decode_sound(file, len(p) * FRAME_SAMPLES) for file, p in zip(files, picked, strict=True)]
-    identities = [row["identity"] for row in rows]
-    motion = _express(torch.from_numpy(np.concatenate(picked)), keypoints, face, offsets, identities)
-    permissive = [row["permissive"] == "yes" for row in rows]
-    return SpeechTracks(torch.cat(sounds), offsets, *motion, identities, permissive, [row["id"] for row in rows])
-
-
 def _bounds(offsets: list[int]) -> list[tuple[int, int]]:
     return list(pairwise(offsets))
 
 
-def decode_sound(file: io.BytesIO | Path, num_samples: int) -> Tensor:
-    """Decode a file's first sound track to int16 at 16 kHz, cut or filled to a length."""
-    resampler, parts = av.AudioResampler(format="s16", layout="mono", rate=16000), []
-    with av.open(file if isinstance(file, io.BytesIO) else str(file)) as container:
-        for frame in container.decode(audio=0):
-            parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
-    samples = np.concatenate(parts)[:num_samples]
-    return torch.from_numpy(np.pad(samples, (0, num_samples - len(samples))))
+def express_tracks(
+    waveform: Tensor,
+    points: Tensor,
+    keypoints: tuple[int, ...],
+    face: FaceModel,
+    offsets: list[int],
+    identities: list[str],
+    permissive: list[bool],
+    names: list[str],
+) -> SpeechTracks:
+    """Express landmarks in the face model.
 
-
-def _express(
-    points: Tensor, keypoints: tuple[int, ...], face: FaceModel, offsets: list[int], identities: list[str]
-) -> tuple[Tensor, ...]:
-    """Turn landmarks (frames, N, 3) into what `SpeechTracks` holds, mouth to scale."""
+    Args:
+        waveform: int16, 16 kHz mono, shape (640 · frames,).
+        points: Landmarks, shape (frames, N, 3), ±1 at the crop's edges.
+        keypoints: Numbers of the landmarks in the face mesh.
+        face: The face model.
+        offsets: First frame of each clip, and the end.
+        identities: Who speaks in each clip.
+        permissive: Whether a clip may train weights that ship.
+        names: Each clip's name.
+    """
     pose = face.pose(points, keypoints)
     head = face.to_head(points, pose)
     ratio, eyes = _openness(head, keypoints)
@@ -124,7 +92,22 @@ def _express(
         for part, group in ((slice(0, face.num_mouth), MOUTH), (slice(face.num_mouth, None), BROWS))
     )
     gap, width = _distance(head, keypoints, 13, 14), _distance(head, keypoints, *regions.MOUTH_CORNERS)
-    return mouth, brows, gap, width, eyes, _gaze(head, keypoints), pose.rotation, pose.translation, pose.scale
+    return SpeechTracks(
+        waveform=waveform,
+        offsets=offsets,
+        mouth=mouth,
+        brows=brows,
+        opening=gap,
+        width=width,
+        eyes=eyes,
+        gaze=_gaze(head, keypoints),
+        rotation=pose.rotation,
+        translation=pose.translation,
+        scale=pose.scale,
+        identities=identities,
+        permissive=permissive,
+        names=names,
+    )
 
 
 def _distance(head: Tensor, keypoints: tuple[int, ...], first: int, second: int) -> Tensor:

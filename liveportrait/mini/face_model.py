@@ -149,3 +149,9 @@ def _gaps(points: Tensor, pairs: tuple[tuple[int, int], ...]) -> Tensor:
 def _distance(points: Tensor, first: int, second: int) -> Tensor:
     a, b = rows((first, second))
     return (points[:, a, :2] - points[:, b, :2]).norm(dim=-1)
+
+
+def mirror_order(mean: Tensor) -> list[int]:
+    """Return the index of each point's mirror image in a symmetric face (K, 3)."""
+    twin = mean * torch.tensor([-1.0, 1.0, 1.0]).to(mean)
+    return torch.cdist(twin, mean).argmin(1).tolist()

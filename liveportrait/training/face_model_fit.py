@@ -1,51 +1,17 @@
-"""Fit the linear face model of the embedded weights to landmark tracks.
-
-    python liveportrait/training/face_model_fit.py --data DATA --output runs/face_model.safetensors
-
-Reads landmarks_train.npz and train/manifest.csv of DATA (docs/data_format.md); uses only clips that may train weights
-which ship.
-"""
+"""Fit the linear face model of the embedded weights to landmark tracks."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
-from typing import Annotated
 
-import numpy as np
 import torch
-import typer
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from liveportrait.mini import regions
-from liveportrait.mini.face_model import FaceModel, eye_ratio, fit_similarity, lip_ratio
+from liveportrait.mini.face_model import FaceModel, eye_ratio, fit_similarity, lip_ratio, mirror_order
 
 GAP_PRIOR = 1e-7  # keeps the response solvable; far below the variance of a gap (about 1e-3)
-
-
-def load_tracks(data: Path) -> tuple[Tensor, list[str], Tensor]:
-    """Read permissive tracks: points (frames, K, 3) with ±1 at the crop's edges, clip identities, clip offsets."""
-    with np.load(data / "landmarks_train.npz") as tracks:
-        offsets, points = tracks["offsets"], tracks["landmarks"].astype(np.float32)
-    with (data / "train" / "manifest.csv").open() as file:
-        manifest = list(csv.DictReader(file))
-    keep = [n for n, row in enumerate(manifest) if row["permissive"] == "yes"]
-    frames = np.concatenate([np.arange(offsets[n], offsets[n + 1]) for n in keep])
-    lengths = [int(offsets[n + 1] - offsets[n]) for n in keep]
-    scaled = points[frames] / 128.0
-    scaled[..., :2] -= 1.0
-    return (
-        torch.from_numpy(scaled),
-        [manifest[n]["identity"] for n in keep],
-        torch.tensor([0, *np.cumsum(lengths)]),
-    )
-
-
-def mirror_order(mean: Tensor) -> list[int]:
-    """Find each point's twin on the other side of the face."""
-    twin = mean * torch.tensor([-1.0, 1.0, 1.0])
-    return torch.cdist(twin, mean).argmin(1).tolist()
 
 
 def fit_mean(points: Tensor, weights: Tensor, rounds: int = 5) -> Tensor:
@@ -84,9 +50,6 @@ def principal_directions(shift: Tensor, weights: Tensor, mask: Tensor, count: in
     covariance = 0.5 * sum(part.T @ (part * weights[:, None]) for part in (flat, mirrored))
     values, vectors = torch.linalg.eigh(covariance)
     scaled = vectors[:, -count:].flip(1) * values[-count:].flip(0).sqrt()
-    print(
-        f"explained: {values[-count:].sum() / values.sum():.4f} by {count}; deviations {values[-count:].flip(0).sqrt()}"
-    )
     return scaled.T.reshape(count, -1, 3)
 
 
@@ -115,12 +78,14 @@ def frame_weights(identities: list[str], offsets: Tensor) -> Tensor:
     return each / each.sum()
 
 
-def main(
-    data: Annotated[Path, typer.Option(help="Folder with landmarks_train.npz and train/manifest.csv.")],
-    output: Annotated[Path, typer.Option(help="Safetensors file to write.")],
-) -> None:
-    """Fit the face model and write it."""
-    points, identities, offsets = load_tracks(data)
+def fit_face_model(points: Tensor, identities: list[str], offsets: Tensor) -> FaceModel:
+    """Fit mean face, expression basis and responses of lips and lids.
+
+    Args:
+        points: Landmarks of all clips, shape (frames, K, 3), ±1 at the crop's edges.
+        identities: Who is in each clip.
+        offsets: First frame of each clip, and the end, shape (clips + 1,).
+    """
     weights = frame_weights(identities, offsets)
     model = FaceModel()
     model.mean = fit_mean(points, weights)
@@ -135,7 +100,7 @@ def main(
     model.expression_basis = torch.cat(
         [
             principal_directions(shift, weights, mouth, model.num_mouth, twins),
-            principal_directions(shift, weights, brows, model.expression_basis.shape[0] - model.num_mouth, twins),
+            principal_directions(shift, weights, brows, len(model.expression_basis) - model.num_mouth, twins),
         ]
     )
     model.lip_response = response(shift, weights, mouth, regions.LIP_PAIRS)
@@ -145,9 +110,11 @@ def main(
             response(shift, weights, point_mask(regions.RIGHT_EYE), regions.RIGHT_LID_PAIRS),
         ]
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, output)
+    return model
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def load_face_model(file: Path) -> FaceModel:
+    """Load a face model that `fit_face_model` made."""
+    model = FaceModel()
+    model.load_state_dict(load_file(file))
+    return model

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from liveportrait.training.perception import STAGES, Features
 from torch import Tensor, nn
 
 from liveportrait.mini.raster import disc_mask
 from liveportrait.mini.regions import LIPS, rows
 from liveportrait.mini.renderer import Painted, Warp
+from liveportrait.training.perception import STAGES, Features
 
 WIDTHS = [widths[-1] for widths in STAGES]
 
@@ -96,16 +96,16 @@ class Discriminator(nn.Module):
         return verdicts
 
 
-def discriminator_loss(judge: Discriminator, shown: Features, real: Features, masks: Tensor) -> Tensor:
-    """Hinge loss of the judge, over the places in and around mouth or eye."""
-    fake = [F.relu(1 + verdict) for verdict in judge([seen.detach() for seen in shown], masks)]
-    true = [F.relu(1 - verdict) for verdict in judge(real, masks)]
+def discriminator_loss(discriminator: Discriminator, shown: Features, real: Features, masks: Tensor) -> Tensor:
+    """Hinge loss of the discriminator, over the places in and around mouth or eye."""
+    fake = [F.relu(1 + verdict) for verdict in discriminator([seen.detach() for seen in shown], masks)]
+    true = [F.relu(1 - verdict) for verdict in discriminator(real, masks)]
     return _in_hole(fake, masks) + _in_hole(true, masks)
 
 
-def generator_loss(judge: Discriminator, shown: Features, masks: Tensor) -> Tensor:
-    """Hinge loss of the painter: how far the judge takes its work for painted."""
-    return -_in_hole(judge(shown, masks), masks)
+def generator_loss(discriminator: Discriminator, shown: Features, masks: Tensor) -> Tensor:
+    """Hinge loss of the painter: how far the discriminator takes its work for painted."""
+    return -_in_hole(discriminator(shown, masks), masks)
 
 
 def _in_hole(maps: list[Tensor], masks: Tensor) -> Tensor:

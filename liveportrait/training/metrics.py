@@ -9,26 +9,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveportrait.mini.patches import sample
-from liveportrait.mini.regions import LIPS, rows
+from liveportrait.mini.regions import LIPS_OUTER, rows
 from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer, resize_flow
 
 FRAMES_PER_CLIP = 6
 MOUTH_MARGIN = 1.6
 
 
-def mirror_order(mean: Tensor) -> list[int]:
-    """Return the index of each point's mirror image in a symmetric face (K, 3)."""
-    twin = mean * torch.tensor([-1.0, 1.0, 1.0]).to(mean)
-    return torch.cdist(twin, mean).argmin(1).tolist()
+def mouth_box(lips: Tensor, height: int, width: int) -> tuple[slice, slice]:
+    """Return rows and columns of the square around a mouth, 1.6 times as wide as the mouth.
 
-
-def mouth_box(x: Tensor, side: int) -> tuple[slice, slice]:
-    """Return rows and columns of the square around the lips of one face (K, 2 or 3) in a crop of `side` pixels."""
-    lips = (x[rows(LIPS), :2] + 1) / 2 * side
+    Args:
+        lips: Points of the outer lips in pixels, shape (N, 2).
+        height: Of the picture.
+        width: Of the picture.
+    """
     centre = (lips.amin(0) + lips.amax(0)) / 2
     half = MOUTH_MARGIN / 2 * (lips.amax(0) - lips.amin(0)).max()
-    (left, top), (right, bottom) = ((centre + sign * half).round().clamp(0, side).int().tolist() for sign in (-1, 1))
-    return slice(top, bottom), slice(left, right)
+    (left, top), (right, bottom) = ((centre + sign * half).round().int().tolist() for sign in (-1, 1))
+    return slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
@@ -38,13 +37,13 @@ def psnr(a: Tensor, b: Tensor) -> float:
 
 @torch.no_grad()
 def self_reenactment(
-    renderer: MiniRenderer, frames, points: Tensor, bounds: Sequence[tuple[int, int]]
+    renderer: MiniRenderer, frames: Tensor, points: Tensor, bounds: Sequence[tuple[int, int]]
 ) -> dict[str, float]:
     """Compare copying the source, prior flow only, and the full renderer.
 
     Args:
         renderer: In eval mode.
-        frames: RGB pictures, array of shape (frames, S, S, 3), uint8.
+        frames: RGB pictures, shape (frames, S, S, 3), uint8.
         points: Keypoints, shape (frames, K, 3).
         bounds: First frame and end (exclusive) of each clip.
 
@@ -54,14 +53,14 @@ def self_reenactment(
     scores: dict[str, list[float]] = {}
     for start, end in bounds:
         drive = torch.linspace(start + 1, end - 1, FRAMES_PER_CLIP).long()
-        picture = torch.stack([torch.from_numpy(frames[n].copy()) for n in (start, *drive.tolist())])
-        picture = picture.permute(0, 3, 1, 2).float() / 255
+        picture = torch.stack([frames[n] for n in (start, *drive.tolist())]).permute(0, 3, 1, 2).float() / 255
         source, truth = picture[:1], picture[1:]
         x_s, x_d = points[start : start + 1], points[drive]
+        side = truth.shape[-1]
         full, warp = render_both(renderer, source, x_s, x_d)
         for name, result in (("copy", source.expand_as(truth)), ("warp", warp), ("full", full)):
             for got, wanted, x in zip(result, truth, x_d, strict=True):
-                box = mouth_box(x, truth.shape[-1])
+                box = mouth_box((x[rows(LIPS_OUTER), :2] + 1) / 2 * side, side, side)
                 scores.setdefault(f"{name}_crop", []).append(psnr(got, wanted))
                 scores.setdefault(f"{name}_mouth", []).append(psnr(got[:, *box], wanted[:, *box]))
     return {name: sum(values) / len(values) for name, values in scores.items()}

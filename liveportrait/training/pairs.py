@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
-import numpy as np
 import torch
 import torch.nn.functional as F
-from liveportrait.training.shut_mouths import liveportrait.training.shut_mouths
 from torch import Tensor
 
-from liveportrait.mini.face_model import FaceModel, lip_ratio
+from liveportrait.mini.face_model import FaceModel, lip_ratio, mirror_order
 from liveportrait.mini.raster import pixel_grid
-from liveportrait.mini.regions import KEYPOINTS
-from liveportrait.training.metrics import mirror_order
-from liveportrait.writing import new_file
-from talkinghead.face import FaceDetector, make_crop
-from talkinghead.media.image import read_image
+from liveportrait.training.shut_mouths import shut_mouths
 
 SIDE = 256
-PERMISSIVE = ("MIT", "Apache-2.0", "BSD", "CC0", "CC BY 4.0")
 DETAILED = 200.0  # pixels of a face that loses nothing in a clip of 256
 OPEN_STILL = 0.1  # openness over width of a mouth that is worth learning from
 CANDIDATES = 5  # frames from which the most open or most closed mouth is picked
@@ -34,95 +24,18 @@ class ClipSet:
     """Decoded clips, one after the other.
 
     Attributes:
-        frames: RGB, shape (frames, 256, 256, 3), uint8 on disk.
+        frames: RGB, shape (frames, 256, 256, 3), uint8; may be mapped from a file.
         points: Keypoints, shape (frames, K, 3), ±1 at the crop's edges.
         bounds: First and last-plus-one frame of each clip.
         identities: Who is in each clip.
         face_pixels: How large each clip's face was in the video it was cut from.
     """
 
-    frames: np.ndarray
+    frames: Tensor
     points: Tensor
     bounds: list[tuple[int, int]]
     identities: list[str]
     face_pixels: list[float]
-
-
-def load_clips(data: Path, split: str, cache: Path, permissive_only: bool) -> ClipSet:
-    """Decode a split once into a memory-mapped cache and read its landmarks.
-
-    Args:
-        data: Folder with train/, val/ and the landmark files.
-        split: "train" or "val".
-        cache: Folder for the decoded frames.
-        permissive_only: Leave out clips that may not train weights which ship.
-    """
-    manifest = _manifest(data / split)
-    with np.load(data / f"landmarks_{split}.npz") as tracks:
-        offsets, landmarks = tracks["offsets"], tracks["landmarks"]
-    keep = [n for n, row in enumerate(manifest) if row["permissive"] == "yes" or not permissive_only]
-    lengths = [int(offsets[n + 1] - offsets[n]) for n in keep]
-    ends = np.cumsum([0, *lengths])
-    points = np.concatenate([landmarks[offsets[n] : offsets[n + 1]] for n in keep]).astype(np.float32) / (SIDE / 2)
-    points[..., :2] -= 1.0
-    files = [data / split / manifest[n]["file"] for n in keep]
-    frames = _decode(files, lengths, cache / f"{split}_{'permissive' if permissive_only else 'all'}.npy")
-    bounds = list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
-    rows = [manifest[n] for n in keep]
-    pixels = [float(row["face_px_source"]) for row in rows]
-    return ClipSet(frames, torch.from_numpy(points), bounds, [row["identity"] for row in rows], pixels)
-
-
-def load_stills(data: Path, cache: Path) -> ClipSet:
-    """Find the faces with open mouths among the stills that may train weights which ship, once, and keep them.
-
-    Nobody is among them whom the validation clips or the example inputs show. There may be no stills.
-    """
-    if not cache.exists():
-        known = {row["identity"] for part in ("val", "inputs") for row in _manifest(data / part)}
-        stills = [row for row in _manifest(data / "stills") if row["licence"].startswith(PERMISSIVE)]
-        faces, pictures, points, names = FaceDetector(), [], [], []
-        for row in (row for row in stills if row["identity"] not in known):
-            picture = read_image(data / "stills" / row["file"])
-            for face in faces.detect(picture)[:1]:
-                crop, _ = make_crop(picture, face.landmarks)
-                x = crop.landmarks[:, list(KEYPOINTS)]  # type: ignore[index]
-                if float(lip_ratio(x)) > OPEN_STILL:
-                    small = F.interpolate(crop.image, (SIDE, SIDE), mode="area")[0]
-                    pictures.append((255 * small).round().byte().permute(1, 2, 0).numpy())
-                    points.append(x[0].numpy())
-                    names.append(row["identity"])
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        stacked = np.asarray(pictures, np.uint8).reshape(-1, SIDE, SIDE, 3)
-        places = np.asarray(points, np.float32).reshape(-1, len(KEYPOINTS), 3)
-        np.savez(cache, pictures=stacked, points=places, names=np.array(names, str))
-    with np.load(cache) as kept:
-        pictures, points, names = kept["pictures"], torch.from_numpy(kept["points"]), kept["names"].tolist()
-    bounds = [(n, n + 1) for n in range(len(names))]
-    return ClipSet(pictures, points, bounds, names, [DETAILED] * len(names))
-
-
-def _manifest(folder: Path) -> list[dict[str, str]]:
-    """Read a folder's list of files; none for a folder that is not there."""
-    if not folder.exists():
-        return []
-    with (folder / "manifest.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def _decode(files: list[Path], lengths: list[int], cache: Path) -> np.ndarray:
-    if not cache.exists():
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with new_file(cache, replace=True) as partial:
-            store = np.lib.format.open_memmap(partial, "w+", np.uint8, (sum(lengths), SIDE, SIDE, 3))
-            start = 0
-            for file, length in zip(files, lengths, strict=True):
-                with av.open(str(file)) as container:
-                    for n, frame in zip(range(length), container.decode(video=0), strict=False):
-                        store[start + n] = frame.to_ndarray(format="rgb24")
-                start += length
-            store.flush()
-    return np.load(cache, mmap_mode="r")
 
 
 @dataclass(frozen=True)
@@ -183,8 +96,7 @@ class PairSampler:
         drawn = torch.multinomial(self.clip_weights, size, True, generator=random)
         pairs = [self._pair(int(n), random) for n in drawn]
         source, driving, by_hand = (list(side) for side in zip(*pairs, strict=True))
-        pictures = np.stack([self._picture(n) for n in source + driving])
-        pictures = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+        pictures = torch.stack([self._picture(n) for n in source + driving]).permute(0, 3, 1, 2).float() / 255
         points = self.points[source + driving]
         shut = [n for n, shutting in enumerate(by_hand) if shutting]
         if shut:
@@ -195,7 +107,7 @@ class PairSampler:
         source = pictures[:size]
         return source, points[:size], pictures[size:], points[size:], _roughen(source, random), paired
 
-    def _picture(self, number: int) -> np.ndarray:
+    def _picture(self, number: int) -> Tensor:
         """Return a frame, or a still, which are numbered after the frames."""
         frames = len(self.clips.frames)
         return self.clips.frames[number] if number < frames else self.stills.frames[number - frames]

@@ -1,13 +1,7 @@
-"""Read the motion of prepared clips with an official model, once: what the motion generator learns from.
-
-    python talkinghead/dataset/extract_motion.py clips --output motion --model base
-
-Writes one file per clip whose voice is heard; clips that are there already are not read again.
-"""
+"""Extract the motion of prepared clips with an official model: what the motion generator learns from."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -15,12 +9,12 @@ from typing import Annotated
 
 import torch
 import typer
-from talkinghead.dataset.motion_cache import CachedClip, CacheError, read_clip, read_manifest, write_clip
-from audio2motion.training.speech_tracks import FRAME_SAMPLES, decode_sound
 
+from audio2motion.config import FRAME_SAMPLES
 from audio2motion.flow.codec import to_numbers
 from liveportrait import Crop, LivePortrait, Motion, PortraitModel
-from liveportrait.errors import PortraitError
+from talkinghead.dataset.motion_cache import CachedClip, CacheError, read_clip, read_manifest, write_clip
+from talkinghead.dataset.speech import decode_sound
 from talkinghead.media.image import Picture
 from talkinghead.media.video import read_frames
 from talkinghead.models import choose_device
@@ -54,25 +48,17 @@ def extract(folder: Path, output: Path, name: str, model: PortraitModel, device:
     return len(rows), new
 
 
-def main(
-    data: Annotated[Path, typer.Argument(help="Folder that prepare_clips.py wrote.")],
+def motion(
+    data: Annotated[Path, typer.Argument(help="Folder that `prepare.py clips` wrote.")],
     output: Annotated[Path, typer.Option(help="Folder for the motion.")],
     model: Annotated[str, typer.Option(help="base, animals, or a folder of such a model.")] = "base",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda ...")] = "auto",
 ) -> None:
-    """Extract the motion of train/ and val/."""
-    try:
-        place = choose_device(device)
-        network = LivePortrait.from_pretrained(model).to(place)
-        if network.extracts_from_landmarks:
-            raise CacheError(f"model {model!r} learns from landmarks with train_audio2motion.py; give base or animals")
-        for split in ("train", "val"):
-            total, new = extract(data / split, output / split, model, network, place)
-            print(f"{output / split}: {total} clips, {new} of them new")
-    except PortraitError as error:
-        print(f"extract_motion: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    """Extract the motion of prepared clips with an official model, one file per clip with a voice."""
+    place = choose_device(device)
+    network = LivePortrait.from_pretrained(model).to(place)
+    if network.extracts_from_landmarks:
+        raise CacheError(f"model {model!r} learns from landmarks with `train.py speech`; give base or animals")
+    for split in ("train", "val"):
+        total, new = extract(data / split, output / split, model, network, place)
+        typer.echo(f"{output / split}: {total} clips, {new} of them new")

@@ -47,7 +47,7 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
     """
     file = folder / "manifest.csv"
     if not file.is_file():
-        raise CacheError(f"{file}: no such file; give a folder that prepare_clips.py wrote")
+        raise CacheError(f"{file}: no such file; give a folder that `prepare.py clips` wrote")
     with file.open() as stream:
         return [row for row in csv.DictReader(stream) if row["has_synced_audio"] == "yes"]
 
@@ -77,7 +77,7 @@ def read_clips(folder: Path, permissive_only: bool) -> MotionClips:
     clips = [read_clip(file) for file in sorted(folder.glob("*.safetensors"))]
     clips = [clip for clip in clips if clip.permissive or not permissive_only]
     if not clips:
-        raise CacheError(f"{folder}: no motion to learn from; write it with extract_motion.py")
+        raise CacheError(f"{folder}: no motion to learn from; write it with `prepare.py motion`")
     models = sorted({clip.model for clip in clips})
     if len(models) > 1:
         raise CacheError(f"{folder}: motion of different models, {' and '.join(models)}; extract it anew")

@@ -1,9 +1,4 @@
-"""Turn any folder of talking videos into clips to train on.
-
-    python talkinghead/dataset/prepare.py footage --output clips
-    python liveportrait/training/face_model_fit.py --data clips --output runs/face_model.safetensors
-    python liveportrait/training/renderer.py --data clips --run runs/renderer
-    python talkinghead/training/speech.py train --data clips --face runs/face_model.safetensors --run runs/a2m
+"""Turn a folder of talking videos into clips to train on.
 
 Faces are followed, cut into stretches of one shot, cropped to 256×256 at 25 frames a second, and filtered; the offset
 between lips and sound is estimated for each file and taken out. Writes train/ and val/ with their manifests and
@@ -16,7 +11,6 @@ from __future__ import annotations
 import csv
 import math
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -25,15 +19,25 @@ from typing import Annotated
 
 import torch
 import typer
-from talkinghead.dataset.sync import LEAST_SCORE, Sync, find_sync, score_of
-from talkinghead.dataset.tracking import FRAME_RATE, Array, Rejection, Stretch, crop_of, frames_of, landmarks_of, stretches, why_not
-from talkinghead.dataset.writing import Clip, ClipWriter, cut_sound, write_landmarks, write_manifest, write_speech
 from torch import Tensor
 
 from audio2motion import AudioToMotion
 from liveportrait.errors import PortraitError
 from liveportrait.writing import partial_name
-from talkinghead.errors import InputNotFoundError, OutputExistsError
+from talkinghead.dataset.sync import LEAST_SCORE, Sync, find_sync, score_of
+from talkinghead.dataset.tracking import (
+    FRAME_RATE,
+    Array,
+    Rejection,
+    Stretch,
+    crop_of,
+    frames_of,
+    landmarks_of,
+    stretches,
+    why_not,
+)
+from talkinghead.dataset.writing import Clip, ClipWriter, cut_sound, write_landmarks, write_manifest, write_speech
+from talkinghead.errors import InputNotFoundError, OutputError, OutputExistsError
 from talkinghead.face import cut
 from talkinghead.media.audio import stream_mono_16k
 from talkinghead.media.video import VideoFile, probe_video
@@ -187,7 +191,7 @@ def prepare(folder: Path, output: Path, share: float, free: bool) -> None:
         video, reasons = inspect_video(file, identity_of(file, folder), voice)
         videos += [video] if video else []
         left += reasons
-        print(f"{file}: {_summary(video, reasons)}", flush=True)
+        typer.echo(f"{file}: {_summary(video, reasons)}")
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(partial_name(output))
     partial.mkdir()
@@ -199,7 +203,7 @@ def prepare(folder: Path, output: Path, share: float, free: bool) -> None:
             seconds, voiced = (
                 sum(row.seconds for row in rows if row.has_synced_audio in kinds) for kinds in (("yes", "no"), ("yes",))
             )
-            print(f"{name}: {len(rows)} clips, {seconds:.1f} s, {voiced:.1f} s of them with their voice")
+            typer.echo(f"{name}: {len(rows)} clips, {seconds:.1f} s, {voiced:.1f} s of them with their voice")
         _write_rejections(partial / "rejected.csv", left)
         partial.rename(output)
     finally:
@@ -221,19 +225,16 @@ def _write_rejections(file: Path, left: list[Rejection]) -> None:
         table.writerows([one.file, one.start / FRAME_RATE, one.frames / FRAME_RATE, one.reason] for one in left)
 
 
-def main(
+def clips(
     folder: Annotated[Path, typer.Argument(help="Folder of talking videos.")],
     output: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")],
     validation: Annotated[float, typer.Option(help="Share of people that are kept from training.", min=0, max=1)] = 0.1,
-    permissive: Annotated[bool, typer.Option(help="Whether you may ship weights that learned from them.")] = True,
+    permissive: Annotated[bool, typer.Option(help="Whether weights trained on them may be published.")] = True,
 ) -> None:
-    """Prepare clips."""
+    """Turn a folder of talking videos into clips to train on."""
     try:
         prepare(folder, output, validation, permissive)
-    except (PortraitError, OSError) as error:
-        print(f"prepare_clips: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    except PortraitError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{output}: {error.strerror or error}") from error

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from talkinghead.dataset.tracking import Stretch
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
 from audio2motion.training.metrics import pearson
 from liveportrait.mini.regions import MOUTH_CORNERS, rows
+from talkinghead.dataset.tracking import Stretch
 
 FURTHEST = 12  # frames by which sound and picture may be apart
 LEAST_SCORE = 0.2

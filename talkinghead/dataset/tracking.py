@@ -78,11 +78,11 @@ def stretches(file: Path) -> Iterator[Stretch]:
     tracker, start, before = FaceTracker(), 0, np.zeros((1, 1), np.float32)
     points: list[Array] = []
     boxes: list[Array] = []
-    size = (0, 0)
+    size = 0, 0
     for number, frame in enumerate(frames_of(file)):
         small = _thumbnail(frame)
         cut = before.shape == small.shape and np.abs(small - before).mean() > ANOTHER_SHOT
-        before, size = small, frame.picture.shape[:2]
+        before, size = small, (frame.picture.shape[0], frame.picture.shape[1])
         found = tracker.track(frame.picture)
         box = None if found is None else _box(found)
         jumped = box is not None and boxes and _moved(boxes[-1], box) > JUMP

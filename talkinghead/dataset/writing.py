@@ -10,12 +10,12 @@ from pathlib import Path
 
 import av
 import numpy as np
-from talkinghead.dataset.tracking import SIDE, Array
 from numpy.typing import NDArray
 
 from audio2motion import FRAME_RATE, SAMPLE_RATE
 from audio2motion.config import FRAME_SAMPLES
 from liveportrait.mini.regions import KEYPOINTS
+from talkinghead.dataset.tracking import SIDE, Array
 from talkinghead.media.audio import stream_mono_16k
 from talkinghead.media.image import Picture
 

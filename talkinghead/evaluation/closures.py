@@ -6,13 +6,23 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import talkinghead.evaluation.metrics
 import numpy as np
 import soundfile
 import torch
-from talkinghead.evaluation.speak import CLOSED, tracked
+from numpy.typing import NDArray
+from torch import Tensor
+
+import talkinghead
+from audio2motion import AudioToMotion
+from audio2motion.config import FRAME_RATE
+from liveportrait import LivePortrait
+from liveportrait.mini import MiniLivePortrait
+from liveportrait.mini.regions import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, rows
+from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
+from talkinghead.cli.demo import demo_inputs
+from talkinghead.evaluation import metrics
 from talkinghead.evaluation.labelled_speech import (
     BILABIALS,
     ELSEWHERE,
@@ -25,16 +35,7 @@ from talkinghead.evaluation.labelled_speech import (
     heard,
     voices_at_hand,
 )
-from numpy.typing import NDArray
-from torch import Tensor
-
-import talkinghead
-from audio2motion import AudioToMotion
-from audio2motion.config import FRAME_RATE
-from liveportrait import LivePortrait
-from liveportrait.mini.regions import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, rows
-from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
-from talkinghead.cli.demo import demo_inputs
+from talkinghead.evaluation.speak import CLOSED, tracked
 
 SENTENCES = Path(__file__).with_name("closure_sentences.txt")
 FAR = 0.12  # seconds that these must be from a bilabial, to tell what a closure means
@@ -74,8 +75,8 @@ def rendered_figures(sentences: int, model: str) -> tuple[dict[str, Figures], di
         voice = Path(folder) / "voice.wav"
         soundfile.write(voice, speech.samples.numpy(), RATE)
         portrait = demo_inputs().portrait
-        found = list(tracked(talkinghead.speak(portrait, voice, model=model)))
-    opening = np.array([np.nan if points is None else measures.lip_opening(points[None])[0] for points in found])
+        found = list(tracked(iter(talkinghead.speak(portrait, voice, model=model))))
+    opening = np.array([np.nan if points is None else metrics.lip_opening(points[None])[0] for points in found])
     return {"portrait": judge(opening, speech.sounds)}, {"portrait": course(opening, speech.sounds)}
 
 
@@ -124,17 +125,16 @@ def say_sentences(manner: Manner, sentences: Iterable[str]) -> Utterance:
 
 def opening_of(speech_motion: SpeechMotion) -> Curve:
     """Return the lip opening that a neutral face shows, over the inter-ocular distance, shape (T,); its head rests."""
-    model = LivePortrait.from_pretrained("mini")
-    face = model.renderer.face.mean[None]
-    neutral = Portrait(
-        x_c=face, motion=Motion.still(1, face.shape[1]), x_s=face, f_s=None, crop=Crop(torch.zeros(1, 3, 1, 1))
-    )
-    still = replace(
+    model = cast(MiniLivePortrait, LivePortrait.from_pretrained("mini"))
+    face, unused = model.renderer.face.mean[None], torch.zeros(1)
+    still = Motion.still(1, face.shape[1])
+    neutral = Portrait(x_c=face, motion=still, x_s=face, f_s=unused, crop=Crop(torch.zeros(1, 3, 1, 1)))
+    resting = replace(
         speech_motion,
         rotation=torch.eye(3).expand(len(speech_motion), 3, 3),
         translation=torch.zeros_like(speech_motion.translation),
     )
-    points = model.speech_keypoints(neutral, still)[..., :2]
+    points = model.speech_keypoints(neutral, resting)[..., :2]
     upper, lower = points[:, rows((13, 14))].unbind(1)
     left, right = (points[:, rows(corners)].mean(1) for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS))
     return ((upper - lower).norm(dim=-1) / (left - right).norm(dim=-1)).numpy()

@@ -1,12 +1,7 @@
-"""Judge the models on any folder of talking-head clips.
+"""Commands that measure the models on folders of talking-head clips and on speech made for the purpose.
 
-    python talkinghead/evaluation/commands.py reenact DATA/val     # first frame + the other frames' motion
-    python talkinghead/evaluation/commands.py speak DATA/val       # first frame + the clip's own sound
-    python talkinghead/evaluation/commands.py closures             # do p, b and m close the lips?
-    python talkinghead/evaluation/commands.py speed                # frames per second and memory, end to end
-
-Every figure is measured on generated pictures, whose landmarks are found anew; only `closures` measures keypoints,
-unless `--render` is given. `--json FILE` writes figures down.
+Figures are measured on generated pictures, whose landmarks are found anew; `closures` (without `--render`) and `lips`
+measure keypoints and coefficients.
 """
 
 from __future__ import annotations
@@ -18,14 +13,17 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from talkinghead.evaluation.closures import closure_figures, rendered_figures
-from talkinghead.evaluation.reenact import reenact_clip
-from talkinghead.evaluation.speak import speak_clip
-from talkinghead.evaluation.speed import measure_speed
 from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
+from talkinghead.cli.tools import new_app
+from talkinghead.evaluation.closures import closure_figures, rendered_figures
+from talkinghead.evaluation.lips import describe_lips
+from talkinghead.evaluation.reenact import reenact_clip
+from talkinghead.evaluation.speak import speak_clip
+from talkinghead.evaluation.speed import measure_speed
+
+app = new_app("Measure how faithful pictures are, how true lips are, and how fast the product is.")
 
 Clips = Annotated[Path, typer.Argument(help="Folder of video clips, one face each.")]
 Model = Annotated[str, typer.Option(help="mini, base, animals or a directory.")]
@@ -61,7 +59,9 @@ def report(title: str, rows: dict[str, dict[str, float]], output: Path | None) -
 def reenact(
     clips: Clips,
     model: Model = "mini",
-    perception: Annotated[Path | None, typer.Option(help="Network of perception.py: LPIPS of the mouth too.")] = None,
+    perception: Annotated[
+        Path | None, typer.Option(help="Network of `prepare.py perception`: LPIPS of the mouth, too.")
+    ] = None,
     limit: Limit = None,
     output: Json = None,
 ) -> None:
@@ -85,9 +85,11 @@ def closures(
     voice_model: Annotated[str, typer.Option(help="Audio-to-motion model: mini or a directory.")] = "mini",
     output: Json = None,
 ) -> None:
-    """Let labelled speech be performed and count how often p, b and m close the lips, and what else does."""
-    chosen = (rendered_figures, sentences or 6, model) if render else (closure_figures, sentences, voice_model)
-    judged, courses = chosen[0](*chosen[1:])
+    """Generate motion for labelled speech and count how often p, b and m close the lips, and what else does."""
+    if render:
+        judged, courses = rendered_figures(6 if sentences is None else sentences, model)
+    else:
+        judged, courses = closure_figures(sentences, voice_model)
     report("lip opening around closures, frames of 40 ms", courses, None)
     report("closures, " + ("rendered" if render else "keypoints"), judged, output)
 
@@ -98,5 +100,12 @@ def speed(model: Model = "mini", seconds: float = 20.0, memory: bool = True, out
     report(f"speed, {model}", measure_speed(model, seconds, memory), output)
 
 
-if __name__ == "__main__":
-    app()
+@app.command()
+def lips(
+    data: Annotated[Path, typer.Argument(help="Folder with speech_motion.npz, landmarks_val.npz and val/.")],
+    face: Annotated[Path, typer.Option(help="Face model written by `train.py face-model`.")],
+    voice_model: Annotated[str, typer.Option(help="Audio-to-motion model: mini or a directory.")] = "mini",
+) -> None:
+    """Measure an audio-to-motion model on people it never met: lips, silence, closures and idle motion."""
+    for line in describe_lips(voice_model, data, face):
+        typer.echo(line)

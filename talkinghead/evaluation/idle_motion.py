@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from audio2motion.training.idle_tracks import brow_lift, smooth, turns_deg
-from audio2motion.training.speech_tracks import SpeechTracks
 from torch import Tensor
 
 from audio2motion.config import FRAME_RATE
 from audio2motion.model import AudioToMotion
+from audio2motion.training.idle_tracks import brow_lift, smooth, turns_deg
+from audio2motion.training.speech_tracks import SpeechTracks
 from liveportrait.keypoints import euler_degrees
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.model import EYEBALL_RADIUS

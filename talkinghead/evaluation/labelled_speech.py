@@ -131,7 +131,7 @@ class LabelledVoice:
             "speed": np.asarray([self.manner.speed * self.manner.size], np.float32),
         }
         *spectrum, ends = self._session.run(None, feeds)
-        sound = dsp.synth(*(part[0] for part in spectrum), np.random.default_rng(0))
+        sound = dsp.synth(*(part[0] for part in spectrum), np.random.default_rng(0))  # type: ignore[call-arg]
         rate = round(dsp.SR / self.manner.size)
         samples = torchaudio.functional.resample(torch.from_numpy(sound), rate, RATE)
         times = [MARK_STEP * self.manner.size * steps for steps in (0.0, *ends.ravel().tolist())]

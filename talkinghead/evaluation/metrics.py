@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from audio2motion.training.metrics import lag_correlations
 from liveportrait.mini.regions import LIPS_INNER, LIPS_OUTER
+from liveportrait.training import metrics as training
 
 Picture = NDArray[np.uint8]
-Curve = NDArray[np.float32]
+Curve = Points = NDArray[np.float32]
 
 MAX_LAG = 6
 MIN_FRAMES = 10
@@ -17,14 +20,12 @@ MIN_FRAMES = 10
 UPPER_LIP, LOWER_LIP, LIP_CORNERS = 13, 14, (78, 308)
 LEFT_CORNERS, RIGHT_CORNERS = (33, 133), (362, 263)
 LEFT_LIDS, RIGHT_LIDS = (159, 145), (386, 374)
-MOUTH_MARGIN = 1.6
 SMOOTH_LIGHT = 0.06  # deviation, in units of the box, of what counts as smooth
 
 
 def psnr(a: NDArray, b: NDArray) -> float:
-    """Peak signal-to-noise ratio in dB of two pictures, 0 to 255."""
-    error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
-    return float(10 * np.log10(255**2 / max(error, 1e-6)))
+    """Return the peak signal-to-noise ratio in dB of two pictures, 0 to 255."""
+    return training.psnr(*(torch.from_numpy(np.asarray(picture, np.float32)) / 255 for picture in (a, b)))
 
 
 def l1(a: Picture, b: Picture) -> float:
@@ -39,7 +40,7 @@ def ssim(a: Picture, b: Picture) -> float:
     """
     x, y = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.float64) for p in (a, b))
 
-    def blur(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    def blur(p: NDArray) -> NDArray:
         return cv2.GaussianBlur(p, (11, 11), 1.5)
 
     mx, my = blur(x), blur(y)
@@ -53,23 +54,17 @@ def sharpness(picture: Picture) -> float:
     return float(np.var(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_64F)))
 
 
-def mouth_box(points: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[slice, slice]:
+def mouth_box(points: Points, shape: tuple[int, ...]) -> tuple[slice, slice]:
     """Return rows and columns of the square around the outer lips, 1.6 times as wide as the mouth.
 
     Args:
         points: Face-mesh landmarks in pixels, shape (478, 2 or 3).
         shape: Of the picture.
     """
-    lips = points[list(LIPS_OUTER), :2]
-    centre, half = (lips.min(0) + lips.max(0)) / 2, MOUTH_MARGIN / 2 * np.ptp(lips, 0).max()
-    left, top = np.clip(np.round(centre - half).astype(int), 0, None)
-    right, bottom = np.round(centre + half).astype(int)
-    return slice(top, min(bottom, shape[0])), slice(left, min(right, shape[1]))
+    return training.mouth_box(torch.from_numpy(points[list(LIPS_OUTER), :2]), *shape[:2])
 
 
-def mouth_oracles(
-    shown: Picture, real: Picture, points: NDArray[np.float32], box: tuple[slice, slice]
-) -> dict[str, float]:
+def mouth_oracles(shown: Picture, real: Picture, points: Points, box: tuple[slice, slice]) -> dict[str, float]:
     """Tell where a mouth's error lies: the PSNR of its box if one thing were taken from the real picture.
 
     Args:
@@ -87,47 +82,47 @@ def mouth_oracles(
     figures = {}
     for name, outline in (("inside", LIPS_INNER), ("lips", LIPS_OUTER)):
         area = np.zeros(mine.shape[:2], np.float32)
-        cv2.fillPoly(area, [np.round(points[list(outline), :2] - corner).astype(np.int32)], 1.0)
+        cv2.fillPoly(area, [np.round(points[list(outline), :2] - corner).astype(np.int32)], (1.0,))
         figures[f"with real {name}"] = psnr(mine + area[..., None] * (true - mine), true)
     sigma = SMOOTH_LIGHT * len(mine)
     light = cv2.GaussianBlur(true - mine, (0, 0), sigma)
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(
-        *(cv2.cvtColor(picture[box], cv2.COLOR_RGB2GRAY) for picture in (real, shown)), None
-    )
+    real_luma, shown_luma = (cv2.cvtColor(picture[box], cv2.COLOR_RGB2GRAY) for picture in (real, shown))
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = search.calc(real_luma, shown_luma, None)  # type: ignore[call-overload] # None is allowed
     y, x = np.mgrid[: mine.shape[0], : mine.shape[1]].astype(np.float32)
     moved = cv2.remap(mine, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return figures | {"with real light": psnr(mine + light, true), "aligned": psnr(moved, true)}
 
 
-def inter_ocular(points: NDArray[np.float32]) -> Curve:
+def inter_ocular(points: Points) -> Curve:
     """Distance between the eyes' centres, (..., 478, 2 or 3) → (...)."""
     left, right = (points[..., list(c), :2].mean(-2) for c in (LEFT_CORNERS, RIGHT_CORNERS))
     return np.linalg.norm(left - right, axis=-1)
 
 
-def lip_opening(points: NDArray[np.float32]) -> Curve:
+def lip_opening(points: Points) -> Curve:
     """Inner lip distance over the inter-ocular distance, (T, 478, 2 or 3) → (T,)."""
     return _apart(points, UPPER_LIP, LOWER_LIP) / inter_ocular(points)
 
 
-def lip_width(points: NDArray[np.float32]) -> Curve:
+def lip_width(points: Points) -> Curve:
     """Mouth width over the inter-ocular distance."""
     return _apart(points, *LIP_CORNERS) / inter_ocular(points)
 
 
-def eye_openness(points: NDArray[np.float32]) -> Curve:
+def eye_openness(points: Points) -> Curve:
     """Lid distance over eye width, mean of both eyes."""
     left = _apart(points, *LEFT_LIDS) / _apart(points, *LEFT_CORNERS)
     return (left + _apart(points, *RIGHT_LIDS) / _apart(points, *RIGHT_CORNERS)) / 2
 
 
-def lip_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> Curve:
+def lip_distance(a: Points, b: Points) -> Curve:
     """Mean distance of the outer lips' points over the inter-ocular distance of b, (T, 478, 2 or 3) → (T,)."""
     lips = list(LIPS_OUTER)
     return np.linalg.norm(a[..., lips, :2] - b[..., lips, :2], axis=-1).mean(-1) / inter_ocular(b)
 
 
-def landmark_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> Curve:
+def landmark_distance(a: Points, b: Points) -> Curve:
     """Mean distance of all landmarks over the inter-ocular distance of b, (T, 478, 2 or 3) → (T,).
 
     Between a rendered face and the driver's it is what of the motion was not transferred.
@@ -135,19 +130,9 @@ def landmark_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> Curve:
     return np.linalg.norm(a[..., :2] - b[..., :2], axis=-1).mean(-1) / inter_ocular(b)
 
 
-def correlation(a: Curve, b: Curve, lag: int = 0) -> float:
-    """Pearson correlation of a, `lag` frames later, with b; zero where either never moves."""
-    if lag > 0:
-        a, b = a[lag:], b[:-lag]
-    elif lag < 0:
-        a, b = a[:lag], b[-lag:]
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-9))
-
-
-def best_lag(a: Curve, b: Curve) -> int:
-    """How many frames a comes after b, by the highest correlation within ±MAX_LAG."""
-    return max(range(-MAX_LAG, MAX_LAG + 1), key=lambda lag: correlation(a, b, lag))
+def lip_lags(generated: Curve, real: Curve) -> dict[int, float]:
+    """Return the correlation of two curves (T,) for each lag in frames; positive: the generated lips are late."""
+    return lag_correlations(torch.from_numpy(real), torch.from_numpy(generated), MAX_LAG)
 
 
 def blinks_per_minute(openness: Curve, fps: float) -> float:
@@ -156,5 +141,5 @@ def blinks_per_minute(openness: Curve, fps: float) -> float:
     return float((shut[1:] & ~shut[:-1]).sum() / (len(openness) / fps / 60))
 
 
-def _apart(points: NDArray[np.float32], first: int, second: int) -> Curve:
+def _apart(points: Points, first: int, second: int) -> Curve:
     return np.linalg.norm(points[..., first, :2] - points[..., second, :2], axis=-1)

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import talkinghead.evaluation.metrics
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from liveportrait.training.perception import Features, Perception, load_perception
 
 from liveportrait import Crop, LivePortrait, Portrait, PortraitModel
 from liveportrait.keypoints import euler_degrees, transform_keypoints
 from liveportrait.mini import MiniLivePortrait
+from liveportrait.training.perception import Features, Perception, load_perception
+from talkinghead.errors import VideoError
+from talkinghead.evaluation import metrics
 from talkinghead.face import FaceTracker, cut, landmarks_in_crop, make_crop
 from talkinghead.face.optical_flow import optical_flow
 from talkinghead.media.video import read_frames
@@ -31,30 +32,31 @@ def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[
     frames = [frame.picture for frame in read_frames(clip)]
     tracks = list(FaceTracker().follow(frames))
     if tracks[0] is None:
-        raise ValueError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
+        raise VideoError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
     crop, place = make_crop(frames[0], tracks[0])
     portrait = model.encode(crop)
     inside = cut(np.full_like(frames[0], 255), place, border="black")[..., 0] == 255
-    judged = [n for n in range(EVERY, len(frames), EVERY) if tracks[n] is not None]
     trackers = {kind: FaceTracker() for kind in ("warp", "full")}
     own, rows = place.points_to_crop(tracks[0][:, :2]), []
-    for n in judged:
-        truth = np.where(inside[..., None], cut(frames[n], place), 0)
-        driving = Crop(to_tensor(cut(frames[n], place)), torch.from_numpy(landmarks_in_crop(tracks[n], place))[None])
-        points = place.points_to_crop(tracks[n][:, :2])
-        box = measures.mouth_box(points, truth.shape)
-        row = {"transfer copy": float(measures.landmark_distance(own, points))}
+    for frame, track in list(zip(frames, tracks, strict=True))[EVERY::EVERY]:
+        if track is None:
+            continue
+        truth = np.where(inside[..., None], cut(frame, place), 0)
+        driving = Crop(to_tensor(cut(frame, place)), torch.from_numpy(landmarks_in_crop(track, place))[None])
+        points = place.points_to_crop(track[:, :2])
+        box = metrics.mouth_box(points, truth.shape)
+        row = {"transfer copy": float(metrics.landmark_distance(own, points))}
         real = looks and seen(looks, truth[box])
         for kind, picture in renderings(model, portrait, driving):
             shown = np.where(inside[..., None], picture, 0)
             row |= compare(kind, shown, truth, box)
             if looks and real:
                 row[f"{kind} lpips"] = float(looks.distance(seen(looks, shown[box]), real))
+            found = trackers[kind].track(picture) if kind in trackers else None
             if kind in trackers:
-                found = trackers[kind].track(picture)
-                row[f"transfer {kind}"] = np.nan if found is None else float(measures.landmark_distance(found, points))
+                row[f"transfer {kind}"] = np.nan if found is None else float(metrics.landmark_distance(found, points))
             if kind == "full":
-                row |= measures.mouth_oracles(shown, truth, points, box)
+                row |= metrics.mouth_oracles(shown, truth, points, box)
                 row |= motion_errors(model, found, points, driving)
         rows.append(row)
     names = rows[0]
@@ -96,13 +98,13 @@ def compare(kind: str, shown: Picture, truth: Picture, box: tuple[slice, slice])
     """Picture figures of the crop and of the mouth box."""
     mouth, real = shown[box], truth[box]
     figures = {
-        f"{kind} psnr": measures.psnr(shown, truth),
-        f"{kind} mouth": measures.psnr(mouth, real),
-        f"{kind} ssim": measures.ssim(shown, truth),
-        f"{kind} l1": measures.l1(shown, truth),
+        f"{kind} psnr": metrics.psnr(shown, truth),
+        f"{kind} mouth": metrics.psnr(mouth, real),
+        f"{kind} ssim": metrics.ssim(shown, truth),
+        f"{kind} l1": metrics.l1(shown, truth),
     }
     if kind == "full":
-        figures["sharpness"] = measures.sharpness(mouth) / max(measures.sharpness(real), 1e-6)
+        figures["sharpness"] = metrics.sharpness(mouth) / max(metrics.sharpness(real), 1e-6)
     return figures
 
 
@@ -128,7 +130,7 @@ def motion_errors(
     mine, real = model.extract(Crop(driving.image, shown)), model.extract(driving)
     angles = [torch.cat(euler_degrees(motion.rotation)) for motion in (mine, real)]
     return {
-        "lip distance": float(measures.lip_distance(found, points)),
+        "lip distance": float(metrics.lip_distance(found, points)),
         "aed": float((mine.expression - real.expression).abs().mean()),
         "apd deg": float((angles[0] - angles[1]).abs().mean()),
     }

@@ -8,18 +8,18 @@ from itertools import tee
 from pathlib import Path
 
 import av
-import talkinghead.evaluation.metrics
 import numpy as np
 import soundfile
 import torch
 from numpy.typing import NDArray
 
 import talkinghead
+from audio2motion.config import FRAME_SAMPLES
+from talkinghead.evaluation import metrics
 from talkinghead.face import FaceTracker
 from talkinghead.media.audio import MODEL_RATE, stream_mono_16k
 from talkinghead.media.video import read_frames
 
-FRAME_SAMPLES = 640  # at 16 kHz and 25 frames a second
 QUIET_DB = -45.0  # below the clip's loudest frame: no speech
 QUIET_RUN = 4  # frames around that must be quiet too, so that lips had time to close
 CLOSED = 0.03  # lip opening over the inter-ocular distance
@@ -46,13 +46,14 @@ def speak_clip(clip: Path, model: str, seed: int) -> dict[str, float] | None:
         samples = torch.cat([*stream_mono_16k(clip), torch.zeros(MODEL_RATE)]).numpy()
         soundfile.write(voice, samples, MODEL_RATE)
         spoken, border = watch(iter(talkinghead.speak(first, voice, options=options, model=model)))
-    both = [n for n in range(min(len(truth), len(spoken))) if truth[n] is not None and spoken[n] is not None]
-    seen = [n for n in range(len(spoken)) if spoken[n] is not None]
-    if len(both) < measures.MIN_FRAMES:
+    both = [(mine, real) for mine, real in zip(spoken, truth, strict=False) if mine is not None and real is not None]
+    seen = {n: points for n, points in enumerate(spoken) if points is not None}
+    if len(both) < metrics.MIN_FRAMES:
         return None
-    lips = lip_figures(np.stack([spoken[n] for n in both]), np.stack([truth[n] for n in both]))
-    life = life_figures(np.stack([spoken[n] for n in seen]), silence(samples)[seen])
-    return lips | life | {"border change": float(np.mean(border)), "real border": float(np.mean(real_border))}
+    mine, real = (np.stack(side) for side in zip(*both, strict=True))
+    lips = lip_figures(mine, real)
+    motion = motion_figures(np.stack(list(seen.values())), silence(samples)[list(seen)])
+    return lips | motion | {"border change": float(np.mean(border)), "real border": float(np.mean(real_border))}
 
 
 def watch(pictures: Iterator[NDArray[np.uint8]]) -> tuple[list[NDArray[np.float32] | None], list[float]]:
@@ -69,23 +70,24 @@ def tracked(pictures: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.float3
 
 def lip_figures(mine: NDArray[np.float32], real: NDArray[np.float32]) -> dict[str, float]:
     """Compare lip curves of generated and real landmarks, (T, 478, 3) each."""
-    opening = measures.lip_opening(mine), measures.lip_opening(real)
+    opening = metrics.lip_opening(mine), metrics.lip_opening(real)
+    lags = metrics.lip_lags(*opening)
     return {
-        "correlation": measures.correlation(*opening),
-        "width corr": measures.correlation(measures.lip_width(mine), measures.lip_width(real)),
-        "lag": measures.best_lag(*opening),
+        "correlation": lags[0],
+        "width corr": metrics.lip_lags(metrics.lip_width(mine), metrics.lip_width(real))[0],
+        "lag": max(lags, key=lambda lag: lags[lag]),
         "amplitude": float(opening[0].std() / max(opening[1].std(), 1e-6)),
     }
 
 
-def life_figures(mine: NDArray[np.float32], quiet: NDArray[np.bool_]) -> dict[str, float]:
+def motion_figures(mine: NDArray[np.float32], quiet: NDArray[np.bool_]) -> dict[str, float]:
     """Describe silence, blinks and head motion."""
-    closed = measures.lip_opening(mine) < CLOSED
-    nose = mine[:, 1, :2] / measures.inter_ocular(mine)[:, None]
+    closed = metrics.lip_opening(mine) < CLOSED
+    nose = mine[:, 1, :2] / metrics.inter_ocular(mine)[:, None]
     return {
         "silent frames": int(quiet.sum()),
         "closed": float(closed[quiet].mean()) if quiet.any() else float("nan"),
-        "blinks/min": measures.blinks_per_minute(measures.eye_openness(mine), 25.0),
+        "blinks/min": metrics.blinks_per_minute(metrics.eye_openness(mine), 25.0),
         "head spread": float(nose.std(0).mean()),
     }
 

@@ -17,8 +17,17 @@ import numpy as np
 import soundfile
 import torch
 
+import talkinghead
+from audio2motion import AudioToMotion
+from liveportrait import LivePortrait
+from talkinghead.cli.demo import demo_inputs
+from talkinghead.face import FaceDetector, PasteBack, frame_face, make_crop
+from talkinghead.media.audio import stream_mono_16k
+from talkinghead.media.image import read_image
+
 WIDTH, HEIGHT = 1280, 720
 BATCH = 8
+REPEATS = 9
 
 
 def measure_speed(model: str, seconds: float, memory: bool) -> dict[str, dict[str, float]]:
@@ -40,7 +49,15 @@ def measure_speed(model: str, seconds: float, memory: bool) -> dict[str, dict[st
         for name, length in runs.items():
             voice = Path(folder) / "voice.wav"
             make_voice(voice, length)
-            command = [sys.executable, __file__, model, str(picture), str(voice), str(Path(folder) / "out.mp4")]
+            command = [
+                sys.executable,
+                "-m",
+                __spec__.name,
+                model,
+                str(picture),
+                str(voice),
+                str(Path(folder) / "out.mp4"),
+            ]
             printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             results[name] = json.loads(printed.splitlines()[-1])
         results["stages"] = stage_times(model, picture)
@@ -49,10 +66,6 @@ def measure_speed(model: str, seconds: float, memory: bool) -> dict[str, dict[st
 
 def make_picture(path: Path) -> None:
     """Enlarge the example portrait until its crop is 512 pixels wide, on a canvas of 1280×720."""
-    from talkinghead.cli.demo import demo_inputs
-    from talkinghead.face import FaceDetector, frame_face
-    from talkinghead.media.image import read_image
-
     portrait = read_image(demo_inputs().portrait)
     face = FaceDetector().detect(portrait)[0]
     zoom = frame_face(face.landmarks).zoom
@@ -67,16 +80,12 @@ def make_picture(path: Path) -> None:
 
 def make_voice(path: Path, seconds: float) -> None:
     """Repeat the example voice to the asked length."""
-    from talkinghead.cli.demo import demo_inputs
-
     samples, rate = soundfile.read(demo_inputs().voice)
     soundfile.write(path, np.resize(samples, round(seconds * rate)), rate)
 
 
 def run_once(model: str, picture: str, voice: str, output: str) -> dict[str, float]:
     """Speak once in this process; what `measure_speed` starts."""
-    import talkinghead
-
     begun = time.perf_counter()
     summary = talkinghead.speak(picture, voice, output, model=model)
     took = time.perf_counter() - begun
@@ -92,39 +101,32 @@ def run_once(model: str, picture: str, voice: str, output: str) -> dict[str, flo
 
 def stage_times(model_name: str, path: Path) -> dict[str, float]:
     """Median milliseconds per frame of each stage alone."""
-    from audio2motion import AudioToMotion
-    from liveportrait import LivePortrait
-    from talkinghead.cli.demo import demo_inputs
-    from talkinghead.face import FaceDetector, PasteBack, make_crop
-    from talkinghead.media.audio import stream_mono_16k
-    from talkinghead.media.image import read_image
-
     picture = read_image(path)
     faces = FaceDetector()
     crop, place = make_crop(picture, faces.detect(picture)[0].landmarks)
-    model, listener = LivePortrait.from_pretrained(model_name), AudioToMotion.from_pretrained()
+    model, generator = LivePortrait.from_pretrained(model_name), AudioToMotion.from_pretrained()
     voice = torch.cat(list(stream_mono_16k(demo_inputs().voice)))
-    speech_motion, portrait = listener.generate(voice), model.encode(crop)
+    speech_motion, portrait = generator.generate(voice), model.encode(crop)
     x_d = model.speech_keypoints(portrait, speech_motion[:BATCH])
     crops = model.render(portrait, x_d)
     shown = (crops[0].permute(1, 2, 0) * 255).byte().numpy()
     paste = PasteBack(picture, place, crop_size=crops.shape[-1])
     canvas = paste.paste(shown)
     return {
-        "find face": 1e3 * median(lambda: faces.detect(picture), 3),
-        "encode": 1e3 * median(lambda: model.encode(crop), 5),
-        "listen": 1e3 * median(lambda: listener.generate(voice), 3) / len(speech_motion),
-        "perform": 1e3 * median(lambda: model.speech_keypoints(portrait, speech_motion[:BATCH]), 9) / BATCH,
-        "render": 1e3 * median(lambda: model.render(portrait, x_d), 9) / BATCH,
-        "paste": 1e3 * median(lambda: paste.paste(shown, canvas), 9),
+        "find face": 1e3 * median(lambda: faces.detect(picture)),
+        "encode": 1e3 * median(lambda: model.encode(crop)),
+        "speech to motion": 1e3 * median(lambda: generator.generate(voice)) / len(speech_motion),
+        "keypoints": 1e3 * median(lambda: model.speech_keypoints(portrait, speech_motion[:BATCH])) / BATCH,
+        "render": 1e3 * median(lambda: model.render(portrait, x_d)) / BATCH,
+        "paste": 1e3 * median(lambda: paste.paste(shown, canvas)),
     }
 
 
-def median(action: Callable[[], Any], repeats: int) -> float:
+def median(action: Callable[[], Any]) -> float:
     """Median seconds of a call, after one that does not count."""
     action()
     times = []
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         begun = time.perf_counter()
         action()
         times.append(time.perf_counter() - begun)
@@ -132,4 +134,4 @@ def median(action: Callable[[], Any], repeats: int) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run_once(*sys.argv[1:])))
+    sys.stdout.write(json.dumps(run_once(*sys.argv[1:])))

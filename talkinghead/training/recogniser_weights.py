@@ -81,7 +81,7 @@ def read_pack(data: bytes) -> dict[str, Tensor]:
     }
 
 
-def fill(recogniser: Recogniser) -> None:
+def load_recogniser(recogniser: Recogniser) -> None:
     """Put hama's weights into a recogniser of its size."""
     pack = read_pack((files("hama") / "assets" / "asr_waveform.hama").read_bytes())
     matrices = [pack[name].T for name in pack if name.startswith("onnx::MatMul_")]

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from audio2motion.config import AudioToMotionConfig, EncoderConfig
-from audio2motion.training.data import SpeechClips
 from audio2motion.model import AudioToMotion
+from audio2motion.training.data import SpeechClips
 
 TINY = AudioToMotionConfig(
     encoder=EncoderConfig(

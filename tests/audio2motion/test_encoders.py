@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from audio2motion import AudioToMotion
-from audio2motion.training.data import BatchSampler
 from audio2motion.encoder import SpeechEncoder, _resampled
 from audio2motion.network import SpeechToMouth
-from audio2motion.training.trainer import TrainConfig, Trainer
+from audio2motion.training.data import BatchSampler
+from audio2motion.training.speech_trainer import SpeechTrainConfig, SpeechTrainer
 from audio2motion.weights import save
 from liveportrait.errors import WeightsError, WeightsNotFoundError
 
@@ -92,11 +92,11 @@ def test_loudness_does_not_matter_to_any(tiny, tmp_path):
 @pytest.mark.parametrize("frozen", [True, False])
 def test_training_leaves_a_frozen_encoder_alone(tiny, tmp_path, clips, frozen):
     encoder_config = replace(tiny.config.encoder, checkpoint=str(checkpoint(tmp_path / "e", "Hubert")), frozen=frozen)
-    config = TrainConfig(replace(tiny.config, encoder=encoder_config), batch_size=2, num_frames=20, bfloat16=False)
+    config = SpeechTrainConfig(replace(tiny.config, encoder=encoder_config), batch_size=2, num_frames=20, bfloat16=False)
     network = SpeechToMouth(config.model)
     network.readout.copy_(tiny.mouth.readout)
     before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
-    trainer = Trainer(network, BatchSampler(clips, 20, 2, seed=0), torch.eye(3), config)
+    trainer = SpeechTrainer(network, BatchSampler(clips, 20, 2, seed=0), torch.eye(3), config)
     assert network.encoder.network.training != frozen
     for _ in range(2):
         trainer.train_step()

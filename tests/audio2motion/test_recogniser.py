@@ -44,10 +44,10 @@ def test_hamas_weights_give_hamas_phonemes(monkeypatch: pytest.MonkeyPatch):
     hama = pytest.importorskip("hama")
     from importlib.resources import files
 
-    from talkinghead.training.recogniser_weights import fill, read_pack
+    from talkinghead.training.recogniser_weights import load_recogniser, read_pack
 
     network = Recogniser(RecogniserConfig()).eval()
-    fill(network)
+    load_recogniser(network)
     sound = speech(2.0)
     feeds = {"waveform": sound[None].numpy(), "waveform_lengths": np.array([len(sound)])}
     (expected,) = hama.ASRModel().session.run(["log_probs"], feeds)

@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
-from talkinghead.evaluation.benchmark.timing import Row, Settings, measure
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from liveportrait import weights
 from liveportrait.config import OfficialConfig, Precision
+from liveportrait.errors import WeightsError
 from liveportrait.modules.sampling import identity_grid, sample_volume, shift_volume
 from liveportrait.motion import Crop, Motion, Portrait
 from liveportrait.official import OfficialPortrait
+from talkinghead.evaluation.benchmark.timing import Row, Settings, measure
 
 
 def run(settings: Settings) -> Iterator[Row]:
@@ -37,7 +38,7 @@ def _model(settings: Settings) -> OfficialPortrait:
         return OfficialPortrait(OfficialConfig(), needs_landmarks=True).eval().requires_grad_(False)
     model = weights.load(settings.model)
     if not isinstance(model, OfficialPortrait):
-        raise SystemExit(f"{settings.model} is not an official model")
+        raise WeightsError(f"{settings.model}: not an official model; give base, animals or a folder of one")
     return model
 
 
@@ -45,7 +46,8 @@ def _count(*networks: nn.Module) -> int:
     return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 
-def _portrait(batch: int, device: str) -> tuple[Portrait, Tensor]:
+@torch.no_grad()
+def _portrait(model: OfficialPortrait, batch: int, device: str) -> tuple[Portrait, Tensor]:
     """One source and a batch of driving keypoints."""
     generator = torch.Generator().manual_seed(0)
 
@@ -53,14 +55,16 @@ def _portrait(batch: int, device: str) -> tuple[Portrait, Tensor]:
         return torch.randn(*shape, generator=generator).to(device)
 
     x_s = 0.3 * draw(1, 21, 3)
-    source = Portrait(x_s, Motion.still(1, 21).to(device), x_s, draw(1, 32, 16, 64, 64), Crop(draw(1, 3, 256, 256)))
+    crop = Crop(draw(1, 3, 256, 256))
+    with model.running():
+        f_s = model.appearance_extractor(crop.image)
+    source = Portrait(x_s, Motion.still(1, 21).to(device), x_s, f_s, crop)
     return source, x_s + 0.05 * draw(batch, 21, 3)
 
 
 def _stages(model: OfficialPortrait, batch: int, setting: str, s: Settings) -> Iterator[Row]:
-    source, x_d = _portrait(batch, s.device)
+    source, x_d = _portrait(model, batch, s.device)
     crop = Crop(torch.rand(batch, 3, 256, 256, device=s.device))
-    feature = torch.randn(batch, 256, 64, 64, device=s.device)
     lips = torch.full((batch, 1), 0.3, device=s.device)
 
     def small() -> Tensor:
@@ -69,6 +73,7 @@ def _stages(model: OfficialPortrait, batch: int, setting: str, s: Settings) -> I
     with model.running():
         prepared = model.warping.prepare(source.f_s)
         x_s = source.x_s.expand_as(x_d)
+        feature = model.warping(prepared, x_s, x_d).feature
         calls = (
             ("F appearance", lambda: model.appearance_extractor(crop.image), [model.appearance_extractor]),
             ("M motion", lambda: model.motion_extractor(crop.image), [model.motion_extractor]),
@@ -88,7 +93,7 @@ def _compiled(model: OfficialPortrait, precision: Precision, s: Settings) -> Ite
     model.warping, model.generator = (torch.compile(network) for network in eager)  # type: ignore[assignment]
     try:
         for batch in s.batches:
-            source, x_d = _portrait(batch, s.device)
+            source, x_d = _portrait(model, batch, s.device)
             for _ in range(3):
                 model.render(source, x_d)
             call = partial(model.render, source, x_d)

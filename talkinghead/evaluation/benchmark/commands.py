@@ -1,39 +1,53 @@
-"""Measure speed and memory, stage by stage, and print a table.
-
-    python talkinghead/evaluation/benchmark/commands.py base                      # random weights: the time does not depend on them
-    python talkinghead/evaluation/benchmark/commands.py base --batches 1 --repeats 3 --threads 1
-    python talkinghead/evaluation/benchmark/commands.py base --device cuda --json base.json
-    python talkinghead/evaluation/benchmark/commands.py mini                       # the embedded renderer, in PyTorch and compiled
-    python talkinghead/evaluation/benchmark/commands.py stream --repeats 5         # delay of live pictures, real-time factor
-
-A part is a module `benchmark_<part>.py` beside this file with `run(settings)`, which yields rows.
-"""
+"""Commands that measure speed and memory of the networks, stage by stage, and print a table."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import importlib
 import json
 import platform
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
+import typer
+
+from talkinghead.cli.tools import new_app
+from talkinghead.evaluation.benchmark import base, mini, stream
 from talkinghead.evaluation.benchmark.timing import Row, Settings
 
-PARTS = ("base", "mini", "stream")
+PARTS: dict[str, Callable[[Settings], Iterable[Row]]] = {"base": base.run, "mini": mini.run, "stream": stream.run}
+
+app = new_app("Measure speed and memory of the networks, stage by stage.")
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--model", type=Path, help="directory of a checkpoint; random weights without")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 8])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--json", type=Path, help="write the rows here too")
-    return parser.parse_args()
+@app.command()
+def benchmark(
+    part: Annotated[
+        Literal["base", "mini", "stream"],
+        typer.Argument(help="The official networks, the embedded ones, or the delay of live pictures."),
+    ],
+    model: Annotated[Path | None, typer.Option(help="Folder of a checkpoint; default: random weights.")] = None,
+    batches: Annotated[list[int], typer.Option(help="Frames per call; may be given several times.")] = [1, 4, 8],  # noqa: B006
+    repeats: Annotated[int, typer.Option(help="Timed calls per row; the median is printed.")] = 5,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to compute.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: PyTorch's.")] = None,
+    output: Annotated[Path | None, typer.Option("--json", help="Write the rows here, too.")] = None,
+) -> None:
+    """Measure one part and print a table."""
+    if threads is not None and threads != torch.get_num_threads():
+        torch.set_num_threads(threads)  # never without need: it breaks batched solving in torch 2.11
+    settings = Settings(tuple(batches), repeats, device, torch.get_num_threads(), model)
+    typer.echo(machine(settings))
+    heads = "".join(f"{head:>10}" for head in ("ms", "ms/frame", "CPU/frame", "GFLOP"))
+    typer.echo(f"{'stage':<34}{'batch':>5}  {'setting':<18}{heads}{'M param':>9}{'MB':>9}")
+    rows = []
+    for row in PARTS[part](settings):
+        rows.append(row)
+        typer.echo(format_row(row))
+    if output is not None:
+        table = {"machine": machine(settings), "rows": [asdict(row) for row in rows]}
+        output.write_text(json.dumps(table, indent=1) + "\n")
 
 
 def machine(settings: Settings) -> str:
@@ -47,34 +61,10 @@ def machine(settings: Settings) -> str:
     return f"{name}, torch {torch.__version__}"
 
 
-def print_row(row: Row) -> None:
-    print(
+def format_row(row: Row) -> str:
+    """Format one line of the table."""
+    return (
         f"{row.stage:<34}{row.batch:>5}  {row.setting:<18}{row.milliseconds:>10.1f}"
         f"{row.milliseconds / row.batch:>10.1f}{row.cpu_milliseconds / row.batch:>10.1f}"
-        f"{row.gflop:>10.1f}{row.megaparameters:>9.2f}{row.peak_mb:>9.0f}",
-        flush=True,
+        f"{row.gflop:>10.1f}{row.megaparameters:>9.2f}{row.peak_mb:>9.0f}"
     )
-
-
-def main() -> None:
-    arguments = parse()
-    if arguments.threads != torch.get_num_threads():  # torch 2.11's batched solve breaks once two threads are asked for
-        torch.set_num_threads(arguments.threads)
-    settings = Settings(
-        tuple(arguments.batches), arguments.repeats, arguments.device, arguments.threads, arguments.model
-    )
-    print(machine(settings))
-    heads = ("ms", "ms/frame", "CPU/frame", "GFLOP")
-    print(f"{'stage':<34}{'batch':>5}  {'setting':<18}" + "".join(f"{head:>10}" for head in heads), end="")
-    print(f"{'M param':>9}{'MB':>9}")
-    rows = []
-    for row in importlib.import_module(f"benchmark_{arguments.part}").run(settings):
-        rows.append(row)
-        print_row(row)
-    if arguments.json:
-        table = {"machine": machine(settings), "rows": [dataclasses.asdict(row) for row in rows]}
-        arguments.json.write_text(json.dumps(table, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

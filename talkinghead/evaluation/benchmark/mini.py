@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
-from talkinghead.evaluation.benchmark.timing import Row, Settings, measure
 from torch import Tensor, nn
 
 from liveportrait import LivePortrait, Portrait
 from liveportrait.config import Precision
+from liveportrait.errors import WeightsError
 from liveportrait.mini import MiniLivePortrait
 from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer
 from talkinghead.cli.demo import demo_inputs
+from talkinghead.evaluation.benchmark.timing import Row, Settings, measure
 from talkinghead.face import FaceDetector, make_crop
 from talkinghead.media.image import read_image
 
@@ -23,7 +24,7 @@ def run(settings: Settings) -> Iterator[Row]:
     """Measure networks and whole frames at every batch size."""
     model = LivePortrait.from_pretrained(settings.model or "mini").to(settings.device)
     if not isinstance(model, MiniLivePortrait):
-        raise SystemExit(f"{settings.model} is not an embedded model")
+        raise WeightsError(f"{settings.model}: not a model like mini; give a folder of one")
     portrait = _portrait(model, settings)
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
     for precision in precisions:

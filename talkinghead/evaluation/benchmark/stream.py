@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
-from talkinghead.evaluation.benchmark.timing import Row, Settings
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
 from talkinghead.cli.demo import demo_inputs
+from talkinghead.evaluation.benchmark.timing import Row, Settings
 from talkinghead.media.audio import MODEL_RATE, stream_mono_16k
 from talkinghead.media.image import read_image
 from talkinghead.models import load_models

@@ -6,13 +6,13 @@ import torch
 from audio2motion.training.data import BatchSampler
 from audio2motion.training.losses import LossWeights, correlation, mouth_loss, phoneme_loss
 from audio2motion.training.metrics import pearson, score_lips
-from audio2motion.training.trainer import TrainConfig, Trainer, displacement_shapes
+from audio2motion.training.speech_trainer import SpeechTrainConfig, SpeechTrainer, displacement_shapes
 
 
 @pytest.fixture
 def trainer(clips, tiny):
-    def make(**changes) -> Trainer:
-        config = TrainConfig(
+    def make(**changes) -> SpeechTrainer:
+        config = SpeechTrainConfig(
             model=tiny.config,
             num_steps=60,
             batch_size=4,
@@ -27,14 +27,14 @@ def trainer(clips, tiny):
         network.readout.copy_(tiny.mouth.readout)
         network.rest.copy_(tiny.mouth.rest)
         sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed)
-        return Trainer(network, sampler, torch.eye(3), config)
+        return SpeechTrainer(network, sampler, torch.eye(3), config)
 
     return make
 
 
 def test_loss_falls(trainer):
     run = trainer()
-    losses = [run.train_step() for _ in range(60)]
+    losses = [run.train_step()["loss"] for _ in range(60)]
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 

@@ -4,16 +4,19 @@ import io
 import pickle
 
 import numpy as np
-import liveportrait.training.perception
 import pytest
 import torch
 from safetensors.torch import save_file
+
+from liveportrait.training import perception
+from talkinghead.dataset import perception as fetching
 
 
 @pytest.fixture
 def narrow(monkeypatch) -> None:
     """Two stages of a few channels each."""
-    monkeypatch.setattr(perception, "STAGES", ((3, 4, 4), (4, 6)))
+    for module in (perception, fetching):
+        monkeypatch.setattr(module, "STAGES", ((3, 4, 4), (4, 6)))
 
 
 @pytest.fixture
@@ -36,13 +39,13 @@ def package(narrow) -> io.BytesIO:
 
 @pytest.fixture
 def looks(package, tmp_path) -> perception.Perception:
-    save_file(perception.convert(package), tmp_path / "looks.safetensors")
+    save_file(fetching.convert(package), tmp_path / "looks.safetensors")
     return perception.load_perception(tmp_path / "looks.safetensors", stages=2)
 
 
 def test_weights_keep_their_order_of_axes(package):
     stored = pickle.loads(package.getvalue())["VGG16_0"]["Conv_2"]["kernel"]
-    assert perception.convert(package)["stages.1.0.weight"][5, 1, 2, 0] == stored[2, 0, 1, 5]
+    assert fetching.convert(package)["stages.1.0.weight"][5, 1, 2, 0] == stored[2, 0, 1, 5]
 
 
 def test_the_more_a_picture_is_changed_the_farther_it_is(looks):
@@ -59,10 +62,10 @@ def test_gradients_reach_the_picture_and_not_the_network(looks):
 
 
 def test_fewer_stages_read_the_same_file(package, tmp_path):
-    save_file(perception.convert(package), tmp_path / "looks.safetensors")
+    save_file(fetching.convert(package), tmp_path / "looks.safetensors")
     assert len(perception.load_perception(tmp_path / "looks.safetensors", stages=1).stages) == 1
 
 
 def test_a_pickle_that_would_run_something_is_refused(narrow):
     with pytest.raises(pickle.UnpicklingError, match="print is not an array"):
-        perception.convert(io.BytesIO(pickle.dumps(print)))
+        fetching.convert(io.BytesIO(pickle.dumps(print)))

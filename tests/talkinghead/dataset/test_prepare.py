@@ -9,21 +9,23 @@ from pathlib import Path
 
 import av
 import numpy as np
-import talkinghead.dataset.prepare as prepare
 import pytest
 import torch
-from talkinghead.dataset.sync import find_sync, score_of
-from talkinghead.dataset.tracking import Stretch, crop_of, landmarks_of, why_not
-from talkinghead.dataset.writing import cut_sound, write_landmarks
 from drawn_face import drawn_face
-from liveportrait.training.pairs import load_clips
 from safetensors.torch import save_file
-from audio2motion.training.speech_tracks import decode_sound, read_training, read_validation
-from talkinghead.training.speech import SETTINGS, ship, train
 
 from audio2motion import AudioToMotion
 from liveportrait import LivePortrait
 from liveportrait.mini.regions import KEYPOINTS, rows
+from liveportrait.training.loop import TrainingError
+from talkinghead.dataset import prepare
+from talkinghead.dataset.clips import load_clips, load_stills
+from talkinghead.dataset.speech import decode_sound, read_training, read_validation
+from talkinghead.dataset.sync import find_sync, score_of
+from talkinghead.dataset.tracking import Stretch, crop_of, landmarks_of, why_not
+from talkinghead.dataset.writing import cut_sound, write_landmarks
+from talkinghead.errors import InputNotFoundError, OutputExistsError
+from talkinghead.training.speech import PRESETS, export, train
 
 FRAMES = 60
 
@@ -99,7 +101,7 @@ def test_pictures_and_landmarks_belong_together(prepared, tmp_path):
     assert clips.frames.shape == (94, 256, 256, 3)
     assert clips.points.shape == (94, 162, 3)
     mouth = ((clips.points[:, rows((13, 14)), :2].mean(1) + 1) * 128).round().long()
-    lips = np.stack([clips.frames[n, y, x] for n, (x, y) in enumerate(mouth.tolist())]).astype(int)
+    lips = np.stack([clips.frames[n, y, x].numpy() for n, (x, y) in enumerate(mouth.tolist())]).astype(int)
     assert (lips[:, 0] - lips[:, 2]).mean() > -30  # red or dark, nowhere the bluish ground
     assert np.abs(mouth.float().mean(0).numpy() - 128).max() < 60
 
@@ -122,15 +124,15 @@ def test_the_training_scripts_read_speech_to_the_sample(prepared):
 def test_a_voice_is_trained_on_them_and_ships(prepared, tmp_path, monkeypatch):
     face, run = tmp_path / "face.safetensors", tmp_path / "run"
     save_file(LivePortrait.from_pretrained("mini").renderer.face.state_dict(), face)
-    tiny = replace(SETTINGS["cpu"], batch_size=2, num_frames=20)
-    monkeypatch.setitem(SETTINGS, "cpu", tiny)
+    tiny = replace(PRESETS["cpu"], batch_size=2, num_frames=20)
+    monkeypatch.setitem(PRESETS, "cpu", tiny)
     for steps in (1, 2):  # the second goes on where the first stopped
-        train(data=prepared, face=face, run=run, phonemes=None, setting="cpu", steps=steps, every=1, encoder=None)
+        train(prepared, face, run, change=[f"num_steps={steps}"], every=1)
     assert [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()] == [1, 2]
-    with pytest.raises(SystemExit, match=r"4\.8 s long"):
-        ship(prepared, face, [run], tmp_path / "voice")
+    with pytest.raises(TrainingError, match=r"4\.8 s long"):
+        export(prepared, face, [run], tmp_path / "voice")
     monkeypatch.setattr("audio2motion.training.idle_tracks.SHORTEST", 40)
-    ship(prepared, face, [run], tmp_path / "voice")
+    export(prepared, face, [run], tmp_path / "voice")
     assert len(AudioToMotion.from_pretrained(tmp_path / "voice").generate(torch.randn(16_000))) == 25
 
 
@@ -209,16 +211,14 @@ def test_sound_is_cut_where_it_belongs(tmp_path):
     assert len(after) == 1920
 
 
-def test_mistakes_are_one_line(tmp_path, capsys):
+def test_mistakes_are_named(tmp_path):
     (tmp_path / "there").mkdir()
     for folder in ("nowhere", "there"):
-        with pytest.raises(SystemExit):
-            prepare.main(tmp_path / folder, tmp_path / "out", 0.1, True)
-        assert "no videos here; give a folder with" in capsys.readouterr().err
+        with pytest.raises(InputNotFoundError, match="no videos here; give a folder with"):
+            prepare.clips(tmp_path / folder, tmp_path / "out")
     film(tmp_path / "there" / "a.mp4", [None] * 3)
-    with pytest.raises(SystemExit):
-        prepare.main(tmp_path / "there", tmp_path, 0.1, True)
-    assert "exists; give another folder" in capsys.readouterr().err
+    with pytest.raises(OutputExistsError, match="exists; give another folder"):
+        prepare.clips(tmp_path / "there", tmp_path)
 
 
 @pytest.mark.shared
@@ -230,3 +230,10 @@ def test_raw_driving_videos_become_clips(shared, tmp_path):
     (voiced,) = table(tmp_path / "clips" / "train" / "manifest.csv")
     assert voiced["has_synced_audio"] == "yes" and float(voiced["sync_score"]) > 0.4
     assert len(table(tmp_path / "clips" / "val" / "manifest.csv")) == 1
+
+
+def test_without_stills_there_are_none(tmp_path):
+    (tmp_path / "data").mkdir()
+    for _ in range(2):  # found, then read again
+        none = load_stills(tmp_path / "data", tmp_path / "stills.npz")
+        assert none.frames.shape == (0, 256, 256, 3) and none.identities == []

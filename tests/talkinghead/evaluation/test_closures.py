@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from talkinghead.evaluation.closures import course, judge, opening_of, picked
-from talkinghead.evaluation.labelled_speech import LabelledVoice, Manner, Sound, confirmed, heard
 
 from audio2motion import AudioToMotion
+from talkinghead.evaluation.closures import course, judge, opening_of, picked
+from talkinghead.evaluation.labelled_speech import LabelledVoice, Manner, Sound, confirmed, heard
 
 OPEN, SHUT = 0.1, 0.01
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from talkinghead.evaluation.idle_motion import MOVES, IdleTrack, blink_figures, describe_idle_motion, moves_figures
 
 SECONDS = 20

@@ -1,17 +1,18 @@
 """From prepared clips to a voice of one's own: motion is read once, learned from, exported and loaded."""
 
-import talkinghead.dataset.extract_motion
 import numpy as np
 import pytest
 import torch
-import talkinghead.training.motion
-from talkinghead.dataset.writing import Clip, ClipWriter, write_manifest
-from talkinghead.dataset.motion_cache import CacheError, read_clip, read_clips
 from official_tiny import tiny_official
 
 from audio2motion.voices import keypoints_of, load_voice
 from liveportrait.motion import Motion
+from liveportrait.training.loop import TrainingError, change_settings
 from liveportrait.weights import save_official
+from talkinghead.dataset.extract_motion import motion as extract_motion
+from talkinghead.dataset.motion_cache import CacheError, read_clip, read_clips
+from talkinghead.dataset.writing import Clip, ClipWriter, write_manifest
+from talkinghead.training import motion as train_motion
 
 SMALL = ["size=16", "num_layers=1", "num_heads=2", "num_frames=16", "num_previous=4", "overlap=4", "batch_size=2"]
 
@@ -33,7 +34,7 @@ def motion(tmp_path_factory):
         rows = [*rows, row] if split == "train" else [row]
         write_manifest(root / split / "manifest.csv", rows)
     save_official(tiny_official(), root / "base")
-    extract_motion.main(root, root / "motion", str(root / "base"), "cpu")
+    extract_motion(root, root / "motion", str(root / "base"), "cpu")
     return root / "motion"
 
 
@@ -42,7 +43,7 @@ def test_motion_is_read_once(motion, capsys):
     assert clip.numbers.shape == (24, 70) and clip.waveform.shape == (24 * 640,)
     assert clip.identity == "person 0" and clip.permissive
     assert not (motion / "train" / "1.safetensors").exists()
-    extract_motion.main(motion.parent, motion, str(motion.parent / "base"), "cpu")
+    extract_motion(motion.parent, motion, str(motion.parent / "base"), "cpu")
     assert "1 clips, 0 of them new" in capsys.readouterr().out
 
 
@@ -59,18 +60,17 @@ def test_a_voice_of_ones_own(motion, tmp_path, capsys):
 
 
 def test_mistakes_are_named(motion, tmp_path, capsys):
-    with pytest.raises(CacheError, match=r"no motion to learn from; write it with extract_motion\.py"):
+    with pytest.raises(CacheError, match=r"no motion to learn from; write it with `prepare.py motion`"):
         read_clips(tmp_path, False)
-    with pytest.raises(CacheError, match="colour=3: no setting of this name"):
-        train_motion.override(train_motion.SETTINGS["cpu"], ["colour=3"])
-    with pytest.raises(CacheError, match="'many' is no int"):
-        train_motion.override(train_motion.SETTINGS["cpu"], ["num_steps=many"])
-    with pytest.raises(CacheError, match="train first"):
+    with pytest.raises(TrainingError, match="colour=3: unknown setting; one of num_steps"):
+        change_settings(train_motion.PRESETS["cpu"], ["colour=3"])
+    with pytest.raises(TrainingError, match="'many' is not a valid int"):
+        change_settings(train_motion.PRESETS["cpu"], ["num_steps=many"])
+    with pytest.raises(TrainingError, match="train first"):
         train_motion.export(tmp_path, tmp_path / "voice")
     for folder, model, said in (
         (tmp_path, "mini", "learns from landmarks"),
         (tmp_path, str(motion.parent / "base"), "manifest.csv"),
     ):
-        with pytest.raises(SystemExit):
-            extract_motion.main(folder, tmp_path / "out", model, "cpu")
-        assert said in capsys.readouterr().err
+        with pytest.raises(CacheError, match=said):
+            extract_motion(folder, tmp_path / "out", model, "cpu")
