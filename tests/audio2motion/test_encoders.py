@@ -92,7 +92,9 @@ def test_loudness_does_not_matter_to_any(tiny, tmp_path):
 @pytest.mark.parametrize("frozen", [True, False])
 def test_training_leaves_a_frozen_encoder_alone(tiny, tmp_path, clips, frozen):
     encoder_config = replace(tiny.config.encoder, checkpoint=str(checkpoint(tmp_path / "e", "Hubert")), frozen=frozen)
-    config = SpeechTrainConfig(replace(tiny.config, encoder=encoder_config), batch_size=2, num_frames=20, bfloat16=False)
+    config = SpeechTrainConfig(
+        replace(tiny.config, encoder=encoder_config), batch_size=2, num_frames=20, bfloat16=False
+    )
     network = SpeechToMouth(config.model)
     network.readout.copy_(tiny.mouth.readout)
     before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
