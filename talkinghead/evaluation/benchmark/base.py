@@ -15,19 +15,18 @@ from liveportrait.errors import WeightsError
 from liveportrait.modules.sampling import identity_grid, sample_volume, shift_volume
 from liveportrait.motion import Crop, Motion, Portrait
 from liveportrait.official import OfficialPortrait
-from talkinghead.evaluation.benchmark.timing import Row, Settings, measure
+from talkinghead.evaluation.benchmark.timing import Row, Settings, measure, precisions
 
 
 def run(settings: Settings) -> Iterator[Row]:
     """Measure every stage at every batch size."""
     model = _model(settings).to(settings.device)
-    on_gpu = settings.device == "cuda"
-    for precision in ("fp32", "fp16", "bf16") if on_gpu else ("fp32", "bf16"):
+    for precision in precisions(settings.device):
         # Rounding the weights once more does not change the time.
         model.set_precision(precision)
         for batch in settings.batches:
             yield from _stages(model, batch, f"{precision} eager", settings)
-        if on_gpu:
+        if settings.device == "cuda":
             yield from _compiled(model, precision, settings)
     yield from _sampling(settings)
 

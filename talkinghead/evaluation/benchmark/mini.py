@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from liveportrait import LivePortrait, Portrait
-from liveportrait.config import Precision
 from liveportrait.errors import WeightsError
 from liveportrait.mini import MiniLivePortrait
 from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer
 from talkinghead.cli.demo import demo_inputs
-from talkinghead.evaluation.benchmark.timing import Row, Settings, measure
+from talkinghead.evaluation.benchmark.timing import Row, Settings, measure, precisions
 from talkinghead.face import FaceDetector, make_crop
 from talkinghead.media.image import read_image
 
@@ -26,8 +25,7 @@ def run(settings: Settings) -> Iterator[Row]:
     if not isinstance(model, MiniLivePortrait):
         raise WeightsError(f"{settings.model}: not a model like mini; give a folder of one")
     portrait = _portrait(model, settings)
-    precisions: tuple[Precision, ...] = ("fp32", "bf16")
-    for precision in precisions:
+    for precision in precisions(settings.device):
         model.set_precision(precision)
         for batch in settings.batches:
             yield from _rows(model, portrait, batch, f"{precision} OpenVINO", settings)

@@ -12,6 +12,9 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from liveportrait.config import Precision
+from liveportrait.mini.graph import fastest_precision
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,6 +33,13 @@ class Settings:
     device: str
     threads: int
     model: Path | None
+
+
+def precisions(device: str) -> tuple[Precision, ...]:
+    """List the precisions that a device computes in; a CPU without bfloat16 would emulate it, very slowly."""
+    if device == "cuda":
+        return "fp32", "fp16", "bf16"
+    return ("fp32", "bf16") if fastest_precision() == torch.bfloat16 else ("fp32",)
 
 
 @dataclass(frozen=True)

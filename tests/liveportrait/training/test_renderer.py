@@ -79,7 +79,7 @@ def test_the_loss_falls(trainer):
     run = trainer(change_settings(SHORT, ["adversarial_start=99", "learning_rate=0.002", "still_share=0"]))
     batch = run.sampler.batch(0, 4)
     before = sum(run.gradients(batch)[0].values())
-    for _ in range(40):
+    for _ in range(15):
         run.train_step()
     assert sum(run.gradients(batch)[0].values()) < 0.9 * before
 
