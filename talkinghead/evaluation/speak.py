@@ -94,8 +94,11 @@ def motion_figures(mine: NDArray[np.float32], quiet: NDArray[np.bool_]) -> dict[
 
 def silence(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Tell which frames of 16 kHz sound lie in silence: quiet themselves and all around."""
-    frames = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
-    level = 10 * np.log10(np.square(frames).mean(1) + 1e-10)
+    import librosa  # its first use compiles code for half a minute, which is why `speak` itself does without it
+
+    whole = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
+    rms = librosa.feature.rms(y=whole, frame_length=FRAME_SAMPLES, hop_length=FRAME_SAMPLES, center=False)[0]
+    level = librosa.amplitude_to_db(rms, amin=1e-5, top_db=None)
     loud = level > max(level.max() + QUIET_DB, -70.0)
     return np.convolve(loud, np.ones(2 * QUIET_RUN + 1), "same") == 0
 
