@@ -23,6 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from talkinghead.errors import ImageError
+from talkinghead.media.heif import check_texts
 
 MAX_JPEG_PIXELS, MAX_PIXELS = 200_000_000, 100_000_000
 """Largest pictures that are decoded; JPEGs may be larger, because they need the least memory."""
@@ -124,6 +125,9 @@ def _kind_of(file: Path) -> _Kind | None:
 def _open(file: Path, kind: _Kind) -> Iterator[Image.Image]:
     with file.open("rb") as stream:
         try:
+            if kind.opener is HeifImageFile:
+                with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    check_texts(data)
             image = kind.opener(stream)
         except Image.DecompressionBombError:  # some formats check Pillow's own limit
             raise ImageError(_too_large(file, "its")) from None

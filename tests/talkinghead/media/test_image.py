@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from talkinghead.errors import ImageError, InputNotFoundError, VideoError
 from talkinghead.media import picture_formats
+from talkinghead.media.heif import check_texts
 from talkinghead.media.image import check_picture, is_still, limit_size, read_image
 from talkinghead.media.video import read_picture_or_video
 
@@ -45,6 +46,55 @@ def test_heic_is_turned_once():
     picture = read_picture_or_video(Path(__file__).with_name("turned.heic"))
     assert picture.shape == (64, 48, 3)
     assert np.abs(np.subtract(corner_colors(picture), [BLUE, RED, WHITE, GREEN])).max() < 4
+
+
+def box(kind, *content):
+    data = b"".join(content)
+    return struct.pack(">I4s", 8 + len(data), kind) + data
+
+
+def heif(*items, urn=b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"):
+    """Return the boxes of a HEIF file without a picture."""
+    properties = box(b"iprp", box(b"ipco", box(b"ispe", bytes(12)), box(b"auxC", bytes(4), urn, b"\0\xe9")))
+    entries = [box(b"infe", item) for item in items]
+    listed = box(b"iinf", bytes(4), struct.pack(">H", len(items)), *entries)
+    return box(b"ftyp", b"heic", bytes(4)) + box(b"meta", bytes(4), listed, properties) + box(b"mdat", b"\xe9")
+
+
+ID = struct.pack(">HH", 2, 0)
+
+
+def test_damaged_texts_of_heif(tmp_path):
+    """The library that reads HEIC would crash."""
+    good = [
+        b"\2\0\0\0" + ID + b"mimena\xe9me\0image/x\0",
+        b"\3\0\0\0\0\0" + ID + b"Exif\0",
+        b"\1\0\0\0" + ID + b"a\0b\0",
+    ]
+    check_texts(heif(*good))
+    for damaged in (
+        heif(b"\2\0\0\0" + ID + b"Ex\xe9f\0"),
+        heif(*good, b"\3\0\0\0\0\0" + ID + b"Exi\xc3\xa9\0"),
+        heif(b"\2\0\0\0" + ID + b"mime\0im\xe9ge\0"),
+        heif(b"\1\0\0\0" + ID + b"a\0\xe9\0"),
+        heif(urn=b"urn:\xe9"),
+    ):
+        (tmp_path / "a.heic").write_bytes(damaged)
+        with pytest.raises(ImageError, match=r"a\.heic: not a picture that can be read \(.* is damaged\); export"):
+            read_image(tmp_path / "a.heic")
+    large = struct.pack(">I4sQ", 1, b"free", 1 << 60)  # a size of 64 bits
+    for nonsense in (
+        b"",
+        bytes(7),
+        bytes(8),
+        struct.pack(">I4s", 7, b"meta"),
+        large,
+        box(b"iinf"),
+        box(b"infe", b"\2"),
+    ):
+        check_texts(nonsense)
+    with pytest.raises(ValueError, match="more than 100,000 boxes"):
+        check_texts(box(b"free") * 100_001)
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("jpg", "MPO"), ("tiff", "TIFF")])
