@@ -27,6 +27,7 @@ class Speaker:
         voice: The voice; None for the narration's default.
         background: The background; None for the narration's default.
         face: The number of the face in the portrait; None for the narration's default.
+        voice_line: The number of the script's line that names the voice.
     """
 
     name: str = NARRATOR
@@ -34,6 +35,7 @@ class Speaker:
     voice: str | None = None
     background: str | None = None
     face: int | None = None
+    voice_line: int = 1
 
 
 @dataclass(frozen=True)

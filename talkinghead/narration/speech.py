@@ -64,7 +64,8 @@ def open_voices(script: Script, options: VoiceOptions) -> dict[str, SpeechEngine
         try:
             voices[name] = opened.get(asked) or opened.setdefault(asked, open_voice(*asked))
         except SpeechError as error:
-            raise SpeechError(f"speaker {name}: {error}" if len(script.speakers) > 1 else str(error)) from error
+            where = f"{script.file}, line {speaker.voice_line}: speaker {name}: " if speaker.voice else ""
+            raise SpeechError(f"{where}{error}") from error
     return voices
 
 

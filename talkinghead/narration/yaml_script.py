@@ -113,7 +113,10 @@ def parse_dialogue(text: str, file: Path) -> Script:
     """
     document = parse_document(text, file, ScriptError)
     top: _Top = check(_Top, document, ScriptError)
-    speakers = {name: Speaker(name, **dict(about)) for name, about in (top.speakers or {NARRATOR: _Speaker()}).items()}
+    speakers = {
+        name: Speaker(name, **dict(about), voice_line=document.lines.get(("speakers", name, "voice"), 1))
+        for name, about in (top.speakers or {NARRATOR: _Speaker()}).items()
+    }
     reader = _Reader(document, speakers)
     lines = [line for number, item in enumerate(top.script) for line in reader.read(item, number)]
     return Script(file, tuple(lines), tuple(reader.chapters), speakers, top.title or "", top.layout)

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from talkinghead.media.tempo import change_tempo
 from talkinghead.narration import tts_command
 from talkinghead.narration.errors import SpeechError
 from talkinghead.narration.options import VoiceOptions
+from talkinghead.narration.read import read_script
 from talkinghead.narration.script import Line, Script, Slot, Speaker
 from talkinghead.narration.speech import RATE, open_voices, speak_lines
 from talkinghead.narration.timeline import late_notes, lay_out
@@ -179,10 +181,16 @@ def test_a_command_must_say_where(tmp_path):
         VoiceOptions(tts_command="mytts {text}")
 
 
-def test_an_unknown_voice_names_its_speaker(tmp_path):
-    speakers = {"ada": Speaker("ada"), "ben": Speaker("ben", voice="nobody")}
-    with pytest.raises(SpeechError, match="speaker ben: voice 'nobody'"):
-        open_voices(Script(tmp_path, (), speakers=speakers), VoiceOptions())
+def test_an_unknown_voice_names_its_line(tmp_path):
+    file = tmp_path / "a.yaml"
+    for speakers in ("{ada: {source: a.yaml,\n voice: 5}}", "\n  ada: {voice: 5}\n  ben: {}"):
+        file.write_text(f"speakers: {speakers}\nscript: [Hi.]\n")
+        with pytest.raises(
+            SpeechError, match=re.escape(f"{file}, line 2: speaker ada: voice '5' is not one of hibari's")
+        ):
+            open_voices(read_script(file), VoiceOptions())
+    with pytest.raises(SpeechError, match=r"^voice 'nobody'"):  # not the script's mistake
+        open_voices(Script(file, ()), VoiceOptions(voice="nobody"))
 
 
 def test_speakers_share_a_voice_and_lines_are_spoken_once(tmp_path, hum):
