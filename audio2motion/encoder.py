@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOWEST_HZ, HIGHEST_HZ = 60.0, 7600.0
 NUM_PHASES = 4
+NUM_GROUPS = 16
+"""Groups of the convolution that encodes positions."""
 
 
 class SpeechEncoder(nn.Module):
@@ -30,8 +32,8 @@ class SpeechEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.network: PreTrainedModel = _pretrained(config) if config.checkpoint else _from_scratch(config)
-        numbers = self.network.config
+        self.network: PreTrainedModel | Wav2Vec2 = _pretrained(config) if config.checkpoint else Wav2Vec2(config)
+        numbers: Any = self.network.config if config.checkpoint else config
         self.size = int(numbers.hidden_size)
         field, self.stride = 1, 1
         for kernel, step in zip(numbers.conv_kernel, numbers.conv_stride, strict=True):
@@ -62,7 +64,8 @@ class SpeechEncoder(nn.Module):
         left = self.margin // 2
         padded = nn.functional.pad(waveform, (left, self.margin - left + -waveform.shape[1] % self.stride))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            states = self.network(padded).last_hidden_state
+            states = self.network(padded)
+        states = states if isinstance(states, Tensor) else states.last_hidden_state
         if self.stride == FEATURE_SAMPLES:
             return states
         return _resampled(states, FEATURE_SAMPLES / self.stride, waveform.shape[1] // FEATURE_SAMPLES)
@@ -114,38 +117,51 @@ def _read(checkpoint: str) -> PreTrainedModel:
         ) from error
 
 
-def _from_scratch(config: EncoderConfig) -> PreTrainedModel:
-    with quiet_imports():
-        from transformers import Wav2Vec2Config, Wav2Vec2Model
+class Wav2Vec2(nn.Module):
+    """The architecture of Wav2Vec2 from torchaudio, with the names of transformers' parameters.
 
-    network = Wav2Vec2Model(
-        Wav2Vec2Config(
-            hidden_size=config.hidden_size,
-            num_hidden_layers=config.num_layers,
-            num_attention_heads=config.num_heads,
-            intermediate_size=config.feed_forward_size,
-            conv_dim=config.conv_dim,
-            conv_kernel=config.conv_kernel,
-            conv_stride=config.conv_stride,
-            conv_bias=True,
-            feat_extract_norm="layer",
-            do_stable_layer_norm=True,
-            num_conv_pos_embeddings=config.position_kernel,
-            num_conv_pos_embedding_groups=16,
-            hidden_dropout=config.dropout,
-            attention_dropout=config.dropout,
-            activation_dropout=config.dropout,
-            feat_proj_dropout=config.dropout,
-            layerdrop=0.0,
-            mask_time_prob=0.0,
-            mask_feature_prob=0.0,
+    Importing transformers takes longer than all the speech to motion; so the embedded encoder does without.
+
+    Source: Baevski et al., "wav2vec 2.0", 2020, in the variant with layer norms first ("stable layer norm").
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        from torchaudio.models import wav2vec2_model
+
+        convolutions = list(zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True))
+        model = wav2vec2_model(
+            extractor_mode="layer_norm",
+            extractor_conv_layer_config=convolutions,
+            extractor_conv_bias=True,
+            encoder_embed_dim=config.hidden_size,
+            encoder_projection_dropout=config.dropout,
+            encoder_pos_conv_kernel=config.position_kernel,
+            encoder_pos_conv_groups=NUM_GROUPS,
+            encoder_num_layers=config.num_layers,
+            encoder_num_heads=config.num_heads,
+            encoder_attention_dropout=config.dropout,
+            encoder_ff_interm_features=config.feed_forward_size,
+            encoder_ff_interm_dropout=config.dropout,
+            encoder_dropout=config.dropout,
+            encoder_layer_norm_first=True,
+            encoder_layer_drop=0.0,
+            aux_num_out=None,
         )
-    )
-    first: nn.Conv1d = network.feature_extractor.conv_layers[0].conv  # pyright: ignore
-    with torch.no_grad():
-        first.weight.copy_(mel_filters(first.out_channels, first.kernel_size[0])[:, None])
-        first.bias.zero_()  # pyright: ignore
-    return network
+        self.feature_extractor = model.feature_extractor
+        self.feature_projection = model.encoder.feature_projection
+        self.encoder = model.encoder.transformer
+        first: nn.Conv1d = self.feature_extractor.conv_layers[0].conv  # type: ignore[assignment]
+        if first.weight.is_meta:
+            return
+        with torch.no_grad():
+            first.weight.copy_(mel_filters(first.out_channels, first.kernel_size[0])[:, None])
+            first.bias.zero_()  # type: ignore[union-attr]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Encode speech, (B, N) → (B, L, size)."""
+        features, _ = self.feature_extractor(waveform, None)
+        return self.encoder(self.feature_projection(features), None)
 
 
 def mel_filters(num_channels: int, kernel: int) -> Tensor:

@@ -44,9 +44,9 @@ class AudioToMotion(nn.Module):
         self.config, self.num_mouth = config, config.num_mouth
         self.mouth = SpeechToMouth(config)
         width = NUM_HEAD + config.num_brows
-        bounds = torch.linspace(0, config.num_life_frames, config.num_life_clips + 1, dtype=torch.float32).long()
+        bounds = [n * config.num_life_frames // config.num_life_clips for n in range(config.num_life_clips + 1)]
         self.register_buffer("life_tracks", torch.zeros(config.num_life_frames, width))
-        self.register_buffer("life_bounds", bounds)
+        self.register_buffer("life_bounds", torch.tensor(bounds))
         self.register_buffer("life_mirror", torch.ones(width))
         self.register_buffer("brow_lift", torch.zeros(config.num_brows))
 

@@ -34,7 +34,7 @@ class Recogniser(nn.Module):
 
         self.size = config.size
         self.register_buffer("mel", torch.zeros(_WINDOW // 2 + 1, config.num_mels))
-        self.register_buffer("window", torch.hann_window(_WINDOW, dtype=torch.float32), persistent=False)
+        self.register_buffer("window", torch.hann_window(_WINDOW, dtype=torch.float32, device="cpu"), persistent=False)
         self.subsample = nn.Conv1d(config.num_mels, config.size, 3, stride=2, padding=1)
         self.conformer = Conformer(
             config.size, config.num_heads, config.feed_forward_size, config.num_layers, config.kernel, config.dropout
@@ -52,9 +52,10 @@ class Recogniser(nn.Module):
             States, shape (B, N / 320, size).
         """
         spectrum = (self.power(waveform) @ self.mel).clamp_min(_FLOOR).log()
-        states = nn.functional.gelu(self.subsample(spectrum.transpose(1, 2))).transpose(1, 2)
-        lengths = torch.full((len(states),), states.shape[1], device=states.device)
-        return self.conformer(states, lengths)[0]
+        states = nn.functional.gelu(self.subsample(spectrum.transpose(1, 2))).permute(2, 0, 1)  # time, batch, size
+        for layer in self.conformer.conformer_layers:  # no padding mask, for which PyTorch imports a computer algebra
+            states = layer(states, None)
+        return states.transpose(0, 1)
 
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)

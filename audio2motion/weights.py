@@ -48,7 +48,8 @@ def load(build: Callable[[AudioToMotionConfig], Network], name_or_directory: str
             )
     config = parse_config(read_settings(path), path)
     config = replace(config, encoder=own_encoder(config.encoder, directory))
-    tensors = read_weights(file, shapes_of(lambda: build(config), path))
+    own = config.encoder.checkpoint is None
+    tensors = read_weights(file, shapes_of(lambda: build(config), path, plain=own))
     _check_life(tensors["life_bounds"].tolist(), config, file)
     model = build(config)
     model.load_state_dict(tensors)

@@ -9,6 +9,7 @@ import types
 import typing
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from liveportrait.errors import PortraitError, WeightsError
 from liveportrait.imports import meta_device
@@ -26,6 +28,8 @@ _MOST_SIZE, _MOST_PARTS = 8192, 64
 # Settings that count modules, each of which takes time to build, and those that count frames.
 _MODULES = {"num_layers", "num_down", "num_residual", "num_blocks", "num_middle", "depths"}
 _MODULES |= {"mouth_blocks", "eye_blocks"}
+_RANDOM = {"normal_", "uniform_", "trunc_normal_"}
+_RANDOM |= {"kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_"}
 _FRAMES = {"num_life_frames": 1 << 24, "num_life_clips": 1 << 16, "num_frames": 2000, "num_previous": 2000}
 
 Sizes = TypeVar("Sizes")
@@ -93,17 +97,22 @@ def _read_size(name: str, hint: Any, value: Any, path: Path) -> Any:
     return value
 
 
-def shapes_of(build: Callable[[], nn.Module], path: Path) -> dict[str, Tensor]:
+def shapes_of(build: Callable[[], nn.Module], path: Path, *, plain: bool = False) -> dict[str, Tensor]:
     """Return the state of a network on the meta device, with which weights can be compared.
 
     Args:
         build: Builds the network.
         path: The file of its sizes, for messages.
+        plain: Whether building computes nothing but random weights. It is then done without PyTorch's compiler, whose
+            import takes longer than `speak` takes for a second of video.
 
     Raises:
         WeightsError: The sizes are inconsistent.
     """
     try:
+        if plain:
+            with suppress(RuntimeError, AttributeError, ImportError), torch.device("meta"), _NothingComputed():
+                return build().state_dict()
         with meta_device():
             return build().state_dict()
     except PortraitError:
@@ -111,6 +120,19 @@ def shapes_of(build: Callable[[], nn.Module], path: Path) -> dict[str, Tensor]:
     # Inconsistent sizes can cause any exception.
     except Exception as error:
         raise WeightsError(f"{path}: its sizes make no network ({_reason(error)}); fetch it again") from error
+
+
+class _NothingComputed(TorchFunctionMode):
+    """Skip the calls for whose results on the meta device PyTorch imports its compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        if name == "norm_except_dim":  # of a weight norm
+            weight, _, dim = args
+            return weight.new_empty([size if axis == dim else 1 for axis, size in enumerate(weight.shape)])
+        return func(*args, **(kwargs or {}))
 
 
 def read_weights(path: Path, state: Mapping[str, Tensor], optional: Iterable[str] = ()) -> dict[str, Tensor]:

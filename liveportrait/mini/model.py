@@ -214,7 +214,7 @@ def load(directory: Path) -> MiniLivePortrait:
     if settings.pop("model", "mini") != "mini" or not isinstance(graphs, dict):
         raise WeightsError(f'{path}: "model" is not mini, or "graphs" no object; fetch it again')
     config = read_sizes(MiniConfig, settings, path)
-    state = shapes_of(lambda: MiniRenderer(config), path)
+    state = shapes_of(lambda: MiniRenderer(config), path, plain=True)
     state["memory"] = torch.empty(1, 3 * config.mouth_channels, MOUTH.size // 4, MOUTH.size // 4, device="meta")
     tensors = read_weights(file, state, optional=["memory"])
     renderer = MiniRenderer(config)

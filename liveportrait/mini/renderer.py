@@ -151,7 +151,8 @@ class PatchPainter(nn.Module):
         super().__init__()
         self.encoder = PatchEncoder(3 + kind.num_masks, channels)
         self.decoder = PatchDecoder(3 + kind.num_masks + 2, channels, blocks)
-        self.register_buffer("fade", edge_fade(kind.size), persistent=False)
+        with torch.device("cpu"):  # also if only shapes are wanted, since arithmetic on the meta device is slow to load
+            self.register_buffer("fade", edge_fade(kind.size), persistent=False)
 
     def condition(self, warped: Tensor, masks: Tensor, shown: Tensor) -> Tensor:
         """Build the condition of the decoder.
