@@ -118,3 +118,30 @@ def test_what_is_no_encoder_says_so(tiny, tmp_path):
     transformers.BertModel(transformers.BertConfig(vocab_size=10, **small)).save_pretrained(tmp_path / "bert")
     with pytest.raises(WeightsError, match="is bert; give a Wav2Vec2"):
         encoder(tiny, tmp_path / "bert")
+
+
+def test_the_embedded_encoder_is_that_of_transformers(tiny):
+    transformers = pytest.importorskip("transformers")
+    own = tiny.mouth.encoder.network
+    config = tiny.config.encoder
+    theirs = transformers.Wav2Vec2Model(
+        transformers.Wav2Vec2Config(
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.num_layers,
+            num_attention_heads=config.num_heads,
+            intermediate_size=config.feed_forward_size,
+            conv_dim=config.conv_dim,
+            conv_kernel=config.conv_kernel,
+            conv_stride=config.conv_stride,
+            conv_bias=True,
+            feat_extract_norm="layer",
+            do_stable_layer_norm=True,
+            num_conv_pos_embeddings=config.position_kernel,
+            num_conv_pos_embedding_groups=16,
+            mask_time_prob=0.0,
+        )
+    ).eval()
+    theirs.load_state_dict(own.state_dict())
+    waveform = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(own(waveform), theirs(waveform).last_hidden_state, atol=1e-5)
