@@ -52,7 +52,7 @@ def load(build: Callable[[AudioToMotionConfig], Network], name_or_directory: str
     tensors = read_weights(file, shapes_of(lambda: build(config), path, plain=own))
     _check_life(tensors["life_bounds"].tolist(), config, file)
     model = build(config)
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, assign=True)
     return model.eval()
 
 

@@ -219,7 +219,7 @@ def load(directory: Path) -> MiniLivePortrait:
     tensors = read_weights(file, state, optional=["memory"])
     renderer = MiniRenderer(config)
     renderer.memory = tensors.pop("memory", None)
-    renderer.load_state_dict(tensors)
+    renderer.load_state_dict(tensors, assign=True)
     renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     renderer.read_graphs(directory, graphs)
     renderer.precision = fastest_precision()
