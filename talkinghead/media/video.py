@@ -276,7 +276,7 @@ def decode_frames(container: InputContainer, stream: VideoStream, name: str) -> 
     step = 1 / (stream.guessed_rate or stream.average_rate or Fraction(25))
     for frame, seconds in _timed(_decoded(container, stream), step, name):
         size = size or shown_size(frame, stream.sample_aspect_ratio)
-        picture = np.rot90(to_picture(frame, size), frame.rotation // 90)
+        picture = np.rot90(to_picture(frame, size), round(frame.rotation / 90))
         yield VideoFrame(np.ascontiguousarray(picture), seconds)
 
 

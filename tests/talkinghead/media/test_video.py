@@ -117,7 +117,8 @@ def test_the_file_says_that_it_is_generated_and_starts_fast(tmp_path):
     assert content.index(b"moov") < content.index(b"mdat")
 
 
-def test_rotation_is_obeyed(tmp_path):
+@pytest.mark.parametrize("tilt", [0.0, 2.0, -2.0])
+def test_rotation_is_obeyed_to_the_nearest_quarter(tmp_path, tilt):
     file = tmp_path / "a.mp4"
     upright = np.zeros((48, 64, 3), np.uint8)
     upright[:, :32] = 255
@@ -125,8 +126,9 @@ def test_rotation_is_obeyed(tmp_path):
         writer.write(upright)
     content = bytearray(file.read_bytes())
     matrix = content.index(b"tkhd") + 44
-    one = 1 << 16
-    for n, value in enumerate((0, one, 0, -one, 0, 0, 0, 0, 1 << 30)):  # shown turned clockwise by a quarter
+    turn = np.deg2rad(90 + tilt)  # shown turned clockwise by about a quarter
+    sine, cosine = round(np.sin(turn) * 65536), round(np.cos(turn) * 65536)
+    for n, value in enumerate((cosine, sine, 0, -sine, cosine, 0, 0, 0, 1 << 30)):
         content[matrix + 4 * n : matrix + 4 * n + 4] = (value & 0xFFFFFFFF).to_bytes(4, "big")
     file.write_bytes(content)
     turned = next(read_frames(file)).picture
