@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
-from typing import BinaryIO
+from typing import Protocol
 
 import av
 from av.audio.stream import AudioStream
@@ -35,15 +34,22 @@ _PICTURE_BRANDS = {"heic", "heix", "heim", "heis", "mif1", "avif"}
 """Brands of HEIF pictures, which FFmpeg opens as if they were videos."""
 
 
-def open_container(source: Path | BinaryIO) -> InputContainer:
+class Readable(Protocol):
+    """What can be read but has no method to seek, so that FFmpeg does not try."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read bytes; none at the end."""
+        ...
+
+
+def open_container(source: Path | Readable) -> InputContainer:
     """Open a file or a pipe; its tags may be in any encoding.
 
     Raises:
         FFmpegError: It is not a media file, or its format is excluded.
         OSError: It cannot be read.
     """
-    # A pipe object has a method to seek, which fails; this hides it.
-    where = f"file:{source}" if isinstance(source, Path) else SimpleNamespace(read=source.read)
+    where = f"file:{source}" if isinstance(source, Path) else source
     return av.open(where, "r", metadata_errors="replace", options=_OPTIONS)
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +22,7 @@ from talkinghead.media.video import VideoFrame, VideoWriter
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, Options, StrPath
 from talkinghead.realtime.live import LiveReenactor
+from talkinghead.realtime.stopping import Stop
 from talkinghead.realtime.webcam import CameraFeed, open_feed
 from talkinghead.source.image import open_image_source
 
@@ -56,6 +54,8 @@ def run_live(
 ) -> Session:
     """Animate a portrait from a camera until the input ends, the time is over, or the user quits.
 
+    Once there are frames, Ctrl-C and SIGTERM end the session normally.
+
     Args:
         source: A picture file, or RGB of shape (H, W, 3), uint8.
         output: An mp4 to write, "-" for raw RGB on standard output, or None for a window.
@@ -64,6 +64,7 @@ def run_live(
 
     Raises:
         PortraitError: An argument cannot be used.
+        KeyboardInterrupt: The user pressed Ctrl-C before there was a frame, or twice.
     """
     file = None
     if output not in {None, PIPE}:
@@ -71,7 +72,7 @@ def run_live(
     elif output is None:
         _require_screen()
     picture, name = read_picture(source)
-    with _stop_signal() as stop, open_feed(options.live) as feed:
+    with Stop() as stop, open_feed(options.live) as feed:
         fps = options.render.fps or feed.fps
         options = replace(options, render=replace(options.render, fps=fps))
         models = load_models(model, options.render.device, precision=options.render.precision)
@@ -91,13 +92,14 @@ def run_live(
         return Session(reenactor.num_frames, time.perf_counter() - start, fps, opened.size)
 
 
-def _reenacted(
-    feed: CameraFeed, reenactor: LiveReenactor, stop: threading.Event, seconds: float | None
-) -> Iterator[VideoFrame]:
-    for frame in feed.frames:
-        if stop.is_set() or (seconds is not None and frame.seconds >= seconds):
+def _reenacted(feed: CameraFeed, reenactor: LiveReenactor, stop: Stop, seconds: float | None) -> Iterator[VideoFrame]:
+    frames = iter(feed.frames)
+    while (frame := stop.next_frame(frames)) is not None:
+        if seconds is not None and frame.seconds >= seconds:
             return
-        yield replace(frame, picture=reenactor.step(frame.picture))
+        made = replace(frame, picture=reenactor.step(frame.picture))
+        stop.arm()
+        yield made
 
 
 def _show(frames: Iterator[VideoFrame], reenactor: LiveReenactor, feed: CameraFeed) -> None:
@@ -136,20 +138,3 @@ def _require_screen() -> None:
     if not framework or hidden:
         reason = "there is no screen" if framework else "this OpenCV has no windows"
         raise OutputError(f"no window can be opened, {reason}: give -o FILE.mp4, or -o - for plain RGB on stdout")
-
-
-@contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C sets, so that the session ends normally and its file is completed."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

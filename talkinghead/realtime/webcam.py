@@ -80,8 +80,10 @@ def _mirrored(feed: CameraFeed, options: LiveOptions) -> CameraFeed:
 
 def _read_pipe(pipe: BinaryIO) -> CameraFeed:
     """Decode a video from a pipe: mpegts, matroska or any other format that needs no seeking."""
+    source = _Pipe(pipe)
     try:
-        container = open_container(pipe)
+        with source.interruptible():
+            container = open_container(source)
     except (FFmpegError, OSError) as error:
         raise VideoError(f"{_PIPE}: not a video that can be read; {_WANTED}") from error
     stream = find_video(container)
@@ -90,7 +92,7 @@ def _read_pipe(pipe: BinaryIO) -> CameraFeed:
 
     def frames() -> Iterator[VideoFrame]:
         first: Fraction | None = None
-        with container:
+        with container, source.interruptible():
             for frame in decode_frames(container, stream, _PIPE):
                 first = frame.seconds if first is None else first
                 yield replace(frame, seconds=frame.seconds - first)
@@ -99,6 +101,33 @@ def _read_pipe(pipe: BinaryIO) -> CameraFeed:
 
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     return CameraFeed(frames(), Fraction(rate), is_live=True)
+
+
+class _InterruptedReadError(Exception):
+    pass
+
+
+class _Pipe:
+    """A pipe that FFmpeg reads; Ctrl-C ends the reading, which FFmpeg would otherwise take for the end of the video."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe, self._interrupted = pipe, False
+
+    def read(self, size: int) -> bytes:
+        """Read bytes; nothing after an interruption."""
+        try:
+            return b"" if self._interrupted else self._pipe.read(size)
+        except KeyboardInterrupt:
+            self._interrupted = True
+            raise _InterruptedReadError from None  # PyAV hands on every Exception, but no KeyboardInterrupt
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt if a reading in this context is interrupted."""
+        try:
+            yield
+        except _InterruptedReadError:
+            raise KeyboardInterrupt from None
 
 
 class _Camera:
@@ -132,6 +161,10 @@ class _Camera:
             with self._fresh:
                 if not self._fresh.wait_for(lambda: self._newest is not None or self._closed, _PATIENCE):
                     raise VideoError(f"{self._name} sends no pictures; is it used by another program?")
+                if self._newest is None and start is None:
+                    raise VideoError(
+                        f"{self._name} sends no pictures; give another number, a video file, or - for stdin"
+                    )
                 if self._newest is None:
                     return
                 (picture, taken), self._newest = self._newest, None

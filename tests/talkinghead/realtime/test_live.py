@@ -1,7 +1,11 @@
 """A portrait follows a camera, for which a video stands in: one picture for each frame, at once, in step."""
 
 import io
+import os
+import signal
 import sys
+import threading
+from contextlib import closing
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -20,6 +24,7 @@ from talkinghead.realtime import session as session_module
 from talkinghead.realtime import webcam as webcam_module
 from talkinghead.realtime.live import LiveReenactor, live
 from talkinghead.realtime.session import run_live
+from talkinghead.realtime.stopping import Stop
 from talkinghead.source.image import open_image_source
 
 pytestmark = pytest.mark.usefixtures("brightness_tracker")
@@ -104,14 +109,61 @@ def test_ctrl_c_completes_the_file(tmp_path, picture, monkeypatch):
 
     def interrupted(self, frame):
         if self.num_frames == 9:
-            import signal
-
             signal.raise_signal(signal.SIGINT)
         return step(self, frame)
 
     monkeypatch.setattr(LiveReenactor, "step", interrupted)
     made = run_live(picture, tmp_path / "o.mp4", options(file), fake_models())
     assert made.frames == 10 and len(list(read_frames(tmp_path / "o.mp4"))) == 10
+
+
+@pytest.fixture
+def ctrl_c():
+    """Let Ctrl-C interrupt, also where the tests run in the background and ignore it, and return how to press it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+
+
+def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path, picture, monkeypatch, ctrl_c):
+    file = gray_video(tmp_path / "cam.mp4", [60] * 3)
+    monkeypatch.setattr(LiveReenactor, "step", lambda *_: ctrl_c())
+    with pytest.raises(KeyboardInterrupt):
+        run_live(picture, tmp_path / "o.mp4", options(file), fake_models())
+    assert os.listdir(tmp_path) == ["cam.mp4"]
+
+
+def test_ctrl_c_ends_the_wait_for_a_silent_pipe(tmp_path, picture, monkeypatch, ctrl_c):
+    reading, writing = os.pipe()
+    step = LiveReenactor.step
+
+    def interrupted_later(self, frame):
+        threading.Timer(0.2, ctrl_c).start()
+        monkeypatch.setattr(LiveReenactor, "step", step)
+        return step(self, frame)
+
+    with open(reading, "rb", 0) as pipe, closing(open(writing, "wb", 0)) as sender:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
+        last_resort = threading.Timer(30, sender.close)
+        last_resort.daemon = True
+        last_resort.start()
+        threading.Timer(0.2, ctrl_c).start()
+        with pytest.raises(KeyboardInterrupt):
+            run_live(picture, tmp_path / "o.mp4", options("-"), fake_models())
+        assert not os.listdir(tmp_path)
+        sender.write(as_matroska(gray_video(tmp_path / "cam.mp4", [60, 120, 180] * 20)))
+        monkeypatch.setattr(LiveReenactor, "step", interrupted_later)
+        made = run_live(picture, tmp_path / "o.mp4", options("-"), fake_models())
+        assert made.frames >= 1 and len(list(read_frames(tmp_path / "o.mp4"))) == made.frames
+
+
+def test_a_second_ctrl_c_interrupts(ctrl_c):
+    with Stop() as stop:
+        stop.arm()
+        ctrl_c()
+        assert stop.next_frame(iter(())) is None
+        with pytest.raises(KeyboardInterrupt):
+            ctrl_c()
 
 
 def test_frames_go_into_a_pipe(tmp_path, picture, monkeypatch):
@@ -122,19 +174,23 @@ def test_frames_go_into_a_pipe(tmp_path, picture, monkeypatch):
     assert [gray_level(frame) for frame in frames] == pytest.approx([60, 120], abs=2)
 
 
+def as_matroska(file):
+    content = io.BytesIO()
+    with av.open(str(file)) as given, av.open(content, "w", format="matroska") as taken:
+        stream = taken.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                taken.mux(packet)
+    return content.getvalue()
+
+
 def test_a_video_comes_through_a_pipe(tmp_path, picture, monkeypatch):
-    with av.open(str(gray_video(tmp_path / "cam.mp4", [60, 120, 180]))) as given:
-        content = io.BytesIO()
-        with av.open(content, "w", format="matroska") as taken:
-            stream = taken.add_stream_from_template(given.streams.video[0])
-            for packet in given.demux(video=0):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    taken.mux(packet)
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content.getvalue())))
+    content = as_matroska(gray_video(tmp_path / "cam.mp4", [60, 120, 180]))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
     made = run_live(picture, tmp_path / "o.mp4", options("-"), fake_models())
     assert made.frames == 3
-    damaged = content.getvalue()[:700] + bytes(len(content.getvalue()) - 700)
+    damaged = content[:700] + bytes(len(content) - 700)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(damaged)))
     with pytest.raises(VideoError, match="standard input: has no frame"):
         run_live(picture, tmp_path / "p.mp4", options("-"), fake_models())
@@ -144,13 +200,13 @@ def test_a_video_comes_through_a_pipe(tmp_path, picture, monkeypatch):
 
 
 class Webcam:
-    """Gives three frames, the left half bright, and then nothing."""
+    """Gives three frames, the left half bright, and then nothing; number 1 gives none, 7 does not exist."""
 
     def __init__(self, number):
-        self.left = 3 if number == 0 else 0
+        self.number, self.left = number, 0 if number else 3
 
     def isOpened(self):  # noqa: N802
-        return self.left > 0
+        return self.number < 7
 
     def get(self, _):
         return 30.0
@@ -172,6 +228,8 @@ def test_a_camera_gives_its_newest_frame_as_rgb(monkeypatch):
             frames = list(feed.frames)
             assert feed.fps == 30 and feed.is_live and 1 <= len(frames) <= 3
         assert frames[0].seconds == 0 and (frames[0].picture[:, side] == [0, 0, 240]).all()
+    with webcam_module.open_feed(LiveOptions(camera="1")) as feed, pytest.raises(VideoError, match="sends no pictures"):
+        next(iter(feed.frames))
     with pytest.raises(VideoError, match="camera 7 cannot be opened"), webcam_module.open_feed(LiveOptions(camera="7")):
         pass
 
