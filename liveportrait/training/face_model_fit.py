@@ -48,9 +48,9 @@ def principal_directions(shift: Tensor, weights: Tensor, mask: Tensor, count: in
     flat = (shift * mask[:, None]).flatten(1)
     mirrored = ((shift * torch.tensor([-1.0, 1.0, 1.0]))[:, twins] * mask[:, None]).flatten(1)
     covariance = 0.5 * sum(part.T @ (part * weights[:, None]) for part in (flat, mirrored))
-    values, vectors = torch.linalg.eigh(covariance)
+    values, vectors = torch.linalg.eigh(covariance.double())  # unmasked points make many equal eigenvalues
     scaled = vectors[:, -count:].flip(1) * values[-count:].flip(0).sqrt()
-    return scaled.T.reshape(count, -1, 3)
+    return scaled.T.reshape(count, -1, 3).float()
 
 
 def response(shift: Tensor, weights: Tensor, mask: Tensor, pairs: tuple[tuple[int, int], ...]) -> Tensor:
