@@ -10,7 +10,17 @@ from pathlib import Path
 from talkinghead.narration.script import LONGEST_LINE, Line, Script
 from talkinghead.narration.sentences import pieces, sentences
 
-_ADDRESS = re.compile(r"\b(?:https?://|www\.)([^\s/<>()]*[^\s/<>().,;:!?])(?:/(?:[^\s<>()]*[^\s<>().,;:!?])?)?")
+_ADDRESS = re.compile(
+    r"\b(?:https?://|www\.)([^\s/?#<>()]*[^\s/?#<>().,;:!])"
+    r"(?:/(?:[^\s<>()]*[^\s<>().,;:!?])?|[?#][^\s<>()]*[^\s<>().,;:!?])?"
+)
+_HOST = re.compile(
+    r"(?:[^@]*@)?(?:www\.)?(?=[\w.-]{1,253}(?![\w.-]))"
+    r"(?P<host>(?:[\w-]{1,63}\.)*[^\W\d_][\w-]{1,62}|(?:\d{1,3}\.){3}\d{1,3})(?![\w.-])"
+)
+"""A host as the DNS allows it: 253 characters, labels of 63, the last one beginning with a letter; or four numbers."""
+_NO_HOST = "link"
+"""What is read in place of an address without such a host."""
 _BREATH = 0.1
 """Seconds of silence between the parts of a long sentence."""
 
@@ -33,5 +43,6 @@ def lines_of(paragraphs: Iterable[str], chapter: int = 0) -> Iterator[Line]:
 
 
 def _host(found: re.Match[str]) -> str:
-    """Return the host of a web address, the only part that is read."""
-    return found[1].removeprefix("www.")
+    """Return the host of a web address and the punctuation and port behind it, the only parts that are read."""
+    host = _HOST.match(found[1])
+    return host["host"] + found[1][host.end() :] if host else _NO_HOST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,15 @@ LONGEST_HOURS = 12
 LETTERS_A_SECOND = 15
 """How fast a voice speaks, roughly."""
 
+LONGEST_WORD = 250
+"""Letters and digits of a word; if they are read one by one, they take more than half a minute."""
+
+_WORD = re.compile(
+    "[^\\s\u200b\u1361\u0e00-\u109f\u1780-\u17ff\u1950-\u1b7f\u2e80-\u9fff\ua980-\uaadf\uf900-\ufaff\uff00-\uffef"
+    "\U00020000-\U0003ffff]+"
+)
+"""Characters without a space, none of them of a writing system without spaces, such as Chinese, Thai or Khmer."""
+
 
 def read_script(path: str | os.PathLike[str]) -> Script:
     """Read a script: plain text, Markdown, SRT, VTT or YAML, by the ending of its name.
@@ -49,6 +59,7 @@ def read_script(path: str | os.PathLike[str]) -> Script:
     if not any(line.text for line in script.lines):
         raise ScriptError(f"{file}: nothing in it to say; write at least one sentence")
     _check_length(script)
+    _check_words(script)
     return replace(script, notes=(*notes, *script.notes))
 
 
@@ -74,3 +85,13 @@ def _check_length(script: Script) -> None:
             f"{script.file}: {what} {hours:,.1f} hours; a narration has {LONGEST_HOURS} at most: cut it up"
             + (", or correct its times" if ends else "")
         )
+
+
+def _check_words(script: Script) -> None:
+    words = (word for line in script.lines for word in _WORD.findall(line.text))
+    for word in words:
+        if len(word) > LONGEST_WORD and sum(map(str.isalnum, word)) > LONGEST_WORD:
+            raise ScriptError(
+                f"{script.file}: a word has more than {LONGEST_WORD} letters and digits ({word[:40]!r}); leave it out, "
+                "or put spaces between its parts"
+            )

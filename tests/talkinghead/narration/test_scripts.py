@@ -24,6 +24,38 @@ def test_of_web_addresses_the_host_is_read(tmp_path):
     assert said(read) == ["See example.com.", "And foo.org."]
 
 
+@pytest.mark.parametrize(
+    ("address", "read_as"),
+    [
+        ("https://me:secret@docs.example.com:8080?q=1", "docs.example.com:8080"),
+        ("https://例え.テスト/a", "例え.テスト"),
+        ("http://localhost/a#b", "localhost"),
+        ("http://192.168.0.1/", "192.168.0.1"),
+        ('"https://example.com"', '"example.com"'),
+        ("https://" + "a." * 125 + "com", "a." * 125 + "com"),
+        ("https://" + "a." * 126 + "com", "link"),
+        ("https://" + "a." * 20_000 + "com/x", "link"),
+        ("www." + "a" * 64 + ".com", "link"),
+        ("www.example.4", "link"),
+        ("https://[::1]/", "link"),
+    ],
+)
+def test_what_is_no_host_is_read_as_a_link(tmp_path, address, read_as):
+    assert said(script(tmp_path, "a.txt", f"See {address} there.")) == [f"See {read_as} there."]
+
+
+def test_words_that_take_minutes_are_refused(tmp_path):
+    with pytest.raises(
+        ScriptError, match=r"a\.md: a word has more than 250 letters and digits \('aaaa.*'\); leave it out"
+    ):
+        script(tmp_path, "a.md", f"See {'a' * 251} there.")
+    for text in ("a" * 40_000, "a.b/" * 10_000):
+        with pytest.raises(ScriptError, match="more than 250 letters"):
+            script(tmp_path, "a.txt", text)
+    for text in ("a" * 250, "-" * 999 + "a", "我们说话" * 300, "ภาษาไทย" * 200, "あAI" * 400, "word " * 900):
+        assert said(script(tmp_path, "a.txt", text))
+
+
 def test_empty_lines_end_paragraphs(tmp_path):
     read = script(tmp_path, "a.txt", "One. Two.\n\nThree\nfour.\n")
     assert said(read) == ["One.", "Two.", "Three four."]
