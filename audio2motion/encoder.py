@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,10 @@ class SpeechEncoder(nn.Module):
         if self.frozen:
             self.network.eval()
         return self
+
+    def save_architecture(self, folder: Path) -> None:
+        """Write the architecture of a published encoder, with which `EncoderConfig.checkpoint` can name the folder."""
+        cast("PreTrainedModel", self.network).config.save_pretrained(folder)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode speech.
@@ -149,8 +153,8 @@ class Wav2Vec2(nn.Module):
             aux_num_out=None,
         )
         self.feature_extractor = model.feature_extractor
-        self.feature_projection = model.encoder.feature_projection
-        self.encoder = model.encoder.transformer
+        self.feature_projection = cast(nn.Module, model.encoder.feature_projection)
+        self.encoder = cast(nn.Module, model.encoder.transformer)
         first: nn.Conv1d = self.feature_extractor.conv_layers[0].conv  # type: ignore[assignment]
         if first.weight.is_meta:
             return

@@ -69,7 +69,7 @@ def save(model: SavableModel, directory: Path) -> None:
     tensors = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, directory / "model.safetensors")
     if model.config.encoder.checkpoint is not None:
-        model.mouth.encoder.network.config.save_pretrained(directory / "encoder")
+        model.mouth.encoder.save_architecture(directory / "encoder")
     (directory / "config.json").write_text(json.dumps(asdict(model.config), indent=2) + "\n")
 
 

@@ -71,6 +71,6 @@ def save(model: MotionFlow, directory: Path) -> None:
     tensors = {name: value.cpu().contiguous().clone() for name, value in model.state_dict().items()}
     save_file(tensors, directory / "model.safetensors")
     if model.config.encoder.checkpoint is not None:
-        model.encoder.network.config.save_pretrained(directory / "encoder")
+        model.encoder.save_architecture(directory / "encoder")
     settings = {"voice": KIND, **asdict(model.config)}
     (directory / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

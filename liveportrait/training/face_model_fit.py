@@ -47,7 +47,7 @@ def principal_directions(shift: Tensor, weights: Tensor, mask: Tensor, count: in
     """Find the strongest displacements of the masked points and carry them, scaled to one deviation, (count, K, 3)."""
     flat = (shift * mask[:, None]).flatten(1)
     mirrored = ((shift * torch.tensor([-1.0, 1.0, 1.0]))[:, twins] * mask[:, None]).flatten(1)
-    covariance = 0.5 * sum(part.T @ (part * weights[:, None]) for part in (flat, mirrored))
+    covariance = torch.stack([part.T @ (part * weights[:, None]) for part in (flat, mirrored)]).mean(0)
     values, vectors = torch.linalg.eigh(covariance.double())  # unmasked points make many equal eigenvalues
     scaled = vectors[:, -count:].flip(1) * values[-count:].flip(0).sqrt()
     return scaled.T.reshape(count, -1, 3).float()
