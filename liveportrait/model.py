@@ -42,9 +42,6 @@ class PortraitModel(nn.Module):
             ValueError: The precision is not fp32, bf16 or fp16.
         """
 
-    def warm_up(self) -> None:
-        """Do in advance what the first call of `render` would do once; may run in another thread."""
-
     @abstractmethod
     def encode(self, crop: Crop) -> Portrait:
         """Encode source faces (F and M); T crops give T portraits."""

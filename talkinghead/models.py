@@ -77,7 +77,6 @@ def _load(name_or_directory: str | Path, device: torch.device, voice: str | Path
     portrait = LivePortrait.from_pretrained(name_or_directory).to(device)
     if precision != PRECISION:
         portrait.set_precision(cast(Precision, precision))
-    threading.Thread(target=portrait.warm_up, name="warm-up").start()
     moved = keypoints_of(voice)
     if moved not in (None, portrait.num_keypoints):
         raise OptionError(

@@ -71,21 +71,13 @@ class Graph:
         results = [torch.from_numpy(value) for value in found.values()]
         return tuple(results) if len(results) > 1 else results[0]
 
-    def compile(self, precision: torch.dtype) -> None:
-        """Compile for a precision, unless this was done before.
-
-        Raises:
-            WeightsError: The file is not a graph that OpenVINO can run.
-        """
-        with self._lock:
-            if precision not in self._compiled:
-                self._compiled[precision] = self._compile(_HINTS[precision])
-
     def _request(self, precision: torch.dtype) -> Any:
         """Return this thread's own inference request."""
         requests: dict[torch.dtype, Any] = self._own.__dict__.setdefault("requests", {})
         if precision not in requests:
-            self.compile(precision)
+            with self._lock:
+                if precision not in self._compiled:
+                    self._compiled[precision] = self._compile(_HINTS[precision])
             requests[precision] = self._compiled[precision].create_infer_request()
         return requests[precision]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -58,11 +57,6 @@ class MiniLivePortrait(PortraitModel):
         """
         check_precision(precision)
         self.renderer.precision = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-
-    def warm_up(self) -> None:
-        """Compile the graphs; an error of a graph is left to the call that needs it."""
-        with suppress(WeightsError):
-            self.renderer.compile_graphs()
 
     def crop_side(self, pixels: float) -> int:
         """Return about the side of the covered region, so that warping preserves the picture's detail."""

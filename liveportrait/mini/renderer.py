@@ -200,16 +200,6 @@ class MiniRenderer(nn.Module):
         with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
             return network(*inputs)
 
-    def compile_graphs(self) -> None:
-        """Compile the graphs for the renderer's precision, if it runs on a CPU.
-
-        Raises:
-            WeightsError: A graph cannot be compiled.
-        """
-        if self.face.mean.device.type == "cpu" and self.precision != torch.float16:
-            for graph in self.graphs.values():
-                graph.compile(self.precision)
-
     def write_graphs(self, directory: Path) -> dict[str, str]:
         """Write the networks that run for every frame as graphs (flow, mouth and eyes; .xml and .bin each).
 
