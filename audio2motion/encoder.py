@@ -124,7 +124,7 @@ def _read(checkpoint: str) -> PreTrainedModel:
 class Wav2Vec2(nn.Module):
     """The architecture of Wav2Vec2 from torchaudio, with the names of transformers' parameters.
 
-    Importing transformers takes longer than all the speech to motion; so the embedded encoder does without.
+    The embedded encoder does without transformers, because importing them takes seconds.
 
     Source: Baevski et al., "wav2vec 2.0", 2020, in the variant with layer norms first ("stable layer norm").
     """

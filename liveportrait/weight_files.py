@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from liveportrait.errors import PortraitError, WeightsError
-from liveportrait.imports import meta_device
+from liveportrait.imports import meta_device, quiet_imports
 from liveportrait.tensor_files import FLOATS, Entry, read_tensors
 
 _MOST_CONFIG_BYTES, _MOST_BYTES = 1 << 20, 4 << 30
@@ -104,14 +104,15 @@ def shapes_of(build: Callable[[], nn.Module], path: Path, *, plain: bool = False
         build: Builds the network.
         path: The file of its sizes, for messages.
         plain: Whether building computes nothing but random weights. It is then done without PyTorch's compiler, whose
-            import takes longer than `speak` takes for a second of video.
+            import takes seconds.
 
     Raises:
         WeightsError: The sizes are inconsistent.
     """
     try:
         if plain:
-            with suppress(RuntimeError, AttributeError, ImportError), torch.device("meta"), _NothingComputed():
+            suppressed = suppress(RuntimeError, AttributeError, ImportError)
+            with suppressed, quiet_imports(), torch.device("meta"), _NothingComputed():
                 return build().state_dict()
         with meta_device():
             return build().state_dict()

@@ -199,8 +199,11 @@ def run(
     best = max((entry[best_by] for entry in _read_log(folder) if best_by in entry), default=-math.inf)
     begun, losses = time.monotonic(), list[Figures]()
     while trainer.step < trainer.config.num_steps and time.monotonic() - begun < 60 * minutes:
-        losses.append(trainer.train_step())
-        if not trainer.writes or (trainer.step % every and trainer.step != trainer.config.num_steps):
+        step_losses = trainer.train_step()
+        if not trainer.writes:
+            continue
+        losses.append(step_losses)
+        if trainer.step % every and trainer.step != trainer.config.num_steps:
             continue
         figures = validate()
         spent = (time.monotonic() - begun) / 60
