@@ -34,7 +34,8 @@ class DrivingRules:
         retarget_eyes: Whether the eyelids reach the driver's openness instead of opening in proportion to it.
         retarget_lips: Whether the lips reach the driver's openness instead of following its relative motion.
         replace: Whether retargeting discards all other motion, as upstream does, instead of adding to it.
-        normalize_lips: Whether to close the source's open lips before relative motion is added.
+        normalize_lips: Whether to close the source's open lips before relative motion is added; the embedded model
+            closes the anchor's too.
         friendly: "expression" scales motion to the size of the source's face, "pose" keeps the driver's amplitude.
         stitching: Whether to keep the crop's border still with S; models without S always do.
         spoken: Whether the motion was generated from speech, as in `liveportrait.compose.compose_audio`. Then human

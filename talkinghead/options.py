@@ -177,7 +177,7 @@ class DriveOptions(Checked):
     retarget_eyes: bool = setting(False, "Open the eyes exactly as far as the driver's, whatever their shape.")
     retarget_lips: bool = setting(False, "Open the lips exactly as far as the driver's.")
     replace: bool = setting(False, "Let retargeting replace all other motion instead of adding to it.")
-    normalize_lips: bool = setting(True, "Close a portrait's open lips before relative motion is applied.")
+    normalize_lips: bool = setting(True, "Close open lips of portrait and anchor before relative motion is applied.")
     friendly: Friendly = setting(  # noqa: RUF009
         "expression",
         "expression scales motion to the size of the face; pose keeps it as large as the driver's.",

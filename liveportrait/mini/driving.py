@@ -52,12 +52,13 @@ def driving_keypoints(face: FaceModel, source: Motion, driving: Motion, anchor: 
         source itself.
     """
     own, target, rest = (face.mean + in_head_frame(motion) for motion in (source, driving, anchor))
-    begun = own
-    if rules.normalize_lips and rules.relative and rules.lips and _are_open(source):
-        begun = own + face.move_lips(own, torch.zeros_like(face.lip_gaps(own)))
+    begun, neutral = own, rest
+    if rules.normalize_lips and rules.relative and rules.lips:
+        # Both sides: measured from parted lips, the driver would press closed ones together.
+        begun, neutral = (_with_closed_lips(face, *side) for side in ((own, source), (rest, anchor)))
     moved = begun.expand(len(target), -1, -1)
     if not rules.replace:
-        moved = begun + (target - rest) * part_weights(face, rules)
+        moved = begun + (target - neutral) * part_weights(face, rules)
     moved = moved + face.move_lips(moved, _lip_gaps(face, moved, target, rules))
     moved = moved + face.move_lids(moved, _lid_gaps(face, own, target, rest, rules))
     moved = _irises_within(moved, target)
@@ -119,8 +120,11 @@ def rest_of_picture(face: FaceModel, motion: Motion) -> Motion:
     return Motion(motion.rotation, expression, motion.scale, motion.translation, motion.eye_ratio)
 
 
-def _are_open(source: Motion) -> bool:
-    return source.lip_ratio is not None and bool((source.lip_ratio >= CLOSED_LIP_RATIO).any())
+def _with_closed_lips(face: FaceModel, head: Tensor, motion: Motion) -> Tensor:
+    """Close the lips of points in the head frame, (T, K, 3), if the motion that they come from says they are open."""
+    if motion.lip_ratio is None or not bool((motion.lip_ratio >= CLOSED_LIP_RATIO).any()):
+        return head
+    return head + face.move_lips(head, torch.zeros_like(face.lip_gaps(head)))
 
 
 def _lip_gaps(face: FaceModel, moved: Tensor, target: Tensor, rules: DrivingRules) -> Tensor:

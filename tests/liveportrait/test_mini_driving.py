@@ -145,6 +145,18 @@ def with_gaps(face, lips=None, lids=None):
     return replace(Motion.still(1, len(KEYPOINTS)), expression=head - face.mean, lip_ratio=torch.ones(1, 1))
 
 
+def test_an_anchor_with_open_lips_flattens_nothing(face):
+    closed, parted, wide = (
+        replace(with_gaps(face, lips=gap), lip_ratio=torch.tensor([[gap]])) for gap in (0.0, 0.1, 0.3)
+    )
+    driving = Motion.cat([closed, parted, wide])
+    rules = replace(RULES, normalize_lips=True)
+    for source in (closed, parted, wide):
+        for anchor in (closed, parted, wide):
+            gaps = face.lip_gaps(driving_keypoints(face, source, driving, anchor, rules)).mean(1)
+            assert gaps.tolist() == pytest.approx([0.0, 0.1, 0.3], abs=1e-5)
+
+
 def test_eyes_of_any_size_shut_when_the_drivers_do(face):
     wide, anchor, shut = with_gaps(face, lids=0.2), with_gaps(face, lids=0.08), with_gaps(face, lids=0.0)
     assert face.lid_gaps(driving_keypoints(face, wide, shut, anchor, RULES)).abs().max() < 1e-5
