@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from audio2motion.config import AudioToMotionConfig
+from audio2motion.config import FRAME_SAMPLES, AudioToMotionConfig
 from audio2motion.idle import NUM_HEAD, IdleMotion
+from audio2motion.live import LiveMotion
 from audio2motion.network import SpeechToMouth
 from audio2motion.silence import loudness_per_frame, speaking
-from audio2motion.streaming import VoiceStream, checked
+from audio2motion.streaming import WINDOW, VoiceStream, checked
 from audio2motion.weights import load
 from audio2motion.windows import through_windows
 from liveportrait.motion import SpeechMotion
@@ -85,7 +86,7 @@ class AudioToMotion(nn.Module):
         for part in through_windows(map(checked, chunks), self._encode):
             yield self._generate(part, idle)
 
-    def streaming(self, *, seed: int = 0) -> VoiceStream:
+    def streaming(self, *, seed: int = 0) -> VoiceStream[SpeechMotion]:
         """Generate motion while speech is arriving, with at most 200 ms of look-ahead.
 
         Args:
@@ -96,6 +97,25 @@ class AudioToMotion(nn.Module):
         """
         idle = self._idle_motion(seed)
         return VoiceStream(self._encode, lambda features: self._generate(features, idle))
+
+    def listen(self) -> VoiceStream[Tensor]:
+        """Encode speech while it is arriving, for `LiveMotion.speak`.
+
+        Returns:
+            A stream to push samples to, which returns features of shape (T, C + 1): mouth coefficients and loudness.
+        """
+        return VoiceStream(self._encode, lambda features: features)
+
+    @torch.inference_mode()
+    def live(self, *, seed: int = 0) -> LiveMotion:
+        """Begin motion that goes on between turns of speech, frame by frame.
+
+        Args:
+            seed: Random seed for head, eyebrows, blinks and gaze.
+        """
+        idle = self._idle_motion(seed)
+        rest = self._encode(torch.zeros(WINDOW * FRAME_SAMPLES, dtype=torch.float32))[-1:]
+        return LiveMotion(rest, lambda features: self._generate(features, idle))
 
     def generate(self, waveform: Tensor, *, seed: int = 0) -> SpeechMotion:
         """Generate motion for a whole recording.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from audio2motion.config import FRAME_RATE, FRAME_SAMPLES
 from audio2motion.loudness import RELEASE_DB_PER_SECOND, gain, voice_level
-from liveportrait.motion import SpeechMotion
+
+Result = TypeVar("Result")
 
 WINDOW = 60
 """Frames per window, including the look-ahead."""
@@ -24,31 +26,31 @@ INITIAL_DB = -32.0
 """Assumed level of the voice before any samples; it decays towards the level of a quieter voice."""
 
 
-class VoiceStream:
-    """Generates motion for speech of unknown length.
+class VoiceStream(Generic[Result]):
+    """Generates motion, or the features behind it, for speech of unknown length.
 
     Windows end at fixed positions, so chunk boundaries do not matter.
 
     Args:
         encode: Computes features (T, C) of a window at the common level, (640 T,).
-        generate: Converts features of consecutive frames to motion.
+        generate: Converts features of consecutive frames to the results, usually motion.
     """
 
-    def __init__(self, encode: Callable[[Tensor], Tensor], generate: Callable[[Tensor], SpeechMotion]) -> None:
+    def __init__(self, encode: Callable[[Tensor], Tensor], generate: Callable[[Tensor], Result]) -> None:
         self._encode, self._generate = encode, generate
         self._kept = torch.zeros(0, dtype=torch.float32)  # samples from frame `_first` on
         self._first, self._done, self._level = 0, 0, INITIAL_DB
         self._finished = False
 
     @torch.inference_mode()
-    def push(self, samples: Tensor) -> list[SpeechMotion]:
+    def push(self, samples: Tensor) -> list[Result]:
         """Add samples.
 
         Args:
             samples: 16 kHz mono in [-1, 1], float32, shape (N,), N ≥ 0.
 
         Returns:
-            The parts of the motion that are ready, in order; often none.
+            The parts of the result that are ready, in order; often none.
 
         Raises:
             ValueError: The samples are not a one-dimensional floating-point tensor, or the stream was finished.
@@ -62,18 +64,18 @@ class VoiceStream:
         return ready
 
     @torch.inference_mode()
-    def finish(self) -> list[SpeechMotion]:
+    def finish(self) -> list[Result]:
         """End the stream; its last frame is padded with silence.
 
         Returns:
-            The remaining motion: at most one part. In total, the stream returns ⌈samples / 640⌉ frames.
+            The remaining result: at most one part. In total, the stream returns ⌈samples / 640⌉ frames.
         """
         self._finished = True
         self._kept = torch.nn.functional.pad(self._kept, (0, -len(self._kept) % FRAME_SAMPLES))
         end = self._first + len(self._kept) // FRAME_SAMPLES
         return [self._generate_next(end, end - self._done)] if end > self._done else []
 
-    def _generate_next(self, end: int, count: int) -> SpeechMotion:
+    def _generate_next(self, end: int, count: int) -> Result:
         """Generate the next `count` frames from a window that stops before frame `end`."""
         start = max(end - WINDOW, 0)
         self._kept, self._first = self._kept[(start - self._first) * FRAME_SAMPLES :], start

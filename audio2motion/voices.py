@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from audio2motion.live import LiveMotion
     from audio2motion.streaming import VoiceStream
     from liveportrait.motion import Motion, SpeechMotion
 
@@ -66,8 +67,12 @@ class SpeechMotionGenerator(MotionGenerator, Protocol):
         """Generate motion for a voice of any length; see `MotionGenerator.stream`."""
         ...
 
-    def streaming(self, *, seed: int = 0) -> VoiceStream:
-        """Begin to generate motion while the voice is spoken."""
+    def listen(self) -> VoiceStream[Tensor]:
+        """Encode speech while it is arriving, for `LiveMotion.speak`."""
+        ...
+
+    def live(self, *, seed: int = 0) -> LiveMotion:
+        """Begin motion that goes on between turns of speech, frame by frame."""
         ...
 
 

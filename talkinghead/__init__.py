@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         OutputError,
         OutputExistsError,
         PortraitError,
+        SessionError,
         VideoError,
     )
     from talkinghead.face.errors import FaceIndexError, FaceTooSmallError, NoFaceError
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
         RenderOptions,
     )
     from talkinghead.pipeline import Video
+    from talkinghead.realtime.avatar import AvatarFrame, AvatarSession
     from talkinghead.realtime.live import live
     from talkinghead.realtime.stream import stream
+    from talkinghead.realtime.turns import Mark
 
     __version__: str
 
@@ -46,6 +49,8 @@ os.environ.update(ORT_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0", HF_HUB
 
 __all__ = [
     "AudioError",
+    "AvatarFrame",
+    "AvatarSession",
     "CropOptions",
     "DriveOptions",
     "EditOptions",
@@ -55,6 +60,7 @@ __all__ = [
     "ImageError",
     "InputNotFoundError",
     "LiveOptions",
+    "Mark",
     "Models",
     "MotionOptions",
     "NarrationOptions",
@@ -66,6 +72,7 @@ __all__ = [
     "PortraitError",
     "RenderOptions",
     "ScriptError",
+    "SessionError",
     "SpeechError",
     "Summary",
     "TemplateError",
@@ -90,7 +97,7 @@ _MODULES = {
     "talkinghead.api": "Summary edit reenact speak template",
     "talkinghead.errors": (
         "AudioError ForkError ImageError InputNotFoundError OptionError OutputError OutputExistsError PortraitError "
-        "VideoError"
+        "SessionError VideoError"
     ),
     "talkinghead.face.errors": "FaceIndexError FaceTooSmallError NoFaceError",
     "talkinghead.models": "Models load_models",
@@ -99,8 +106,10 @@ _MODULES = {
     "talkinghead.narration.options": "NarrationOptions",
     "talkinghead.options": ("CropOptions DriveOptions EditOptions LiveOptions MotionOptions Options RenderOptions"),
     "talkinghead.pipeline": "Video",
+    "talkinghead.realtime.avatar": "AvatarFrame AvatarSession",
     "talkinghead.realtime.live": "live",
     "talkinghead.realtime.stream": "stream",
+    "talkinghead.realtime.turns": "Mark",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -35,3 +35,7 @@ class OutputExistsError(OutputError, FileExistsError):
 
 class ForkError(PortraitError, RuntimeError):
     """The process was forked from one that had used the networks."""
+
+
+class SessionError(PortraitError, RuntimeError):
+    """A live session is closed, or its frames are being read already."""

@@ -16,10 +16,10 @@ API = {
     "talkinghead": """
         speak reenact edit template live narrate stream load_models
         Options CropOptions DriveOptions EditOptions LiveOptions MotionOptions NarrationOptions RenderOptions
-        Models Summary Video __version__
+        AvatarFrame AvatarSession Mark Models Summary Video __version__
         PortraitError AudioError FaceIndexError FaceTooSmallError ForkError ImageError InputNotFoundError NoFaceError
-        OptionError OutputError OutputExistsError ScriptError SpeechError TemplateError VideoError WeightsError
-        WeightsNotFoundError WorkFolderError
+        OptionError OutputError OutputExistsError ScriptError SessionError SpeechError TemplateError VideoError
+        WeightsError WeightsNotFoundError WorkFolderError
     """,
 }
 

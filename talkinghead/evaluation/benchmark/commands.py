@@ -13,10 +13,15 @@ import torch
 import typer
 
 from talkinghead.cli.tools import new_app
-from talkinghead.evaluation.benchmark import base, mini, stream
+from talkinghead.evaluation.benchmark import base, live, mini, stream
 from talkinghead.evaluation.benchmark.timing import Row, Settings
 
-PARTS: dict[str, Callable[[Settings], Iterable[Row]]] = {"base": base.run, "mini": mini.run, "stream": stream.run}
+PARTS: dict[str, Callable[[Settings], Iterable[Row]]] = {
+    "base": base.run,
+    "mini": mini.run,
+    "stream": stream.run,
+    "live": live.run,
+}
 
 app = new_app("Measure speed and memory of the networks, stage by stage.")
 
@@ -24,8 +29,8 @@ app = new_app("Measure speed and memory of the networks, stage by stage.")
 @app.command()
 def benchmark(
     part: Annotated[
-        Literal["base", "mini", "stream"],
-        typer.Argument(help="The official networks, the embedded ones, or the delay of live pictures."),
+        Literal["base", "mini", "stream", "live"],
+        typer.Argument(help="The official networks, the embedded ones, the delay of live pictures, or live sessions."),
     ],
     model: Annotated[Path | None, typer.Option(help="Folder of a checkpoint; default: random weights.")] = None,
     batches: Annotated[list[int], typer.Option(help="Frames per call; may be given several times.")] = [1, 4, 8],  # noqa: B006

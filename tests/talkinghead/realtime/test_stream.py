@@ -13,7 +13,8 @@ import talkinghead
 from talkinghead import CropOptions, Options, RenderOptions
 from talkinghead.errors import AudioError, OptionError
 from talkinghead.models import load_models
-from talkinghead.realtime.stream import speak_live, stream, to_voice
+from talkinghead.realtime.sound import to_voice
+from talkinghead.realtime.stream import speak_live, stream
 from talkinghead.source.image import open_image_source
 
 CROP = Options(crop=CropOptions(face_only=True, size=64))

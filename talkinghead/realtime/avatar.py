@@ -1,0 +1,308 @@
+"""An avatar that stays: it listens, speaks, can be interrupted, and idles in between."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio2motion import FRAME_RATE
+from audio2motion.voices import SpeechMotionGenerator, suits_any_model
+from liveportrait.numerals import read_whole
+from talkinghead.api import read_picture
+from talkinghead.driver.reference import extract_reference
+from talkinghead.errors import OptionError, SessionError
+from talkinghead.host.isolation import own_settings
+from talkinghead.media.image import Picture
+from talkinghead.models import Models, load_models
+from talkinghead.options import MODEL, Options, StrPath
+from talkinghead.realtime.live_frames import live_frames
+from talkinghead.realtime.pacing import Pacer
+from talkinghead.realtime.sound import Samples, check_rate, from_bytes, to_floats
+from talkinghead.realtime.turns import Mark, Turns
+from talkinghead.render import render
+from talkinghead.source.image import open_image_source
+
+SAMPLE_RATE = 24_000
+"""Samples per second of an avatar's sound unless told otherwise: what most speech services send."""
+
+_LEAST_RATE, _MOST_RATE = 8_000, 48_000
+
+_renderers = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2), "avatar")
+"""Threads that all sessions of a process share, since each frame is computed on several cores."""
+
+
+@dataclass(frozen=True)
+class AvatarFrame:
+    """A picture of an avatar and the sound that belongs to it.
+
+    Attributes:
+        picture: RGB, shape (H, W, 3), uint8; the array of the frame before if this one could not be rendered in time.
+        sound: Mono, shape (N,), int16; silence while the avatar does not speak.
+        sample_rate: Samples per second.
+        number: Counted from 0.
+        seconds: The time of the frame since the first one.
+        marks: Events at this frame.
+        speaks: Whether the sound is that of a turn.
+        repeated: Whether the picture is that of the frame before.
+    """
+
+    picture: Picture
+    sound: NDArray[np.int16]
+    sample_rate: int
+    number: int
+    seconds: float
+    marks: tuple[Mark, ...]
+    speaks: bool
+    repeated: bool
+
+
+class AvatarSession:
+    """A portrait that speaks turn by turn, for as long as you like, with sound and picture on one clock.
+
+    All methods may be called in any thread and in coroutines; none but the constructor and `close` takes long. The
+    models and the thread that renders are shared by all sessions that get the same `model`.
+
+    Args:
+        source: A picture file, or RGB of shape (H, W, 3), uint8.
+        options: All other options; `options.render.fps` is the frame rate, by default 25.
+        model: "mini", "base", "animals" or a directory; or the result of `load_models`, for several sessions.
+        sample_rate: Samples per second of the sound of the frames, 8,000 to 48,000 and a multiple of 25.
+        max_delay: For microphones: the most seconds that sound waits. If it comes faster than it is played, silent
+            frames are left out. By default all sound is played, however early it comes.
+
+    Attributes:
+        size: (height, width) of the pictures.
+        fps: Frames per second.
+        sample_rate: Samples per second of the sound of the frames.
+
+    Raises:
+        PortraitError: An argument cannot be used.
+
+    Example:
+        >>> import numpy as np
+        >>> import talkinghead
+        >>> with talkinghead.AvatarSession("portrait.png") as session:
+        ...     session.push_audio(np.zeros(24_000, np.int16), 24_000)
+        ...     session.flush()
+        ...     for frame in session.frames():  # in coroutines: async for
+        ...         height, width, _ = frame.picture.shape
+        ...         if any(mark.kind == "turn_ended" for mark in frame.marks):
+        ...             break
+    """
+
+    @own_settings()
+    def __init__(
+        self,
+        source: StrPath | Picture,
+        *,
+        options: Options | None = None,
+        model: str | Path | Models = MODEL,
+        sample_rate: int = SAMPLE_RATE,
+        max_delay: float | None = None,
+    ) -> None:
+        options = options or Options()
+        self.sample_rate = _check_sample_rate(sample_rate)
+        picture, name = read_picture(source)
+        models = load_models(model, options.render.device, precision=options.render.precision)
+        voice = live_voice(models)
+        self._source, self._portrait = open_image_source(picture, name, models, options.crop), models.portrait
+        self.size, self.fps = self._source.size, options.render.fps or Fraction(FRAME_RATE)
+        clip = options.motion.reference
+        reference = extract_reference(clip, models) if clip else None
+        self._turns = Turns(voice, self.sample_rate, seed=options.motion.seed, max_delay=max_delay)
+        self._live_frames = live_frames(
+            self._turns, self.sample_rate, options.motion, voice.num_mouth, self.fps, reference
+        )
+        self._pacer, self._number = Pacer(self.fps), 0
+        self._picture: Picture | None = None
+        self._ahead: Future[AvatarFrame] | None = None
+        self._closed, self._reading = False, threading.Lock()
+
+    def push_audio(self, pcm: Samples | bytes, sample_rate: int) -> None:
+        """Add sound to the current turn, or begin a turn.
+
+        Args:
+            pcm: 16-bit little-endian mono samples; or an array of mono samples, floating-point in [-1, 1] or integers
+                as in WAV files. Any number of samples, as fast as you like.
+            sample_rate: Samples per second, 1,000 to 768,000. If it is the session's, samples are not changed.
+
+        Raises:
+            AudioError: This is no such sound, or too much sound waits to be played.
+            SessionError: The session is closed.
+        """
+        self._check_open()
+        rate = check_rate(sample_rate)
+        self._turns.push(to_floats(from_bytes(pcm) if isinstance(pcm, bytes | bytearray | memoryview) else pcm), rate)
+
+    def flush(self) -> None:
+        """End the turn. Its last frames are only shown after this, as they might depend on more sound."""
+        self._check_open()
+        self._turns.flush()
+
+    def interrupt(self) -> float:
+        """Drop all sound that has not been played; the lips close within 200 ms.
+
+        Returns:
+            How many seconds of the current turn have been played, with the frame that is being rendered; 0 between
+            turns.
+        """
+        self._check_open()
+        return self._turns.interrupt()
+
+    def frames(self, *, real_time: bool = True) -> AvatarFrames:
+        """Return the frames, endlessly, until the session is closed.
+
+        A frame is computed while the one before is being used. If rendering is too slow for the frame rate, frames
+        repeat the picture before them, so that sound and clock go on. If frames are not taken for more than a second,
+        the clock waits.
+
+        Args:
+            real_time: Whether each frame comes when it is due; otherwise as soon as it is rendered, and all are.
+
+        Raises:
+            SessionError: During iteration: the frames are being read already.
+        """
+        return AvatarFrames(self, real_time=real_time)
+
+    def close(self) -> None:
+        """End the session and the iteration over its frames; wait for the frame that is being rendered."""
+        self._closed = True
+        if self._ahead is not None:
+            wait([self._ahead])
+
+    async def aclose(self) -> None:
+        """End the session like `close`, without blocking the event loop."""
+        self._closed = True
+        if self._ahead is not None:
+            await asyncio.wait([asyncio.wrap_future(self._ahead)])
+
+    def __enter__(self) -> AvatarSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> AvatarSession:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SessionError("the session is closed: open another one")
+
+    @contextmanager
+    def _taken(self) -> Iterator[None]:
+        """Let one reader at a time take frames; an error ends the session."""
+        self._check_open()
+        if not self._reading.acquire(blocking=False):
+            raise SessionError("the frames of this session are being read already: read them once")
+        try:
+            yield
+        except Exception:
+            self._closed = True
+            raise
+        finally:
+            self._reading.release()
+
+    def _submit(self, *, real_time: bool) -> Future[AvatarFrame]:
+        """Begin to compute the next frame."""
+        now = time.monotonic()
+        self._ahead = _renderers.submit(self._make, now, repeat=real_time and self._pacer.skips(now))
+        return self._ahead
+
+    @own_settings()
+    def _make(self, asked: float, *, repeat: bool) -> AvatarFrame:
+        """Compute the next frame."""
+        live = next(self._live_frames)
+        if self._picture is None or not repeat:
+            repeat = False
+            frame = next(self._source.source_frames())
+            self._picture = next(render(self._portrait, frame, live.motion, self._portrait.speech_keypoints))
+            self._pacer.rendered(time.monotonic() - asked)  # with the time for which other sessions held the threads
+        number, self._number = self._number, self._number + 1
+        return AvatarFrame(
+            picture=self._picture,
+            sound=live.sound,
+            sample_rate=self.sample_rate,
+            number=number,
+            seconds=float(number / self.fps),
+            marks=live.marks,
+            speaks=live.speaks,
+            repeated=repeat,
+        )
+
+
+class AvatarFrames:
+    """The frames of a session, for `for` and `async for`; see `AvatarSession.frames`."""
+
+    def __init__(self, session: AvatarSession, *, real_time: bool) -> None:
+        self._session, self._real_time = session, real_time
+
+    def __iter__(self) -> Iterator[AvatarFrame]:
+        session = self._session
+        with session._taken():
+            ahead = session._ahead or session._submit(real_time=self._real_time)  # the one that the last reader left
+            while True:
+                frame = ahead.result()
+                time.sleep(self._early_seconds())
+                if session._closed:
+                    return
+                ahead = session._submit(real_time=self._real_time)
+                yield frame
+
+    async def __aiter__(self) -> AsyncIterator[AvatarFrame]:
+        session = self._session
+        with session._taken():
+            ahead = session._ahead or session._submit(real_time=self._real_time)  # the one that the last reader left
+            while True:
+                # Cancelling the task that reads must not cancel the frame, which another one may read.
+                frame = await asyncio.shield(asyncio.wrap_future(ahead))
+                await asyncio.sleep(self._early_seconds())
+                if session._closed:
+                    return
+                ahead = session._submit(real_time=self._real_time)
+                yield frame
+
+    def _early_seconds(self) -> float:
+        return self._session._pacer.wait(time.monotonic()) if self._real_time else 0.0
+
+
+def live_voice(models: Models) -> SpeechMotionGenerator:
+    """Return the voice model, which must support live speech.
+
+    Raises:
+        OptionError: It does not.
+    """
+    if not suits_any_model(models.voice):
+        raise OptionError(
+            "this voice model needs seconds of sound at once and cannot speak live: leave out --voice-model"
+        )
+    return models.voice
+
+
+def _check_sample_rate(rate: int) -> int:
+    try:
+        rate = read_whole(rate, "sample_rate", _LEAST_RATE, _MOST_RATE)
+    except ValueError as error:
+        raise OptionError(str(error)) from None
+    if rate % FRAME_RATE:
+        raise OptionError(f"sample_rate must be a multiple of {FRAME_RATE}, not {rate}: give 16000, 24000 or 48000")
+    return rate

@@ -1,0 +1,44 @@
+"""Keep live frames on the clock."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+MOST_LATE = 1.0
+"""Seconds that frames may be late; if the consumer or the machine pauses for longer, the clock pauses too."""
+
+_MEMORY = 0.2
+"""Weight of the newest frame in the average cost."""
+
+
+class Pacer:
+    """Tells when frames are due, and which ones repeat the picture before them so that the others come in time.
+
+    Due times are counted from the first frame, so errors of single frames do not add up.
+
+    Args:
+        fps: Frames per second.
+    """
+
+    def __init__(self, fps: Fraction) -> None:
+        self._period, self._start, self._count, self._cost = 1 / float(fps), 0.0, 0, 0.0
+
+    def wait(self, now: float) -> float:
+        """Count a frame that is ready and return the seconds until it is due; 0 if it is late."""
+        if not self._count:
+            self._start = now
+        late = now - self._due()
+        self._start += max(late - MOST_LATE, 0.0)
+        self._count += 1
+        return max(-late, 0.0)
+
+    def skips(self, now: float) -> bool:
+        """Tell whether the next frame cannot be rendered in time, because rendering is slower than the frame rate."""
+        return self._count > 0 and now > self._due() and self._cost > self._period
+
+    def rendered(self, seconds: float) -> None:
+        """Learn how long a frame took."""
+        self._cost += (seconds - self._cost) * (_MEMORY if self._cost else 1.0)
+
+    def _due(self) -> float:
+        return self._start + self._count * self._period
