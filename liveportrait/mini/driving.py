@@ -115,7 +115,7 @@ def rest_of_picture(face: FaceModel, motion: Motion) -> Motion:
     normal = basis @ basis.T / NEUTRAL_WEIGHT**2 + torch.eye(len(basis)).to(basis)
     coefficients = torch.linalg.solve(normal, basis @ shown.T / NEUTRAL_WEIGHT**2).T
     head = face.mean + in_head_frame(motion) - face.express(coefficients)
-    head = head + face.move_lips(head, torch.zeros_like(face.lip_gaps(head)))
+    head = face.close_lips(head)
     expression = (head - face.mean) @ motion.rotation
     return Motion(motion.rotation, expression, motion.scale, motion.translation, motion.eye_ratio)
 
@@ -124,7 +124,7 @@ def _with_closed_lips(face: FaceModel, head: Tensor, motion: Motion) -> Tensor:
     """Close the lips of points in the head frame, (T, K, 3), if the motion that they come from says they are open."""
     if motion.lip_ratio is None or not bool((motion.lip_ratio >= CLOSED_LIP_RATIO).any()):
         return head
-    return head + face.move_lips(head, torch.zeros_like(face.lip_gaps(head)))
+    return face.close_lips(head)
 
 
 def _lip_gaps(face: FaceModel, moved: Tensor, target: Tensor, rules: DrivingRules) -> Tensor:

@@ -13,6 +13,8 @@ from liveportrait.mini.regions import (
     LEFT_EYE_CORNERS,
     LEFT_LID_PAIRS,
     LIP_PAIRS,
+    LIPS_INNER,
+    LIPS_OUTER,
     MOUTH_CORNERS,
     RIGHT_EYE_CORNERS,
     RIGHT_LID_PAIRS,
@@ -21,6 +23,8 @@ from liveportrait.mini.regions import (
 )
 
 MIN_SPREAD = 1e-6
+OPEN_GAP = 0.1
+"""Gap in the head frame, about the mean face's, from which open lips have to be brought together in full."""
 
 
 class HeadPose(NamedTuple):
@@ -122,6 +126,28 @@ class FaceModel(nn.Module):
             Displacement, shape (T, K, 3): the most likely face motion with exactly these gaps.
         """
         return torch.einsum("tp,pkd->tkd", gaps - self.lip_gaps(points), self.lip_response)
+
+    def close_lips(self, points: Tensor) -> Tensor:
+        """Close open lips: the inner lips meet in height, and in width and depth too.
+
+        The jaw of an open mouth stands back and often aside. Lips with no gap in the head frame would still look parted
+        in a head that nods or in a mouth that was opened askew.
+
+        Args:
+            points: Shape (T, K, 3) in the head frame.
+
+        Returns:
+            Points with closed lips, shape (T, K, 3); closed lips stay as they are.
+        """
+        gaps = self.lip_gaps(points)
+        closed = points + self.move_lips(points, torch.zeros_like(gaps))
+        upper, lower = (rows(side) for side in zip(*LIP_PAIRS, strict=True))
+        opened = (gaps.amax(1) / OPEN_GAP).clamp(0, 1)[:, None, None]
+        half = 0.5 * opened * (closed[:, lower] - closed[:, upper]) * points.new_tensor([1.0, 0.0, 1.0])
+        for lips in (LIPS_INNER, LIPS_OUTER):
+            closed[:, rows(lips[1:10])] += half
+            closed[:, rows(lips[:10:-1])] -= half
+        return closed
 
     def move_lids(self, points: Tensor, gaps: Tensor) -> Tensor:
         """Move the eyelids to the given gaps (R_eyes in closed form); shapes as in `move_lips`."""

@@ -109,8 +109,7 @@ class MiniLivePortrait(PortraitModel):
         face, motion = self.renderer.face, portrait.motion
         own = HeadPose(motion.scale, motion.rotation, motion.translation)
         head = face.to_head(portrait.x_s, own)
-        closed = head + face.move_lips(head, torch.zeros_like(face.lip_gaps(head)))
-        moved = closed + face.express(speech_motion.expression)
+        moved = face.close_lips(head) + face.express(speech_motion.expression)
         moved = moved + face.move_lips(moved, face.lip_gaps(moved).clamp_min(0))
         openness = speech_motion.eye_openness.repeat_interleave(face.lid_response.shape[0] // 2, 1)
         moved = moved + face.move_lids(moved, face.lid_gaps(head) * openness)

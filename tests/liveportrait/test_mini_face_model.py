@@ -56,6 +56,15 @@ def test_to_head_undoes_the_pose(face):
     assert torch.allclose(face.to_head(x, face.pose(x)), face.mean[None], atol=1e-4)
 
 
+def test_a_mouth_that_is_open_askew_closes_in_width_and_depth_too(face):
+    askew = face.mean[None] + face.move_lips(face.mean[None], torch.full((1, len(regions.LIP_PAIRS)), 0.3))
+    askew[:, regions.rows(regions.LIPS_INNER[11:] + regions.LIPS_OUTER[11:])] += torch.tensor([0.05, 0.0, 0.1])
+    closed = face.close_lips(askew)
+    upper, lower = (closed[:, regions.rows(side)] for side in zip(*regions.LIP_PAIRS, strict=True))
+    assert torch.allclose(upper, lower, atol=1e-5)
+    assert torch.allclose(face.close_lips(closed), closed, atol=1e-5)
+
+
 def test_lips_reach_the_asked_gaps_exactly(face):
     gaps = torch.linspace(0, 0.4, len(regions.LIP_PAIRS))[None]
     moved = face.mean + face.move_lips(face.mean[None], gaps)
