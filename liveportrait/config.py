@@ -114,8 +114,13 @@ class RetargetingConfig:
 
 @dataclass(frozen=True)
 class OfficialConfig:
-    """All sizes of one official model; the defaults are upstream's."""
+    """All sizes of one official model; the defaults are upstream's.
 
+    Attributes:
+        input_size: Side in pixels of the pictures that F and M read; G returns twice as much.
+    """
+
+    input_size: int = 256
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     warping: WarpingConfig = field(default_factory=WarpingConfig)

@@ -25,7 +25,6 @@ from liveportrait.regions import FACE_MESH, MESH_MOUTH_WIDTHS
 from liveportrait.retarget import eye_ratio, lip_ratio, openness
 from liveportrait.sliders import Sliders, edit, expression_offset
 
-INPUT_SIZE = 256
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Slider units per degree of gaze: inferred from their ranges (30 across, 63 up and down), not calibrated.
 _GAZE_X_PER_DEGREE, _GAZE_Y_PER_DEGREE = 1.0, -2.0
@@ -58,11 +57,10 @@ class OfficialPortrait(PortraitModel):
         config: Sizes of the networks.
     """
 
-    crop_size = 2 * INPUT_SIZE
-
     def __init__(self, config: OfficialConfig, needs_landmarks: bool, precision: Precision = "fp32"):
         super().__init__()
         self.config, self.needs_landmarks = config, needs_landmarks
+        self.crop_size = 2 * config.input_size
         self.num_keypoints = config.motion.num_keypoints
         self.appearance_extractor = AppearanceExtractor(config.appearance)
         self.motion_extractor = MotionExtractor(config.motion)
@@ -117,7 +115,8 @@ class OfficialPortrait(PortraitModel):
         """Encode source faces (F and M); T crops give T portraits."""
         with self.running():
             # Upstream downsamples source crops by area and driving crops bilinearly.
-            image = F.interpolate(crop.image.to(self.device), (INPUT_SIZE, INPUT_SIZE), mode="area")
+            size = (self.config.input_size, self.config.input_size)
+            image = F.interpolate(crop.image.to(self.device), size, mode="area")
             f_s = self.appearance_extractor(image).float()
             pose = face_pose(self.motion_extractor(image))
             motion = self._measured(pose.motion, crop)
@@ -126,7 +125,7 @@ class OfficialPortrait(PortraitModel):
     def extract(self, crop: Crop) -> Motion:
         """Extract the motion of driving faces (M); T crops give T frames."""
         with self.running():
-            size = (INPUT_SIZE, INPUT_SIZE)
+            size = (self.config.input_size, self.config.input_size)
             image = F.interpolate(crop.image.to(self.device), size, mode="bilinear", align_corners=False)
             return self._measured(face_pose(self.motion_extractor(image)).motion, crop)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from liveportrait.official import INPUT_SIZE, OfficialPortrait
+from liveportrait.official import OfficialPortrait
 
 OPSET = 17
 
@@ -62,9 +62,10 @@ class Graph:
 def graphs(model: OfficialPortrait) -> list[Graph]:
     """List the graphs of a model."""
     points, volume = (model.num_keypoints, 3), model.config.appearance
-    side = INPUT_SIZE >> volume.num_down
+    size = model.config.input_size
+    side = size >> volume.num_down
     f_s = (volume.volume_channels, volume.volume_depth, side, side)
-    image = (("image", (3, INPUT_SIZE, INPUT_SIZE), True),)
+    image = (("image", (3, size, size), True),)
     heads = ("kp", "scale", "pitch", "yaw", "roll", "t", "exp")
     moved = (("x_s", points, True), ("x_d", points, True))
     ratios = (("x_s", points, True), ("source_ratio", (1,), True), ("target_ratio", (1,), True))

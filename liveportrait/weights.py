@@ -228,6 +228,11 @@ def _read_config(path: Path, networks: object) -> OfficialConfig:
     )
     if any(len(sizes) > 1 for sizes in alike):
         raise WeightsError(f"{path}: keypoints, volumes or features differ between its networks; fetch it again")
+    step = 1 << (config.appearance.num_down + config.warping.num_blocks)
+    if config.input_size % step:
+        raise WeightsError(
+            f"{path}: input_size {config.input_size} cannot be halved so often; expected a multiple of {step}"
+        )
     shapes_of(lambda: OfficialPortrait(config, needs_landmarks=True), path)
     return config
 

@@ -182,6 +182,8 @@ def run(
     every: int,
     minutes: float = math.inf,
     best_by: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    report: Callable[[int, Figures], None] | None = None,
 ) -> None:
     """Train to the end of the schedule or for a limited time; log, validate and save a checkpoint regularly.
 
@@ -192,6 +194,8 @@ def run(
         every: Steps between validations.
         minutes: Stop, resumably, after this time.
         best_by: Validation figure, higher is better; the averaged weights are written when it improves.
+        progress: Called after each step with the number of steps taken and of the whole run.
+        report: Called after each validation with the step, and the mean losses and figures.
     """
     if (folder / CHECKPOINT).exists():
         trainer.resume(folder)
@@ -203,12 +207,16 @@ def run(
         if not trainer.writes:
             continue
         losses.append(step_losses)
+        if progress is not None:
+            progress(trainer.step, trainer.config.num_steps)
         if trainer.step % every and trainer.step != trainer.config.num_steps:
             continue
         figures = validate()
         spent = (time.monotonic() - begun) / 60
         _log(folder, {"step": trainer.step, **_mean(losses), **figures, "minutes": spent})
         trainer.save(folder)
+        if report is not None:
+            report(trainer.step, {**_mean(losses), **figures})
         losses = []
         if best_by is not None and figures[best_by] > best:
             best = figures[best_by]

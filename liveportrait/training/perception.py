@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from liveportrait.training.loop import TrainingError
+
 STAGES = ((3, 64, 64), (64, 128, 128), (128, 256, 256, 256), (256, 512, 512, 512), (512, 512, 512, 512))
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 TINY = 1e-10
@@ -60,7 +62,13 @@ class Perception(nn.Module):
 
 
 def load_perception(file: Path, stages: int = len(STAGES)) -> Perception:
-    """Load the weights that `talkinghead.dataset.perception` fetched, frozen."""
+    """Load the weights that `talkinghead.dataset.perception` fetched, frozen.
+
+    Raises:
+        TrainingError: There is no such file.
+    """
+    if not file.is_file():
+        raise TrainingError(f"{file}: no such file; fetch it with `prepare.py perception`")
     network = Perception(stages)
     known = network.state_dict()
     network.load_state_dict({name: value for name, value in load_file(file).items() if name in known})

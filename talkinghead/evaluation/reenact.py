@@ -37,7 +37,7 @@ def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[
     portrait = model.encode(crop)
     inside = cut(np.full_like(frames[0], 255), place, border="black")[..., 0] == 255
     trackers = {kind: FaceTracker() for kind in ("warp", "full")}
-    own, rows = place.points_to_crop(tracks[0][:, :2]), []
+    own, rows = place.points_to_crop(tracks[0]), []
     for frame, track in list(zip(frames, tracks, strict=True))[EVERY::EVERY]:
         if track is None:
             continue
@@ -46,6 +46,7 @@ def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[
         points = place.points_to_crop(track[:, :2])
         box = metrics.mouth_box(points, truth.shape)
         row = {"transfer copy": float(metrics.landmark_distance(own, points))}
+        row["copy apd deg"] = motion_errors(own, points, driving)["apd deg"]
         real = looks and seen(looks, truth[box])
         for kind, picture in renderings(model, portrait, driving):
             shown = np.where(inside[..., None], picture, 0)
@@ -57,7 +58,7 @@ def reenact_clip(clip: Path, name: str, perception: Path | None = None) -> dict[
                 row[f"transfer {kind}"] = np.nan if found is None else float(metrics.landmark_distance(found, points))
             if kind == "full":
                 row |= metrics.mouth_oracles(shown, truth, points, box)
-                row |= motion_errors(model, found, points, driving)
+                row |= motion_errors(found, points, driving)
         rows.append(row)
     names = rows[0]
     return {name: float(np.nanmean([row[name] for row in rows])) for name in names}
@@ -83,15 +84,16 @@ def seen(looks: Perception, picture: Picture) -> Features:
 
 def renderings(model: PortraitModel, portrait: Portrait, driving: Crop) -> Iterator[tuple[str, Picture]]:
     """Yield the source itself, the spline alone (embedded model), what keypoints alone give, and the full rendering."""
-    yield "copy", to_picture(portrait.crop.image)
+    side = portrait.crop.image.shape[-1]
+    yield "copy", to_picture(portrait.crop.image, side)
     x_d = transform_keypoints(portrait.x_c, model.extract(driving))
     if isinstance(model, MiniLivePortrait):
-        yield "warp", to_picture(model.warp(portrait, x_d))
-    yield "points", to_picture(model.render(portrait, x_d))
+        yield "warp", to_picture(model.warp(portrait, x_d), side)
+    yield "points", to_picture(model.render(portrait, x_d), side)
     dense_residual = (
         model.read_dense_residual(portrait.crop, driving, optical_flow) if model.reads_dense_residual else None
     )
-    yield "full", to_picture(model.render(portrait, x_d, dense_residual))
+    yield "full", to_picture(model.render(portrait, x_d, dense_residual), side)
 
 
 def compare(kind: str, shown: Picture, truth: Picture, box: tuple[slice, slice]) -> dict[str, float]:
@@ -108,13 +110,12 @@ def compare(kind: str, shown: Picture, truth: Picture, box: tuple[slice, slice])
     return figures
 
 
-def motion_errors(
-    model: PortraitModel, found: NDArray[np.float32] | None, points: NDArray[np.float32], driving: Crop
-) -> dict[str, float]:
+def motion_errors(found: NDArray[np.float32] | None, points: NDArray[np.float32], driving: Crop) -> dict[str, float]:
     """Compare the landmarks found anew on a rendered crop with the driver's.
 
+    The embedded model reads pose and expression from landmarks, whatever model rendered.
+
     Args:
-        model: Reads pose and expression.
         found: Landmarks of the rendered crop in pixels, shape (478, 3), or None.
         points: The driver's in the same crop, shape (478, 2).
         driving: The driver's crop.
@@ -125,7 +126,7 @@ def motion_errors(
     """
     if found is None:
         return dict.fromkeys(("lip distance", "aed", "apd deg"), np.nan)
-    side = driving.image.shape[-1]
+    side, model = driving.image.shape[-1], load_model("mini")
     shown = torch.from_numpy(np.concatenate([found[:, :2] / side * 2 - 1, found[:, 2:] / side * 2], 1))[None].float()
     mine, real = model.extract(Crop(driving.image, shown)), model.extract(driving)
     angles = [torch.cat(euler_degrees(motion.rotation)) for motion in (mine, real)]
@@ -141,6 +142,8 @@ def to_tensor(picture: Picture) -> torch.Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
 
 
-def to_picture(crops: torch.Tensor) -> Picture:
-    """(1, 3, H, W) float32 in [0, 1] → (H, W, 3) uint8."""
+def to_picture(crops: torch.Tensor, side: int) -> Picture:
+    """(1, 3, S, S) float32 in [0, 1] → (side, side, 3) uint8."""
+    if crops.shape[-1] != side:
+        crops = F.interpolate(crops, (side, side), mode="bilinear", align_corners=False)
     return (crops[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()

@@ -1,0 +1,219 @@
+"""Train F, M, W and G. The draws of a step depend on seed and step alone, so that a resumed run is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+
+from liveportrait.official import OfficialPortrait
+from liveportrait.training.faces import LIP_POINTS, OVAL_POINTS, FaceBatch, FaceSampler, FaceSet, rows
+from liveportrait.training.loop import Figures, Trainer, TrainingError
+from liveportrait.training.perception import Perception
+from liveportrait.training.processes import Processes
+from liveportrait.training.sizes import SIZES
+from liveportrait.training.stage1 import keypoint_losses, picture_losses
+from liveportrait.training.stage1.adversarial import (
+    Discriminator,
+    discriminator_hinge,
+    feature_matching,
+    generator_hinge,
+)
+from liveportrait.training.stage1.config import Stage1Config
+from liveportrait.training.stage1.networks import PARTS, Generated, Stage1Networks, assemble, input_of
+from liveportrait.training.stage1.validation import contact_sheet, reenactment
+from liveportrait.training.stage1.warps import RandomWarp
+
+GUIDE = {6: 61, 12: 291, 14: 0, 17: 17, 19: 14, 20: 13, 11: 159, 13: 145, 15: 386, 16: 374}
+"""Mesh point that a keypoint follows: lips and lids. The keypoints are those that move lips and eyes in the official
+model (`liveportrait.regions.OFFICIAL`); which landmark belongs to which is not published: a guess."""
+REGIONS = {"whole": None, "face": (OVAL_POINTS, 1.1), "lips": (LIP_POINTS, 1.6)}
+"""What the cascades look at: mesh points and the side of the square over that of their box (margins are guesses)."""
+
+Losses = dict[str, Tensor]
+
+
+class Stage1Trainer(Trainer[Stage1Config]):
+    """A resumable run of stage I.
+
+    Args:
+        config: Settings.
+        train: Faces to learn from.
+        validation: Faces of other people, which measure.
+        perception: VGG that compares pictures.
+        identity: Face recognition network for L_faceid, pictures (B, 3, H, W) → embeddings (B, D); or None.
+        start: A model to continue from.
+        processes: The processes of the run.
+    """
+
+    def __init__(
+        self,
+        config: Stage1Config,
+        train: FaceSet,
+        validation: FaceSet | None,
+        perception: Perception,
+        identity: Callable[[Tensor], Tensor] | None = None,
+        start: OfficialPortrait | None = None,
+        processes: Processes | None = None,
+    ) -> None:
+        if config.size not in SIZES:
+            raise TrainingError(f"size {config.size!r} is unknown; choose from {', '.join(SIZES)}")
+        if unknown := set(config.frozen) - set(PARTS):
+            raise TrainingError(f"frozen={config.frozen}: no network is called {min(unknown)}; give letters of FMWG")
+        torch.manual_seed(config.seed)
+        self.processes = processes or Processes(config.device)
+        self.device, self.validation = self.processes.device, validation
+        self.networks = Stage1Networks(SIZES[config.size], start).to(self.device)
+        widths = tuple(config.discriminator_widths * 2**n for n in range(config.discriminator_layers))
+        self.discriminators = nn.ModuleDict({name: Discriminator(widths) for name in REGIONS}).to(self.device)
+        self.perception, self.identity = perception.to(self.device), identity
+        self.sampler = FaceSampler(train, config.seed, config.still_share)
+        for letter in config.frozen:
+            self.networks.get_submodule(PARTS[letter]).requires_grad_(False)
+        super().__init__(config, self.networks, {"discriminators": self.discriminators})
+        self.writes = self.processes.rank == 0
+        rates = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2)}
+        learned = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
+        self.optimizers["generator_optimizer"] = torch.optim.Adam(learned, **rates)
+        self.optimizers["discriminator_optimizer"] = torch.optim.Adam(self.discriminators.parameters(), **rates)
+        self.generate = self.processes.share(self.networks)
+        self.judge = self.processes.share(_Judges(self.discriminators))
+
+    def compute_gradients(self) -> Figures:
+        """Draw the step's pairs and compute the gradients of all networks in `accumulate` parts."""
+        config = self.config
+        self.networks.train()
+        for letter in config.frozen:
+            self.networks.get_submodule(PARTS[letter]).eval()  # keeps its batch statistics, too
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()
+        mine = self.processes.part(config.batch_size)
+        batch = self.sampler.batch(self.step, config.batch_size, self.device, mine)
+        found: list[Losses] = []
+        for number, part in enumerate(split(batch, config.accumulate)):
+            random = torch.Generator().manual_seed(self._seed(number))
+            found.append(self._part_gradients(part, RandomWarp.draw(len(part.source), random, self.device)))
+        for parameters in (self.networks.parameters(), self.discriminators.parameters()):
+            nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+        means = torch.stack([torch.stack([loss.float() for loss in losses.values()]) for losses in found]).mean(0)
+        return dict(zip(found[0], means.tolist(), strict=True))
+
+    def _seed(self, part: int) -> int:
+        return ((self.config.seed * 1_000_003 + self.step) * 64 + self.processes.rank) * 64 + part
+
+    def _part_gradients(self, batch: FaceBatch, warp: RandomWarp) -> Losses:
+        """Add a part's gradients; return its losses, unweighted."""
+        config = self.config
+        adversarial = self.step >= config.adversarial_start and (
+            config.weights.adversarial > 0 or config.weights.feature_matching > 0
+        )
+        size = self.networks.config.input_size
+        with self._autocast():
+            warped = warp.picture(batch.driving)
+            result = self.generate(*(input_of(p, size) for p in (batch.source, batch.driving, warped)))
+            views = {name: views_of(name, result.picture, batch, size) for name in REGIONS}
+            losses = self.keypoint_losses(batch, result, warp) | self.picture_losses(views)
+            if adversarial:
+                losses |= self.adversarial_losses(views)
+        weights = asdict(config.weights)
+        total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+        (total / config.accumulate).backward()
+        if adversarial:
+            losses["discriminator"] = self.discriminator_loss(views)
+            (losses["discriminator"] / config.accumulate).backward()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.config.bfloat16)
+
+    def keypoint_losses(self, batch: FaceBatch, result: Generated, warp: RandomWarp) -> Losses:
+        """Compute the losses of keypoints and pose that have a weight."""
+        keypoints, points = zip(*GUIDE.items(), strict=True)
+        marks_s, marks_d = (landmarks[:, rows(points)] for landmarks in (batch.landmarks_s, batch.landmarks_d))
+        both = torch.cat([result.x_s, result.x_d])
+        wanted: dict[str, Callable[[], Tensor]] = {
+            "equivariance": lambda: keypoint_losses.equivariance(result.x_d, result.x_warped, warp),
+            "keypoint_prior": lambda: keypoint_losses.keypoint_prior(both, keypoints),
+            "head_pose": lambda: keypoint_losses.head_pose(result.angles_deg, batch.rotation),
+            "deformation_prior": lambda: keypoint_losses.deformation_prior(result.expression),
+            "guide": lambda: keypoint_losses.guide(result.x_s, result.x_d, marks_s, marks_d, keypoints),
+        }
+        return {name: loss() for name, loss in wanted.items() if getattr(self.config.weights, name) > 0}
+
+    def picture_losses(self, views: dict[str, tuple[Tensor, Tensor]]) -> Losses:
+        """Compute the losses of the picture that have a weight; `views` holds shown and real picture of each region."""
+        look = self.perception
+        scales = [self.config.finest / 2**n for n in range(self.config.scales)]
+        wanted: dict[str, Callable[[], Tensor]] = {
+            "perceptual": lambda: picture_losses.perceptual(look, *views["whole"], scales),
+            "perceptual_face": lambda: picture_losses.perceptual(look, *views["face"], scales),
+            "perceptual_lips": lambda: picture_losses.perceptual(look, *views["lips"], [1.0]),
+            "reconstruction": lambda: picture_losses.reconstruction(*views["whole"]),
+        }
+        if self.identity is not None:
+            embed = self.identity
+            wanted["identity"] = lambda: picture_losses.identity(embed, *views["face"])
+        return {name: loss() for name, loss in wanted.items() if getattr(self.config.weights, name) > 0}
+
+    def adversarial_losses(self, views: dict[str, tuple[Tensor, Tensor]]) -> Losses:
+        """Compute what the discriminators tell the generator; they do not learn from it."""
+        self.discriminators.requires_grad_(False)
+        judges = self.discriminators
+        pairs = [(judges[name](shown), judges[name](real)) for name, (shown, real) in views.items()]
+        self.discriminators.requires_grad_(True)
+        return {
+            "adversarial": torch.stack([generator_hinge(shown[-1].float()) for shown, _ in pairs]).sum(),
+            "feature_matching": torch.stack([feature_matching(shown, real) for shown, real in pairs]).sum(),
+        }
+
+    def discriminator_loss(self, views: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
+        """Compute what the discriminators learn from, over all regions."""
+        with self._autocast():
+            verdicts = self.judge({name: torch.cat([real, shown.detach()]) for name, (shown, real) in views.items()})
+        return torch.stack([discriminator_hinge(*verdict.float().chunk(2)) for verdict in verdicts]).sum()
+
+    def averaged(self) -> OfficialPortrait:
+        """Build a model for use from the averaged weights."""
+        return assemble(self.average, self.networks.config, self.device)
+
+    def validate(self) -> Figures:
+        """Reenact people who are not trained on, with the averaged weights."""
+        if self.validation is None:
+            return {}
+        return reenactment(self.averaged(), self.validation, self.perception)
+
+    def pictures(self) -> Tensor | None:
+        """Show source, driving picture and result of a few validation clips, one below the other, (3, H, W)."""
+        return None if self.validation is None else contact_sheet(self.averaged(), self.validation)
+
+
+class _Judges(nn.Module):
+    """All discriminators as one network, so that several processes share one backward pass."""
+
+    def __init__(self, discriminators: nn.ModuleDict) -> None:
+        super().__init__()
+        self.discriminators = discriminators
+
+    def forward(self, pictures: dict[str, Tensor]) -> list[Tensor]:
+        """Return each discriminator's verdict of its region."""
+        return [self.discriminators[name](picture)[-1] for name, picture in pictures.items()]
+
+
+def views_of(name: str, shown: Tensor, batch: FaceBatch, size: int) -> tuple[Tensor, Tensor]:
+    """Cut a region out of generated and driving pictures."""
+    chosen = REGIONS[name]
+    if chosen is None:
+        return shown, batch.driving
+    points, margin = chosen
+    marks, side = batch.landmarks_d[:, rows(points)], size if name == "face" else size // 2
+    cut = [picture_losses.region(picture.float(), marks, margin, side) for picture in (shown, batch.driving)]
+    return cut[0], cut[1]
+
+
+def split(batch: FaceBatch, parts: int) -> Iterator[FaceBatch]:
+    """Divide a batch into equal parts."""
+    pairs = (batch.source, batch.driving, batch.landmarks_s, batch.landmarks_d, *batch.rotation.chunk(2))
+    for source, driving, marks_s, marks_d, turned_s, turned_d in zip(*(one.chunk(parts) for one in pairs), strict=True):
+        yield FaceBatch(source, driving, marks_s, marks_d, torch.cat([turned_s, turned_d]))

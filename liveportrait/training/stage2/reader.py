@@ -1,0 +1,93 @@
+"""Read eyes and lips in a picture with gradients: small networks that find lids and lips in cut-out regions.
+
+Landmark detectors give no gradient. This regression is trained beforehand, on real pictures with known landmarks and on
+pictures that the frozen networks make of them, and is frozen while R_eyes and R_lip train.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from liveportrait.regions import FACE_MESH
+from liveportrait.retarget import eye_ratio, lip_ratio
+from liveportrait.training.faces import EYE_POINTS, LIP_POINTS, POINTS, rows
+from liveportrait.training.stage1.picture_losses import region
+
+SIDE, MARGIN = 48, 1.5
+LEFT_EYE, RIGHT_EYE = (159, 145, 33, 133), (386, 374, 362, 263)
+GROUPS = (LEFT_EYE, RIGHT_EYE, LIP_POINTS)
+_MESH = 478
+
+
+class Regressor(nn.Module):
+    """Finds points in a small square picture.
+
+    Args:
+        num_points: How many.
+        width: Channels of the first layer.
+    """
+
+    def __init__(self, num_points: int, width: int = 24) -> None:
+        super().__init__()
+        widths = (3, width, 2 * width, 4 * width, 4 * width)
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in itertools.pairwise(widths))
+        self.head = nn.Linear(widths[-1] * (SIDE // 16) ** 2, 2 * num_points)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Find points (B, N, 2) in pictures (B, 3, 48, 48), in units of half the square."""
+        h = picture - picture.mean((2, 3), keepdim=True)
+        for layer in self.layers:
+            h = F.silu(layer(h))
+        return self.head(h.flatten(1)).unflatten(1, (-1, 2))
+
+
+class OpennessReader(nn.Module):
+    """Finds lids, eye corners and lips near where the source has them, and measures how open they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.eye, self.lips = Regressor(len(LEFT_EYE)), Regressor(len(LIP_POINTS))
+
+    def forward(self, picture: Tensor, near: Tensor) -> Tensor:
+        """Find landmarks.
+
+        Args:
+            picture: Shape (B, 3, H, W) in [0, 1].
+            near: Landmarks of another picture of the head in this pose, which say where to look, shape (B, 20, 2).
+
+        Returns:
+            Landmarks POINTS; those that are not of eyes or lips are those of `near`.
+        """
+        found = near.clone()
+        for points, network in zip(GROUPS, (self.eye, self.eye, self.lips), strict=True):
+            marks = near[:, rows(points)]
+            low, high = marks.amin(1), marks.amax(1)
+            half = MARGIN * (high - low).amax(1).clamp_min(0.02) / 2
+            view = region(picture, marks, MARGIN, SIDE)
+            places = (low + high)[:, None] / 2 + half[:, None, None] * network(view)
+            found = found.index_copy(1, torch.tensor(rows(points), device=near.device), places.to(found.dtype))
+        return found
+
+
+def openness_of(landmarks: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the openness of eyes (B, 2) and lips (B, 1) of landmarks (B, 20, 2), measured as for real crops."""
+    mesh = landmarks.new_zeros(len(landmarks), _MESH, 2)
+    mesh = mesh.index_copy(1, torch.tensor(POINTS, device=landmarks.device), landmarks)
+    return eye_ratio(mesh, FACE_MESH), lip_ratio(mesh, FACE_MESH)
+
+
+def reader_loss(found: Tensor, real: Tensor) -> Tensor:
+    """Mean |difference| of landmarks in units of half the crop, and of openness.
+
+    Args:
+        found: Shape (B, 20, 2).
+        real: Same shape.
+    """
+    points = rows((*EYE_POINTS, *LIP_POINTS))
+    apart = (found[:, points] - real[:, points]).abs().mean()
+    (eyes, lips), (real_eyes, real_lips) = openness_of(found), openness_of(real)
+    return 10 * apart + (eyes - real_eyes).abs().mean() + (lips - real_lips).abs().mean()

@@ -1,0 +1,223 @@
+"""Train S, R_eyes, R_lip or the reader of openness; F, M, W and G are frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from liveportrait.keypoints import transform_keypoints
+from liveportrait.modules.motion_extractor import face_pose
+from liveportrait.motion import Motion
+from liveportrait.official import OfficialPortrait
+from liveportrait.training.faces import FaceBatch, FaceSampler, FaceSet
+from liveportrait.training.loop import Figures, Trainer, TrainingError
+from liveportrait.training.processes import Processes
+from liveportrait.training.stage1.networks import input_of, silence
+from liveportrait.training.stage2.config import PARTS, Stage2Config
+from liveportrait.training.stage2.losses import condition, masked_l1, outside_mask, size_of, still_mask
+from liveportrait.training.stage2.reader import OpennessReader, openness_of, reader_loss
+
+VALIDATION_BATCHES = 4
+VALIDATION_SEED = 1_000_000
+JITTER = 0.02
+"""Deviation, in units of half the crop, of where the reader looks while it learns."""
+
+
+@dataclass(frozen=True)
+class Posed:
+    """Sources as the frozen networks see them.
+
+    Attributes:
+        f_s: Feature volumes of B sources.
+        x_c: Canonical keypoints, shape (B, K, 3).
+        motion: Motion of B sources.
+        x_s: Their keypoints.
+    """
+
+    f_s: Tensor
+    x_c: Tensor
+    motion: Motion
+    x_s: Tensor
+
+
+class Stage2Trainer(Trainer[Stage2Config]):
+    """A resumable run of stage II.
+
+    Args:
+        config: Settings; `config.part` says what learns.
+        model: The model whose networks are frozen.
+        train: Faces to learn from.
+        validation: Faces of other people, which measure.
+        reader: Trained reader of openness; needed for eyes and lips.
+        processes: The processes of the run.
+    """
+
+    def __init__(
+        self,
+        config: Stage2Config,
+        model: OfficialPortrait,
+        train: FaceSet,
+        validation: FaceSet | None,
+        reader: OpennessReader | None = None,
+        processes: Processes | None = None,
+    ) -> None:
+        if config.part not in (*PARTS, "reader"):
+            raise TrainingError(f"part {config.part!r} is unknown; choose from reader, {', '.join(PARTS)}")
+        if config.part in ("eyes", "lips") and reader is None:
+            raise TrainingError(f"{config.part} need a reader of openness; train it first with `stage2 reader`")
+        torch.manual_seed(config.seed)
+        self.processes = processes or Processes(config.device)
+        self.device = self.processes.device
+        self.model = model.to(self.device).eval().requires_grad_(False)
+        network = OpennessReader() if config.part == "reader" else model.get_submodule(PARTS[config.part])
+        if config.part != "reader":
+            restart(network)
+        self.network = network.to(self.device).requires_grad_(True)
+        self.reader = None if reader is None else reader.to(self.device).eval().requires_grad_(False)
+        self.sampler = FaceSampler(train, config.seed, config.still_share)
+        self.validation = validation
+        super().__init__(config, self.network, {})
+        self.writes = self.processes.rank == 0
+        self.optimizers["optimizer"] = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.shared = self.processes.share(self.network)
+
+    def compute_gradients(self) -> Figures:
+        """Draw the step's pictures and compute the gradients."""
+        config = self.config
+        mine = self.processes.part(config.batch_size)
+        batch = self.sampler.batch(self.step, config.batch_size, self.device, mine)
+        random = torch.Generator().manual_seed((config.seed * 1_000_003 + self.step) * 64 + self.processes.rank)
+        losses = self.losses(batch, random)
+        self.network.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
+        return dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+
+    def losses(self, batch: FaceBatch, random: torch.Generator) -> dict[str, Tensor]:
+        """Compute the weighted losses of the part that learns."""
+        if self.config.part == "reader":
+            return self.reader_losses(batch, random)
+        return self.stitching_losses(batch) if self.config.part == "stitching" else self.openness_losses(batch, random)
+
+    def reader_losses(self, batch: FaceBatch, random: torch.Generator) -> dict[str, Tensor]:
+        """Compare landmarks in real pictures, and in generated ones, with those of the driving pictures."""
+        with torch.no_grad():
+            source, driving = self.pose(batch.source), self.pose(batch.driving)
+            shown = self.render(source, transform_keypoints(source.x_c, driving.motion))
+        real = batch.landmarks_d
+        near = real + JITTER * torch.randn(len(real), 1, 2, generator=random).to(real)
+        return {
+            "real": reader_loss(self.shared(batch.driving, near), real),
+            "generated": reader_loss(self.shared(shown, near), real),
+        }
+
+    def stitching_losses(self, batch: FaceBatch) -> dict[str, Tensor]:
+        """L_st: with another person's motion, border and shoulders stay as the source reconstructs them."""
+        weights = self.config.weights
+        source, x_d = self.crossed(batch)
+        stitched = self.shared(source.x_s, x_d)
+        with torch.no_grad():
+            wanted = self.render(source, source.x_s)
+        mask = still_mask(batch.landmarks_s, wanted.shape[-1])
+        return {
+            "outside": weights.stitching_outside * masked_l1(self.render(source, stitched), wanted, mask),
+            "size": weights.stitching_size * size_of(stitched - x_d),
+        }
+
+    def openness_losses(self, batch: FaceBatch, random: torch.Generator) -> dict[str, Tensor]:
+        """L_eyes or L_lip: open as asked, and unchanged elsewhere."""
+        part, weights = self.config.part, self.config.weights
+        source = self.pose(batch.source)
+        wanted = (self.config.most_open * torch.rand(len(batch.source), 1, generator=random)).to(self.device)
+        offset = self.shared(source.x_s, self.openness(batch.landmarks_s), wanted)
+        shown = self.render(source, source.x_s + offset)
+        with torch.no_grad():
+            kept = self.render(source, source.x_s)
+        mask = outside_mask(batch.landmarks_s, kept.shape[-1], part)
+        found = self.read(shown, batch.landmarks_s)
+        return {
+            "outside": getattr(weights, f"{part}_outside") * masked_l1(shown, kept, mask),
+            "condition": getattr(weights, f"{part}_condition") * condition(found, wanted),
+            "size": getattr(weights, f"{part}_size") * size_of(offset),
+        }
+
+    def pose(self, picture: Tensor) -> Posed:
+        """Run F and M on pictures (B, 3, 2S, 2S)."""
+        with torch.no_grad(), self._autocast():
+            small = input_of(picture, self.model.config.input_size)
+            pose = face_pose(self.model.motion_extractor(small))
+            f_s = self.model.appearance_extractor(small).float()
+        return Posed(f_s, pose.x_c, pose.motion, transform_keypoints(pose.x_c, pose.motion))
+
+    def render(self, source: Posed, x_d: Tensor) -> Tensor:
+        """Run W and G; gradients reach x_d."""
+        with self._autocast():
+            warped = self.model.warping(self.model.warping.prepare(source.f_s), source.x_s, x_d)
+            return self.model.generator(warped.feature).float()
+
+    def crossed(self, batch: FaceBatch) -> tuple[Posed, Tensor]:
+        """Pose the sources and give each the motion of the next pair's driving picture."""
+        source, driving = self.pose(batch.source), self.pose(batch.driving)
+        order = torch.arange(1, len(batch.source) + 1, device=self.device) % len(batch.source)
+        return source, transform_keypoints(source.x_c, driving.motion[order])
+
+    def openness(self, landmarks: Tensor) -> Tensor:
+        """Return the openness of what learns, (B, 2) for eyes and (B, 1) for lips."""
+        return openness_of(landmarks)[0 if self.config.part == "eyes" else 1]
+
+    def read(self, shown: Tensor, near: Tensor) -> Tensor:
+        """Read the openness of what learns in pictures."""
+        assert self.reader is not None
+        return self.openness(self.reader(shown, near))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.config.bfloat16)
+
+    @torch.no_grad()
+    def validate(self) -> Figures:
+        """Measure on people who are not trained on, with the averaged weights."""
+        if self.validation is None:
+            return {}
+        own = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        sampler = FaceSampler(self.validation, VALIDATION_SEED, 0.0)
+        size, rows = max(2, self.config.batch_size), list[Figures]()
+        for number in range(VALIDATION_BATCHES):
+            batch = sampler.batch(number, size, self.device)
+            rows.append(self._figures(batch, torch.Generator().manual_seed(number)))
+        self.network.load_state_dict(own)
+        return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+    def _figures(self, batch: FaceBatch, random: torch.Generator) -> Figures:
+        """Figures of a batch with the network and, under `plain_`, without it."""
+        if self.config.part == "reader":
+            return {f"val_{name}": float(value) for name, value in self.reader_losses(batch, random).items()}
+        side = batch.source.shape[-1]
+        if self.config.part == "stitching":
+            source, x_d = self.crossed(batch)
+            wanted, mask = self.render(source, source.x_s), still_mask(batch.landmarks_s, side)
+            still = [masked_l1(self.render(source, x), wanted, mask) for x in (self.network(source.x_s, x_d), x_d)]
+            return {"border": float(still[0]), "plain_border": float(still[1])}
+        source, part = self.pose(batch.source), self.config.part
+        asked = (self.config.most_open * torch.rand(len(batch.source), 1, generator=random)).to(self.device)
+        offset = self.network(source.x_s, self.openness(batch.landmarks_s), asked)
+        shown, plain = (self.render(source, x) for x in (source.x_s + offset, source.x_s))
+        assert self.reader is not None
+        both = [openness_of(self.reader(picture, batch.landmarks_s)) for picture in (shown, plain)]
+        own, other = (0, 1) if part == "eyes" else (1, 0)
+        return {
+            "error": float(condition(both[0][own], asked)),
+            "plain_error": float(condition(both[1][own], asked)),
+            "other_moved": float((both[0][other] - both[1][other]).abs().mean()),
+            "outside": float(masked_l1(shown, plain, outside_mask(batch.landmarks_s, side, part))),
+        }
+
+
+def restart(network: nn.Module) -> None:
+    """Draw new weights for a small network whose last layer adds nothing at first."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+    silence(network)

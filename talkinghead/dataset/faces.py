@@ -1,0 +1,139 @@
+"""Turn prepared clips and stills into the face pictures that LivePortrait's training reads, one file for each."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import torch
+import typer
+from torch import Tensor
+
+from liveportrait import LivePortrait
+from liveportrait.mini import MiniLivePortrait
+from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.regions import KEYPOINTS
+from liveportrait.training.faces import POINTS, FaceClip, write_clip
+from talkinghead.dataset.clips import PERMISSIVE
+from talkinghead.errors import InputNotFoundError
+from talkinghead.face import FaceDetector, make_crop
+from talkinghead.media.image import Picture, read_image
+from talkinghead.media.video import read_frames
+
+CLIP_SIDE = 256
+FREE = tuple(name.lower() for name in (*PERMISSIVE, "public domain"))
+COLUMNS = [KEYPOINTS.index(point) for point in POINTS]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How pictures are stored and what a frontal face is.
+
+    Attributes:
+        face: Mean face that gives head poses.
+        size: Side of the pictures.
+        quality: Of the JPEGs.
+    """
+
+    face: FaceModel
+    size: int
+    quality: int
+
+    def encode(self, picture: Picture) -> Tensor:
+        """Encode a square RGB picture (H, W, 3)."""
+        if picture.shape[0] != self.size:
+            smaller = picture.shape[0] > self.size
+            way = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+            picture = cv2.resize(picture, (self.size, self.size), interpolation=way)  # type: ignore[assignment]
+        _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+        return torch.from_numpy(data)
+
+    def clip(self, jpegs: list[Tensor], points: Tensor, identity: str, permissive: bool) -> FaceClip:
+        """Measure head poses and keep the landmarks that training needs.
+
+        The pose is the least-squares similarity between the rigid landmarks and those of a mean face, as in MediaPipe's
+        facial transformation matrix.
+
+        Args:
+            jpegs: The encoded pictures.
+            points: Landmarks KEYPOINTS, shape (T, 162, 3), ±1 at the crop's edges.
+            identity: Who it shows.
+            permissive: Whether it may train weights that ship.
+        """
+        return FaceClip(jpegs, points[:, COLUMNS, :2], self.face.pose(points).rotation, identity, permissive)
+
+
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    """Read a folder's manifest.
+
+    Raises:
+        InputNotFoundError: There is none.
+    """
+    file = folder / "manifest.csv"
+    if not file.is_file():
+        raise InputNotFoundError(f"{file}: no such file; docs/data_format.md describes it")
+    with file.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def write_clips(data: Path, split: str, output: Path, every: int, form: Form) -> tuple[int, int]:
+    """Write every clip of a split with each nth of its frames; return how many there are and how many were new."""
+    with np.load(data / f"landmarks_{split}.npz") as tracks:
+        offsets, landmarks = tracks["offsets"], tracks["landmarks"]
+    table, new = read_rows(data / split), 0
+    for number, row in enumerate(table):
+        file = output / split / f"clip_{number:06}.safetensors"
+        if file.exists():
+            continue
+        points = landmarks[offsets[number] : offsets[number + 1] : every].astype(np.float32) / (CLIP_SIDE / 2)
+        points[..., :2] -= 1
+        frames = islice(read_frames(data / split / row["file"]), 0, None, every)
+        jpegs = [form.encode(frame.picture) for frame, _ in zip(frames, points, strict=False)]
+        points = torch.from_numpy(points[: len(jpegs)])
+        write_clip(file, form.clip(jpegs, points, row["identity"], row["permissive"] == "yes"))
+        new += 1
+    return len(table), new
+
+
+def write_stills(folder: Path, output: Path, known: set[str], form: Form) -> int:
+    """Write every still in which a face is found, of people who are not `known`; return how many are new."""
+    faces, new = FaceDetector(), 0
+    for row in read_rows(folder):
+        file = output / "train" / f"still_{folder.name}_{Path(row['file']).stem}.safetensors"
+        if row["identity"] in known or file.exists():
+            continue
+        picture = read_image(folder / row["file"])
+        for found in faces.detect(picture)[:1]:
+            crop, _ = make_crop(picture, found.landmarks)
+            jpeg = form.encode((255 * crop.image[0]).round().byte().permute(1, 2, 0).numpy())
+            points = crop.landmarks[:, list(KEYPOINTS)].float()  # type: ignore[index]
+            free = row["licence"].lower().startswith(FREE)
+            write_clip(file, form.clip([jpeg], points, row["identity"], free))
+            new += 1
+    return new
+
+
+def faces(
+    data: Annotated[Path, typer.Argument(help="Folder that `prepare.py clips` wrote.")],
+    output: Annotated[Path, typer.Option(help="Folder for the face pictures; a second run adds what is missing.")],
+    stills: Annotated[list[Path], typer.Option(help="Folder of pictures with a manifest; repeatable.")] = [],  # noqa: B006
+    size: Annotated[int, typer.Option(help="Side of the pictures: twice what the networks read.", min=32)] = 512,
+    every: Annotated[int, typer.Option(help="Keep one of so many frames.", min=1)] = 5,
+    quality: Annotated[int, typer.Option(help="Quality of the JPEGs.", min=1, max=100)] = 92,
+) -> None:
+    """Write the face pictures that LivePortrait's training reads, from clips and stills."""
+    model = LivePortrait.from_pretrained("mini")
+    assert isinstance(model, MiniLivePortrait)
+    form = Form(model.renderer.face, size, quality)
+    for split in ("val", "train"):
+        total, new = write_clips(data, split, output, every, form)
+        typer.echo(f"{output / split}: {total} clips, {new} of them new")
+    tested = [part for part in ("val", "inputs") if (data / part / "manifest.csv").is_file()]
+    known = {row["identity"] for part in tested for row in read_rows(data / part)}
+    for folder in stills:
+        typer.echo(f"{output / 'train'}: {write_stills(folder, output, known, form)} new stills of {folder}")

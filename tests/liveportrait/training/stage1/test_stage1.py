@@ -1,0 +1,136 @@
+"""Stage I at tiny size: the loss falls, resume is exact, losses can be switched off, runs export."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from liveportrait.training.faces import POINTS, FaceSet
+from liveportrait.training.loop import TrainingError, change_settings
+from liveportrait.training.perception import Perception
+from liveportrait.training.sizes import SIZES
+from liveportrait.training.spectral import add_spectral_norm
+from liveportrait.training.stage1.config import WEIGHTS, Stage1Config, read_weights
+from liveportrait.training.stage1.networks import Stage1Networks
+from liveportrait.training.stage1.trainer import Stage1Trainer
+
+SIDE = 2 * SIZES["tiny"].input_size
+SHORT = Stage1Config(
+    size="tiny", num_steps=20, batch_size=2, warmup_steps=1, adversarial_start=1, discriminator_widths=4, scales=1,
+    finest=0.5,
+    learning_rate=2e-3, discriminator_layers=2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceSet:
+    """Two clips in which a bright square moves with all landmarks, and a still."""
+    random = torch.Generator().manual_seed(0)
+    pictures, marks = torch.full((7, 3, SIDE, SIDE), 60, dtype=torch.uint8), []
+    shape = 0.6 * torch.rand(len(POINTS), 2, generator=random) - 0.3
+    for n, picture in enumerate(pictures):
+        left = 12 + 4 * n
+        picture[:, 20:44, left : left + 20] = 220
+        marks.append(shape + torch.tensor([(2 * left + 20) / SIDE - 1, 0.0]))
+    rotation = torch.eye(3).repeat(7, 1, 1)
+    return FaceSet([], torch.stack(marks), rotation, torch.tensor([0, 3, 6, 7]), ["a", "b", "c"], SIDE, pictures)
+
+
+@pytest.fixture(scope="module")
+def look() -> Perception:
+    """A network that has learned nothing still tells pictures apart."""
+    torch.manual_seed(0)
+    network = Perception(stages=1).requires_grad_(False)
+    network.weights[0].fill_(0.1)
+    return network
+
+
+def same(one: dict, other: dict) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_the_loss_falls_and_the_model_beats_its_beginning(faces, look):
+    run = Stage1Trainer(change_settings(SHORT, ["adversarial_start=99", "num_steps=99"]), faces, faces, look)
+    before = run.train_step()
+    for _ in range(10):
+        after = run.train_step()
+    for name in ("guide", "reconstruction", "keypoint_prior"):
+        assert after[name] < 0.9 * before[name], name
+    figures = run.validate()
+    assert {"psnr", "copy_psnr", "lpips", "equivariance", "apd", "copy_apd"} <= set(figures)
+    sheet = run.pictures()
+    assert sheet is not None and sheet.shape == (3, 3 * SIDE, 5 * SIDE)
+    assert torch.equal(sheet[:, SIDE : 2 * SIDE, :SIDE], faces.pictures(torch.tensor([3]))[0] / 255)
+
+
+def test_a_resumed_run_goes_on_exactly(faces, look, tmp_path):
+    whole = Stage1Trainer(SHORT, faces, None, look)
+    for _ in range(2):
+        whole.train_step()
+    whole.save(tmp_path)
+    losses = whole.train_step()
+    resumed = Stage1Trainer(SHORT, faces, None, look)
+    resumed.resume(tmp_path)
+    assert resumed.train_step() == losses
+    assert {"adversarial", "feature_matching", "discriminator"} <= set(losses)
+    assert same(whole.networks.state_dict(), resumed.networks.state_dict())
+    assert same(whole.discriminators.state_dict(), resumed.discriminators.state_dict())
+    assert same(whole.average, resumed.average)
+
+
+def test_losses_without_weight_are_not_computed(faces, look):
+    off = change_settings(SHORT, [f"{name}=0" for name in ("guide", "adversarial", "feature_matching", "perceptual")])
+    losses = Stage1Trainer(off, faces, None, look).train_step()
+    kept = {"keypoint_prior", "head_pose", "deformation_prior", "perceptual_face", "perceptual_lips", "reconstruction"}
+    assert set(losses) == kept | {"equivariance"}
+
+
+def test_frozen_networks_keep_weights_and_statistics(faces, look):
+    run = Stage1Trainer(change_settings(SHORT, ["frozen=FM"]), faces, None, look)
+    before = {name: value.clone() for name, value in run.networks.state_dict().items()}
+    run.train_step()
+    changed = {name.split(".")[0] for name, value in run.networks.state_dict().items() if not value.equal(before[name])}
+    assert changed == {"warping", "generator"}
+    with pytest.raises(TrainingError, match="no network is called X"):
+        Stage1Trainer(change_settings(SHORT, ["frozen=XM"]), faces, None, look)
+
+
+def test_identity_counts_if_a_network_is_given(faces, look):
+    run = Stage1Trainer(SHORT, faces, None, look, lambda picture: F.adaptive_avg_pool2d(picture, 2).flatten(1))
+    assert run.train_step()["identity"] >= 0
+
+
+def test_a_model_goes_on_from_where_another_stopped(faces, look):
+    run = Stage1Trainer(SHORT, faces, None, look)
+    run.train_step()
+    model = run.averaged()
+    feature = torch.randn(1, 8, 8, 8)
+    painted = model.generator(feature)
+    again = Stage1Networks(model.config, model).eval()  # turns spectral norm on again
+    assert torch.allclose(again.generator(feature), painted, atol=2e-3)
+
+
+def test_spectral_norm_has_the_names_of_the_official_file():
+    networks = Stage1Networks(SIZES["tiny"])
+    names = set(networks.generator.state_dict())
+    for block in ("G_middle_0.conv_0", "up_0.conv_s", "up_1.conv_1"):
+        assert {f"{block}.weight_{part}" for part in ("orig", "u", "v")} <= names
+    with pytest.raises(RuntimeError):
+        add_spectral_norm(networks.generator)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("guide: 1", "expected the weights"), ("- guide", "expected the weights"), (": [", "not readable as YAML")],
+)  # fmt: skip
+def test_a_bad_file_of_weights_is_an_error(tmp_path, text, message):
+    file = tmp_path / "weights.yaml"
+    file.write_text(text)
+    with pytest.raises(TrainingError, match=message):
+        read_weights(file)
+
+
+def test_weights_are_numbers(tmp_path):
+    file = tmp_path / "weights.yaml"
+    file.write_text(WEIGHTS.read_text().replace("guide: 10.0", "guide: much"))
+    with pytest.raises(TrainingError, match="guide is 'much'"):
+        read_weights(file)

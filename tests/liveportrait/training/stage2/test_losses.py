@@ -1,0 +1,74 @@
+"""The losses of stage II, on values worked out by hand."""
+
+import pytest
+import torch
+
+from liveportrait.training.faces import POINTS, rows
+from liveportrait.training.stage2.losses import BORDER, condition, masked_l1, outside_mask, size_of, still_mask
+from liveportrait.training.stage2.reader import OpennessReader, openness_of, reader_loss
+
+
+def face() -> torch.Tensor:
+    """Landmarks of a face: eyes 0.2 wide and 0.06 open, lips 0.4 wide and 0.1 open, chin at 0.6."""
+    places = {
+        33: (-0.4, -0.2), 133: (-0.2, -0.2), 159: (-0.3, -0.23), 145: (-0.3, -0.17),
+        362: (0.2, -0.2), 263: (0.4, -0.2), 386: (0.3, -0.23), 374: (0.3, -0.17),
+        61: (-0.2, 0.3), 291: (0.2, 0.3), 78: (-0.18, 0.3), 308: (0.18, 0.3),
+        0: (0.0, 0.2), 17: (0.0, 0.4), 13: (0.0, 0.25), 14: (0.0, 0.35),
+        10: (0.0, -0.6), 152: (0.0, 0.6), 234: (-0.5, 0.0), 454: (0.5, 0.0),
+    }  # fmt: skip
+    return torch.tensor([[places[point] for point in POINTS]])
+
+
+def at(mask: torch.Tensor, x: float, y: float) -> float:
+    side = mask.shape[-1]
+    return float(mask[0, 0, int((y + 1) / 2 * side), int((x + 1) / 2 * side)])
+
+
+def test_masked_l1_counts_only_the_mask():
+    shown, real = torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
+    shown[..., 0, 0], shown[..., 1, 1] = 0.4, 1.0
+    mask = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    assert masked_l1(shown, real, mask) == pytest.approx(0.2)
+    assert masked_l1(shown, real, torch.zeros(1, 1, 2, 2)) == 0
+
+
+def test_offsets_and_conditions():
+    assert size_of(torch.tensor([[[0.1, -0.2, 0.0], [0.0, 0.0, 0.1]]])) == pytest.approx(0.2)
+    assert condition(torch.tensor([[0.1, 0.3]]), torch.tensor([[0.4]])) == pytest.approx(0.2)
+
+
+def test_border_and_shoulders_stay_still():
+    mask = still_mask(face(), 64)
+    assert at(mask, 0.0, 0.0) == 0 and at(mask, 0.0, 0.7) == 0  # face, neck
+    assert at(mask, 0.0, 0.85) == 1  # shoulders: lower than 0.6 + 0.15 · 1.2
+    assert at(mask, -1 + BORDER / 2, 0.0) == 1 and at(mask, 0.0, -0.95) == 1
+
+
+def test_retargeting_keeps_all_but_its_region():
+    eyes, lips = outside_mask(face(), 64, "eyes"), outside_mask(face(), 64, "lips")
+    assert at(eyes, -0.3, -0.2) == at(eyes, 0.3, -0.2) == 0 and at(eyes, 0.0, -0.2) == at(eyes, 0.0, 0.3) == 1
+    assert at(lips, 0.0, 0.3) == at(lips, 0.0, 0.55) == 0 and at(lips, 0.3, -0.2) == at(lips, 0.9, 0.3) == 1
+
+
+def test_openness_is_height_over_width():
+    eyes, lips = openness_of(face())
+    assert eyes[0].tolist() == pytest.approx([0.3, 0.3], abs=1e-4)
+    assert lips[0].tolist() == pytest.approx([0.25], abs=1e-4)
+
+
+def test_the_readers_loss_is_zero_only_at_the_landmarks():
+    real, lower = face(), face()
+    assert reader_loss(real, real) == pytest.approx(0.0)
+    lower[:, rows((14,)), 1] += 0.08  # one of 16 points in one of two axes; the lips' ratio grows by 0.08 / 0.4
+    assert reader_loss(lower, real) == pytest.approx(10 * 0.08 / 32 + 0.2, rel=1e-3)
+
+
+def test_the_reader_gives_gradients_and_leaves_other_landmarks():
+    torch.manual_seed(0)
+    picture, near = torch.rand(1, 3, 32, 32, requires_grad=True), face()
+    found = OpennessReader()(picture, near)
+    assert torch.equal(found[:, rows((10, 152, 234, 454))], near[:, rows((10, 152, 234, 454))])
+    openness_of(found)[1].sum().backward()
+    grad = picture.grad
+    assert grad is not None and grad[..., 18:24, 12:20].abs().sum() > 0 and grad[..., :6, :].abs().sum() == 0

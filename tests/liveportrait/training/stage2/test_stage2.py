@@ -1,0 +1,100 @@
+"""Stage II at tiny size: each part learns and resumes exactly, and what it learns fits the official file."""
+
+import pytest
+import torch
+from official_reference import checkpoint_index
+from official_tiny import tiny_official
+
+from liveportrait import weights
+from liveportrait.config import OfficialConfig
+from liveportrait.official import OfficialPortrait
+from liveportrait.training.faces import POINTS, FaceSet
+from liveportrait.training.loop import TrainingError, change_settings
+from liveportrait.training.sizes import SIZES
+from liveportrait.training.stage2.config import PARTS, Stage2Config
+from liveportrait.training.stage2.reader import OpennessReader
+from liveportrait.training.stage2.trainer import Stage2Trainer
+
+SHORT = Stage2Config(num_steps=20, batch_size=4, warmup_steps=1)
+SIDE = 2 * SIZES["tiny"].input_size
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceSet:
+    random = torch.Generator().manual_seed(0)
+    pictures = torch.randint(256, (6, 3, SIDE, SIDE), generator=random, dtype=torch.uint8)
+    marks = torch.rand(6, len(POINTS), 2, generator=random) - 0.5
+    return FaceSet([], marks, torch.eye(3).repeat(6, 1, 1), torch.tensor([0, 3, 6]), ["a", "b"], SIDE, pictures)
+
+
+def trainer(part, faces, seed=0, changes=()) -> Stage2Trainer:
+    torch.manual_seed(seed)
+    model = OfficialPortrait(SIZES["tiny"], needs_landmarks=True)
+    reader = OpennessReader() if part in ("eyes", "lips") else None
+    return Stage2Trainer(change_settings(SHORT, [f"part={part}", *changes]), model, faces, faces, reader)
+
+
+@pytest.mark.parametrize("part", ["reader", *PARTS])
+def test_only_its_part_learns_and_a_resumed_run_goes_on_exactly(part, faces, tmp_path):
+    whole = trainer(part, faces)
+    before = {name: value.clone() for name, value in whole.model.state_dict().items()}
+    whole.train_step()
+    changed = {name.split(".")[0] for name, value in whole.model.state_dict().items() if not value.equal(before[name])}
+    assert changed == (set() if part == "reader" else {PARTS[part]})
+    whole.save(tmp_path)
+    losses = whole.train_step()
+    resumed = trainer(part, faces)
+    resumed.resume(tmp_path)
+    assert resumed.train_step() == losses
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(resumed.network.state_dict()[name], value)
+    figures = whole.validate()
+    assert figures and all(value >= 0 for value in figures.values())
+    for name, value in whole.network.state_dict().items():  # measuring leaves the run as it is
+        assert torch.equal(resumed.network.state_dict()[name], value)
+
+
+def shade(source, x_d):
+    """A stand-in for W and G: the whole picture is as bright as the keypoints have moved to the right."""
+    return (x_d - source.x_s)[..., 0].mean(1)[:, None, None, None].expand(-1, 3, SIDE, SIDE)
+
+
+def test_stitching_keeps_the_border_stiller(faces, monkeypatch):
+    run = trainer("stitching", faces, changes=["learning_rate=0.003", "stitching_size=0.01", "num_steps=40"])
+    monkeypatch.setattr(run, "render", shade)
+    first = run.validate()
+    assert first["border"] == pytest.approx(first["plain_border"])  # begins by adding nothing
+    for _ in range(40):
+        run.train_step()
+    last = run.validate()
+    assert last["border"] < 0.7 * last["plain_border"]
+
+
+def test_lips_learn_to_open_as_asked(faces, monkeypatch):
+    run = trainer("lips", faces, changes=["learning_rate=0.003", "lips_size=0.01", "lips_outside=0", "num_steps=40"])
+    monkeypatch.setattr(run, "render", shade)
+    monkeypatch.setattr(run, "read", lambda shown, near: shown.mean((1, 2, 3))[:, None])
+    first = run.losses(run.sampler.batch(0, 4, "cpu"), torch.Generator().manual_seed(0))["condition"]
+    for _ in range(40):
+        run.train_step()
+    last = run.losses(run.sampler.batch(0, 4, "cpu"), torch.Generator().manual_seed(0))["condition"]
+    assert last < 0.85 * first
+
+
+def test_eyes_and_lips_need_a_reader(faces):
+    with pytest.raises(TrainingError, match="need a reader"):
+        Stage2Trainer(change_settings(SHORT, ["part=lips"]), tiny_official(), faces, None)
+    with pytest.raises(TrainingError, match="part 'nose' is unknown"):
+        Stage2Trainer(change_settings(SHORT, ["part=nose"]), tiny_official(), faces, None)
+
+
+def test_what_every_size_learns_fits_the_official_file(tmp_path):
+    """Names and shapes of S, R_eyes and R_lip are those of the official file, whatever the size of the others."""
+    for config in (OfficialConfig(), *SIZES.values()):
+        assert config.retargeting == OfficialConfig().retargeting
+    model = OfficialPortrait(SIZES["tiny"], needs_landmarks=True)
+    weights.save_official(model, tmp_path)
+    stored = torch.load(tmp_path / "retargeting_models" / "stitching_retargeting_module.pth", weights_only=True)
+    official = checkpoint_index()["stitching_retargeting_module.pth"]["nested"]
+    for part, keys in official.items():
+        assert {name: list(value.shape) for name, value in stored[part].items()} == {n: s for n, s, _ in keys}

@@ -1,0 +1,118 @@
+"""From prepared clips to a model of one's own: both stages, stopped and resumed, exported, and spoken through."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from drawn_face import drawn_face
+from PIL import Image
+
+from liveportrait import LivePortrait
+from liveportrait.mini.regions import KEYPOINTS
+from liveportrait.training.__main__ import main as train
+from liveportrait.training.faces import read_clip
+from liveportrait.training.perception import Perception
+from liveportrait.writing import save_tensors
+from talkinghead import cli
+from talkinghead.dataset.faces import faces as prepare_faces
+from talkinghead.dataset.writing import Clip, ClipWriter, write_manifest
+from talkinghead.media.video import read_frames
+
+TINY = ("size=tiny", "batch_size=2", "scales=1", "finest=0.5", "stages=1", "discriminator_widths=4")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A clip for each split, with made-up landmarks; a still with a face; networks that compare pictures."""
+    root = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    for n, split in enumerate(("train", "val")):
+        (root / split).mkdir()
+        writer = ClipWriter(root / split / "0.mp4", None)
+        for _ in range(6):
+            writer.write(random.integers(0, 255, (256, 256, 3), np.uint8))
+        writer.close()
+        row = Clip("0", "0.mp4", f"person {n}", 0.24, 25.0, "no", 0, "", "", "", 0.0, 100, 2.3, "yes")
+        write_manifest(root / split / "manifest.csv", [row])
+        points = random.uniform(60, 200, (6, len(KEYPOINTS), 3)).astype(np.float16)
+        np.savez(root / f"landmarks_{split}.npz", offsets=np.array([0, 6]), landmarks=points)
+    stills = root / "stills"
+    stills.mkdir()
+    Image.fromarray(drawn_face(240)).save(stills / "face.png")
+    (stills / "manifest.csv").write_text("file,identity,licence\nface.png,someone,CC0\n")
+    looks = Perception(stages=1)
+    save_tensors({name: value.detach().contiguous() for name, value in looks.state_dict().items()}, root / "vgg")
+    return root
+
+
+@pytest.fixture(scope="module")
+def faces(data):
+    """The face pictures of the clips."""
+    folder = data / "faces"
+    for _ in range(2):  # the second finds that there is nothing to do
+        prepare_faces(data, folder, [data / "stills"], size=64, every=2)
+    return folder
+
+
+def run(command, data, folder, *settings, steps, extra=()):
+    changes = [f"--set={one}" for one in (*settings, f"num_steps={steps}")]
+    train([*command.split(), f"--faces={data / 'faces'}", f"--run={folder}", *changes, "--every=1", *map(str, extra)])
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_face_pictures_are_prepared_once(faces, data, capsys):
+    assert sorted(file.name for file in (faces / "train").iterdir()) == [
+        "clip_000000.safetensors",
+        "still_stills_face.safetensors",
+    ]
+    clip, still = (read_clip(file) for file in sorted((faces / "train").iterdir()))
+    assert len(clip.jpegs) == 3 and clip.landmarks.shape == (3, 20, 2) and clip.identity == "person 0"
+    assert len(still.jpegs) == 1 and still.permissive
+    assert torch.allclose(still.rotation[0], torch.eye(3), atol=0.3)  # the drawn face looks ahead
+    prepare_faces(data, faces, [data / "stills"], size=64, every=2)
+    assert "1 clips, 0 of them new" in capsys.readouterr().out
+
+
+def test_both_stages_then_speak(faces, data, tmp_path, monkeypatch):
+    looks = ("--perception", data / "vgg")
+    log = run("stage1", data, tmp_path / "one", *TINY, "adversarial_start=1", steps=2, extra=looks)
+    assert "adversarial" not in log[0] and "adversarial" in log[1] and "psnr" in log[1]
+    run("stage1", data, tmp_path / "one", *TINY, "adversarial_start=1", steps=3, extra=looks)
+    train(["export", f"--run={tmp_path / 'one'}", f"--output={tmp_path / 'plain'}"])
+    model = ("--model", tmp_path / "plain")
+    run("stage2 reader", data, tmp_path / "reader", "batch_size=2", steps=1, extra=model)
+    parts = []
+    for part in ("stitching", "eyes", "lips"):
+        reader = () if part == "stitching" else ("--reader", tmp_path / "reader")
+        run(f"stage2 {part}", data, tmp_path / part, "batch_size=2", steps=2, extra=(*model, *reader))
+        parts.append(f"--with={tmp_path / part}")
+    train(["export", f"--run={tmp_path / 'one'}", *parts, f"--output={tmp_path / 'mine'}"])
+    mine, plain = (LivePortrait.from_pretrained(tmp_path / name) for name in ("mine", "plain"))
+    assert mine.crop_size == 64
+    for name, value in mine.state_dict().items():
+        learned = name.split(".")[0] in ("stitching", "retarget_eyes", "retarget_lip")
+        assert learned or torch.equal(value, plain.state_dict()[name])
+    assert mine.stitching.mlp[-1].weight.abs().sum() > 0 == plain.stitching.mlp[-1].weight.abs().sum()
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(drawn_face(240)).save("face.png")
+    soundfile.write("voice.wav", 0.3 * np.sin(np.arange(1280) * 0.2), 16_000)
+    cli.main(["speak", "face.png", "voice.wav", "-o", "o.mp4", "--model", "mine"])
+    assert [frame.picture.shape for frame in read_frames("o.mp4")] == [(240, 240, 3)] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("stage1 --run r --faces nothing", "perception.safetensors: no such file"),
+        ("stage1 --run r --set size=huge", "choose from official, small, toy, tiny"),
+        ("stage1 --run r --init mini", "not an official model"),
+        ("stage2 eyes --run r --model mini", "has no networks S, R_eyes and R_lip"),
+        ("export --run r --output o", "no checkpoint here"),
+    ],
+)
+def test_mistakes_end_in_one_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message):
+        train(arguments.split())
