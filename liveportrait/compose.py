@@ -1,209 +1,174 @@
-"""Compose a source's own motion with a driving motion: regions, relative or absolute, smoothed for a source video."""
+"""Compose a source's own motion with a driver's, as upstream does, with a strength for each part of the face."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import tee
 
+import torch
 from torch import Tensor
 
+from liveportrait.driving_rules import DrivingRules
+from liveportrait.keypoints import euler_degrees, relative_rotation, rotation_matrix
 from liveportrait.motion import Motion
-from liveportrait.regions import Region, Regions
+from liveportrait.regions import OFFICIAL, OFFICIAL_BROWS
 from liveportrait.smoothing import smooth
 
-Friendly = Literal["expression", "pose"]
 
-
-@dataclass(frozen=True)
-class MotionRules:
-    """How driving motion is transferred to a source. Defaults are defined in the command-line options.
-
-    Attributes:
-        region: The part of the face that moves.
-        relative: Whether to apply the driver's change since its first frame instead of its absolute motion.
-        friendly: "expression" scales relative motion to the source's size, "pose" keeps its amplitude.
-        stitching: Whether to keep the crop's border still with S.
-        normalize_lips: Whether to close open source lips first (relative motion only).
-        retarget_eyes: Whether the eyes follow the driver's openness ratio instead of its motion.
-        retarget_lips: The same for the lips.
-        open_source_eyes: Whether to keep a source video's eyes at a constant openness.
-        strength: Factor on the keypoints' displacement from the source.
-        observation_variance: Smoothing of a source video's motion.
-    """
-
-    region: Region
-    relative: bool
-    friendly: Friendly
-    stitching: bool
-    normalize_lips: bool
-    retarget_eyes: bool
-    retarget_lips: bool
-    open_source_eyes: bool
-    strength: float
-    observation_variance: float
-
-
-def compose(source: Motion, driving: Motion, rules: MotionRules, regions: Regions) -> Motion:
-    """Compose motions for the human model.
-
-    A single frame is treated as a picture, several as a video. With two videos, the result has the length of the
-    shorter one; a driving picture applies to all source frames.
+def compose_picture(source: Motion, driving: Motion, anchor: Motion | None, rules: DrivingRules) -> Motion:
+    """Compose the motion of a source picture.
 
     Args:
-        source: The source's own motion.
-        driving: The driver's motion; relative motion is measured from its first frame.
-        rules: Composition settings.
-        regions: Keypoint sets of the model.
+        source: The source's own motion, one frame.
+        driving: The driver's motion, T frames.
+        anchor: The driver's frame that relative motion is measured from; None for a driving picture.
+        rules: Which parts of the face follow the driver, and how.
 
     Returns:
-        Motion for the source's canonical keypoints, with the driver's openness ratios.
+        T frames of motion for the source's canonical keypoints.
 
-    Source: LivePortrait Eq. 6; upstream `src/live_portrait_pipeline.py`, execute.
+    Source: LivePortrait Eq. 6; upstream `src/live_portrait_pipeline.py`, execute; for speech, JoyVASA
+    `src/live_portrait_wmg_pipeline.py`.
     """
-    first = driving[0]
-    if len(source) > 1 and len(driving) > 1:
-        frames = min(len(source), len(driving))
-        source, driving = source[:frames], driving[:frames]
-    num_frames = max(len(source), len(driving))
-    if len(source) > 1:
-        composed = _onto_video(source, driving, first, rules, regions)
+    weights = part_weights(rules, driving.expression)
+    shift, zoom = torch.zeros_like(driving.translation), torch.ones_like(driving.scale)
+    if rules.relative or rules.spoken:
+        rest = _rest(driving, anchor)
+        if anchor is None and not (rules.lips or rules.brows or rules.face):
+            rest = torch.zeros_like(rest)  # As upstream, eyes that move alone are not measured against closed lips.
+        change = weights * (driving.expression - rest)
+        if anchor is not None:
+            shift, zoom = driving.translation - anchor.translation, driving.scale / anchor.scale
     else:
-        composed = _onto_image(source, driving, first, rules, regions)
-    return _of_length(replace(composed, eye_ratio=driving.eye_ratio, lip_ratio=driving.lip_ratio), num_frames)
+        shift = driving.translation - source.translation
+        still = torch.zeros_like(source.expression)
+        change = OFFICIAL.pick("face", weights * (driving.expression - source.expression), still)
+    if rules.spoken:
+        # Lips take the absolute expression that was generated, not its change.
+        change = OFFICIAL.pick("lips", weights * (driving.expression - source.expression), change)
+    return Motion(
+        rotation=_turn(source, driving, anchor, rules) @ source.rotation,
+        expression=source.expression + change,
+        scale=source.scale * zoom**rules.size,
+        translation=source.translation + rules.head * shift,
+    )
 
 
-def _onto_image(source: Motion, driving: Motion, first: Motion, rules: MotionRules, regions: Regions) -> Motion:
-    moves_head = rules.region in ("all", "pose")
-    rotation, scale, translation = source.rotation, source.scale, source.translation
-    if moves_head and rules.relative:
-        rotation = relative_rotation(source.rotation, driving.rotation, first.rotation)
-        translation = source.translation + driving.translation - first.translation
-    elif moves_head:
-        rotation, translation = driving.rotation, driving.translation
-    if rules.relative and rules.region == "all":
-        scale = source.scale * driving.scale / first.scale
-    expression = _image_expression(source.expression, driving.expression, first.expression, rules, regions)
-    return Motion(rotation, expression, scale, translation)
+def compose_video(
+    sources: Iterable[Motion], drivings: Iterable[Motion], anchor: Motion | None, rules: DrivingRules
+) -> Iterator[Motion]:
+    """Compose the motion of a source video, frame by frame, with a short look-ahead.
+
+    As upstream, less of a video moves than of a picture: its scale is kept, relative motion keeps its translation too,
+    a driving picture leaves its head as it is, and rotation and expression are smoothed if the driver is a video.
+
+    Args:
+        sources: The source's own motion, frame by frame.
+        drivings: The driver's motion, frame by frame.
+        anchor: As in `compose_picture`.
+        rules: As in `compose_picture`.
+
+    Yields:
+        The motion of each frame.
+
+    Source: upstream `src/live_portrait_pipeline.py`, execute.
+    """
+    sources, kept = tee(sources)
+    composed = (
+        _video_frame(source, driving, anchor, rules) for source, driving in zip(sources, drivings, strict=False)
+    )
+    if anchor is not None and rules.observation_variance:
+        composed = _smoothed(composed, rules.observation_variance)
+    for motion, source in zip(composed, kept, strict=False):
+        moving = part_weights(rules, motion.expression) != 0
+        moving = OFFICIAL.pick("face", moving, torch.zeros_like(moving))
+        yield replace(
+            motion,
+            rotation=motion.rotation if rules.head else source.rotation,
+            expression=torch.where(moving, motion.expression, source.expression),
+        )
 
 
-def _image_expression(e_s: Tensor, e_d: Tensor, e_0: Tensor, rules: MotionRules, regions: Regions) -> Tensor:
-    if rules.region == "pose":
-        return e_s
-    whole = rules.region in ("all", "exp")
-    if not rules.relative:
-        return regions.pick("face" if whole else _part(rules.region), e_d, e_s)
-    if len(e_d) > 1:
-        change = e_d - e_0
-    # A driving picture has no reference frame: use closed lips instead, but not for the eyes.
-    elif rules.region == "eyes":
-        change = e_d
-    else:
-        change = e_d - regions.closed_lips(e_d)
-    moved = e_s + change
-    return moved if whole else regions.pick(_part(rules.region), moved, e_s)
+def _video_frame(source: Motion, driving: Motion, anchor: Motion | None, rules: DrivingRules) -> Motion:
+    rest = _rest(driving, anchor) if rules.relative else source.expression
+    shift = torch.zeros_like(source.translation) if rules.relative else driving.translation - source.translation
+    return Motion(
+        rotation=_turn(source, driving, anchor, rules) @ source.rotation,
+        expression=source.expression + part_weights(rules, driving.expression) * (driving.expression - rest),
+        scale=source.scale,
+        translation=source.translation + rules.head * shift,
+    )
 
 
-def _onto_video(source: Motion, driving: Motion, first: Motion, rules: MotionRules, regions: Regions) -> Motion:
-    # As upstream, a source video is treated differently from a picture: its scale is kept, relative motion keeps its
-    # translation, absolute translation is not smoothed, and relative motion of a driving picture keeps its head pose.
-    rotation, translation = source.rotation, source.translation
-    if rules.region in ("all", "pose"):
-        if not rules.relative:
-            rotation, translation = driving.rotation, driving.translation
-        elif len(driving) > 1:
-            rotation = relative_rotation(source.rotation, driving.rotation, first.rotation)
-        if len(driving) > 1:
-            # As upstream, smooth the nine matrix entries without orthonormalising the result.
-            rotation = smooth(rotation, rules.observation_variance)
-    expression = source.expression
-    if rules.region != "pose":
-        target = _video_expression(source.expression, driving.expression, first.expression, rules, regions)
-        part = "face" if rules.region in ("all", "exp") else _part(rules.region)
-        expression = regions.pick(part, target, source.expression)
-    return Motion(rotation, expression, source.scale, translation)
+def _smoothed(composed: Iterable[Motion], observation_variance: float) -> Iterator[Motion]:
+    composed, kept = tee(composed)
+    values = (torch.cat([motion.rotation.flatten(), motion.expression.flatten()]) for motion in composed)
+    for smoothed, motion in zip(smooth(values, observation_variance), kept, strict=True):
+        # As upstream, the nine entries of the rotation are not made orthonormal again.
+        rotation, expression = smoothed[:9].view(1, 3, 3), smoothed[9:].view_as(motion.expression)
+        yield replace(motion, rotation=rotation, expression=expression)
 
 
-def _video_expression(e_s: Tensor, e_d: Tensor, e_0: Tensor, rules: MotionRules, regions: Regions) -> Tensor:
-    if len(e_d) == 1:
-        return e_s + e_d - regions.closed_lips(e_d) if rules.relative else e_d
-    return smooth(e_s + e_d - e_0 if rules.relative else e_d, rules.observation_variance)
-
-
-def compose_animal(source: Motion, driving: Motion) -> Motion:
+def compose_animal(source: Motion, driving: Motion, anchor: Motion, rules: DrivingRules) -> Motion:
     """Compose motions for the animal model: the driver's head and expression at the source's scale.
 
-    The result is absolute; `retarget` makes it relative to the first frame afterwards.
+    The result is absolute; the keypoints are made relative to the anchor's afterwards. Motion from speech is relative
+    to the source's own pose.
 
     Args:
         source: Motion of a source picture.
-        driving: Motion of a driving video, T frames.
+        driving: The driver's motion, T frames.
+        anchor: The driver's frame that motion is measured from.
+        rules: Which parts of the face follow the driver, and how.
 
     Returns:
         T frames of motion.
 
-    Source: upstream `src/live_portrait_pipeline_animal.py`.
+    Source: upstream `src/live_portrait_pipeline_animal.py`; JoyVASA `src/live_portrait_wmg_pipeline_animal.py`.
     """
-    return replace(driving, scale=source.scale.expand(len(driving), -1))
+    turn = _scaled(driving.rotation @ anchor.rotation.transpose(1, 2), rules.head)
+    change = part_weights(rules, driving.expression) * (driving.expression - anchor.expression)
+    start = source if rules.spoken else anchor
+    return Motion(
+        rotation=turn @ start.rotation,
+        expression=start.expression + change,
+        scale=source.scale.expand(len(driving), -1),
+        translation=start.translation + rules.head * (driving.translation - anchor.translation),
+    )
 
 
-def compose_audio(source: Motion, driving: Motion, region: Region, regions: Regions) -> Motion:
-    """Compose speech-generated motion with a human source picture.
-
-    Args:
-        source: Motion of the source picture.
-        driving: Generated motion, T frames; relative motion is measured from its first frame.
-        region: The part of the face that moves; "eyes" keeps the source's expression.
-        regions: Keypoint sets of the model.
-
-    Returns:
-        T frames of motion. Scale and translation follow the driver for every region.
-
-    Source: JoyVASA `src/live_portrait_wmg_pipeline.py`.
-    """
-    first = driving[0]
-    moved = source.expression + driving.expression - first.expression
-    expression = source.expression
-    if region in ("all", "exp"):
-        # Lips use the absolute generated expression, not its change.
-        expression = regions.pick("lips", driving.expression, moved)
-    elif region == "lip":
-        expression = regions.pick("lips", moved, source.expression)
-    rotation = source.rotation
-    if region in ("all", "pose"):
-        rotation = relative_rotation(source.rotation, driving.rotation, first.rotation)
-    return _audio_motion(source, driving, rotation, expression, source.scale * driving.scale / first.scale)
+def part_weights(rules: DrivingRules, like: Tensor) -> Tensor:
+    """Return the strength for each coordinate of the expression, shape (21, 3)."""
+    weights = like.new_full((OFFICIAL.num_keypoints, 3), rules.face)
+    weights[list(OFFICIAL_BROWS)] = rules.brows
+    weights[list(OFFICIAL.eyes)] = rules.eyes
+    weights[list(OFFICIAL.lips)] = rules.lips
+    if rules.retarget_lips and not rules.replace:
+        weights[list(OFFICIAL.lips)] = 0.0
+    if rules.retarget_eyes and not rules.replace:
+        # R_eyes handles the vertical motion of the eyelids; horizontal gaze is kept.
+        weights[list(OFFICIAL.eyes), 1:] = 0.0
+    return weights
 
 
-def compose_audio_animal(source: Motion, driving: Motion) -> Motion:
-    """Compose speech-generated motion with an animal source picture; returns T frames at the source's scale.
-
-    Source: JoyVASA `src/live_portrait_wmg_pipeline_animal.py`.
-    """
-    first = driving[0]
-    rotation = relative_rotation(source.rotation, driving.rotation, first.rotation)
-    expression = source.expression + driving.expression - first.expression
-    return _audio_motion(source, driving, rotation, expression, source.scale)
+def _rest(driving: Motion, anchor: Motion | None) -> Tensor:
+    """Return the expression that relative motion is measured from: for a driving picture closed lips; (1, 21, 3)."""
+    return OFFICIAL.closed_lips(driving.expression) if anchor is None else anchor.expression
 
 
-def _audio_motion(source: Motion, driving: Motion, rotation: Tensor, expression: Tensor, scale: Tensor) -> Motion:
-    translation = source.translation + driving.translation - driving.translation[:1]
-    motion = Motion(rotation, expression, scale, translation, driving.eye_ratio, driving.lip_ratio)
-    return _of_length(motion, len(driving))
+def _turn(source: Motion, driving: Motion, anchor: Motion | None, rules: DrivingRules) -> Tensor:
+    """Return the rotation that is applied to the source's own, shape (T, 3, 3)."""
+    if not (rules.relative or rules.spoken):
+        return _scaled(driving.rotation @ source.rotation.transpose(1, 2), rules.head)
+    unturned = torch.eye(3).to(driving.rotation)
+    if anchor is None:
+        return unturned.expand(len(driving), 3, 3)
+    return _scaled(relative_rotation(unturned, driving.rotation, anchor.rotation), rules.head)
 
 
-def relative_rotation(source: Tensor, driving: Tensor, first: Tensor) -> Tensor:
-    """Apply the driver's rotation since its first frame to the source: (R_d R_d0ᵀ) R_s, each (T or 1, 3, 3)."""
-    return driving @ first.transpose(1, 2) @ source
-
-
-def _part(region: Region) -> Literal["lips", "eyes"]:
-    return "lips" if region == "lip" else "eyes"
-
-
-def _of_length(motion: Motion, num_frames: int) -> Motion:
-    """Expand single-frame tensors to num_frames."""
-
-    def repeat(value: Tensor) -> Tensor:
-        return value.expand(num_frames, *value.shape[1:])
-
-    return motion._map(repeat)
+def _scaled(turn: Tensor, strength: float) -> Tensor:
+    """Scale the angles of rotations by a factor."""
+    if strength == 1:
+        return turn
+    return rotation_matrix(*(strength * angle for angle in euler_degrees(turn)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from liveportrait.compose import Friendly
 from liveportrait.motion import Motion
+
+Friendly = Literal["expression", "pose"]
 
 FRONTAL_DEG = 15.0
 """Head rotation in degrees that has a cost of one when the neutral frame is chosen."""
@@ -24,37 +26,56 @@ USUAL_FACE = 0.04
 class DrivingRules:
     """How driving motion is transferred to a portrait. Defaults are defined in the command-line options.
 
+    With all strengths at one or zero the official models move as upstream's regions do: "all" moves everything, "exp"
+    all but head and size, "pose" the head alone, "lip" the lips, "eyes" the eyes.
+
     Attributes:
-        head: Strength of the head's rotation, translation and scale; 0 keeps the source's head pose.
+        head: Strength of the head's rotation and translation; 0 keeps the source's head pose.
+        size: Strength of the head's change of scale (`mini` uses `head`).
         lips: Strength of the motion of lips and jaw.
         eyes: Strength of the motion of eyelids and eyeballs.
         brows: Strength of the motion of the eyebrows.
         face: Strength of the motion of the rest of the face.
+        strength: Factor on all motion: for the official models on the displacement of the keypoints, as upstream's
+            driving multiplier; for others on the strength of every part.
         relative: Whether to apply the driver's change from its anchor frame instead of its absolute pose and openness.
         retarget_eyes: Whether the eyelids reach the driver's openness instead of opening in proportion to it.
         retarget_lips: Whether the lips reach the driver's openness instead of following its relative motion.
         replace: Whether retargeting discards all other motion, as upstream does, instead of adding to it.
-        normalize_lips: Whether to close the source's open lips before relative motion is added; the embedded model
-            closes the anchor's too.
+        normalize_lips: Whether to close the source's open lips when motion is relative; the embedded model closes the
+            anchor's too.
+        open_eyes: Whether to keep a source video's eyes as open as in its first frame (official models).
         friendly: "expression" scales motion to the size of the source's face, "pose" keeps the driver's amplitude.
         stitching: Whether to keep the crop's border still with S; models without S always do.
-        spoken: Whether the motion was generated from speech, as in `liveportrait.compose.compose_audio`. Then human
-            lips take its absolute expression, and animals rotate from their own pose. False for visual drivers.
+        observation_variance: Smoothing of a source video that follows a video, 0 for none (official models).
+        spoken: Whether the motion was generated from speech. Then human lips take its absolute expression, and animals
+            rotate from their own pose. False for visual drivers.
     """
 
     head: float
+    size: float
     lips: float
     eyes: float
     brows: float
     face: float
+    strength: float
     relative: bool
     retarget_eyes: bool
     retarget_lips: bool
     replace: bool
     normalize_lips: bool
+    open_eyes: bool
     friendly: Friendly
     stitching: bool
+    observation_variance: float
     spoken: bool = False
+
+    def by_part(self) -> DrivingRules:
+        """Return the same rules with `strength` multiplied into the strength of every part."""
+        parts = {
+            name: self.strength * getattr(self, name) for name in ("head", "size", "lips", "eyes", "brows", "face")
+        }
+        return replace(self, strength=1.0, **parts)
 
 
 def neutral_frame(motion: Motion) -> int:

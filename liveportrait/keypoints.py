@@ -49,6 +49,11 @@ def euler_degrees(rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.rad2deg(pitch), torch.rad2deg(yaw), torch.rad2deg(roll)
 
 
+def relative_rotation(source: Tensor, driving: Tensor, first: Tensor) -> Tensor:
+    """Apply the driver's rotation since its first frame to the source: (R_d R_d0ᵀ) R_s, each (T or 1, 3, 3)."""
+    return driving @ first.transpose(1, 2) @ source
+
+
 def transform_keypoints(x_c: Tensor, motion: Motion) -> Tensor:
     """Pose canonical keypoints: x = s (x_c R + δ) + (t_x, t_y, 0).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ class PortraitModel(nn.Module):
         needs_landmarks: Whether `Crop.landmarks` must be given.
         extracts_from_landmarks: Whether `extract` uses only the landmarks, so that crops need no pixels.
         reads_dense_residual: Whether the model implements `read_dense_residual`.
+        smooths_videos: Whether `video_keypoints` smooths by `DrivingRules.observation_variance`.
     """
 
     num_keypoints: int
@@ -29,6 +31,7 @@ class PortraitModel(nn.Module):
     needs_landmarks: bool
     extracts_from_landmarks: bool = False
     reads_dense_residual: bool = False
+    smooths_videos: bool = False
 
     def crop_side(self, pixels: float) -> int:
         """Return the side of the crop to use for a face region of `pixels` pixels; `render` returns the same size."""
@@ -74,10 +77,10 @@ class PortraitModel(nn.Module):
     def driving_keypoints(
         self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
     ) -> Tensor:
-        """Convert a driver's motion to driving keypoints x_d of this portrait.
+        """Convert a driver's motion to driving keypoints x_d of a picture.
 
         Args:
-            portrait: One portrait, or T of them.
+            portrait: One portrait.
             driving: The driver's motion, T frames.
             anchor: The driver's neutral frame; None if the driver is a single picture.
             rules: Which parts of the face follow the driver, and how.
@@ -89,6 +92,25 @@ class PortraitModel(nn.Module):
             PortraitError: The model does not support driving.
         """
         raise PortraitError(f"{type(self).__name__} cannot follow a driver; leave --model out, or give mini")
+
+    def video_keypoints(
+        self, frames: Iterable[tuple[Portrait, Motion]], anchor: Motion | None, rules: DrivingRules
+    ) -> Iterator[Tensor]:
+        """Convert a driver's motion to driving keypoints x_d of a video, frame by frame.
+
+        Args:
+            frames: Each frame's portrait and driving motion, both of one frame; a model may look some frames ahead.
+            anchor: As in `driving_keypoints`.
+            rules: As in `driving_keypoints`.
+
+        Yields:
+            Driving keypoints of each frame, shape (1, K, 3).
+
+        Raises:
+            PortraitError: The model does not support driving.
+        """
+        for portrait, driving in frames:
+            yield self.driving_keypoints(portrait, driving, anchor, rules)
 
     def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
         """Convert slider values to keypoints x_d of this portrait, shape (1, K, 3).

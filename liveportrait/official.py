@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -20,7 +20,7 @@ from liveportrait.modules.motion_extractor import MotionExtractor, face_pose
 from liveportrait.modules.stitching import EyeRetargeting, LipRetargeting, Stitching
 from liveportrait.modules.warping import SourceVolume, WarpingNetwork
 from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
-from liveportrait.official_driving import drive_animal_expression, driving_keypoints
+from liveportrait.official_driving import drive_animal, drive_picture, drive_video
 from liveportrait.regions import FACE_MESH, MESH_MOUTH_WIDTHS
 from liveportrait.retarget import eye_ratio, lip_ratio, openness
 from liveportrait.sliders import Sliders, edit, expression_offset
@@ -61,6 +61,7 @@ class OfficialPortrait(PortraitModel):
         super().__init__()
         self.config, self.needs_landmarks = config, needs_landmarks
         self.crop_size = 2 * config.input_size
+        self.smooths_videos = needs_landmarks
         self.num_keypoints = config.motion.num_keypoints
         self.appearance_extractor = AppearanceExtractor(config.appearance)
         self.motion_extractor = MotionExtractor(config.motion)
@@ -177,12 +178,21 @@ class OfficialPortrait(PortraitModel):
     def driving_keypoints(
         self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
     ) -> Tensor:
-        """Convert a driver's motion to driving keypoints x_d, shape (T, K, 3); see `official_driving`."""
+        """Convert a driver's motion to driving keypoints x_d of a picture, shape (T, K, 3); see `official_driving`."""
         with torch.inference_mode():
-            driving = driving.to(portrait.x_s.device)
             if not self.needs_landmarks and anchor is not None:
-                return drive_animal_expression(self, portrait, driving, anchor, rules)
-            return driving_keypoints(self, portrait, driving, anchor, rules)
+                return drive_animal(self, portrait, driving, anchor, rules)
+            return drive_picture(self, portrait, driving, anchor, rules)
+
+    @torch.inference_mode()
+    def video_keypoints(
+        self, frames: Iterable[tuple[Portrait, Motion]], anchor: Motion | None, rules: DrivingRules
+    ) -> Iterator[Tensor]:
+        """Convert a driver's motion to driving keypoints x_d of a video, each (1, K, 3); see `official_driving`."""
+        if not self.needs_landmarks:
+            yield from super().video_keypoints(frames, anchor, rules)
+            return
+        yield from drive_video(self, frames, anchor, rules)
 
     def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
         """Convert slider values to keypoints x_d of this portrait, shape (1, K, 3)."""

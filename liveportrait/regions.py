@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
-
-Region = Literal["all", "exp", "pose", "lip", "eyes"]
-REGIONS: tuple[Region, ...] = get_args(Region)
 
 
 @dataclass(frozen=True)

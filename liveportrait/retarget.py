@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from liveportrait.compose import MotionRules, compose
+from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import LandmarksNeededError
 from liveportrait.hull import hull_volume
-from liveportrait.keypoints import transform_keypoints
-from liveportrait.motion import Motion
-from liveportrait.regions import OpennessPoints, Regions
+from liveportrait.motion import Motion, Portrait
+from liveportrait.regions import OpennessPoints
 
 # Lips with a smaller ratio are treated as closed.
 CLOSED_LIP_RATIO = 0.03
@@ -75,144 +73,97 @@ def motion_multiplier(x_s: Tensor, x_first: Tensor) -> float:
     return (hull_volume(x_s[0]) / hull_volume(x_first[0])) ** 0.5
 
 
-@dataclass(frozen=True)
-class RetargetContext:
-    """Properties of a whole animation that each of its parts needs.
-
-    Attributes:
-        source_is_video: Whether the source is a video.
-        driving_is_video: Whether the driver is a video.
-        x_first: Composed keypoints of frame 0 before retargeting, shape (1, K, 3).
-        source_eye_ratio: Eye openness of source frame 0, shape (1, 2), or None.
-    """
-
-    source_is_video: bool
-    driving_is_video: bool
-    x_first: Tensor
-    source_eye_ratio: Tensor | None = None
-
-
-def retarget(
-    model: Retargeter,
-    x_s: Tensor,
-    source: Motion,
-    x: Tensor,
-    target: Motion,
-    rules: MotionRules,
-    context: RetargetContext,
-) -> Tensor:
-    """Convert composed keypoints to driving keypoints.
-
-    Args:
-        model: S, R_eyes and R_lip.
-        x_s: Source keypoints, shape (1 or T, K, 3).
-        source: The source's own motion; its openness ratios are needed if lips or eyes are retargeted.
-        x: Composed keypoints, shape (T, K, 3).
-        target: Composed motion with the driver's openness ratios.
-        rules: Retargeting settings.
-        context: The animation that these frames belong to.
-
-    Returns:
-        x_d, shape (T, K, 3).
-
-    Raises:
-        LandmarksNeededError: A setting needs openness ratios that a motion does not have.
-
-    Source: LivePortrait §3.3; upstream `src/live_portrait_pipeline.py`, execute.
-    """
-    if rules.relative and rules.friendly == "expression" and context.driving_is_video and not context.source_is_video:
-        x = rescale(x_s, x, context.x_first)
-    if rules.retarget_eyes or rules.retarget_lips:
-        # As upstream, discard the composed motion if motion is relative: only eyelids or lips move.
-        x = _follow_ratios(model, x_s, source, x_s if rules.relative else x, target, rules)
-        x = model.stitching(x_s, x) if rules.stitching else x
-    else:
-        x = model.stitching(x_s, x) if rules.stitching else x
-        x = _normalise(model, x_s, source, x, rules, context)
-    return x_s + (x - x_s) * rules.strength
-
-
 def rescale(x_s: Tensor, x: Tensor, x_first: Tensor) -> Tensor:
     """Apply the motion since frame 0 to the source, scaled by the faces' size ratio (expression-friendly)."""
     return x_s + motion_multiplier(x_s, x_first) * (x - x_first)
 
 
-def _follow_ratios(
-    model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, target: Motion, rules: MotionRules
+def finish_keypoints(
+    model: Retargeter,
+    portrait: Portrait,
+    x: Tensor,
+    driving: Motion,
+    rules: DrivingRules,
+    kept_eye_ratio: Tensor | None = None,
 ) -> Tensor:
-    if rules.retarget_eyes:
-        # Both eyes follow the driver's left one, as upstream does.
-        wanted = _ratio(target, "eye_ratio")[:, :1]
-        x = x + model.retarget_eyes(x_s, _ratio(source, "eye_ratio"), wanted)
-    if rules.retarget_lips:
-        x = x + model.retarget_lip(x_s, _ratio(source, "lip_ratio"), _ratio(target, "lip_ratio"))
-    return x
-
-
-def _normalise(
-    model: Retargeter, x_s: Tensor, source: Motion, x: Tensor, rules: MotionRules, context: RetargetContext
-) -> Tensor:
-    if rules.normalize_lips and rules.relative:
-        ratio = _ratio(source, "lip_ratio")
-        closing = model.retarget_lip(x_s, ratio, torch.zeros_like(ratio))
-        x = x + torch.where((ratio >= CLOSED_LIP_RATIO)[..., None], closing, torch.zeros_like(closing))
-    if rules.open_source_eyes and context.source_is_video:
-        if context.source_eye_ratio is None:
-            raise ValueError("open_source_eyes needs the eye ratio of source frame 0")
-        first = float(context.source_eye_ratio.mean())
-        wanted = x.new_full((1, 1), OPEN_EYE_RATIO if first < SHUT_EYE_RATIO else first)
-        x = x + model.retarget_eyes(x_s, _ratio(source, "eye_ratio"), wanted)
-    return x
-
-
-def _ratio(motion: Motion, name: str) -> Tensor:
-    value = getattr(motion, name)
-    if value is None:
-        raise LandmarksNeededError(f"this motion has no {name}; it was read without landmarks")
-    return value
-
-
-def drive(
-    model: Retargeter, x_c: Tensor, source: Motion, driving: Motion, rules: MotionRules, regions: Regions
-) -> Tensor:
-    """Compose, pose and retarget a whole sequence at once.
+    """Convert composed keypoints to driving keypoints: openness, stitching, closed lips, strength.
 
     Args:
         model: S, R_eyes and R_lip.
-        x_c: Canonical keypoints of the source, shape (1 or T, K, 3).
-        source: The source's own motion, one frame for a picture.
-        driving: The driver's motion, one frame for a picture.
-        rules: Composition and retargeting settings.
-        regions: Keypoint sets of the model.
+        portrait: The portrait.
+        x: Composed keypoints, shape (T, K, 3).
+        driving: The driver's motion with its openness ratios.
+        rules: Which parts of the face follow the driver, and how.
+        kept_eye_ratio: The eye openness to keep, shape (1, 1), for a source video.
 
     Returns:
         x_d, shape (T, K, 3).
+
+    Raises:
+        LandmarksNeededError: Lips or eyes are retargeted, and the portrait or the driver has no ratios.
+
+    Source: LivePortrait §3.3; upstream `src/live_portrait_pipeline.py`, execute. Upstream discards relative motion if
+    eyes or lips are retargeted; here `rules.replace` asks for that, and otherwise retargeting adds to the motion.
     """
-    composed = compose(source, driving, rules, regions)
-    if len(source) > 1:
-        x_c, source = x_c[: len(composed)], source[: len(composed)]
-    x = transform_keypoints(x_c, composed)
-    context = RetargetContext(
-        len(source) > 1, len(driving) > 1, x[:1], None if source.eye_ratio is None else source.eye_ratio[:1]
-    )
-    return retarget(model, transform_keypoints(x_c, source), source, x, composed, rules, context)
+    x_s = portrait.x_s
+    replaced = rules.replace and (rules.retarget_eyes or rules.retarget_lips)
+    x = x_s.expand_as(x) if replaced and rules.relative else x
+    x = x + _driven_openness(model, portrait, driving, rules)
+    x = model.stitching(x_s, x) if rules.stitching else x
+    if not replaced:
+        x = x + _own_openness(model, portrait, rules, kept_eye_ratio)
+    return x_s + (x - x_s) * rules.strength
 
 
-def drive_animal(model: Retargeter, x_s: Tensor, x: Tensor, stitching: bool, strength: float) -> Tensor:
-    """Convert keypoints composed for the animal model to driving keypoints.
+def _driven_openness(model: Retargeter, portrait: Portrait, driving: Motion, rules: DrivingRules) -> Tensor:
+    """Return the offsets that open eyes and lips as far as the driver's, shape (T or 1, K, 3)."""
+    x_s, source = portrait.x_s, portrait.motion
+    offset = torch.zeros_like(x_s)
+    if rules.retarget_eyes and rules.eyes:
+        own = needed_ratio(source.eye_ratio)
+        # Both eyes follow the driver's left one, as upstream does.
+        left, wanted = own[:, :1], needed_ratio(driving.eye_ratio)[:, :1]
+        offset = offset + model.retarget_eyes(x_s, own, left + rules.eyes * (wanted - left))
+    if rules.retarget_lips and rules.lips:
+        own, wanted = needed_ratio(source.lip_ratio), needed_ratio(driving.lip_ratio)
+        offset = offset + model.retarget_lip(x_s, own, own + rules.lips * (wanted - own))
+    return offset
+
+
+def _own_openness(model: Retargeter, portrait: Portrait, rules: DrivingRules, kept_eye_ratio: Tensor | None) -> Tensor:
+    """Return the offsets that close the portrait's open lips and keep a video's eyes open, shape (T or 1, K, 3)."""
+    x_s, source = portrait.x_s, portrait.motion
+    offset = torch.zeros_like(x_s)
+    lips = source.lip_ratio
+    if rules.normalize_lips and rules.relative and rules.lips and not rules.retarget_lips and lips is not None:
+        closing = model.retarget_lip(x_s, lips, torch.zeros_like(lips))
+        offset = offset + closing * (lips >= CLOSED_LIP_RATIO)[..., None]
+    if kept_eye_ratio is not None and not rules.retarget_eyes:
+        offset = offset + model.retarget_eyes(x_s, needed_ratio(source.eye_ratio), kept_eye_ratio)
+    return offset
+
+
+def eye_ratio_to_keep(first: Tensor) -> Tensor:
+    """Return the openness at which a source video's eyes are kept.
 
     Args:
-        model: S.
-        x_s: Source keypoints, shape (1, K, 3).
-        x: Composed keypoints, shape (T, K, 3).
-        stitching: Whether to keep the crop's border still with S.
-        strength: Factor on the keypoints' displacement from the source.
+        first: Eye openness of its first frame, shape (1, 2).
 
     Returns:
-        x_d, shape (T, K, 3).
-
-    Source: upstream `src/live_portrait_pipeline_animal.py`, where rescaling is always on.
+        Their mean, or a usual openness if they are shut, shape (1, 1).
     """
-    x = rescale(x_s, x, x[:1])
-    x = model.stitching(x_s, x) if stitching else x
-    return x_s + (x - x_s) * strength
+    mean = first.mean(1, keepdim=True)
+    return torch.where(mean < SHUT_EYE_RATIO, OPEN_EYE_RATIO, mean)
+
+
+def needed_ratio(value: Tensor | None) -> Tensor:
+    """Return an openness ratio that must be there.
+
+    Raises:
+        LandmarksNeededError: It was not measured.
+    """
+    if value is None:
+        raise LandmarksNeededError(
+            "openness was asked for, but this face was read without landmarks; animals have none"
+        )
+    return value

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import tee
 
 import torch
 from torch import Tensor
 
-from liveportrait.errors import LandmarksNeededError
 from liveportrait.keypoints import euler_degrees, rotation_matrix, transform_keypoints
-from liveportrait.motion import Motion
-from liveportrait.regions import Regions
-from liveportrait.retarget import Retargeter
+from liveportrait.motion import Motion, Portrait
+from liveportrait.regions import OFFICIAL
+from liveportrait.retarget import Retargeter, needed_ratio
 from liveportrait.smoothing import smooth
 
 # Useful range of each slider, as in upstream's web interface.
@@ -159,11 +160,11 @@ def edit(model: Retargeter, x_c: Tensor, source: Motion, sliders: Sliders, stitc
     x_s = transform_keypoints(x_c, source)
     x = sliders.zoom * source.scale[:, None] * (x_c @ rotation_matrix(*angles) + expression) + shift
     if sliders.eye_ratio is not None:
-        own = _needed(source.eye_ratio)
+        own = needed_ratio(source.eye_ratio)
         if sliders.eye_ratio != shown_ratio(own):
             x = x + model.retarget_eyes(x_s, own, x.new_full((1, 1), sliders.eye_ratio))
     if sliders.lip_ratio is not None:
-        own = _needed(source.lip_ratio)
+        own = needed_ratio(source.lip_ratio)
         if sliders.lip_ratio != shown_ratio(own):
             x = x + model.retarget_lip(x_s, own, x.new_full((1, 1), sliders.lip_ratio))
     return model.stitching(x_s, x) if stitching else x
@@ -177,46 +178,46 @@ def shown_ratio(ratio: Tensor) -> float:
     return round(float(ratio.mean()), 2)
 
 
-def edit_lips(model: Retargeter, x_s: Tensor, source: Motion, lip_ratio: float, observation_variance: float) -> Tensor:
-    """Set the lips of a video to a constant openness.
+def edit_video_lips(
+    model: Retargeter, portraits: Iterable[Portrait], lip_ratio: float, observation_variance: float
+) -> Iterator[Tensor]:
+    """Set the lips of a video to a constant openness, with a short look-ahead.
 
     Args:
         model: S and R_lip.
-        x_s: Source keypoints, shape (T, K, 3).
-        source: The video's own motion with lip ratios, T frames.
+        portraits: The video's portraits, frame by frame.
         lip_ratio: Target openness.
         observation_variance: Smoothing of the lip offsets over time.
 
-    Returns:
-        x_d, shape (T, K, 3).
+    Yields:
+        x_d of each frame, shape (1, K, 3).
+
+    Raises:
+        LandmarksNeededError: A portrait has no lip ratio.
 
     Source: upstream `src/gradio_pipeline.py`, execute_video_retargeting.
     """
-    offsets = model.retarget_lip(x_s, _needed(source.lip_ratio), x_s.new_full((1, 1), lip_ratio))
-    return model.stitching(x_s, x_s + smooth(offsets, observation_variance))
+    ahead, portraits = tee(portraits)
+    wanted = torch.tensor([[lip_ratio]], dtype=torch.float32)
+    offsets = (model.retarget_lip(each.x_s, needed_ratio(each.motion.lip_ratio), wanted.to(each.x_s)) for each in ahead)
+    for offset, portrait in zip(smooth(offsets, observation_variance), portraits, strict=True):
+        yield model.stitching(portrait.x_s, portrait.x_s + offset)
 
 
-def silence(model: Retargeter, x_c: Tensor, source: Motion, regions: Regions) -> Tensor:
-    """Close the lips of a video and neutralise its face; head and eyes keep moving.
+def silence(model: Retargeter, portrait: Portrait) -> Tensor:
+    """Close the lips of a talking face and relax it; head and eyes keep moving.
 
     Args:
         model: S.
-        x_c: Canonical keypoints, shape (1 or T, K, 3).
-        source: The video's own motion, T frames.
-        regions: Keypoint sets of the model.
+        portrait: One frame of a video, or T.
 
     Returns:
         x_d, shape (T, K, 3).
 
     Source: upstream `src/gradio_pipeline.py`, execute_video_lip_silence.
     """
-    rest = regions.closed_lips(source.expression)
-    expression = regions.pick("eyes", source.expression, rest)
-    x = source.scale[:, None] * (x_c @ source.rotation + expression) + source.translation[:, None]
-    return model.stitching(transform_keypoints(x_c, source), x)
-
-
-def _needed(ratio: Tensor | None) -> Tensor:
-    if ratio is None:
-        raise LandmarksNeededError("openness was asked for, but this source was read without landmarks")
-    return ratio
+    source = portrait.motion
+    rest = OFFICIAL.closed_lips(source.expression)
+    expression = OFFICIAL.pick("eyes", source.expression, rest)
+    x = source.scale[:, None] * (portrait.x_c @ source.rotation + expression) + source.translation[:, None]
+    return model.stitching(portrait.x_s, x)

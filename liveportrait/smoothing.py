@@ -1,8 +1,12 @@
-"""Smooth motion over time: bidirectionally for complete sequences, causally for streams."""
+"""Smooth motion over time: with a short look-ahead as upstream, or causally."""
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,39 +17,67 @@ from liveportrait.motion import Motion
 PROCESS_VARIANCE = 1e-5
 
 
-def smooth(sequence: Tensor, observation_variance: float, process_variance: float = PROCESS_VARIANCE) -> Tensor:
-    """Smooth each component of a sequence independently with a Kalman smoother.
+_NEGLIGIBLE = 1e-8
+"""Weight below which later frames are ignored."""
+
+
+def smooth(
+    frames: Iterable[Tensor], observation_variance: float, process_variance: float = PROCESS_VARIANCE
+) -> Iterator[Tensor]:
+    """Smooth each component of a sequence independently with a Kalman smoother, with a short look-ahead.
 
     The model is a random walk with noisy observations; the prior is the first observation with variance one. All
-    components share their variances, so the gains are scalars.
+    components share their variances, so the gains are scalars. The weight of later frames falls geometrically: with
+    upstream's variance of 3e-7, six frames later it is below 1e-8, so the whole sequence need not be known.
 
     Args:
-        sequence: T observations, shape (T, ...).
-        observation_variance: Variance of the noise; larger values smooth more.
+        frames: Observations, float32, all of one shape.
+        observation_variance: Variance of the noise, above 0; larger values smooth more.
         process_variance: Variance of a step of the random walk.
 
-    Returns:
-        The smoothed sequence, same shape and dtype; a single frame is returned unchanged.
+    Yields:
+        The smoothed frames; a single frame is unchanged.
 
     Source: Rauch, Tung and Striebel 1965; upstream `src/utils/filter.py`, smooth.
     """
-    if len(sequence) < 2:
-        return sequence
-    values = sequence.double()
-    mean, variance = values[0], 1.0
-    means, variances, predicted = [], [], []
-    for frame, value in enumerate(values):
-        prior = variance + (process_variance if frame else 0.0)
-        gain = prior / (prior + observation_variance)
-        mean, variance = mean + gain * (value - mean), (1 - gain) * prior
-        means.append(mean)
-        variances.append(variance)
-        predicted.append(prior)
-    smoothed = [means[-1]]
-    for frame in range(len(means) - 2, -1, -1):
-        gain = variances[frame] / predicted[frame + 1]
-        smoothed.append(means[frame] + gain * (smoothed[-1] - means[frame]))
-    return torch.stack(smoothed[::-1]).to(sequence.dtype)
+    look_ahead = _look_ahead(observation_variance, process_variance)
+    window: deque[_Filtered] = deque()
+    prior, mean = 1.0, torch.zeros(0, dtype=torch.float64)
+    for n, frame in enumerate(frames):
+        value = frame.double()
+        mean = mean if n else value
+        share = prior / (prior + observation_variance)
+        mean, variance = mean + share * (value - mean), (1 - share) * prior
+        prior = variance + process_variance
+        window.append(_Filtered(mean, variance / prior))
+        if len(window) > look_ahead:
+            yield _first_smoothed(window).float()
+            window.popleft()
+    while window:
+        yield _first_smoothed(window).float()
+        window.popleft()
+
+
+class _Filtered(NamedTuple):
+    """A frame filtered from the frames before it, and the weight of the frames after it."""
+
+    mean: Tensor
+    gain: float
+
+
+def _first_smoothed(window: Sequence[_Filtered]) -> Tensor:
+    """Smooth the first frame of a window."""
+    smoothed = window[-1].mean
+    for mean, gain in reversed(list(window)[:-1]):
+        smoothed = mean + gain * (smoothed - mean)
+    return smoothed
+
+
+def _look_ahead(observation_variance: float, process_variance: float) -> int:
+    """Return how many later frames have a weight that is not negligible."""
+    # The filtered variance in the long run solves v² + v·process = process·observation.
+    variance = (math.sqrt(process_variance**2 + 4 * process_variance * observation_variance) - process_variance) / 2
+    return math.ceil(math.log(_NEGLIGIBLE) / math.log(variance / (variance + process_variance)))
 
 
 class OneEuro:

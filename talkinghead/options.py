@@ -178,6 +178,9 @@ class DriveOptions(Checked):
     retarget_lips: bool = setting(False, "Open the lips exactly as far as the driver's.")
     replace: bool = setting(False, "Let retargeting replace all other motion instead of adding to it.")
     normalize_lips: bool = setting(True, "Close open lips of portrait and anchor before relative motion is applied.")
+    open_eyes: bool = setting(
+        False, "Keep a source video's eyes as open as in its first frame instead of blinking (base only)."
+    )
     friendly: Friendly = setting(  # noqa: RUF009
         "expression",
         "expression scales motion to the size of the face; pose keeps it as large as the driver's.",
@@ -193,7 +196,19 @@ class DriveOptions(Checked):
         "Driving frame, counted from 0, that motion is measured against; default, or auto: the most neutral frame.",
         0,
     )
-    smooth: float = setting(0.3, "Smoothing of the driver's motion over time, from 0 (none) to 1.", 0.0, 1.0)
+    smooth: float | None = setting(
+        None,
+        "Smoothing of the driver's motion over time, from 0 (none) to 1; default: 0.3, or none with --source-smooth.",
+        0.0,
+        1.0,
+    )
+    source_smooth: float = setting(
+        3e-7,
+        "Smoothing of a source video's motion where it follows a video, as upstream's observation variance; 0 is none"
+        " (base only).",
+        0.0,
+        1e-5,
+    )
     trim: Trim = setting("", "Part of the driver to use: START:END in seconds; either can be left out.")  # noqa: RUF009
     loop: bool = setting(
         False, "Play a driver that is too short forwards and backwards; otherwise its last frame is held."
@@ -220,6 +235,16 @@ class DriveOptions(Checked):
             raise OptionError(f"friendly {self.friendly!r} is none of {', '.join(get_args(Friendly))}")
         if self.concat and self.loop:
             raise OptionError("concat shows a driver as it is, loop plays it backwards too: leave one of them out")
+
+    def driver_smooth(self, *, source_is_smoothed: bool) -> float:
+        """Return the smoothing of the driver's motion.
+
+        Args:
+            source_is_smoothed: Whether the model smooths the composed motion by `source_smooth`.
+        """
+        if self.smooth is not None:
+            return self.smooth
+        return 0.0 if source_is_smoothed and self.source_smooth else 0.3
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,18 @@ from talkinghead.media.image import Picture
 from talkinghead.models import Models
 from talkinghead.options import Options
 from talkinghead.render import ToKeypoints, render_ahead
-from talkinghead.source.image import ImageSource
+from talkinghead.source.image import ImageSource, SourceFrame
 from talkinghead.source.video import VideoSource
 
 Compositor = Callable[[Iterator[Picture | None]], Iterator[Picture]]
 """Animates one face in pictures in which other faces are animated already."""
+
+
+VideoKeypoints = Callable[[Iterable[tuple[Portrait, Motion]]], Iterator[Tensor]]
+"""Turns a video's consecutive portraits and their driving motion into keypoints x_d, each of shape (1, K, 3)."""
+
+_NO_KEYPOINTS = torch.zeros(1, 0, 3, dtype=torch.float32)
+"""The keypoints of one frame without the face."""
 
 
 class DrivenFace(NamedTuple):
@@ -41,17 +48,17 @@ class DrivenFace(NamedTuple):
 
 
 def animate(
-    source: ImageSource | VideoSource,
+    source: ImageSource,
     driving: Iterable[Frames],
     to_keypoints: ToKeypoints[Frames],
     models: Models,
     options: Options,
     backgrounds: Iterator[Picture | None] = itertools.repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
-    """Animate one face in constant memory.
+    """Animate one face of a picture in constant memory.
 
     Args:
-        source: The picture or video, and its face.
+        source: The picture and its face.
         driving: The driving motion, in parts of any length.
         to_keypoints: Turns driving motion into keypoints.
         models: The loaded networks.
@@ -61,10 +68,42 @@ def animate(
     Yields:
         The video's pictures, RGB, uint8, each a new array.
     """
-    batches = in_batches(driving, options.render.batch_size if source.still else 1)
-    return made_with_own(
-        render_ahead(models.portrait, zip(batches, source.source_frames(), strict=False), to_keypoints, backgrounds)
-    )
+    parts = zip(in_batches(driving, options.render.batch_size), source.source_frames(), strict=False)
+    return made_with_own(render_ahead(models.portrait, parts, to_keypoints, backgrounds))
+
+
+def animate_video(
+    source: VideoSource,
+    driving: Iterable[Motion],
+    to_keypoints: VideoKeypoints,
+    models: Models,
+    backgrounds: Iterator[Picture | None],
+) -> Iterator[Picture]:
+    """Animate one face of a video in constant memory; frames without the face stay unchanged.
+
+    Args:
+        source: The video and its face.
+        driving: The driving motion, frame by frame.
+        to_keypoints: Turns consecutive frames and their driving motion into keypoints.
+        models: The loaded networks.
+        backgrounds: As in `animate`.
+
+    Yields:
+        As `animate`.
+    """
+
+    def parts() -> Iterator[tuple[Tensor, SourceFrame]]:
+        pairs = zip(driving, source.source_frames(), strict=False)
+        for shows_face, run in itertools.groupby(pairs, lambda pair: pair[1].portrait is not None):
+            ahead, kept = itertools.tee(run)
+            faces = ((frame.portrait, motion) for motion, frame in ahead if frame.portrait is not None)
+            keypoints = to_keypoints(faces) if shows_face else (_NO_KEYPOINTS for _ in ahead)
+            yield from zip(keypoints, (frame for _, frame in kept), strict=True)
+
+    def given(_: Portrait, x_d: Tensor) -> Tensor:
+        return x_d
+
+    return made_with_own(render_ahead(models.portrait, parts(), given, backgrounds))
 
 
 def speak(source: ImageSource, sound: Sound, models: Models, options: Options) -> Video:
@@ -121,10 +160,15 @@ def reenact(faces: Sequence[DrivenFace], sound: Sound | None, models: Models, op
     return Video(source, fps, count, trimmed_sound, pictures, notes)
 
 
-@own_settings()
 def drive_face(face: DrivenFace, count: int, models: Models, options: Options) -> Compositor:
     """Return a function that animates one face and pastes it into pictures with other animated faces."""
-    source, driver = face
+    if isinstance(face.source, VideoSource):
+        return _drive_video(face.source, face.driver, models, options)
+    return _drive_picture(face.source, face.driver, count, models, options)
+
+
+@own_settings()
+def _drive_picture(source: ImageSource, driver: Driver, count: int, models: Models, options: Options) -> Compositor:
     rules, anchor = driving_rules(options.drive), driver.anchor(options.drive.anchor)
 
     def to_keypoints(portrait: Portrait, motion: Motion) -> Tensor:
@@ -132,12 +176,28 @@ def drive_face(face: DrivenFace, count: int, models: Models, options: Options) -
 
     @own_settings()
     def compositor(backgrounds: Iterator[Picture | None]) -> Iterator[Picture]:
-        smooth = MotionSmoother(options.drive.smooth, float(driver.fps))
-        driving = replace(
-            driver.motion, dense_residual=driver.dense_residual_since(anchor, rules.face) if source.still else None
-        )
-        motion = extend(driving, count if source.still else None, loop=options.drive.loop)
+        smooth = MotionSmoother(options.drive.driver_smooth(source_is_smoothed=False), float(driver.fps))
+        driving = replace(driver.motion, dense_residual=driver.dense_residual_since(anchor, rules.by_part().face))
+        motion = extend(driving, count, loop=options.drive.loop)
         return animate(source, map(smooth, motion), to_keypoints, models, options, backgrounds)
+
+    return compositor
+
+
+@own_settings()
+def _drive_video(source: VideoSource, driver: Driver, models: Models, options: Options) -> Compositor:
+    rules, anchor = driving_rules(options.drive), driver.anchor(options.drive.anchor)
+    is_smoothed = models.portrait.smooths_videos and anchor is not None
+
+    def to_keypoints(frames: Iterable[tuple[Portrait, Motion]]) -> Iterator[Tensor]:
+        moved = ((portrait, motion.to(models.device)) for portrait, motion in frames)
+        return models.portrait.video_keypoints(moved, anchor and anchor.to(models.device), rules)
+
+    @own_settings()
+    def compositor(backgrounds: Iterator[Picture | None]) -> Iterator[Picture]:
+        smooth = MotionSmoother(options.drive.driver_smooth(source_is_smoothed=is_smoothed), float(driver.fps))
+        motion = extend(replace(driver.motion, dense_residual=None), None, loop=options.drive.loop)
+        return animate_video(source, map(smooth, motion), to_keypoints, models, backgrounds)
 
     return compositor
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from liveportrait import Motion, Portrait, PortraitModel
-from talkinghead.driver.resample import Frames
+from liveportrait import Motion, Portrait, PortraitModel, SpeechMotion
+from talkinghead.driver.sliders import SliderTrack
 from talkinghead.host.forks import check_process
 from talkinghead.media.image import Picture
 from talkinghead.source.image import SourceFrame
 
-ToKeypoints: TypeAlias = Callable[[Portrait, Frames], Tensor]
+Part = TypeVar("Part", SpeechMotion, Motion, SliderTrack, Tensor)
+"""A part of the driving motion, or its keypoints."""
+
+ToKeypoints: TypeAlias = Callable[[Portrait, Part], Tensor]
 """Turns a part of the driving motion into the portrait's keypoints x_d, shape (T, K, 3)."""
 
 
@@ -30,8 +33,8 @@ _renderer = ThreadPoolExecutor(1, "renderer")
 def render(
     model: PortraitModel,
     frame: SourceFrame,
-    part: Frames,
-    to_keypoints: ToKeypoints[Frames],
+    part: Part,
+    to_keypoints: ToKeypoints[Part],
     backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Render one part of the driving motion.
@@ -51,8 +54,8 @@ def render(
 
 def render_ahead(
     model: PortraitModel,
-    parts: Iterable[tuple[Frames, SourceFrame]],
-    to_keypoints: ToKeypoints[Frames],
+    parts: Iterable[tuple[Part, SourceFrame]],
+    to_keypoints: ToKeypoints[Part],
     backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Render parts like `render`, each in another thread while the caller uses the one before."""
@@ -67,14 +70,12 @@ def render_ahead(
         yield from _placed(previous[0], previous[1].result(), backgrounds)
 
 
-def _crops(
-    model: PortraitModel, frame: SourceFrame, part: Frames, to_keypoints: ToKeypoints[Frames]
-) -> Sequence[Picture]:
+def _crops(model: PortraitModel, frame: SourceFrame, part: Part, to_keypoints: ToKeypoints[Part]) -> Sequence[Picture]:
     """Render the crops of a part; they are empty for a frame without a portrait."""
     if frame.portrait is None:
         return [_NO_CROP] * len(part)
     with torch.inference_mode():
-        part = part.to(frame.portrait.x_s.device)
+        part = part.to(frame.portrait.x_s.device)  # type: ignore[assignment] — keeps its type
         dense_residual = part.dense_residual if isinstance(part, Motion) else None
         return to_pictures(model.render(frame.portrait, to_keypoints(frame.portrait, part), dense_residual))  # type: ignore[return-value] — a row of pictures
 

@@ -7,9 +7,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from liveportrait.compose import relative_rotation
 from liveportrait.driving_rules import DrivingRules, in_head_frame
-from liveportrait.keypoints import euler_degrees, rotation_matrix
+from liveportrait.keypoints import euler_degrees, relative_rotation, rotation_matrix
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.regions import (
     JAW,
@@ -51,6 +50,7 @@ def driving_keypoints(face: FaceModel, source: Motion, driving: Motion, anchor: 
         Keypoints x_d, shape (T, K, 3). They equal the driver's keypoints if it is the same face, anchored to the
         source itself.
     """
+    rules = rules.by_part()
     own, target, rest = (face.mean + in_head_frame(motion) for motion in (source, driving, anchor))
     begun, neutral = own, rest
     if rules.normalize_lips and rules.relative and rules.lips:

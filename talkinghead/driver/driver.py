@@ -218,7 +218,10 @@ def choose_sound(given: Sequence[DriverInput], source: Picture | VideoFile, opti
 
 
 def driving_rules(options: DriveOptions) -> DrivingRules:
-    """Return a model's driving rules for the user's options; parts outside the region get strength 0."""
+    """Return a model's driving rules for the user's options; parts outside the region get strength 0.
+
+    As upstream, the head's size stays as it is where the pose alone moves.
+    """
     parts = parse_region(options.region)
     wanted = {
         "head": options.head_strength,
@@ -227,17 +230,24 @@ def driving_rules(options: DriveOptions) -> DrivingRules:
         "brows": options.brow_strength,
         "face": options.expression_strength,
     }
-    strengths = {part: options.strength * wanted[part] * (part in parts) for part in wanted}
+    strength = {part: wanted[part] * (part in parts) for part in wanted}
     return DrivingRules(
-        **strengths,
+        head=strength["head"],
+        size=0.0 if parts == {"head"} else strength["head"],
+        lips=strength["lips"],
+        eyes=strength["eyes"],
+        brows=strength["brows"],
+        face=strength["face"],
+        strength=options.strength,
         relative=options.relative,
         retarget_eyes=options.retarget_eyes,
         retarget_lips=options.retarget_lips,
         replace=options.replace,
         normalize_lips=options.normalize_lips,
-        spoken=False,
+        open_eyes=options.open_eyes,
         friendly=options.friendly,
         stitching=options.stitching,
+        observation_variance=options.source_smooth,
     )
 
 

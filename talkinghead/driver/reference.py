@@ -13,7 +13,7 @@ from torch import Tensor
 from audio2motion import FRAME_RATE
 from audio2motion.idle import FOLLOWED, facing_deg
 from liveportrait import Motion, SpeechMotion
-from liveportrait.compose import relative_rotation
+from liveportrait.keypoints import relative_rotation
 from liveportrait.regions import OFFICIAL
 from talkinghead.driver.driver import extract_driver, open_driver
 from talkinghead.errors import VideoError

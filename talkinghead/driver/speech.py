@@ -51,19 +51,26 @@ def generate_motion(
 
 
 def speech_rules(options: MotionOptions) -> DrivingRules:
-    """Return a model's driving rules for motion generated from speech."""
+    """Return a model's driving rules for motion generated from speech.
+
+    As JoyVASA's defaults, they leave the lips absolute, without rescaling to the size of a person's face.
+    """
     return DrivingRules(
         head=options.head,
+        size=options.head,
         lips=options.lip_strength,
         eyes=options.face if options.eyes else 0.0,
         brows=options.face,
         face=options.face,
-        relative=True,
+        strength=1.0,
+        relative=False,
         retarget_eyes=False,
         retarget_lips=False,
         replace=False,
         normalize_lips=False,
+        open_eyes=False,
         friendly="expression",
         stitching=True,
+        observation_variance=0.0,
         spoken=True,
     )

@@ -6,16 +6,21 @@ from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
+import torch
 from official_reference import Golden, checkpoint, golden
+from official_tiny import tiny_official
 from torch import Tensor
 
-from liveportrait.compose import MotionRules
 from liveportrait.config import RetargetingConfig
-from liveportrait.keypoints import rotation_matrix
+from liveportrait.driving_rules import DrivingRules
+from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.modules.stitching import EyeRetargeting, LipRetargeting, Stitching
-from liveportrait.motion import Motion
+from liveportrait.motion import Crop, Motion, Portrait
+from liveportrait.official import OfficialPortrait
 from liveportrait.regions import LANDMARKS_203
 from liveportrait.retarget import eye_ratio, lip_ratio
+from talkinghead.driver.driver import driving_rules
+from talkinghead.options import DriveOptions
 
 
 @cache
@@ -33,6 +38,15 @@ def small_networks() -> SimpleNamespace:
         network.load_state_dict({key.removeprefix("module."): value for key, value in state[part].items()})
         setattr(networks, name, network)
     return networks
+
+
+@cache
+def official_with_small_networks(needs_landmarks: bool = True) -> OfficialPortrait:
+    """An official model of toy size, but with the reference's S, R_eyes and R_lip."""
+    model, networks = tiny_official(needs_landmarks), small_networks()
+    model.stitching, model.retarget_eyes = networks.stitching, networks.retarget_eyes
+    model.retarget_lip = networks.retarget_lip
+    return model
 
 
 def face(name: str, data: Golden) -> tuple[Tensor, Motion]:
@@ -59,37 +73,32 @@ def source_video(landmarks: str = "open") -> tuple[Tensor, Motion]:
     return x_c, measured(motion, golden().input(f"motion/source_video_lmk{suffix}"))
 
 
+def encoded(x_c: Tensor, motion: Motion) -> Portrait:
+    """Return a portrait of known keypoints and motion."""
+    nothing = torch.zeros(len(motion), 1)
+    return Portrait(x_c, motion, transform_keypoints(x_c, motion), nothing, Crop(nothing))
+
+
 def driver() -> Motion:
     _, motion = face("motion/driving", golden())
     eyes, lips = golden().input("motion/driving_c_eyes"), golden().input("motion/driving_c_lip")
     return replace(motion, eye_ratio=eyes[:, 0], lip_ratio=lips[:, 0])
 
 
-def rules(options: dict) -> MotionRules:
-    """Translate upstream's options."""
-    return MotionRules(
-        region=options["animation_region"],
-        relative=options["flag_relative_motion"],
-        friendly=options["driving_option"].removesuffix("-friendly"),
-        stitching=options["flag_stitching"],
-        normalize_lips=options["flag_normalize_lip"],
-        retarget_eyes=options.get("flag_eye_retargeting", False),
-        retarget_lips=options.get("flag_lip_retargeting", False),
-        open_source_eyes=options.get("flag_source_video_eye_retargeting", False),
-        strength=options["driving_multiplier"],
-        observation_variance=options.get("driving_smooth_observation_variance", 3e-7),
+def rules(options: dict) -> DrivingRules:
+    """Translate upstream's options to those of the program, and these to rules."""
+    return driving_rules(
+        DriveOptions(
+            region=options["animation_region"],
+            relative=options["flag_relative_motion"],
+            friendly=options["driving_option"].removesuffix("-friendly"),
+            stitching=options["flag_stitching"],
+            normalize_lips=options["flag_normalize_lip"],
+            retarget_eyes=options.get("flag_eye_retargeting", False),
+            retarget_lips=options.get("flag_lip_retargeting", False),
+            replace=True,
+            open_eyes=options.get("flag_source_video_eye_retargeting", False),
+            strength=options["driving_multiplier"],
+            source_smooth=options.get("driving_smooth_observation_variance", 3e-7),
+        )
     )
-
-
-PLAIN_RULES = MotionRules(
-    region="all",
-    relative=True,
-    friendly="pose",
-    stitching=False,
-    normalize_lips=False,
-    retarget_eyes=False,
-    retarget_lips=False,
-    open_source_eyes=False,
-    strength=1.0,
-    observation_variance=3e-7,
-)

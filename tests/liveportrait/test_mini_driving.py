@@ -24,9 +24,9 @@ from liveportrait.mini.regions import (
 from liveportrait.smoothing import MotionSmoother, OneEuro
 
 RULES = DrivingRules(
-    head=1, lips=1, eyes=1, brows=1, face=1,
-    relative=True, retarget_eyes=False, retarget_lips=False, replace=False, normalize_lips=False,
-    friendly="expression", stitching=True,
+    head=1, size=1, lips=1, eyes=1, brows=1, face=1, strength=1,
+    relative=True, retarget_eyes=False, retarget_lips=False, replace=False, normalize_lips=False, open_eyes=False,
+    friendly="expression", stitching=True, observation_variance=0,
 )  # fmt: skip
 
 

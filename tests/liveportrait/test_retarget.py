@@ -1,19 +1,17 @@
-"""Openness ratios, hull volumes, and the rules after composition."""
+"""Openness ratios and hull volumes."""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import pytest
 import torch
-from official_motion import PLAIN_RULES, driver, measured, small_networks, source_picture, source_video
+from official_motion import measured, source_picture, source_video
 from official_reference import golden
 
 from liveportrait.hull import hull_volume
-from liveportrait.keypoints import transform_keypoints
-from liveportrait.regions import FACE_MESH, LANDMARKS_203, OFFICIAL
-from liveportrait.retarget import RetargetContext, drive, eye_ratio, lip_ratio, motion_multiplier, openness, retarget
+from liveportrait.regions import FACE_MESH, LANDMARKS_203
+from liveportrait.retarget import eye_ratio, lip_ratio, motion_multiplier, openness
 
 
 def test_ratios_of_the_reference():
@@ -90,47 +88,6 @@ def test_motion_multiplier(case: int):
 def test_a_larger_face_moves_further():
     x_s = torch.randn(1, 21, 3)
     assert motion_multiplier(2 * x_s, x_s) == pytest.approx(8**0.5)
-
-
-def test_strength_scales_the_way_from_the_source():
-    x_c, source = source_picture()
-    x_s = transform_keypoints(x_c, source)
-    once = drive(small_networks(), x_c, source, driver(), PLAIN_RULES, OFFICIAL)
-    half = drive(small_networks(), x_c, source, driver(), replace(PLAIN_RULES, strength=0.5), OFFICIAL)
-    none = drive(small_networks(), x_c, source, driver(), replace(PLAIN_RULES, strength=0.0), OFFICIAL)
-    torch.testing.assert_close(half - x_s, (once - x_s) / 2)
-    torch.testing.assert_close(none, x_s.expand(6, -1, -1))
-
-
-def test_chunks_give_what_the_whole_gives():
-    x_c, source = source_picture()
-    setting = replace(PLAIN_RULES, friendly="expression", stitching=True, normalize_lips=True)
-    whole = drive(small_networks(), x_c, source, driver(), setting, OFFICIAL)
-    from liveportrait.compose import compose
-
-    motion = compose(source, driver(), setting, OFFICIAL)
-    x = transform_keypoints(x_c, motion)
-    context = RetargetContext(False, True, x[:1])
-    x_s = transform_keypoints(x_c, source)
-    for start in (0, 2, 4):
-        part = slice(start, start + 2)
-        chunk = retarget(small_networks(), x_s, source, x[part], motion[part], setting, context)
-        torch.testing.assert_close(chunk, whole[part], atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("rule", ["retarget_eyes", "retarget_lips", "normalize_lips"])
-def test_openness_rules_need_openness(rule: str):
-    x_c, source = source_picture()
-    blind = replace(source, eye_ratio=None, lip_ratio=None)
-    with pytest.raises(ValueError, match="read without landmarks"):
-        drive(small_networks(), x_c, blind, driver(), replace(PLAIN_RULES, **{rule: True}), OFFICIAL)
-
-
-def test_closed_lips_are_not_closed_again():
-    x_c, source = source_picture("closed")
-    setting = replace(PLAIN_RULES, normalize_lips=True)
-    closed = drive(small_networks(), x_c, source, driver(), setting, OFFICIAL)
-    torch.testing.assert_close(closed, drive(small_networks(), x_c, source, driver(), PLAIN_RULES, OFFICIAL))
 
 
 def test_landmarks_are_counted_in_the_picture_only():

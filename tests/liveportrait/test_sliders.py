@@ -6,12 +6,11 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-from official_motion import small_networks, source_picture, source_video
+from official_motion import encoded, small_networks, source_picture, source_video
 from official_reference import golden
 
 from liveportrait.keypoints import transform_keypoints
-from liveportrait.regions import OFFICIAL
-from liveportrait.sliders import RANGES, Sliders, edit, edit_lips, expression_offset, shown_ratio, silence
+from liveportrait.sliders import RANGES, Sliders, edit, edit_video_lips, expression_offset, shown_ratio, silence
 
 LIMIT = 1e-5
 NAMES = {
@@ -65,17 +64,16 @@ def test_picture_edits(name: str):
 @pytest.mark.parametrize("name", cases("video lip retargeting"))
 def test_video_lip_edits(name: str):
     options = golden().cases[name]["options"]
-    x_c, source = source_video()
-    x_s = transform_keypoints(x_c, source)
+    video = encoded(*source_video())
     variance = options["driving_smooth_observation_variance"]
-    x_d = edit_lips(small_networks(), x_s, source, options["input_lip_ratio"], variance)
-    assert golden().difference(f"{name}/x_s", x_s) < LIMIT
+    frames = edit_video_lips(small_networks(), (video[n] for n in range(6)), options["input_lip_ratio"], variance)
+    x_d = torch.cat(list(frames))
+    assert golden().difference(f"{name}/x_s", video.x_s) < LIMIT
     assert golden().difference(f"{name}/x_d", x_d) < LIMIT
 
 
 def test_silenced_video():
-    x_c, source = source_video()
-    x_d = silence(small_networks(), x_c, source, OFFICIAL)
+    x_d = silence(small_networks(), encoded(*source_video()))
     assert golden().difference("retarget/video/silence/x_d", x_d) < LIMIT
 
 
@@ -111,4 +109,4 @@ def test_openness_needs_landmarks():
     with pytest.raises(ValueError, match="without landmarks"):
         edit(small_networks(), x_c, blind, Sliders(lip_ratio=0.3), stitching=False)
     with pytest.raises(ValueError, match="without landmarks"):
-        edit_lips(small_networks(), x_c, blind, 0.3, 3e-6)
+        list(edit_video_lips(small_networks(), [encoded(x_c, blind)], 0.3, 3e-6))

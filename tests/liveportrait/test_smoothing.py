@@ -6,7 +6,12 @@ import pytest
 import torch
 from official_reference import golden
 
-from liveportrait.smoothing import smooth
+from liveportrait import smoothing
+
+
+def smooth(sequence: torch.Tensor, *variances: float, **named: float) -> torch.Tensor:
+    return torch.stack(list(smoothing.smooth(sequence, *variances, **named)))
+
 
 VARIANCES = {"exp20": 3e-7, "exp20_loose": 3e-6, "rot12": 3e-7, "two": 3e-7}
 
@@ -42,3 +47,15 @@ def test_it_uses_frames_before_and_after():
     torch.testing.assert_close(
         smooth(sequence, 1e-5)[5:-5], smooth(sequence.flip(0), 1e-5).flip(0)[5:-5], atol=1e-3, rtol=0
     )
+
+
+def test_it_looks_only_a_few_frames_ahead():
+    taken = []
+
+    def frames():
+        for n in range(100):
+            taken.append(n)
+            yield torch.tensor(float(n))
+
+    next(smoothing.smooth(frames(), 3e-7))
+    assert len(taken) < 10

@@ -38,7 +38,7 @@ class GrayPortrait(PortraitModel):
     def driving_keypoints(self, portrait, driving, anchor, rules):
         self.batches.append(len(driving))
         self.anchors.append(anchor)
-        return (driving.lip_ratio * rules.lips)[:, None].expand(-1, 1, 3)
+        return (driving.lip_ratio * rules.by_part().lips)[:, None].expand(-1, 1, 3)
 
     def speech_keypoints(self, portrait, speech_motion):
         self.batches.append(len(speech_motion))

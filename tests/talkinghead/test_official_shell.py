@@ -61,6 +61,12 @@ def test_base_reenacts_edits_and_speaks(run, capsys):
     assert [frame.shape for frame in frames()] == [(512, 512, 3)] * 2
 
 
+def test_base_animates_a_video(run):
+    for driver in ("driver.mp4", "face.png"):
+        run("reenact", "driver.mp4", driver, "-o", "o.mp4", "--model", "people", "--open-eyes")
+        assert [frame.shape for frame in frames()] == [(200, 200, 3)] * 3
+
+
 def test_a_template_of_base_drives_base_but_not_mini(run, capsys):
     run("template", "driver.mp4", "-o", "m.safetensors", "--model", "people")
     run("reenact", "face.png", "m.safetensors", "-o", "o.mp4", "--model", "people", "--no-stitching")

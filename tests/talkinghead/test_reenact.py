@@ -136,7 +136,8 @@ def test_regions_and_strengths_reach_the_model(tmp_path, picture):
     assert gray_levels(reenact(picture, file, lip_strength=2.0, strength=0.5)) == pytest.approx([100] * 3, abs=2)
     assert gray_levels(reenact(picture, file, region="all-lip")) == [0] * 3
     rules = driver_module.driving_rules(DriveOptions(region="pose+eyes", eye_strength=0.5, strength=2.0))
-    assert (rules.head, rules.eyes, rules.lips, rules.brows, rules.face) == (2.0, 1.0, 0, 0, 0)
+    assert (rules.head, rules.eyes, rules.lips, rules.brows, rules.face) == (1.0, 0.5, 0, 0, 0)
+    assert rules.strength == 2.0 and (rules.by_part().head, rules.by_part().eyes) == (2.0, 1.0)
 
 
 def test_the_anchor_is_neutral_or_the_one_asked_for(tmp_path, picture):
