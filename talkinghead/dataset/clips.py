@@ -30,7 +30,7 @@ def load_clips(data: Path, split: str, cache: Path, permissive_only: bool) -> Cl
         cache: Folder for the decoded frames.
         permissive_only: Leave out clips that may not train weights which ship.
     """
-    manifest = _manifest(data / split)
+    manifest = read_manifest(data / split)
     with np.load(data / f"landmarks_{split}.npz") as tracks:
         offsets, landmarks = tracks["offsets"], tracks["landmarks"]
     keep = [n for n, row in enumerate(manifest) if row["permissive"] == "yes" or not permissive_only]
@@ -52,8 +52,8 @@ def load_stills(data: Path, cache: Path) -> ClipSet:
     Nobody is among them whom the validation clips or the example inputs show. There may be no stills.
     """
     if not cache.exists():
-        known = {row["identity"] for part in ("val", "inputs") for row in _manifest(data / part)}
-        stills = [row for row in _manifest(data / "stills") if row["licence"].startswith(PERMISSIVE)]
+        known = {row["identity"] for part in ("val", "inputs") for row in read_manifest(data / part)}
+        stills = [row for row in read_manifest(data / "stills") if row["licence"].startswith(PERMISSIVE)]
         faces, pictures, points, names = FaceDetector(), [], [], []
         for row in (row for row in stills if row["identity"] not in known):
             picture = read_image(data / "stills" / row["file"])
@@ -75,7 +75,7 @@ def load_stills(data: Path, cache: Path) -> ClipSet:
     return ClipSet(torch.from_numpy(pictures), points, bounds, names, [DETAILED] * len(names))
 
 
-def _manifest(folder: Path) -> list[dict[str, str]]:
+def read_manifest(folder: Path) -> list[dict[str, str]]:
     """Read a folder's list of files; none for a folder that is not there."""
     if not folder.exists():
         return []

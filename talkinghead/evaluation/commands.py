@@ -19,6 +19,7 @@ from rich.table import Table
 from talkinghead.cli.tools import new_app
 from talkinghead.evaluation.closures import closure_figures, rendered_figures
 from talkinghead.evaluation.lips import describe_lips
+from talkinghead.evaluation.mouths import judge_mouths
 from talkinghead.evaluation.reenact import reenact_clip
 from talkinghead.evaluation.speak import speak_clip
 from talkinghead.evaluation.speed import measure_speed
@@ -68,6 +69,21 @@ def reenact(
     """Drive each clip's first frame with its later frames; compare with copying and with warping alone."""
     judged = {path.stem: reenact_clip(path, model, perception) for path in clips_in(clips, limit)}
     report(f"reenact, {model}", judged, output)
+
+
+@app.command()
+def mouths(
+    data: Annotated[Path, typer.Argument(help="Folder of portraits with manifest.csv.")],
+    perception: Annotated[Path, typer.Option(help="Network of `prepare.py perception`.")],
+    model: Model = "mini",
+    against: Annotated[str | None, typer.Option(help="Another embedded model, judged on the same mouths.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only the first so many mouths.")] = None,
+    output: Json = None,
+) -> None:
+    """Shut the open mouths of portraits that training never sees, open them again, and compare with the real ones."""
+    models = [model] if against is None else [model, against]
+    for name, judged in judge_mouths(data, models, perception, limit).items():
+        report(f"mouths, {name}", judged, output if name == model else None)
 
 
 @app.command()

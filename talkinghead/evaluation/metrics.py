@@ -49,9 +49,40 @@ def ssim(a: Picture, b: Picture) -> float:
     return float(np.mean((2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))))
 
 
-def sharpness(picture: Picture) -> float:
-    """Laplacian energy of the luma: how much fine detail a picture has."""
-    return float(np.var(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_64F)))
+def sharpness(picture: Picture, where: NDArray[np.bool_] | None = None) -> float:
+    """Laplacian energy of the luma, in a part of the picture if asked: how much fine detail it has."""
+    detail = cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_64F)
+    return float(np.var(detail if where is None else detail[where]))
+
+
+def lab(colour: NDArray) -> NDArray[np.float32]:
+    """Convert an sRGB colour (3,), 0 to 255, to CIE L*a*b*."""
+    pixel = np.asarray(colour, np.float32).reshape(1, 1, 3) / 255
+    return cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB).reshape(3)
+
+
+def ciede2000(first: NDArray, second: NDArray) -> float:
+    """Return how different two L*a*b* colours look; 1 is just visible.
+
+    Source: Sharma et al., "The CIEDE2000 color-difference formula", 2005, Eq. 2-22.
+    """
+    (l1, a1, b1), (l2, a2, b2) = (np.asarray(colour, float) for colour in (first, second))
+    chroma = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
+    stretch = 1.5 - 0.5 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7))
+    c1, c2 = np.hypot(stretch * a1, b1), np.hypot(stretch * a2, b2)
+    h1, h2 = (np.degrees(np.arctan2(b, stretch * a)) % 360 for a, b in ((a1, b1), (a2, b2)))
+    turn = 0.0 if c1 * c2 == 0 else (h2 - h1 + 180) % 360 - 180
+    hue = h1 + h2 if c1 * c2 == 0 else (h1 + turn / 2) % 360
+    light, c = (l1 + l2) / 2, (c1 + c2) / 2
+    cosines = [np.cos(np.radians(k * hue + phase)) for k, phase in ((1, -30), (2, 0), (3, 6), (4, -63))]
+    t = 1 + np.dot([-0.17, 0.24, 0.32, -0.20], cosines)
+    s_l = 1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2)
+    s_c, s_h = 1 + 0.045 * c, 1 + 0.015 * c * t
+    twist = np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2)))
+    r = -2 * np.sqrt(c**7 / (c**7 + 25.0**7)) * np.sin(twist)
+    dl, dc = (l2 - l1) / s_l, (c2 - c1) / s_c
+    dh = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn / 2)) / s_h
+    return float(np.sqrt(dl**2 + dc**2 + dh**2 + r * dc * dh))
 
 
 def mouth_box(points: Points, shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -61,7 +92,12 @@ def mouth_box(points: Points, shape: tuple[int, ...]) -> tuple[slice, slice]:
         points: Face-mesh landmarks in pixels, shape (478, 2 or 3).
         shape: Of the picture.
     """
-    return training.mouth_box(torch.from_numpy(points[list(LIPS_OUTER), :2]), *shape[:2])
+    return mouth_box_of(points[list(LIPS_OUTER)], shape)
+
+
+def mouth_box_of(lips: Points, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the same box for the outer lips alone, shape (N, 2 or 3)."""
+    return training.mouth_box(torch.from_numpy(lips[:, :2]), *shape[:2])
 
 
 def mouth_oracles(shown: Picture, real: Picture, points: Points, box: tuple[slice, slice]) -> dict[str, float]:
