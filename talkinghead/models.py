@@ -13,6 +13,7 @@ import torch
 from audio2motion.voices import MotionGenerator, keypoints_of, load_voice
 from liveportrait import LivePortrait, PortraitModel, WeightsNotFoundError
 from liveportrait.config import Precision
+from liveportrait.mini import MiniLivePortrait
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
 from talkinghead.host.forks import check_process
@@ -71,6 +72,18 @@ def load_models(
         return name_or_directory
     with _one_loads, own_settings():
         return _load(name_or_directory, choose_device(device), voice, precision)
+
+
+def embedded_model(name_or_directory: str) -> MiniLivePortrait:
+    """Load an embedded renderer.
+
+    Raises:
+        OptionError: It is one of the official renderers.
+    """
+    model = LivePortrait.from_pretrained(name_or_directory)
+    if isinstance(model, MiniLivePortrait):
+        return model
+    raise OptionError(f"{name_or_directory}: not an embedded renderer; give mini or a directory that train.py wrote")
 
 
 def _load(name_or_directory: str | Path, device: torch.device, voice: str | Path, precision: str) -> Models:

@@ -31,7 +31,6 @@ from liveportrait.sliders import Sliders
 from liveportrait.weight_files import read_settings, read_sizes, read_weights, shapes_of
 
 EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
-PAINTED = 256  # side of the crops on which the painters were trained
 LARGEST_CROP, STEP = 1024, 64
 """Warping preserves the detail of larger crops, but twice the side takes four times as long."""
 
@@ -94,7 +93,7 @@ class MiniLivePortrait(PortraitModel):
         """Encode source faces."""
         x_s = self._keypoints(crop)
         factor = exposure(seen_size(crop.image), x_s)
-        features = self.renderer.encode(brighten(painted_size(crop.image), factor), x_s)
+        features = self.renderer.encode(brighten(self._painted_size(crop.image), factor), x_s)
         return Portrait(
             x_c=self.renderer.face.mean.expand_as(x_s),
             motion=self.extract(crop),
@@ -144,7 +143,7 @@ class MiniLivePortrait(PortraitModel):
         if dense_residual is not None:
             warp = renderer.apply_dense_residual(warp, small, dense_residual, x_d)
         crops = warp.darkened(factor).apply(image.expand(count, -1, -1, -1))
-        coarse = brighten(painted_size(image), factor).expand(count, -1, -1, -1)
+        coarse = brighten(self._painted_size(image), factor).expand(count, -1, -1, -1)
         for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, x_s, x_d):
             painted.darkened(factor).blend_into(crops, frame)
         return crops.clamp_(0, 1)
@@ -161,6 +160,11 @@ class MiniLivePortrait(PortraitModel):
             raise ValueError("the embedded model needs Crop.landmarks, shape (T, 478, 3)")
         return crop.landmarks[:, list(KEYPOINTS)]
 
+    def _painted_size(self, crop: Tensor) -> Tensor:
+        """Downsample crops (T, 3, S, S) to the size on which the painters were trained."""
+        size = min(crop.shape[-1], self.renderer.config.painted_size)
+        return F.interpolate(crop, (size, size), mode="area")
+
     def _unpack(self, f_s: Tensor, count: int) -> list[Tensor]:
         """Split the packed source features into one map per patch."""
         shapes = [
@@ -176,12 +180,6 @@ class MiniLivePortrait(PortraitModel):
 def seen_size(crop: Tensor) -> Tensor:
     """Downsample crops (T, 3, S, S) to the input size of the flow network."""
     return F.interpolate(crop, (SEEN_SIZE, SEEN_SIZE), mode="area")
-
-
-def painted_size(crop: Tensor) -> Tensor:
-    """Downsample crops (T, 3, S, S) to the size on which the painters were trained."""
-    size = min(crop.shape[-1], PAINTED)
-    return F.interpolate(crop, (size, size), mode="area")
 
 
 def save(renderer: MiniRenderer, directory: Path) -> None:

@@ -53,6 +53,9 @@ class MiniConfig:
         eye_channels: Width of the eyes' encoder and decoder.
         mouth_blocks: Coarse SPADE blocks of the mouth's decoder.
         eye_blocks: Coarse SPADE blocks of the eyes' decoder.
+        mouth_size: Side of the mouth's patch in pixels.
+        mouth_bank: Learned mouths that the mouth's encoder mixes in, or None.
+        painted_size: Side of the largest crops that encoders and decoders see; larger ones are downsampled for them.
     """
 
     num_mouth: int = 16
@@ -62,6 +65,9 @@ class MiniConfig:
     eye_channels: int = 48
     mouth_blocks: int = 3
     eye_blocks: int = 2
+    mouth_size: int = 96
+    mouth_bank: int | None = None
+    painted_size: int = 256
 
 
 @dataclass(frozen=True)
@@ -147,9 +153,9 @@ class PatchPainter(nn.Module):
 
     fade: Tensor
 
-    def __init__(self, kind: PatchKind, channels: int, blocks: int) -> None:
+    def __init__(self, kind: PatchKind, channels: int, blocks: int, mouths: int | None = None) -> None:
         super().__init__()
-        self.encoder = PatchEncoder(3 + kind.num_masks, channels)
+        self.encoder = PatchEncoder(3 + kind.num_masks, channels, kind.size, mouths)
         self.decoder = PatchDecoder(3 + kind.num_masks + 2, channels, blocks)
         with torch.device("cpu"):  # also if only shapes are wanted, since arithmetic on the meta device is slow to load
             self.register_buffer("fade", edge_fade(kind.size), persistent=False)
@@ -188,7 +194,8 @@ class MiniRenderer(nn.Module):
         self.register_buffer("memory", None, persistent=False)
         self.face = FaceModel(config.num_mouth, config.num_brows)
         self.flow = ResidualFlow(config.flow_channels)
-        self.mouth = PatchPainter(MOUTH, config.mouth_channels, config.mouth_blocks)
+        self.mouth_patch = replace(MOUTH, size=config.mouth_size)
+        self.mouth = PatchPainter(self.mouth_patch, config.mouth_channels, config.mouth_blocks, config.mouth_bank)
         self.eyes = PatchPainter(LEFT_EYE_PATCH, config.eye_channels, config.eye_blocks)
 
     def run(self, network: nn.Module, *inputs: Tensor) -> Any:
@@ -207,7 +214,7 @@ class MiniRenderer(nn.Module):
             SHA-256 of each file by name.
         """
         write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)], directory / "flow.xml")
-        for name, kind, painter in (("mouth", MOUTH, self.mouth), ("eyes", LEFT_EYE_PATCH, self.eyes)):
+        for name, kind, painter in (("mouth", self.mouth_patch, self.mouth), ("eyes", LEFT_EYE_PATCH, self.eyes)):
             features = torch.rand(2, 3 * painter.encoder.channels, kind.size // 4, kind.size // 4)
             condition = torch.rand(2, painter.decoder.condition, kind.size, kind.size)
             write_graph(painter.decoder, [features, condition], directory / f"{name}.xml")
@@ -231,7 +238,7 @@ class MiniRenderer(nn.Module):
 
     def patches(self) -> list[tuple[PatchKind, PatchPainter]]:
         """List the patches and the network that paints each."""
-        return [(MOUTH, self.mouth), (LEFT_EYE_PATCH, self.eyes), (RIGHT_EYE_PATCH, self.eyes)]
+        return [(self.mouth_patch, self.mouth), (LEFT_EYE_PATCH, self.eyes), (RIGHT_EYE_PATCH, self.eyes)]
 
     def encode(self, image: Tensor, x_s: Tensor) -> list[Tensor]:
         """F: encode a source's patches.
@@ -302,7 +309,7 @@ class MiniRenderer(nn.Module):
             warped, masks = warp.apply_at(image, patch_points(frame, kind.size)), draw_masks(kind, frame, x_d)
             shown = shown_share(kind, x_s, x_d)
             condition = painter.condition(warped, masks, shown)
-            if kind is MOUTH and self.memory is not None:
+            if painter is self.mouth and self.memory is not None:
                 color, occlusion = self.run(painter.decoder, torch.lerp(self.memory, own.float(), shown), condition)
                 color = (color * torch.lerp(tint(warped, masks), color.new_ones(()), shown)).clamp(0, 1)
                 inside = F.max_pool2d(masks[:, :1], 3, 1, 1)

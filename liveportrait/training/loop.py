@@ -228,7 +228,7 @@ def run(
 
 def _mean(losses: Sequence[Figures]) -> Figures:
     names = dict.fromkeys(name for one in losses for name in one)
-    found = {name: [one[name] for one in losses if name in one] for name in names}
+    found = {name: [float(one[name]) for one in losses if name in one] for name in names}  # may lie on a device
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 

@@ -96,16 +96,27 @@ class Discriminator(nn.Module):
         return verdicts
 
 
-def discriminator_loss(discriminator: Discriminator, shown: Features, real: Features, masks: Tensor) -> Tensor:
-    """Hinge loss of the discriminator, over the places in and around mouth or eye."""
+def discriminator_loss(
+    discriminator: Discriminator, shown: Features, real: Features, masks: Tensor, real_masks: Tensor | None = None
+) -> Tensor:
+    """Hinge loss of the discriminator, over the places in and around mouth or eye; both have the same masks, or own."""
+    real_masks = masks if real_masks is None else real_masks
     fake = [F.relu(1 + verdict) for verdict in discriminator([seen.detach() for seen in shown], masks)]
-    true = [F.relu(1 - verdict) for verdict in discriminator(real, masks)]
-    return _in_hole(fake, masks) + _in_hole(true, masks)
+    true = [F.relu(1 - verdict) for verdict in discriminator(real, real_masks)]
+    return _in_hole(fake, masks) + _in_hole(true, real_masks)
 
 
 def generator_loss(discriminator: Discriminator, shown: Features, masks: Tensor) -> Tensor:
     """Hinge loss of the painter: how far the discriminator takes its work for painted."""
     return -_in_hole(discriminator(shown, masks), masks)
+
+
+def add_scaled(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Add a second gradient to a first one, scaled to a share of the first one's size.
+
+    Source: Esser et al., "Taming transformers for high-resolution image synthesis", 2021, Eq. 7, at the picture.
+    """
+    return first + share * first.norm() / second.norm().clamp_min(1e-12) * second
 
 
 def _in_hole(maps: list[Tensor], masks: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -156,16 +157,16 @@ class PairSampler:
         flat = torch.einsum("tij,tkj->tki", torch.linalg.inv(matrix), points[..., :2] - shift[:, None])
         points = torch.cat([flat, points[..., 2:] * zoom[:, None, None]], -1)
         points = torch.where(flip[:, None, None] < 0, points[:, self.twins], points)
-        return _sharpen(_recolour(pictures, draw), draw), points
+        return _sharpen(recolour(pictures, draw), draw), points
 
 
-def _recolour(pictures: Tensor, draw) -> Tensor:
+def recolour(pictures: Tensor, draw: Callable[[float, float], Tensor]) -> Tensor:
     """Change tint, saturation, gamma and black, so that the painter takes its palette from the source."""
     tint = torch.stack([draw(0.85, 1.15) for _ in range(3)], 1)[..., None, None]
-    saturation = torch.where(draw(0, 1) < 0.1, torch.zeros(()), draw(0.5, 2.0))[:, None, None, None]
+    saturation = torch.where(draw(0, 1) < 0.1, 0.0, draw(0.5, 2.0))[:, None, None, None]
     gamma, black = draw(0.75, 1.35)[:, None, None, None], draw(-0.08, 0.08)[:, None, None, None]
     grey = pictures.mean(1, keepdim=True)
-    mixed = (grey + saturation * (pictures - grey)) * torch.where(saturation > 0, tint, torch.ones(()))
+    mixed = (grey + saturation * (pictures - grey)) * torch.where(saturation > 0, tint, 1.0)
     return (black + (1 - black) * mixed.clamp(0, 1).pow(gamma)).clamp(0, 1)
 
 

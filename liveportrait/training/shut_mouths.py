@@ -31,17 +31,21 @@ def shut_mouths(face: FaceModel, pictures: Tensor, points: Tensor, seam: Tensor)
     Returns:
         Pictures and keypoints of the shut mouths.
     """
-    pose = face.pose(points)
-    head = face.to_head(points, pose)
-    shift = face.move_lips(head, face.lip_gaps(head).clamp_max(0))
-    shut = points + pose.scale[:, None] * (shift @ pose.rotation)
-    side = pictures.shape[-1]
+    side, shut = pictures.shape[-1], shut_points(face, points)
     inside = F.max_pool2d(polygon_masks([points[:, rows(LIPS_INNER), :2]], side, SOFTNESS), 3, 1, 1)
-    covered = torch.lerp(pictures, _spread(pictures, 1 - inside) * seam[:, None, None, None], inside)
+    covered = torch.lerp(pictures, spread(pictures, 1 - inside) * seam[:, None, None, None], inside)
     return sample(covered, closing_flow(points, shut, pixel_grid(side, side))), shut
 
 
-def _spread(pictures: Tensor, outside: Tensor) -> Tensor:
+def shut_points(face: FaceModel, points: Tensor) -> Tensor:
+    """Return keypoints (T, K, 3) with the lips shut and the jaw up."""
+    pose = face.pose(points)
+    head = face.to_head(points, pose)
+    shift = face.move_lips(head, face.lip_gaps(head).clamp_max(0))
+    return points + pose.scale[:, None] * (shift @ pose.rotation)
+
+
+def spread(pictures: Tensor, outside: Tensor) -> Tensor:
     """Spread the colours from outside over the inside, step by step."""
     spread, known = pictures * outside, outside
     for _ in range(REACH):

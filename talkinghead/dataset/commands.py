@@ -3,10 +3,11 @@
 from talkinghead.cli.tools import new_app
 from talkinghead.dataset.extract_motion import motion
 from talkinghead.dataset.faces import faces
+from talkinghead.dataset.mouths import mouths
 from talkinghead.dataset.perception import perception
 from talkinghead.dataset.phonemes import phonemes
 from talkinghead.dataset.prepare import clips
 
 app = new_app("Prepare data to train on; docs/data_format.md describes the files.")
-for _command in (clips, faces, motion, phonemes, perception):
+for _command in (clips, faces, mouths, motion, phonemes, perception):
     app.command()(_command)

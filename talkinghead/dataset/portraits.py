@@ -16,9 +16,22 @@ HELD_OUT = 10
 """One in so many portraits is never trained on."""
 
 
+VALIDATION = 20
+"""One in so many portraits, none of those, chooses among the weights of a training run and is not learned from."""
+
+
 def is_held_out(name: str) -> bool:
     """Return whether a portrait is kept for judging; it depends on the name alone, so it is the same for ever."""
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % HELD_OUT == 0
+    return _number_of(name) % HELD_OUT == 0
+
+
+def is_validation(name: str) -> bool:
+    """Return whether a portrait validates a training run."""
+    return _number_of(name) % VALIDATION == 1
+
+
+def _number_of(name: str) -> int:
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16)
 
 
 def read_portraits(folder: Path, *, held_out: bool) -> Iterator[tuple[str, Crop]]:
@@ -34,12 +47,11 @@ def read_portraits(folder: Path, *, held_out: bool) -> Iterator[tuple[str, Crop]
     Raises:
         InputNotFoundError: The folder has no portraits.
     """
-    rows, faces = read_manifest(folder), FaceDetector()
-    if not rows:
+    if not (folder / "manifest.csv").is_file():
         raise InputNotFoundError(f"{folder}: no portraits here; give a folder with manifest.csv and the pictures")
-    for row in rows:
+    faces = FaceDetector()
+    for row in read_manifest(folder):
         if is_held_out(row["id"]) == held_out:
             picture = read_image(folder / row["file"])
             for face in faces.detect(picture)[:1]:
                 yield row["id"], make_crop(picture, face.landmarks)[0]
-

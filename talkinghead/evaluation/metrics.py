@@ -58,7 +58,7 @@ def sharpness(picture: Picture, where: NDArray[np.bool_] | None = None) -> float
 def lab(colour: NDArray) -> NDArray[np.float32]:
     """Convert an sRGB colour (3,), 0 to 255, to CIE L*a*b*."""
     pixel = np.asarray(colour, np.float32).reshape(1, 1, 3) / 255
-    return cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB).reshape(3)
+    return np.asarray(cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB), np.float32).reshape(3)
 
 
 def ciede2000(first: NDArray, second: NDArray) -> float:

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from liveportrait import Crop
-from liveportrait.mini import MiniLivePortrait
 from liveportrait.mini.face_model import FaceModel, lip_ratio
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, LIPS_OUTER, rows
 from liveportrait.training.pairs import OPEN_STILL
@@ -20,7 +19,8 @@ from liveportrait.training.shut_mouths import shut_mouths
 from talkinghead.dataset.portraits import read_portraits
 from talkinghead.errors import OptionError
 from talkinghead.evaluation import metrics
-from talkinghead.evaluation.reenact import LOOKED_AT, Picture, load_looks, load_model, seen, to_picture
+from talkinghead.evaluation.reenact import LOOKED_AT, Picture, load_looks, seen, to_picture
+from talkinghead.models import embedded_model
 
 SEAM = 0.5  # brightness of the line between the shut lips, over what is around it
 FEWEST_PIXELS = 30  # of an inside that is judged, in boxes of LOOKED_AT pixels
@@ -72,12 +72,9 @@ def judge_mouths(
     Raises:
         OptionError: A model is not an embedded one, or there is no open mouth.
     """
-    loaded = {name: load_model(name) for name in models}
-    for name, model in loaded.items():
-        if not isinstance(model, MiniLivePortrait):
-            raise OptionError(f"{name}: not an embedded model; give mini or a directory that `train.py` exported")
+    loaded = {name: embedded_model(name) for name in models}
     judged: dict[str, dict[str, dict[str, float]]] = {name: {} for name in models}
-    face = next(iter(loaded.values())).renderer.face  # type: ignore[union-attr]
+    face = loaded[models[0]].renderer.face
     with torch.no_grad():
         for number, mouth in enumerate(mouths_of(data, face)):
             if number == limit:
@@ -102,7 +99,7 @@ def compare(shown: Picture, mouth: Mouth, perception: Path) -> dict[str, float]:
     box = metrics.mouth_box_of(points[rows(LIPS_OUTER)], real.shape)
     inside = inside_of(points[rows(LIPS_INNER)], box)
     looks = load_looks(perception)
-    small, true = (cv2.resize(p[box], (LOOKED_AT, LOOKED_AT), interpolation=cv2.INTER_AREA) for p in (shown, real))
+    small, true = (_looked_at(picture[box]) for picture in (shown, real))
     figures = {
         "lpips": float(looks.distance(seen(looks, shown[box]), seen(looks, real[box]))),
         "psnr": metrics.psnr(shown[box], real[box]),
@@ -115,6 +112,12 @@ def compare(shown: Picture, mouth: Mouth, perception: Path) -> dict[str, float]:
             "sharpness": metrics.sharpness(small, inside) / max(metrics.sharpness(true, inside), 1e-6),
         }
     return figures
+
+
+def _looked_at(picture: Picture) -> Picture:
+    """Resize a mouth box to LOOKED_AT pixels."""
+    resized = cv2.resize(picture, (LOOKED_AT, LOOKED_AT), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, np.uint8)
 
 
 def inside_of(lips: NDArray[np.float32], box: tuple[slice, slice]) -> NDArray[np.bool_]:

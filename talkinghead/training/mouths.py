@@ -1,0 +1,68 @@
+"""Commands that train a painter of mouths on portraits and footage, and put it into an embedded renderer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import typer
+
+from liveportrait.mini import save
+from liveportrait.mini.renderer import MiniRenderer
+from liveportrait.training.loop import change_settings, read_average, run
+from liveportrait.training.mouth_trainer import MOUTH_PRESETS, MouthTrainer
+from liveportrait.training.perception import load_perception
+from liveportrait.training.renderer import NUM_STAGES
+from talkinghead.cli.tools import new_app
+from talkinghead.dataset.mouths import read_mouths
+from talkinghead.models import embedded_model
+
+app = new_app("Train the painter of mouths on what `prepare.py mouths` wrote.")
+
+Model = Annotated[str, typer.Option(help="Embedded renderer that warps and paints the eyes: mini or a directory.")]
+RunFolder = Annotated[Path, typer.Option("--run", help="Folder for checkpoint and log; continued if it exists.")]
+
+
+def with_new_mouth(model: str) -> MiniRenderer:
+    """Load a renderer and give its mouth a painter of the present sizes that has learned nothing."""
+    old = embedded_model(model).renderer
+    sizes = replace(old.config, mouth_channels=64, mouth_blocks=3, mouth_size=128, mouth_bank=4, painted_size=384)
+    renderer = MiniRenderer(sizes)
+    kept = {name: value.float() for name, value in old.state_dict().items() if not name.startswith("mouth.")}
+    renderer.load_state_dict(kept, strict=False)
+    return renderer.eval()
+
+
+@app.command()
+def train(
+    mouths: Annotated[Path, typer.Option(help="File of `prepare.py mouths`.")],
+    run_folder: RunFolder,
+    perception: Annotated[Path, typer.Option(help="Network of `prepare.py perception`.")] = Path(
+        "runs/perception.safetensors"
+    ),
+    model: Model = "mini",
+    preset: Annotated[Literal["cpu", "gpu"], typer.Option(help="Settings for this kind of machine.")] = "cpu",
+    change: Annotated[list[str], typer.Option("--set", help="name=value, over the preset.")] = [],  # noqa: B006
+    every: Annotated[int, typer.Option(help="Steps between validations and checkpoints.")] = 250,
+    minutes: Annotated[float, typer.Option(help="Stop (resumably) after this time.")] = math.inf,
+) -> None:
+    """Train, or continue a run."""
+    config = change_settings(MOUTH_PRESETS[preset], change)
+    looks = load_perception(perception, NUM_STAGES)
+    trainer = MouthTrainer(config, with_new_mouth(model), read_mouths(mouths), looks, torch.get_num_threads())
+    run(trainer, run_folder, trainer.validate, every=every, minutes=minutes, best_by="looks")
+
+
+@app.command()
+def export(
+    run_folder: RunFolder,
+    output: Annotated[Path, typer.Option(help="Folder to write the model to.")],
+    model: Model = "mini",
+) -> None:
+    """Write the renderer with a run's averaged weights as `--model` takes it."""
+    renderer = with_new_mouth(model)
+    renderer.mouth.load_state_dict(read_average(run_folder)[1])
+    save(renderer, output)
