@@ -70,6 +70,18 @@ class PortraitModel(nn.Module):
         """
         raise PortraitError(f"{type(self).__name__} has no dense residual")
 
+    def adopt(self, motion: Motion) -> Motion:
+        """Return motion that was extracted by another model in terms of this one.
+
+        Raises:
+            PortraitError: This model does not know the other model's keypoints.
+        """
+        if motion.num_keypoints == self.num_keypoints:
+            return motion
+        raise PortraitError(
+            f"made for a model with {motion.num_keypoints} keypoints, this one has {self.num_keypoints}: make a new one"
+        )
+
     @abstractmethod
     def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
         """Convert speech motion to driving keypoints x_d of this portrait, shape (T, K, 3)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +22,13 @@ from liveportrait.modules.stitching import EyeRetargeting, LipRetargeting, Stitc
 from liveportrait.modules.warping import SourceVolume, WarpingNetwork
 from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
 from liveportrait.official_driving import drive_animal, drive_picture, drive_video
-from liveportrait.regions import FACE_MESH, MESH_MOUTH_WIDTHS
-from liveportrait.retarget import eye_ratio, lip_ratio, openness
-from liveportrait.sliders import Sliders, edit, expression_offset
+from liveportrait.official_map import official_map
+from liveportrait.official_speech import speech_keypoints
+from liveportrait.regions import FACE_MESH
+from liveportrait.retarget import eye_ratio, lip_ratio
+from liveportrait.sliders import Sliders, edit
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# Slider units per degree of gaze: inferred from their ranges (30 across, 63 up and down), not calibrated.
-_GAZE_X_PER_DEGREE, _GAZE_Y_PER_DEGREE = 1.0, -2.0
 
 
 @contextmanager
@@ -131,49 +132,21 @@ class OfficialPortrait(PortraitModel):
             return self._measured(face_pose(self.motion_extractor(image)).motion, crop)
 
     def _measured(self, motion: Motion, crop: Crop) -> Motion:
-        """Add the openness ratios measured on the crop's landmarks."""
+        """Add the openness ratios measured on the crop's landmarks, on the scale of upstream's own landmarks."""
         if crop.landmarks is None:
             return motion
         points = crop.landmarks.to(motion.rotation)
-        eyes, lips = eye_ratio(points, FACE_MESH), lip_ratio(points, FACE_MESH)
-        return Motion(motion.rotation, motion.expression, motion.scale, motion.translation, eyes, lips)
+        scale = official_map()
+        eyes, lips = (
+            scale.eye_ratio(eye_ratio(points, FACE_MESH)),
+            scale.lip_ratio(lip_ratio(points, FACE_MESH)),
+        )
+        return replace(motion, eye_ratio=eyes, lip_ratio=lips)
 
     def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
-        """Convert speech motion to driving keypoints x_d of this portrait, shape (T, K, 3).
-
-        Head motion is applied to the source's own pose. R_lip opens the lips to the requested ratio. R_eyes moves the
-        eyelids by its offset for the requested openness minus its offset for the current one. Gaze uses the eyeball
-        sliders, and S keeps the border still. The expression coefficients belong to the embedded model and are unused.
-        """
+        """Convert speech motion to driving keypoints x_d of this portrait, shape (T, K, 3); see `official_speech`."""
         with torch.inference_mode():
-            source, x_s = portrait.motion, portrait.x_s
-            speech_motion, frames = speech_motion.to(x_s.device), len(speech_motion)
-            posed = Motion(
-                rotation=speech_motion.rotation @ source.rotation,
-                expression=source.expression + self._gaze(speech_motion.gaze_deg),
-                scale=source.scale.expand(frames, -1),
-                translation=source.translation + speech_motion.translation,
-            )
-            x = transform_keypoints(portrait.x_c, posed)
-            # Without landmarks (animals) assume closed lips, as expected of a source at rest.
-            lips = x.new_zeros(1, 1) if source.lip_ratio is None else source.lip_ratio
-            x = x + self.retarget_lip(x_s, lips, speech_motion.lip_ratio * _inner_mouth_width(portrait.crop, x))
-            if source.eye_ratio is not None:
-                own = source.eye_ratio.mean(1, keepdim=True)
-                wanted = (speech_motion.eye_openness * source.eye_ratio).mean(1, keepdim=True)
-                x = x + self.retarget_eyes(x_s, source.eye_ratio, wanted)
-                x = x - self.retarget_eyes(x_s, source.eye_ratio, own)
-            return self.stitching(x_s, x)
-
-    def _gaze(self, gaze_deg: Tensor) -> Tensor:
-        if self.num_keypoints != 21:
-            return gaze_deg.new_zeros(len(gaze_deg), self.num_keypoints, 3)
-        like = gaze_deg.new_zeros(1, 21, 3)
-        right, left, up = (
-            expression_offset(Sliders(**unit), like) for unit in ({"gaze_x": 1.0}, {"gaze_x": -1.0}, {"gaze_y": 1.0})
-        )
-        x, y = (gaze_deg * gaze_deg.new_tensor([_GAZE_X_PER_DEGREE, _GAZE_Y_PER_DEGREE]))[..., None, None].unbind(1)
-        return x.clamp(min=0) * right - x.clamp(max=0) * left + y * up
+            return speech_keypoints(self, portrait, speech_motion.to(self.device))
 
     def driving_keypoints(
         self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
@@ -224,13 +197,3 @@ class OfficialPortrait(PortraitModel):
         if self._prepared is None or self._prepared[0] is not f_s:
             self._prepared = (f_s, self.warping.prepare(f_s))
         return self._prepared[1]
-
-
-def _inner_mouth_width(crop: Crop, like: Tensor) -> Tensor:
-    """Return the inner mouth width in units of the outer one, shape (1 or T, 1).
-
-    The lip ratio of `SpeechMotion` is relative to the inner width; upstream's is relative to the outer width.
-    """
-    if crop.landmarks is None:
-        return like.new_ones(1, 1)
-    return openness(crop.landmarks.to(like), MESH_MOUTH_WIDTHS)

@@ -74,7 +74,7 @@ class JoyVASA(nn.Module):
             rules: Generation settings.
 
         Returns:
-            Motion at 25 fps for `liveportrait.compose.compose_audio`, on the CPU; K = 21.
+            Motion at 25 fps for `DrivingRules.spoken`, on the CPU; K = 21.
 
         Raises:
             ValueError: The recording is empty or not one row, or the windows overlap too much.

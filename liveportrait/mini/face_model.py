@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from liveportrait.keypoints import handedness
@@ -181,3 +184,15 @@ def mirror_order(mean: Tensor) -> list[int]:
     """Return the index of each point's mirror image in a symmetric face (K, 3)."""
     twin = mean * torch.tensor([-1.0, 1.0, 1.0]).to(mean)
     return torch.cdist(twin, mean).argmin(1).tolist()
+
+
+@cache
+def embedded_face_model() -> FaceModel:
+    """Return the face model of the weights that ship, in float32 on the CPU."""
+    with safe_open(Path(__file__).parent / "weights" / "model.safetensors", framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith("face.")]  # noqa: SIM118 (not a dict)
+        tensors = {name.removeprefix("face."): file.get_tensor(name) for name in names}
+    num_mouth = FaceModel().num_mouth
+    face = FaceModel(num_mouth, len(tensors["expression_basis"]) - num_mouth)
+    face.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return face

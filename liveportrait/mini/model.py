@@ -20,17 +20,19 @@ from liveportrait.mini.driving import driving_keypoints, rest_of_picture
 from liveportrait.mini.edit import edit
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
+from liveportrait.mini.from_official import from_official
 from liveportrait.mini.graph import fastest_precision
 from liveportrait.mini.patches import MOUTH, patch_frame, patch_points, sample
 from liveportrait.mini.prior_flow import prior_flow
-from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS, rows
+from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, resize_flow
+from liveportrait.mini.speech import speaking_face
 from liveportrait.model import PortraitModel
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
+from liveportrait.regions import OFFICIAL
 from liveportrait.sliders import Sliders
 from liveportrait.weight_files import read_settings, read_sizes, read_weights, shapes_of
 
-EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
 LARGEST_CROP, STEP = 1024, 64
 """Warping preserves the detail of larger crops, but twice the side takes four times as long."""
 
@@ -103,18 +105,19 @@ class MiniLivePortrait(PortraitModel):
         )
 
     @torch.no_grad()
+    def adopt(self, motion: Motion) -> Motion:
+        """Return motion of another model in terms of this one; motion of the official models is converted."""
+        if motion.num_keypoints == OFFICIAL.num_keypoints:
+            return from_official(self.renderer.face, motion.to(self.renderer.face.mean.device)).to("cpu")
+        return super().adopt(motion)
+
+    @torch.no_grad()
     def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
         """Close the portrait's lips, then add the speech motion in the head frame."""
         face, motion = self.renderer.face, portrait.motion
         own = HeadPose(motion.scale, motion.rotation, motion.translation)
         head = face.to_head(portrait.x_s, own)
-        moved = face.close_lips(head) + face.express(speech_motion.expression)
-        moved = moved + face.move_lips(moved, face.lip_gaps(moved).clamp_min(0))
-        openness = speech_motion.eye_openness.repeat_interleave(face.lid_response.shape[0] // 2, 1)
-        moved = moved + face.move_lids(moved, face.lid_gaps(head) * openness)
-        shift = EYEBALL_RADIUS * torch.deg2rad(speech_motion.gaze_deg).sin()
-        irises = rows(LEFT_IRIS + RIGHT_IRIS)
-        moved[:, irises, :2] += shift[:, None]
+        moved = speaking_face(face, head, speech_motion)
         translation = motion.translation + speech_motion.translation
         return motion.scale[:, None] * (moved @ (speech_motion.rotation @ motion.rotation)) + translation[:, None]
 

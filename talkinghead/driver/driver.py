@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from liveportrait import Motion, TemplateError
+from liveportrait import Motion, PortraitError, TemplateError
 from liveportrait.driving_rules import DrivingRules, neutral_frame
 from liveportrait.templates import Template, load_template, save_template
 from talkinghead.driver.extract import FaceMotionExtractor, extract_video
@@ -116,10 +116,11 @@ def extract_driver(given: DriverInput, name: str, models: Models, options: Optio
     """
     fps, trim = options.render.fps, options.drive.trim
     if isinstance(given, Template):
-        found, own = given.motion.num_keypoints, models.portrait.num_keypoints
-        if found != own:
-            raise TemplateError(f"{name}: made for a model with {found} keypoints, this one has {own}: make a new one")
-        return _trim_template(given, name, trim, fps)
+        try:
+            adopted = replace(given, motion=models.portrait.adopt(given.motion))
+        except PortraitError as error:
+            raise TemplateError(f"{name}: {error}") from None
+        return _trim_template(adopted, name, trim, fps)
     if isinstance(given, VideoFile):
         frames = progress(trimmed(given.file, trim), given.num_frames, READING)
         extracted = extract_video(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,10 +11,15 @@ from official_tiny import TINY, picture, tiny_official
 
 from liveportrait.errors import PortraitError
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
+from liveportrait.mini.face_model import embedded_face_model
 from liveportrait.modules.exact_conv import DepthSplitConv3d, SingleOutputConv2d, conv_of_upsampled
 from liveportrait.modules.sampling import identity_grid, sample_volume, shift_volume
 from liveportrait.motion import Crop, Portrait, SpeechMotion
 from liveportrait.official import OfficialPortrait, without_tf32
+from liveportrait.official_map import official_map
+from liveportrait.official_speech import speech_keypoints
+from liveportrait.regions import FACE_MESH, OFFICIAL
+from liveportrait.retarget import lip_ratio
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +40,10 @@ def inner_over_outer(portrait: Portrait) -> torch.Tensor:
 
 def rest(portrait: Portrait, frames: int) -> SpeechMotion:
     """A voice that asks for nothing: the lips as they are, everything else unchanged."""
+    own = lip_ratio(portrait.crop.landmarks, FACE_MESH) / inner_over_outer(portrait)
     return SpeechMotion(
-        expression=torch.zeros(frames, 5),
-        lip_ratio=(portrait.motion.lip_ratio / inner_over_outer(portrait)).expand(frames, 1),
+        expression=torch.zeros(frames, 22),
+        lip_ratio=own.expand(frames, 1),
         eye_openness=torch.ones(frames, 2),
         gaze_deg=torch.zeros(frames, 2),
         rotation=torch.eye(3).repeat(frames, 1, 1),
@@ -197,7 +204,7 @@ def test_a_voice_that_asks_for_nothing(model: OfficialPortrait, portrait: Portra
 def test_a_voice_opens_the_lips_through_r_lip(model: OfficialPortrait, portrait: Portrait):
     wanted = torch.tensor([[0.0], [0.2], [0.4]])
     x_d = model.speech_keypoints(portrait, replace(rest(portrait, 3), lip_ratio=wanted))
-    target = wanted * inner_over_outer(portrait)
+    target = official_map().lip_ratio(wanted * inner_over_outer(portrait))
     moved = model.retarget_lip(portrait.x_s, portrait.motion.lip_ratio, target)
     torch.testing.assert_close(x_d, model.stitching(portrait.x_s, portrait.x_s + moved), atol=1e-5, rtol=0)
     assert (x_d[0] - x_d[2]).abs().max() > 1e-3
@@ -206,40 +213,61 @@ def test_a_voice_opens_the_lips_through_r_lip(model: OfficialPortrait, portrait:
 def test_a_voice_turns_and_shifts_the_head(model: OfficialPortrait, portrait: Portrait):
     turn = rotation_matrix(torch.tensor([5.0]), torch.tensor([-8.0]), torch.tensor([3.0]))
     asked = replace(rest(portrait, 1), rotation=turn, translation=torch.tensor([[0.1, -0.05, 0.7]]))
+    right, down = official_map().position.tolist()
     posed = replace(
         portrait.motion,
         rotation=turn @ portrait.motion.rotation,
-        translation=portrait.motion.translation + asked.translation,
+        translation=portrait.motion.translation + torch.tensor([[0.1 * right, -0.05 * down, 0.0]]),
     )
     expected = plain(model, portrait, transform_keypoints(portrait.x_c, posed))
     torch.testing.assert_close(model.speech_keypoints(portrait, asked), expected, atol=1e-5, rtol=0)
 
 
-def test_a_voice_shuts_the_eyes_through_r_eyes(model: OfficialPortrait, portrait: Portrait):
-    asked = replace(rest(portrait, 2), eye_openness=torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
-    x_d = model.speech_keypoints(portrait, asked)
-    eyes = portrait.motion.eye_ratio
-    shut = model.retarget_eyes(portrait.x_s, eyes, torch.zeros(1, 1))
-    as_is = model.retarget_eyes(portrait.x_s, eyes, eyes.mean(1, keepdim=True))
-    torch.testing.assert_close(x_d[:1], plain(model, portrait, portrait.x_s), atol=1e-5, rtol=0)
-    torch.testing.assert_close(x_d[1:], plain(model, portrait, portrait.x_s + shut - as_is), atol=1e-5, rtol=0)
+class Quiet(SimpleNamespace):
+    """S, R_eyes and R_lip that change nothing, and record what they were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(asked={})
+        for name in ("retarget_eyes", "retarget_lip"):
+            setattr(self, name, lambda x_s, own, wanted, name=name: self._record(name, wanted, x_s))
+
+    def _record(self, name: str, wanted: torch.Tensor, x_s: torch.Tensor) -> torch.Tensor:
+        self.asked.setdefault(name, wanted)
+        return torch.zeros_like(x_s)
+
+    def stitching(self, x_s: torch.Tensor, x_d: torch.Tensor) -> torch.Tensor:
+        return x_d
 
 
-@pytest.mark.parametrize(
-    ("gaze", "displacements"),
-    [
-        ((10.0, 0.0), {(11, 0): 0.007, (15, 0): 0.01}),
-        ((-10.0, 0.0), {(11, 0): -0.01, (15, 0): -0.007}),
-        ((0.0, 10.0), {(11, 1): 0.01, (15, 1): 0.01, (13, 1): 0.003, (16, 1): 0.003}),
-    ],
-)
-def test_a_voice_turns_the_gaze(model: OfficialPortrait, portrait: Portrait, gaze, displacements):
-    expression = portrait.motion.expression.clone()
-    for (row, axis), amount in displacements.items():
-        expression[0, row, axis] += amount
-    x = transform_keypoints(portrait.x_c, replace(portrait.motion, expression=expression))
-    x_d = model.speech_keypoints(portrait, replace(rest(portrait, 1), gaze_deg=torch.tensor([gaze])))
-    torch.testing.assert_close(x_d, plain(model, portrait, x), atol=1e-5, rtol=0)
+def changes(portrait: Portrait, asked: SpeechMotion) -> tuple[torch.Tensor, Quiet]:
+    """How a voice changes the expression by itself, and what is left to R_eyes and R_lip."""
+    networks = Quiet()
+    moved = speech_keypoints(networks, portrait, asked) - portrait.x_s
+    return moved / portrait.motion.scale[:, None], networks
+
+
+@pytest.mark.parametrize(("gaze", "sign"), [((10.0, 0.0), 1), ((-10.0, 0.0), -1)])
+def test_a_voice_turns_the_gaze_as_upstreams_slider(portrait: Portrait, gaze, sign):
+    change, _ = changes(portrait, replace(rest(portrait, 1), gaze_deg=torch.tensor([gaze])))
+    assert (sign * change[0, [11, 15], 0] > 5e-4).all()
+
+
+def test_a_blink_moves_the_eyelids_and_leaves_the_rest_to_r_eyes(portrait: Portrait):
+    change, networks = changes(portrait, replace(rest(portrait, 1), eye_openness=torch.zeros(1, 2)))
+    assert (change[0, [11, 15], 1] > 0.005).all() and (change[0, [13, 16], 1] < -0.002).all()  # as upstream's wink
+    assert 0.2 < float(networks.asked["retarget_eyes"]) < 0.3  # the map shuts usual eyes, and these read as more open
+
+
+def test_a_mouth_that_opens_by_its_coefficients_leaves_less_to_r_lip(portrait: Portrait):
+    face = embedded_face_model()
+    mouth = torch.zeros(1, 22)
+    mouth[0] = torch.linalg.lstsq(face.expression_basis.flatten(1).T, face.lip_response[4].flatten()).solution * 0.1
+    asked = replace(rest(portrait, 1), lip_ratio=torch.tensor([[0.4]]))
+    change, networks = changes(portrait, replace(asked, expression=mouth))
+    _, without = changes(portrait, asked)
+    rows = change[0].norm(dim=1).topk(2).indices.tolist()
+    assert set(rows) <= set(OFFICIAL.lips)
+    assert float(networks.asked["retarget_lip"]) < float(without.asked["retarget_lip"]) - 0.02
 
 
 def test_an_animal_without_landmarks_speaks_from_closed_lips():
@@ -247,7 +275,7 @@ def test_an_animal_without_landmarks_speaks_from_closed_lips():
     portrait = model.encode(picture(landmarks=False))
     frames = replace(rest(tiny_official().encode(picture()), 2), lip_ratio=torch.tensor([[0.0], [0.3]]))
     x_d = model.speech_keypoints(portrait, frames)
-    moved = model.retarget_lip(portrait.x_s, torch.zeros(1, 1), frames.lip_ratio)
+    moved = model.retarget_lip(portrait.x_s, torch.zeros(1, 1), official_map().lip_ratio(frames.lip_ratio))
     torch.testing.assert_close(x_d, model.stitching(portrait.x_s, portrait.x_s + moved), atol=1e-5, rtol=0)
 
 
