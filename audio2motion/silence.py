@@ -11,7 +11,7 @@ SILENT_DB = -50.0  # at the common level: 30 dB below the loud moments of a voic
 ABOVE_NOISE_DB = 5.0
 NOISIEST_DB = -40.0  # louder noise is not treated as silence
 REACH = 3  # frames around sound in which the mouth may move: lips open before the sound starts
-FADE = 2  # frames of the transition
+FADE = 1  # frames that the transition reaches to either side: lips rest from the sixth quiet frame on
 
 
 def loudness_per_frame(waveform: Tensor) -> Tensor:
