@@ -33,6 +33,12 @@ _TRIES_UNANSWERED = 2
 _MOST_BYTES = 4 << 30
 """Of a file whose size is not known."""
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
+_UNKNOWN_STATUS = (401, 404)
+"""What the hub answers for repositories that it does not know."""
+
+
+class _UnknownAddressError(WeightsNotFoundError):
+    """The hub does not know a repository."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ def complete(
     files: Sequence[HubFile],
     announce: Callable[[Path, list[HubFile]], None],
     progress: Progress | None,
+    former: str | None = None,
 ) -> Path:
     """Make sure that files are on this machine, whole and unchanged.
 
@@ -98,6 +105,8 @@ def complete(
         announce: Given the folder and what is missing, once the hub has answered and before anything is written; not
             called when nothing is missing. It may raise to refuse.
         progress: Called with a file's name, bytes so far and size.
+        former: An earlier name of the repository. Files that were kept under it are used, and a hub that does not know
+            the present name is asked for it.
 
     Returns:
         The folder that holds them.
@@ -106,9 +115,11 @@ def complete(
         WeightsNotFoundError: A file is missing and cannot be fetched.
         WeightsError: What the hub sent is not the pinned file, or it cannot be kept.
     """
-    root, announced = folder(repository, revision), False
+    names = [repository, *([former] if former else [])]
+    kept = [folder(name, revision) for name in names]
+    root, announced = next(filter(os.path.isdir, kept), kept[0]), False
     with _keeping(root):
-        missing = [file for file in files if not _is_present(root, file, repository, revision)]
+        missing = [file for file in files if not _is_present(root, file, names, revision)]
 
         def begin() -> None:
             nonlocal announced
@@ -118,9 +129,19 @@ def complete(
 
         for file in missing:
             _require_online(file)
-            url = f"{endpoint()}/{repository}/resolve/{revision}/{file.path}"
-            _fetch(root / file.path, url, file, progress, begin)
+            urls = [f"{endpoint()}/{name}/resolve/{revision}/{file.path}" for name in names]
+            _fetch_known(root / file.path, urls, file, progress, begin)
     return root
+
+
+def _fetch_known(path: Path, urls: list[str], file: HubFile, progress: Progress | None, begin: Announce) -> None:
+    """Fetch one file from the first address that the hub knows; the last one's error counts."""
+    for url in urls[:-1]:
+        try:
+            return _fetch(path, url, file, progress, begin)
+        except _UnknownAddressError:
+            continue
+    return _fetch(path, urls[-1], file, progress, begin)
 
 
 @contextmanager
@@ -136,7 +157,7 @@ def _keeping(place: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_present(root: Path, file: HubFile, repository: str, revision: str) -> bool:
+def _is_present(root: Path, file: HubFile, names: list[str], revision: str) -> bool:
     """Whether a file is on this machine, whole; one that the hub's own client fetched is taken over.
 
     Raises:
@@ -149,8 +170,9 @@ def _is_present(root: Path, file: HubFile, repository: str, revision: str) -> bo
     from huggingface_hub import try_to_load_from_cache
 
     cache = Path(os.environ.get("HF_HUB_CACHE") or home() / "hub").expanduser()
-    theirs = try_to_load_from_cache(repository, file.path, cache, revision)
-    if not isinstance(theirs, str) or file.sha256 not in (None, sha256(Path(theirs))):
+    found = (try_to_load_from_cache(name, file.path, cache, revision) for name in names)
+    theirs = next((each for each in found if isinstance(each, str)), None)
+    if theirs is None or file.sha256 not in (None, sha256(Path(theirs))):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # A link that leads nowhere any more.
@@ -231,6 +253,10 @@ def _receive(url: str, part: Path, file: HubFile, progress: Progress | None, beg
         except urllib.error.HTTPError as error:
             if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return  # Nothing is left to fetch; the hash tells whether what is there is right.
+            if error.code in _UNKNOWN_STATUS:
+                raise _UnknownAddressError(
+                    str(_unavailable(url, f"the hub answered {error.code} {error.reason}"))
+                ) from error
             if error.code not in _TRANSIENT_STATUS:
                 raise _unavailable(url, f"the hub answered {error.code} {error.reason}") from error
             reason, tries = f"the hub answered {error.code} {error.reason}", _TRIES

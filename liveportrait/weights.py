@@ -26,11 +26,11 @@ from liveportrait.weight_files import is_file, read_archive, read_settings, read
 
 logger = logging.getLogger(__name__)
 
-REPOSITORY = "KwaiVGI/LivePortrait"
+REPOSITORY, FORMER_REPOSITORY = "KlingTeam/LivePortrait", "KwaiVGI/LivePortrait"
 REVISION = "82a4fa6735ca58432b6ce39301b4b9ee066dea47"
 NOTICE = """\
-The official LivePortrait weights (Kuaishou Technology, KwaiVGI/LivePortrait on the Hugging Face hub, revision
-{revision}) are published under the MIT licence: https://huggingface.co/KwaiVGI/LivePortrait
+The official LivePortrait weights (Kuaishou Technology, KlingTeam/LivePortrait on the Hugging Face hub, revision
+{revision}) are published under the MIT licence: https://huggingface.co/KlingTeam/LivePortrait
 Fetched once, {size} in {count} files, to {folder}.
 Upstream's face detector (InsightFace) and animal detector (X-Pose) are for non-commercial use and are not fetched.
 Use portraits of people only with their consent."""
@@ -165,7 +165,7 @@ def download(
     def say(folder: Path, missing: list[hub.HubFile]) -> None:
         announce(NOTICE.format(revision=REVISION, size=_size(missing), count=len(missing), folder=folder))
 
-    return hub.complete(REPOSITORY, REVISION, RELEASES[name], say, progress)
+    return hub.complete(REPOSITORY, REVISION, RELEASES[name], say, progress, FORMER_REPOSITORY)
 
 
 def _size(files: list[hub.HubFile]) -> str:

@@ -67,6 +67,8 @@ class Trim(NamedTuple):
 
 
 Friendly = Literal["expression", "pose"]
+Sampler = Literal["fast", "full"]
+PositionEncoding = Literal["auto", "constant", "rows"]
 Part = Literal["head", "lips", "eyes", "brows", "face"]
 _FACE: tuple[Part, ...] = ("lips", "eyes", "brows", "face")
 REGIONS: dict[str, tuple[Part, ...]] = {
@@ -129,12 +131,30 @@ class MotionOptions(Checked):
     blink: bool = setting(True, "Blink now and then.")
     still: bool = setting(False, "Keep the head still and move only the face.")
     lips_only: bool = setting(False, "Move only the mouth.")
+    guidance: float | None = setting(
+        None, "How closely motion follows the voice (joyvasa: default 2.8; trained generators: 1.5).", 0.0, 10.0
+    )
+    sampler: Sampler = setting(  # noqa: RUF009
+        "fast", "Sampler of joyvasa: fast in few steps, or full, with every step and noise, as upstream."
+    )
+    sampling_steps: int | None = setting(
+        None, "Steps of the fast sampler (joyvasa and trained generators); default: 8.", 1, 500
+    )
+    position_encoding: PositionEncoding = setting(  # noqa: RUF009
+        "auto",
+        "Position encoding of joyvasa's frames: constant (as weights published before December 2025 were trained),"
+        " rows (one for each frame), or auto, by the weights.",
+    )
     reference: str = setting(
         "", "Video to take head motion and blinks from; it is played forwards and backwards.", names_file=bool
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_choice("sampler", self.sampler, Sampler)
+        _check_choice("position_encoding", self.position_encoding, PositionEncoding)
+        if self.sampler == "full" and self.sampling_steps is not None:
+            raise OptionError("the full sampler takes every step, sampling_steps counts the fast one's: leave one out")
         if self.still and self.head_strength not in {0.0, MotionOptions.head_strength}:
             raise OptionError(
                 f"still holds the head, head_strength={self.head_strength:g} moves it: leave one of them out"
@@ -231,8 +251,7 @@ class DriveOptions(Checked):
             object.__setattr__(self, "trim", parse_trim(self.trim))
         super().__post_init__()
         parse_region(self.region)
-        if self.friendly not in get_args(Friendly):
-            raise OptionError(f"friendly {self.friendly!r} is none of {', '.join(get_args(Friendly))}")
+        _check_choice("friendly", self.friendly, Friendly)
         if self.concat and self.loop:
             raise OptionError("concat shows a driver as it is, loop plays it backwards too: leave one of them out")
 
@@ -331,6 +350,11 @@ class Options:
     edit: EditOptions = field(default_factory=EditOptions)
     live: LiveOptions = field(default_factory=LiveOptions)
     render: RenderOptions = field(default_factory=RenderOptions)
+
+
+def _check_choice(name: str, value: str, choices: object) -> None:
+    if value not in get_args(choices):
+        raise OptionError(f"{name} {value!r} is none of {', '.join(get_args(choices))}")
 
 
 def parse_fps(given: object) -> Fraction:

@@ -19,7 +19,7 @@ from talkinghead.driver.driver import Driver, driving_rules, extend
 from talkinghead.driver.reference import extract_reference
 from talkinghead.driver.resample import Frames, in_batches, retime
 from talkinghead.driver.sliders import SliderTrack
-from talkinghead.driver.speech import generate_motion
+from talkinghead.driver.speech import generate_motion, sampling_rules
 from talkinghead.host.isolation import made_with_own, own_settings
 from talkinghead.media.audio import Sound, stream_mono_16k
 from talkinghead.media.image import Picture
@@ -116,10 +116,11 @@ def speak(source: ImageSource, sound: Sound, models: Models, options: Options) -
         options: The user's options.
 
     Raises:
-        PortraitError: The reference clip cannot be used.
+        PortraitError: The reference clip cannot be used, or an option is not for this voice model.
     """
     fps = options.render.fps or Fraction(FRAME_RATE)
     count = count_frames(sound, fps)
+    sampling_rules(models.voice, options.motion)
     reference = extract_reference(options.motion.reference, models) if options.motion.reference else None
 
     def pictures() -> Iterator[Picture]:

@@ -46,6 +46,7 @@ class JoyVASAConfig:
         num_layers: Decoder layers of the denoiser.
         feed_forward_size: Width inside them.
         num_steps: Diffusion steps.
+        constant_position: Whether the weights were trained with one position encoding for all frames.
         hubert: The speech encoder.
     """
 
@@ -56,6 +57,7 @@ class JoyVASAConfig:
     num_layers: int = 8
     feed_forward_size: int = 1024
     num_steps: int = 50
+    constant_position: bool = False
     hubert: HubertSizes = HubertSizes()
 
     @property
@@ -75,6 +77,7 @@ class GenerationRules:
         dynamic_threshold: (quantile, minimum, maximum) for clamping predictions to a quantile of their magnitude.
         overlap: Frames shared by neighbouring windows, which are cross-faded.
         smooth: Whether to smooth pose, scale and translation over time.
+        constant_position: Whether all frames get one position encoding; None for what the weights were trained with.
         trim_lead: Whether to remove the two frames of silence that are put before the sound. They delay the motion by
             80 ms relative to the sound.
     """
@@ -85,6 +88,7 @@ class GenerationRules:
     dynamic_threshold: tuple[float, float, float] | None = None
     overlap: int = 0
     smooth: bool = True
+    constant_position: bool | None = None
     trim_lead: bool = True
 
     def __post_init__(self) -> None:

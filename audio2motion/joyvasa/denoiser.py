@@ -77,7 +77,7 @@ class Denoiser(nn.Module):
     def __init__(self, config: JoyVASAConfig) -> None:
         super().__init__()
         size = config.feature_size
-        self.num_frames = config.num_frames
+        self.num_frames, self.constant_position = config.num_frames, config.constant_position
         self.diff_step_map = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, size))
         self.feature_proj = nn.Linear(config.motion_size, size)
         self.transformer = Decoder(size, config.feed_forward_size, config.num_layers)
@@ -86,7 +86,13 @@ class Denoiser(nn.Module):
         self.register_buffer("position_table", sinusoids(MAX_FRAMES, size), persistent=False)
 
     def forward(
-        self, motion: Tensor, audio: Tensor, previous_motion: Tensor, previous_audio: Tensor, step: Tensor
+        self,
+        motion: Tensor,
+        audio: Tensor,
+        previous_motion: Tensor,
+        previous_audio: Tensor,
+        step: Tensor,
+        constant_position: bool | None = None,
     ) -> Tensor:
         """Estimate clean motion.
 
@@ -96,11 +102,17 @@ class Denoiser(nn.Module):
             previous_motion: Clean motion before it, shape (B, P, D).
             previous_audio: Audio features before it, shape (B, P, feature_size).
             step: Diffusion steps, int64, shape (B,).
+            constant_position: Whether all frames get one position encoding; None for what the weights
+                were trained with.
 
         Returns:
             Clean motion of all frames, shape (B, P + T, D); the last T are the window.
         """
         x = self.feature_proj(torch.cat([previous_motion, motion], 1))
-        x = x + self.position_table[: x.shape[1]] + self.diff_step_map(self.step_table[step])[:, None]
+        # Until December 2025 upstream added row P + T to all frames, in training too, so these weights know no order.
+        constant = self.constant_position if constant_position is None else constant_position
+        end = x.shape[1]
+        position = self.position_table[end : end + 1] if constant else self.position_table[:end]
+        x = x + position + self.diff_step_map(self.step_table[step])[:, None]
         features = torch.cat([previous_audio, audio], 1)
         return self.motion_dec(self.transformer(x, features))

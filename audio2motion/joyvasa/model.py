@@ -183,7 +183,8 @@ class JoyVASA(nn.Module):
 
         def predict(x: Tensor, step: int) -> Tensor:
             steps = torch.full((batch,), step, device=x.device)
-            clean = self.denoising_net(x.expand(batch, -1, -1), audio, *previous, steps)[:, -x.shape[1] :]
+            frames = self.denoising_net(x.expand(batch, -1, -1), audio, *previous, steps, rules.constant_position)
+            clean = frames[:, -x.shape[1] :]
             if rules.dynamic_threshold is not None:
                 clean = clamp_to_quantile(clean, *rules.dynamic_threshold)
             if not guided:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -30,16 +31,19 @@ Fetched once, about 414 MB in {count} files, to {folder}."""
 _GENERATOR = "motion_generator/motion_generator_hubert_chinese.pt"
 _TEMPLATE = "motion_template/motion_template.pkl"
 Release = Literal["v1", "v2"]
-# The template that belongs to v2 was replaced together with its generator, and no hash of it is known.
+# The hash of v2's template is what others who use this revision have published.
 RELEASES: dict[Release, tuple[hub.HubFile, ...]] = {
     "v1": (
         hub.HubFile(_GENERATOR, "d7401b53a095eed55f4ed63470ba65a85b6f5c0fb3a1a4f936acb14a6628849c", 414_086_265),
         hub.HubFile(_TEMPLATE, "3afc81dbb69b1cf30008ce0b457a2fdecd85dcc8bc0cd251dae73cda073e08c1", 3_141),
     ),
-    "v2": (hub.HubFile(_GENERATOR, "9dd869329725caedf5f0c13dd383abec1e385f566d8afe2047b141f604844e80", 414_067_833),),
+    "v2": (
+        hub.HubFile(_GENERATOR, "9dd869329725caedf5f0c13dd383abec1e385f566d8afe2047b141f604844e80", 414_067_833),
+        hub.HubFile(_TEMPLATE, "294ce67350b18031b375361756f654c76d5e14c8f1e319cf9ed07f759ef81a98", None),
+    ),
 }
-# What `download` fetches: v2, and the template of the same commit, which nothing but numbers is read from.
-_PUBLISHED = (*RELEASES["v2"], hub.HubFile(_TEMPLATE, None, None))
+_V1_FORMAT = 70, 25
+"""Values per frame and previous frames of v1."""
 _ENCODERS = ("hubert_zh", "hubert_zh_ori")
 _HUBERT = "audio_encoder."
 _POSITION = f"{_HUBERT}encoder.pos_conv_embed.conv."
@@ -74,6 +78,7 @@ def load(directory: Path, release: Release | None = None) -> JoyVASA:
         hub.check(generator if file.path == _GENERATOR else template, file)
     arguments, tensors = read_generator(generator)
     config = config_of(arguments, tensors, generator)
+    config = replace(config, constant_position=_has_constant_position(config, generator))
     _check_tables(tensors, config, generator)
     statistics = load_motion_template(template)
     try:
@@ -105,7 +110,7 @@ def download(announce: Callable[[str], None], progress: Callable[[str, int, int]
     def say(folder: Path, missing: list[hub.HubFile]) -> None:
         announce(NOTICE.format(revision=REVISION, count=len(missing), folder=folder))
 
-    return hub.complete(REPOSITORY, REVISION, _PUBLISHED, say, progress)
+    return hub.complete(REPOSITORY, REVISION, RELEASES["v2"], say, progress)
 
 
 def is_generator(directory: Path) -> bool:
@@ -185,6 +190,18 @@ def config_of(arguments: argparse.Namespace, tensors: dict[str, Tensor], path: P
         num_steps=number("n_diff_steps"),
         hubert=_hubert_of(tensors, path),
     )
+
+
+def _has_constant_position(config: JoyVASAConfig, path: Path) -> bool:
+    """Tell whether weights were trained with one position encoding for all frames.
+
+    Upstream trained so until a correction of 9 December 2025: all that was published before, and whatever has the
+    format of v1. Other weights in the format of v2 are taken for later ones.
+    """
+    if (config.motion_size, config.num_previous) == _V1_FORMAT:
+        return True
+    published = (files[0] for files in RELEASES.values())
+    return any(path.stat().st_size == file.size and hub.sha256(path) == file.sha256 for file in published)
 
 
 def _hubert_of(tensors: dict[str, Tensor], path: Path) -> HubertSizes:

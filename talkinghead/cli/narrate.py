@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from talkinghead.cli.options import AsJson, Debug, Model, Portrait, takes
+from talkinghead.cli.options import AsJson, Debug, Model, Portrait, VoiceModel, takes
 from talkinghead.cli.report import INTERRUPTED, report, say
 from talkinghead.narration.options import CaptionOptions, NarrationOptions, SceneOptions, VoiceOptions, WorkOptions
-from talkinghead.options import MODEL, CropOptions, MotionOptions, RenderOptions
+from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, RenderOptions
 
 
 @takes(
@@ -29,6 +29,7 @@ def narrate(
     output: Annotated[Path, typer.Option("--output", "-o", help=".mp4, .webm or .mov file to write.")],
     options: NarrationOptions,
     model: Model = MODEL,
+    voice_model: VoiceModel = VOICE_MODEL,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -39,7 +40,9 @@ def narrate(
         with FrameBar() as bar:
             from talkinghead.narration.narrate import narrate
 
-            summary = narrate(source, script, output, options=options, model=model, progress=bar.progress)
+            summary = narrate(
+                source, script, output, options=options, model=model, voice_model=voice_model, progress=bar.progress
+            )
     except KeyboardInterrupt:
         say("interrupted; rerun to resume from the finished parts")
         raise SystemExit(INTERRUPTED) from None

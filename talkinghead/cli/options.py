@@ -18,6 +18,12 @@ PORTRAIT = "Portrait: PNG, JPEG, WebP, HEIC, AVIF, BMP or TIFF."
 
 Portrait = Annotated[Path, typer.Argument(help=PORTRAIT)]
 Model = Annotated[str, typer.Option(help="Model: mini (built in), base or animals (downloaded once), or a folder.")]
+VoiceModel = Annotated[
+    str,
+    typer.Option(
+        help="Speech-to-motion model: mini (built in), joyvasa (downloaded once; for base and animals), or a folder."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print a traceback for errors.")]
 

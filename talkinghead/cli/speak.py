@@ -8,11 +8,9 @@ from typing import Annotated
 import typer
 
 from talkinghead.cli.demo import demo_inputs
-from talkinghead.cli.options import AsJson, Debug, Model, Portrait, takes
+from talkinghead.cli.options import AsJson, Debug, Model, Portrait, VoiceModel, takes
 from talkinghead.cli.report import report
 from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, Options, RenderOptions
-
-_VOICE_MODELS = "Speech-to-motion model: mini (built in), joyvasa (downloaded once; for base and animals), or a folder."
 
 
 @takes(CropOptions, MotionOptions, RenderOptions)
@@ -22,7 +20,7 @@ def speak(
     output: Annotated[Path, typer.Option("--output", "-o", help="MP4 file to write.")],
     options: Options,
     model: Model = MODEL,
-    voice_model: Annotated[str, typer.Option(help=_VOICE_MODELS)] = VOICE_MODEL,
+    voice_model: VoiceModel = VOICE_MODEL,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

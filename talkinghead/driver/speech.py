@@ -3,20 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any, cast
 
 from torch import Tensor
 
-from audio2motion.voices import suits_any_model
+from audio2motion.flow.config import FlowRules
+from audio2motion.flow.model import MotionFlow
+from audio2motion.joyvasa.config import GenerationRules
+from audio2motion.joyvasa.model import JoyVASA
+from audio2motion.voices import MotionGenerator, suits_any_model
 from liveportrait import Motion, Portrait
 from liveportrait.driving_rules import DrivingRules
 from talkinghead.driver.reference import Reference, apply_reference, apply_reference_to_motion
 from talkinghead.driver.resample import scale_motion
+from talkinghead.errors import OptionError
 from talkinghead.host.isolation import own_settings
 from talkinghead.models import Models
 from talkinghead.options import MotionOptions
 from talkinghead.render import ToKeypoints
+
+
+def sampling_rules(voice: MotionGenerator, options: MotionOptions) -> GenerationRules | FlowRules | None:
+    """Return how a voice model samples its motion, or None if it does not sample.
+
+    Raises:
+        OptionError: An option of sampling is set that the voice model does not have.
+    """
+    usual = MotionOptions()
+    names = ("guidance", "sampling_steps", "sampler", "position_encoding")
+    changed = [name for name in names if getattr(options, name) != getattr(usual, name)]
+    known = {JoyVASA: names, MotionFlow: names[:2]}.get(type(voice), ())
+    if unknown := [name for name in changed if name not in known]:
+        raise OptionError(f"{unknown[0]} is not for this voice model: leave it out, or give --voice-model joyvasa")
+    if isinstance(voice, MotionFlow):
+        rules = FlowRules()
+        steps, guidance = options.sampling_steps or rules.num_steps, options.guidance
+        return replace(rules, num_steps=steps, guidance=rules.guidance if guidance is None else guidance)
+    if not isinstance(voice, JoyVASA):
+        return None
+    rules = GenerationRules.quick(voice.config)
+    return replace(
+        rules,
+        guidance=rules.guidance if options.guidance is None else options.guidance,
+        num_steps=None if options.sampler == "full" else _steps(voice, options.sampling_steps or rules.num_steps),
+        constant_position=None if options.position_encoding == "auto" else options.position_encoding == "constant",
+    )
+
+
+def _steps(voice: JoyVASA, wanted: int | None) -> int | None:
+    if wanted is not None and wanted > voice.config.num_steps:
+        raise OptionError(f"sampling_steps is {wanted}, this voice model has {voice.config.num_steps}")
+    return wanted
 
 
 @own_settings()
@@ -39,7 +78,7 @@ def generate_motion(
         speech_motion = voice.stream(chunks, seed=options.seed)
         speech_motion = apply_reference(speech_motion, reference) if reference else speech_motion
         return scale_motion(speech_motion, options, voice.num_mouth), portrait.speech_keypoints
-    motion = cast(Iterator[Motion], voice.stream(chunks, seed=options.seed))
+    motion = _sampled(voice, chunks, options)
     first = next(motion)
     anchor, rules = first[0].to(models.device), speech_rules(options)
 
@@ -48,6 +87,15 @@ def generate_motion(
 
     motion = chain([first], motion)
     return apply_reference_to_motion(motion, first[0], reference) if reference else motion, to_keypoints
+
+
+def _sampled(voice: MotionGenerator, chunks: Iterable[Tensor], options: MotionOptions) -> Iterator[Motion]:
+    rules = sampling_rules(voice, options)
+    if isinstance(voice, JoyVASA) and isinstance(rules, GenerationRules):
+        return voice.stream(chunks, seed=options.seed, rules=rules)
+    if isinstance(voice, MotionFlow) and isinstance(rules, FlowRules):
+        return voice.stream(chunks, seed=options.seed, rules=rules)
+    return cast(Iterator[Motion], voice.stream(chunks, seed=options.seed))
 
 
 def speech_rules(options: MotionOptions) -> DrivingRules:

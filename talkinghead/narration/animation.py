@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
-from audio2motion.voices import SpeechMotionGenerator
+from audio2motion.voices import suits_any_model
 from liveportrait import Motion, Portrait, PortraitModel, SpeechMotion
 from liveportrait.keypoints import euler_degrees, rotation_matrix
+from liveportrait.regions import OFFICIAL
 from liveportrait.sliders import Sliders
 from talkinghead.driver.reference import Reference
 from talkinghead.driver.resample import retime
@@ -47,7 +48,7 @@ def animate_shot(
     models: Models,
     options: MotionOptions,
     reference: Reference | None = None,
-) -> tuple[Iterator[SpeechMotion], ToKeypoints[SpeechMotion]]:
+) -> tuple[Iterator[Any], ToKeypoints[Any]]:
     """Generate the motion of one speaker during a shot.
 
     Args:
@@ -69,11 +70,15 @@ def animate_shot(
     seed = movement_seed(options.seed, speaker, shot.line.text, listens=listens)
     options = replace(options, **{**delivery.strengths, "seed": seed})
     driving, to_keypoints = generate_motion(models, sound, options, reference and reference.starting(seed))
-    voice = cast(SpeechMotionGenerator, models.voice)  # `assemble` has checked that
-    driving = settle(driving, math.ceil(seconds * FRAME_RATE), voice.num_mouth)
+    num_frames = math.ceil(seconds * FRAME_RATE)
+    settled: Iterator[Any] = (
+        settle(driving, num_frames, models.voice.num_mouth)
+        if suits_any_model(models.voice)
+        else settle_motion(driving, num_frames)
+    )
     if delivery.keyframes:
         to_keypoints = EditedKeypoints(models.portrait, to_keypoints, delivery.keyframes, shot.frames, fps)
-    return retime(driving, fps, shot.frames), to_keypoints
+    return retime(settled, fps, shot.frames), to_keypoints
 
 
 def movement_seed(seed: int, voice: str, text: str, *, listens: bool) -> int:
@@ -104,6 +109,30 @@ def settle(speech_motion: Iterable[SpeechMotion], num_frames: int, num_mouth: in
             gaze_deg=part.gaze_deg * weight,
             rotation=rotation_matrix(*turned),
             translation=part.translation * weight,
+        )
+
+
+def settle_motion(motion: Iterable[Motion], num_frames: int) -> Iterator[Motion]:
+    """Fade all motion of the official networks except that of the lips in and out of its first frame.
+
+    Args:
+        motion: The motion at 25 fps, in parts.
+        num_frames: The total number of frames.
+    """
+    weights, done = fade_weights(num_frames, Fraction(FRAME_RATE)), 0
+    first: Motion | None = None
+    for part in motion:
+        first = first or part[0]
+        weight = weights[done : done + len(part), None]
+        done += len(part)
+        turn = euler_degrees(part.rotation @ first.rotation.transpose(1, 2))
+        expression = torch.lerp(first.expression, part.expression, weight[..., None])
+        yield replace(
+            part,
+            expression=OFFICIAL.pick("lips", part.expression, expression),
+            rotation=rotation_matrix(*(angle * weight[:, 0] for angle in turn)) @ first.rotation,
+            translation=torch.lerp(first.translation, part.translation, weight),
+            scale=torch.lerp(first.scale, part.scale, weight),
         )
 
 

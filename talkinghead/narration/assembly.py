@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from audio2motion import FRAME_RATE
-from audio2motion.voices import suits_any_model
 from talkinghead.driver.driver import open_driver
 from talkinghead.driver.reference import extract_reference
+from talkinghead.driver.speech import sampling_rules
 from talkinghead.errors import OptionError
 from talkinghead.media.files import require_file
 from talkinghead.media.formats import Format
@@ -96,8 +96,7 @@ def assemble(source: Path, script: Script, models: Models, options: NarrationOpt
     Raises:
         PortraitError: A file cannot be read, or options cannot be combined.
     """
-    if not suits_any_model(models.voice):
-        raise OptionError("a narration needs a voice model that suits any portrait model: leave voice_model out")
+    sampling_rules(models.voice, options.motion)
     slides = find_slides(script, options.scene)
     name = choose_layout(script, options.scene, slides=bool(slides))
     portraits = {speaker.name: speaker.source or source for speaker in script.speakers.values()}

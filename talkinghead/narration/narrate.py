@@ -28,7 +28,7 @@ from talkinghead.narration.speech import open_voices, speak_lines
 from talkinghead.narration.timeline import Shot, chapter_bounds, late_notes, lay_out, write_soundtrack
 from talkinghead.narration.work import WorkFolder, key_of
 from talkinghead.narration.writing_systems import fit_to_voices
-from talkinghead.options import MODEL
+from talkinghead.options import MODEL, VOICE_MODEL
 
 
 def narrate(
@@ -38,6 +38,7 @@ def narrate(
     *,
     options: NarrationOptions | None = None,
     model: str | Path | Models = MODEL,
+    voice_model: str | Path = VOICE_MODEL,
     progress: Progress = no_progress,
 ) -> Summary:
     """Make a narrated video from a script.
@@ -48,6 +49,8 @@ def narrate(
         output: The .mp4 or .webm to write, with alpha .webm or .mov; captions are written beside it.
         options: All other options.
         model: "mini", "base", "animals" or a directory; or the result of `load_models`.
+        voice_model: "mini", "joyvasa" (for the official models) or a directory; not used with the result of
+            `load_models`, which contains one.
         progress: Wraps the pictures that have to be rendered, to report progress.
 
     Returns:
@@ -72,7 +75,7 @@ def narrate(
     recording = open_recording(options.voice) if options.voice.audio else None
     voices = {} if recording else open_voices(read, options.voice)
     read = read if recording else fit_to_voices(read, voices)
-    models = load_models(model, options.render.device, precision=options.render.precision)
+    models = load_models(model, options.render.device, voice_model, options.render.precision)
     renderer = assemble(portrait, read, models, options, kind)
     with work:
         if recording:

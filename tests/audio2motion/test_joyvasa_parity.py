@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import pytest
 import torch
 from joyvasa_reference import checkpoint_index, golden, model
+from torch import nn
 from torch.nn import functional as F
 
 from audio2motion.joyvasa.config import GenerationRules
@@ -23,13 +26,15 @@ DENOISER, SAMPLE, HEARING = 3e-5, 1e-4, 5e-5
 # Float32 angles up to 600 rad: one rounding of the rate already moves a sine by 3.6e-5.
 TABLE = 4e-5
 CASES = list(golden().cases)
+# The reference was recorded with one position for each frame, whatever the weights were trained with.
+ROWS = GenerationRules(constant_position=False)
 SAMPLERS = {
-    "cfg2.8": GenerationRules(guidance=2.8),
-    "independent2.8": GenerationRules(guidance=2.8),
-    "cfg1.15": GenerationRules(guidance=1.15),
-    "nocfg": GenerationRules(guidance=1.0),
-    "flex0.5": GenerationRules(guidance=1.15, flexibility=0.5),
-    "threshold": GenerationRules(guidance=2.8, dynamic_threshold=(0.9, 0.5, 2.0)),
+    "cfg2.8": replace(ROWS, guidance=2.8),
+    "independent2.8": replace(ROWS, guidance=2.8),
+    "cfg1.15": replace(ROWS, guidance=1.15),
+    "nocfg": replace(ROWS, guidance=1.0),
+    "flex0.5": replace(ROWS, guidance=1.15, flexibility=0.5),
+    "threshold": replace(ROWS, guidance=2.8, dynamic_threshold=(0.9, 0.5, 2.0)),
 }
 
 
@@ -86,7 +91,7 @@ def test_denoiser(release):
     motion, audio, previous_motion, previous_audio = (
         data.input(f"{release}/{name}") for name in ("motion", "audio", "prev_motion", "prev_audio")
     )
-    net = generator.denoising_net
+    net = partial(generator.denoising_net, constant_position=False)
     answer = net(motion, audio, previous_motion, previous_audio, torch.tensor([1, 50]))
     assert data.difference(f"{release}/denoise/t1_t50", answer) < DENOISER
     start = generator.start_motion_feat.expand(2, -1, -1), generator.start_audio_feat.expand(2, -1, -1)
@@ -95,6 +100,34 @@ def test_denoiser(release):
     deaf = generator.null_audio_feat.expand(1, 100, -1)
     answer = net(motion[:1], deaf, previous_motion[:1], previous_audio[:1], torch.tensor([33]))
     assert data.difference(f"{release}/denoise/null_t33", answer) < DENOISER
+
+
+def plain_denoiser(net, motion, audio, previous_motion, previous_audio, steps, position):
+    """The denoiser of PyTorch's own layers, with given position encodings, shape (1 or frames, size)."""
+    size = audio.shape[2]
+    layers = [nn.TransformerDecoderLayer(size, 8, 1024, 0.0, "gelu", batch_first=True) for _ in range(8)]
+    x = net.feature_proj(torch.cat([previous_motion, motion], 1)) + position
+    x = x + net.diff_step_map(sinusoids(501, size)[steps])[:, None]
+    memory, mask = torch.cat([previous_audio, audio], 1), ~torch.eye(x.shape[1], dtype=torch.bool)
+    for layer, own in zip(layers, net.transformer.layers, strict=True):
+        layer.load_state_dict(own.state_dict())
+        x = layer.eval()(x, memory, memory_mask=mask)
+    return net.motion_dec(x)
+
+
+@pytest.mark.parametrize("release", ["v1", "v2"])
+def test_the_denoiser_with_either_position_encoding(release):
+    """PyTorch's layers give the reference's numbers with one position a frame, and check the constant one."""
+    data, net = golden(), model(release, slim=True).denoising_net
+    inputs = [data.input(f"{release}/{name}") for name in ("motion", "audio", "prev_motion", "prev_audio")]
+    steps, frames = torch.tensor([1, 50]), 100 + inputs[2].shape[1]
+    table = sinusoids(600, 256)
+    rows = plain_denoiser(net, *inputs, steps, table[:frames])
+    assert data.difference(f"{release}/denoise/t1_t50", rows) < DENOISER
+    constant = plain_denoiser(net, *inputs, steps, table[frames])
+    torch.testing.assert_close(net(*inputs, steps, constant_position=True), constant, atol=DENOISER, rtol=0)
+    assert (constant - rows).abs().max() > 0.1
+    assert torch.equal(net(*inputs, steps), net(*inputs, steps, constant_position=release == "v1"))
 
 
 @pytest.mark.parametrize("release", ["v1", "v2"])

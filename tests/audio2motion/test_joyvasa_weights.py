@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import types
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 import torch
 from joyvasa_reference import TINY, arguments, template, tiny_tensors, write
 
+from audio2motion.joyvasa import weights
 from audio2motion.joyvasa.sampler import cosine_schedule
 from audio2motion.joyvasa.template import load_motion_template
 from audio2motion.joyvasa.weights import load, read_generator
+from liveportrait import hub
 from liveportrait.errors import WeightsError, WeightsNotFoundError
 
 FIRST = "denoising_net.transformer.layers.0."
@@ -39,6 +42,17 @@ def test_sizes_come_from_the_file(tmp_path):
     assert (config.motion_size, config.num_frames, config.num_previous, config.feature_size) == (73, 20, 4, 32)
     assert (config.num_layers, config.feed_forward_size, config.num_steps) == (2, 16, 50)
     assert (config.hubert.hidden_size, config.hubert.num_layers, config.hubert.position_groups) == (64, 1, 16)
+
+
+def test_what_was_published_has_one_position_encoding_for_all_frames(tmp_path, monkeypatch):
+    file = generator_file(written(tmp_path))
+    assert not load(tmp_path).config.constant_position  # of v2's format, from whoever
+    published = hub.HubFile(file.name, hub.sha256(file), file.stat().st_size)
+    monkeypatch.setitem(weights.RELEASES, "v2", (published,))
+    assert load(tmp_path).config.constant_position
+    monkeypatch.setattr(weights, "_V1_FORMAT", (73, 4))
+    monkeypatch.setitem(weights.RELEASES, "v2", (replace(published, size=1),))
+    assert load(tmp_path).config.constant_position  # of v1's format
 
 
 def test_loaded_tensors_are_the_file_s(tmp_path):

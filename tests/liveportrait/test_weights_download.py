@@ -204,6 +204,21 @@ def test_files_of_the_hubs_own_client_are_taken_over(server: Hub, tmp_path: Path
     assert [path for path, _ in server.requests if path.endswith("a.pth")] == []
 
 
+def test_a_hub_that_knows_the_former_name_only(server: Hub):
+    server.plan = ["404", "", "401", ""]
+    check_complete(weights.download("base", print))
+    names = [path.split("/resolve/")[0].strip("/") for path, _ in server.requests]
+    assert names == [weights.REPOSITORY, weights.FORMER_REPOSITORY] * 2
+
+
+def test_files_under_the_former_name_are_used(server: Hub, tmp_path: Path):
+    folder = hub.folder(weights.FORMER_REPOSITORY, weights.REVISION)
+    for file in FILES:
+        (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file.path).write_bytes(CONTENT[Path(file.path).name])
+    assert weights.download("base", print) == folder and not server.requests
+
+
 def test_unknown_names():
     with pytest.raises(WeightsNotFoundError, match="'mini'"):
         weights.download("mini", print)

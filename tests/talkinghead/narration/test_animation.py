@@ -9,7 +9,16 @@ from fake_models import speech_motion
 
 from audio2motion import AudioToMotion
 from liveportrait.keypoints import euler_degrees, rotation_matrix
-from talkinghead.narration.animation import EditedKeypoints, animate_shot, fade_weights, movement_seed, settle
+from liveportrait.motion import Motion
+from liveportrait.regions import OFFICIAL
+from talkinghead.narration.animation import (
+    EditedKeypoints,
+    animate_shot,
+    fade_weights,
+    movement_seed,
+    settle,
+    settle_motion,
+)
 from talkinghead.narration.script import Line
 from talkinghead.narration.timeline import Shot
 from talkinghead.options import MotionOptions
@@ -26,6 +35,22 @@ def test_everything_but_the_mouth_begins_and_ends_at_rest():
     assert torch.equal(whole, part.expression[:, :2])
     middle = settled[1][13]
     assert float(euler_degrees(middle.rotation)[1]) == pytest.approx(5, abs=1e-3) and float(middle.gaze_deg[0, 0]) == 50
+
+
+def test_motion_of_the_official_networks_settles_too():
+    torch.manual_seed(0)
+    turns = rotation_matrix(*(10 * torch.randn(3, 100)))
+    motion = Motion(turns, torch.randn(100, 21, 3), torch.rand(100, 1) + 1, torch.randn(100, 3))
+    settled = Motion.cat(list(settle_motion([motion[:30], motion[30:]], 100)))
+    lips = list(OFFICIAL.lips)
+    assert torch.equal(settled.expression[:, lips], motion.expression[:, lips])
+    still = torch.ones(21, dtype=torch.bool)
+    still[lips] = False
+    for end in (settled[0], settled[-1]):
+        assert torch.allclose(end.expression[:, still], motion[0].expression[:, still])
+        for name in ("rotation", "translation", "scale"):
+            assert torch.allclose(getattr(end, name), getattr(motion[0], name), atol=1e-5)
+    assert torch.allclose(settled[50].rotation, motion[50].rotation, atol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 9, 200])
