@@ -169,6 +169,27 @@ def read_average(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return json.loads(about["config"]), tensors_under(tensors, "average")
 
 
+def check_same(folder: Path, config: Any, names: Sequence[str]) -> None:
+    """Check that a run that is continued has the settings that make up its networks.
+
+    Args:
+        folder: Of the run; it may be new.
+        config: The settings now.
+        names: Settings that cannot change.
+
+    Raises:
+        TrainingError: One of them has changed.
+    """
+    if not (folder / CHECKPOINT).exists():
+        return
+    with safe_open(folder / CHECKPOINT, "pt") as stored:
+        before = json.loads(stored.metadata()["config"])
+    for name in names:
+        if before.get(name) != getattr(config, name):
+            now = getattr(config, name)
+            raise TrainingError(f"{folder}: a run with {name}={before.get(name)}, not {now}; give another --run")
+
+
 def tensors_under(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     """Pick the tensors of one part and drop its name from theirs."""
     return {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}

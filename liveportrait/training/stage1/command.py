@@ -14,7 +14,7 @@ from torch import Tensor
 from liveportrait import weights
 from liveportrait.official import OfficialPortrait
 from liveportrait.training.faces import POINTS, FaceSet, read_faces
-from liveportrait.training.loop import TrainingError, change_settings, run
+from liveportrait.training.loop import TrainingError, change_settings, check_same, run
 from liveportrait.training.perception import load_perception
 from liveportrait.training.processes import Processes
 from liveportrait.training.reports import ProgressLine, tensorboard
@@ -28,6 +28,7 @@ DRY_STEPS = 3
 def train(options: Namespace) -> None:
     """Train, or continue a run."""
     config = settings(options)
+    check_same(options.run, config, ("size", "discriminator_widths", "discriminator_layers", "frozen"))
     start = load_start(options.init)
     if start is not None and SIZES[config.size] != start.config:
         raise TrainingError(f"--init {options.init}: its networks are not of size {config.size}; give --set size=NAME")

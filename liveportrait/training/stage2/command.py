@@ -9,7 +9,7 @@ from pathlib import Path
 from liveportrait import weights
 from liveportrait.official import OfficialPortrait
 from liveportrait.training.faces import read_faces
-from liveportrait.training.loop import TrainingError, change_settings, read_average, run
+from liveportrait.training.loop import TrainingError, change_settings, check_same, read_average, run
 from liveportrait.training.processes import Processes
 from liveportrait.training.reports import ProgressLine, tensorboard
 from liveportrait.training.sizes import SIZES
@@ -25,6 +25,7 @@ def train(options: Namespace) -> None:
     if options.weights is not None:
         config = replace(config, weights=read_weights(options.weights))
     config = change_settings(replace(config, part=options.part), options.set)
+    check_same(options.run, config, ("part",))
     model = load_model(options.model)
     processes = Processes(config.device)
     preload_on, side = processes.device if config.preload else None, 2 * model.config.input_size

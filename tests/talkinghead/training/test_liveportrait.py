@@ -96,6 +96,9 @@ def test_both_stages_then_speak(faces, data, tmp_path, monkeypatch):
         assert learned or torch.equal(value, plain.state_dict()[name])
     assert mine.stitching.mlp[-1].weight.abs().sum() > 0 == plain.stitching.mlp[-1].weight.abs().sum()
     monkeypatch.chdir(tmp_path)
+    for mistake in ("stage1 --run one --set size=toy", "stage2 lips --run eyes --model mine"):
+        with pytest.raises(SystemExit, match="give another --run"):
+            train(mistake.split())
     Image.fromarray(drawn_face(240)).save("face.png")
     soundfile.write("voice.wav", 0.3 * np.sin(np.arange(1280) * 0.2), 16_000)
     cli.main(["speak", "face.png", "voice.wav", "-o", "o.mp4", "--model", "mine"])
