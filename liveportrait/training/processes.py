@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from liveportrait.training.loop import TrainingError
+
 
 class Processes:
     """The processes of a run.
@@ -34,8 +36,14 @@ class Processes:
             nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return self._accelerator.prepare(network)
 
-    def part(self, size: int) -> slice:
-        """Return the rows of a batch of `size` that belong to this process."""
+    def part(self, size: int, pieces: int = 1) -> slice:
+        """Return the rows of a batch of `size` that belong to this process, which it divides into equal `pieces`.
+
+        Raises:
+            TrainingError: The batch cannot be divided so.
+        """
+        if size % (self.world * pieces):
+            raise TrainingError(f"batch_size={size} cannot be divided among {self.world} processes in {pieces} parts")
         each = size // self.world
         return slice(self.rank * each, (self.rank + 1) * each)
 

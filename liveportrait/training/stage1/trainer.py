@@ -89,7 +89,7 @@ class Stage1Trainer(Trainer[Stage1Config]):
             self.networks.get_submodule(PARTS[letter]).eval()  # keeps its batch statistics, too
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
-        mine = self.processes.part(config.batch_size)
+        mine = self.processes.part(config.batch_size, config.accumulate)
         batch = self.sampler.batch(self.step, config.batch_size, self.device, mine)
         found: list[Losses] = []
         for number, part in enumerate(split(batch, config.accumulate)):

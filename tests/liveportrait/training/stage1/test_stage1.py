@@ -77,6 +77,14 @@ def test_a_resumed_run_goes_on_exactly(faces, look, tmp_path):
     assert same(whole.average, resumed.average)
 
 
+def test_a_batch_is_computed_in_equal_parts(faces, look):
+    with pytest.raises(TrainingError, match="batch_size=2 cannot be divided"):
+        Stage1Trainer(change_settings(SHORT, ["accumulate=3"]), faces, None, look).train_step()
+    losses = Stage1Trainer(change_settings(SHORT, ["accumulate=2"]), faces, None, look).train_step()
+    whole = Stage1Trainer(SHORT, faces, None, look).train_step()
+    assert losses["head_pose"] == pytest.approx(whole["head_pose"], rel=1e-4)  # M has no batch norm
+
+
 def test_losses_without_weight_are_not_computed(faces, look):
     off = change_settings(SHORT, [f"{name}=0" for name in ("guide", "adversarial", "feature_matching", "perceptual")])
     losses = Stage1Trainer(off, faces, None, look).train_step()
