@@ -72,7 +72,8 @@ def transform_keypoints(x_c: Tensor, motion: Motion) -> Tensor:
     if x_c.shape[1] != motion.num_keypoints or (len(motion) != x_c.shape[0] and 1 not in (len(motion), x_c.shape[0])):
         raise ValueError(f"keypoints {tuple(x_c.shape)} do not fit expression {tuple(motion.expression.shape)}")
     shift = motion.translation[:, None] * motion.translation.new_tensor([1.0, 1.0, 0.0])
-    return motion.scale[:, None] * (x_c @ motion.rotation + motion.expression) + shift
+    with torch.autocast(x_c.device.type, enabled=False):
+        return motion.scale[:, None] * (x_c @ motion.rotation + motion.expression) + shift
 
 
 def handedness(axes: Tensor) -> Tensor:

@@ -116,8 +116,10 @@ def face_pose(heads: MotionHeads) -> FacePose:
     """
     heads = MotionHeads(*(head.float() for head in heads))
     angles = torch.stack([degrees_from_bins(head) for head in (heads.pitch, heads.yaw, heads.roll)], 1)
+    with torch.autocast(angles.device.type, enabled=False):
+        rotation = rotation_matrix(*angles.unbind(1))
     motion = Motion(
-        rotation=rotation_matrix(*angles.unbind(1)),
+        rotation=rotation,
         expression=heads.exp.unflatten(1, (-1, 3)),
         scale=heads.scale,
         translation=heads.t,

@@ -13,6 +13,7 @@ from liveportrait.errors import PortraitError
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.mini.face_model import embedded_face_model
 from liveportrait.modules.exact_conv import DepthSplitConv3d, SingleOutputConv2d, conv_of_upsampled
+from liveportrait.modules.motion_extractor import MotionHeads, face_pose
 from liveportrait.modules.sampling import identity_grid, sample_volume, shift_volume
 from liveportrait.motion import Crop, Portrait, SpeechMotion
 from liveportrait.official import OfficialPortrait, without_tf32
@@ -157,6 +158,17 @@ def test_half_precision_is_close_and_keeps_geometry_exact(portrait: Portrait):
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_on_a_gpu(portrait: Portrait, precision: str):
     check_half_precision(portrait, precision, "cuda")
+
+
+def test_geometry_stays_in_float32_where_networks_run_in_half_precision():
+    generator = torch.Generator().manual_seed(0)
+    heads = MotionHeads(*(torch.randn(2, n, generator=generator) for n in (63, 1, 66, 66, 66, 3, 63)))
+    plain = face_pose(heads)
+    with torch.autocast("cpu", torch.bfloat16):
+        pose = face_pose(heads)
+        x = transform_keypoints(pose.x_c, pose.motion)
+    assert torch.equal(pose.motion.rotation, plain.motion.rotation)
+    assert torch.equal(x, transform_keypoints(plain.x_c, plain.motion))
 
 
 def test_tf32_is_off_while_float32_runs_and_back_afterwards():
