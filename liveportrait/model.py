@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from liveportrait.config import Precision
 from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import PortraitError
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
+from liveportrait.pictures import Picture, to_pictures
 from liveportrait.sliders import Sliders
+
+PictureRenderer: TypeAlias = Callable[[Tensor, Tensor | None], Picture]
+"""Renders keypoints x_d (T, K, 3) and a dense residual, or None, as pictures (T, S, S, 3)."""
 
 
 class PortraitModel(nn.Module):
@@ -144,3 +151,19 @@ class PortraitModel(nn.Module):
         Returns:
             RGB crops, shape (T, 3, S, S), float32 in [0, 1]; S as in `crop_side`.
         """
+
+    @property
+    def single_threaded(self) -> bool:
+        """Whether `picture_renderer` works fastest in several threads at once, each with a few of the pictures."""
+        return False
+
+    def picture_renderer(self, portrait: Portrait) -> PictureRenderer:
+        """Return a function that renders one portrait, or T of them, as pictures of eight bits.
+
+        It may be called from several threads, and prepares the portrait only once.
+        """
+        return partial(self._pictures, portrait)
+
+    @torch.inference_mode()
+    def _pictures(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Picture:
+        return to_pictures(self.render(portrait, x_d, dense_residual))

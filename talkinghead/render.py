@@ -1,9 +1,12 @@
-"""Render a portrait and its driving motion as pictures, batch by batch."""
+"""Render a portrait and its driving motion as pictures, ahead of the caller."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from itertools import repeat
 from typing import TypeAlias, TypeVar
 
@@ -12,10 +15,12 @@ import torch
 from torch import Tensor
 
 from liveportrait import Motion, Portrait, PortraitModel, SpeechMotion
+from liveportrait.model import PictureRenderer
 from talkinghead.driver.sliders import SliderTrack
 from talkinghead.host.forks import check_process
+from talkinghead.host.threads import compute_alone
 from talkinghead.media.image import Picture
-from talkinghead.source.image import SourceFrame
+from talkinghead.source.image import PlaceCrop, SourceFrame
 
 Part = TypeVar("Part", SpeechMotion, Motion, SliderTrack, Tensor)
 """A part of the driving motion, or its keypoints."""
@@ -23,33 +28,23 @@ Part = TypeVar("Part", SpeechMotion, Motion, SliderTrack, Tensor)
 ToKeypoints: TypeAlias = Callable[[Portrait, Part], Tensor]
 """Turns a part of the driving motion into the portrait's keypoints x_d, shape (T, K, 3)."""
 
+_NO_CROP = np.zeros((1, 0, 0, 3), np.uint8)
 
-_NO_CROP = np.zeros((0, 0, 3), np.uint8)
+_MOST_THREADS = 8
+_AHEAD = 8
+"""Number of pictures that are rendered while the caller uses the ones before."""
+_LARGEST = 4
+"""Largest number of pictures that one thread renders together, few enough for the processor's cache."""
 
-_renderer = ThreadPoolExecutor(1, "renderer")
-"""One thread for all videos of a process, because every thread keeps its own memory."""
+_batches = ThreadPoolExecutor(1, "renderer")
+"""One thread for the batches of all videos: a network divides each among the cores."""
 
 
-def render(
-    model: PortraitModel,
-    frame: SourceFrame,
-    part: Part,
-    to_keypoints: ToKeypoints[Part],
-    backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
-) -> Iterator[Picture]:
-    """Render one part of the driving motion.
-
-    Args:
-        model: The model that encoded the portrait.
-        frame: The portrait and its place in the picture; a frame without a portrait is passed on unchanged.
-        part: The driving motion, rendered in one batch.
-        to_keypoints: Turns driving motion into keypoints.
-        backgrounds: Pictures in which other faces are animated already, one per frame; None for the source's own.
-
-    Yields:
-        Pictures of the video, RGB, uint8, one per frame.
-    """
-    yield from _placed(frame, _crops(model, frame, part, to_keypoints), backgrounds)
+@cache
+def _single_threads() -> tuple[ThreadPoolExecutor, int]:
+    """Return a pool of threads that compute alone, one for each core, and their number."""
+    count = min(torch.get_num_threads(), _MOST_THREADS)
+    return ThreadPoolExecutor(count, "renderer", initializer=compute_alone), count
 
 
 def render_ahead(
@@ -58,33 +53,67 @@ def render_ahead(
     to_keypoints: ToKeypoints[Part],
     backgrounds: Iterator[Picture | None] = repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
-    """Render parts like `render`, each in another thread while the caller uses the one before."""
+    """Render parts of the driving motion in other threads while the caller uses the pictures before.
+
+    Args:
+        model: The model that encoded the portraits.
+        parts: Driving motion, and the portrait that follows it with its place in the picture. A frame without a
+            portrait is passed on unchanged.
+        to_keypoints: Turns driving motion into keypoints.
+        backgrounds: Pictures in which other faces are animated already, one per frame; None for the source's own.
+
+    Yields:
+        Pictures of the video, RGB, uint8, one per frame.
+    """
     check_process()
-    previous: tuple[SourceFrame, Future[Sequence[Picture]]] | None = None
-    for part, frame in parts:
-        current = frame, _renderer.submit(_crops, model, frame, part, to_keypoints)
-        if previous:
-            yield from _placed(previous[0], previous[1].result(), backgrounds)
-        previous = current
-    if previous:
-        yield from _placed(previous[0], previous[1].result(), backgrounds)
+    waiting: deque[tuple[PlaceCrop, Future[Picture]]] = deque()
+
+    def finished(most_waiting: int) -> Iterator[Picture]:
+        while len(waiting) > most_waiting:
+            place, crops = waiting.popleft()
+            for crop, background in zip(crops.result(), backgrounds, strict=False):
+                yield place(crop, background)
+
+    try:
+        renderer: tuple[Portrait, PictureRenderer] | None = None
+        for part, frame in parts:
+            if frame.portrait is None:
+                waiting.extend((frame.place, _done(_NO_CROP)) for _ in range(len(part)))
+            else:
+                if renderer is None or renderer[0] is not frame.portrait:
+                    renderer = frame.portrait, model.picture_renderer(frame.portrait)
+                waiting.extend((frame.place, crops) for crops in _submit(model, renderer, part, to_keypoints))
+            yield from finished(_AHEAD // _LARGEST if model.single_threaded else 1)
+        yield from finished(0)
+    finally:
+        for _, crops in waiting:
+            crops.cancel()
 
 
-def _crops(model: PortraitModel, frame: SourceFrame, part: Part, to_keypoints: ToKeypoints[Part]) -> Sequence[Picture]:
-    """Render the crops of a part; they are empty for a frame without a portrait."""
-    if frame.portrait is None:
-        return [_NO_CROP] * len(part)
+def render(model: PortraitModel, frame: SourceFrame, part: Part, to_keypoints: ToKeypoints[Part]) -> Iterator[Picture]:
+    """Render one part of the driving motion like `render_ahead`."""
+    return render_ahead(model, [(part, frame)], to_keypoints)
+
+
+def _submit(
+    model: PortraitModel, renderer: tuple[Portrait, PictureRenderer], part: Part, to_keypoints: ToKeypoints[Part]
+) -> Iterator[Future[Picture]]:
+    """Have a part rendered, divided among single threads or in one batch."""
+    portrait, to_pictures = renderer
     with torch.inference_mode():
-        part = part.to(frame.portrait.x_s.device)  # type: ignore[assignment] — keeps its type
-        dense_residual = part.dense_residual if isinstance(part, Motion) else None
-        return to_pictures(model.render(frame.portrait, to_keypoints(frame.portrait, part), dense_residual))  # type: ignore[return-value] — a row of pictures
+        part = part.to(portrait.x_s.device)  # type: ignore[assignment] — keeps its type
+        x_d = to_keypoints(portrait, part)
+    pool, size = _batches, len(x_d)
+    if model.single_threaded:
+        pool, count = _single_threads()
+        size = min(math.ceil(size / count), _LARGEST)
+    dense_residual = part.dense_residual if isinstance(part, Motion) else None
+    for start in range(0, len(x_d), size):
+        some = slice(start, start + size)
+        yield pool.submit(to_pictures, x_d[some], None if dense_residual is None else dense_residual[some])
 
 
-def _placed(frame: SourceFrame, crops: Sequence[Picture], backgrounds: Iterator[Picture | None]) -> Iterator[Picture]:
-    for crop, background in zip(crops, backgrounds, strict=False):
-        yield frame.place(crop, background)
-
-
-def to_pictures(images: Tensor) -> Picture:
-    """Turn (T, 3, H, W) in [0, 1] into (T, H, W, 3), uint8."""
-    return images.mul(255).round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+def _done(crops: Picture) -> Future[Picture]:
+    future: Future[Picture] = Future()
+    future.set_result(crops)
+    return future

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
+from itertools import repeat
 from pathlib import Path
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -23,12 +24,14 @@ from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
 from liveportrait.mini.graph import fastest_precision
 from liveportrait.mini.patches import MOUTH, patch_frame, patch_points, sample
+from liveportrait.mini.pictures import painted_size, prepare_source, render_pictures, seen_size
 from liveportrait.mini.prior_flow import prior_flow
 from liveportrait.mini.regions import KEYPOINTS
-from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, resize_flow
+from liveportrait.mini.renderer import MiniConfig, MiniRenderer, resize_flow
 from liveportrait.mini.speech import speaking_face
-from liveportrait.model import PortraitModel
+from liveportrait.model import PictureRenderer, PortraitModel
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
+from liveportrait.pictures import Picture
 from liveportrait.regions import OFFICIAL
 from liveportrait.sliders import Sliders
 from liveportrait.weight_files import read_settings, read_sizes, read_weights, shapes_of
@@ -95,7 +98,7 @@ class MiniLivePortrait(PortraitModel):
         """Encode source faces."""
         x_s = self._keypoints(crop)
         factor = exposure(seen_size(crop.image), x_s)
-        features = self.renderer.encode(brighten(self._painted_size(crop.image), factor), x_s)
+        features = self.renderer.encode(brighten(painted_size(crop.image, self.renderer.config), factor), x_s)
         return Portrait(
             x_c=self.renderer.face.mean.expand_as(x_s),
             motion=self.extract(crop),
@@ -146,10 +149,31 @@ class MiniLivePortrait(PortraitModel):
         if dense_residual is not None:
             warp = renderer.apply_dense_residual(warp, small, dense_residual, x_d)
         crops = warp.darkened(factor).apply(image.expand(count, -1, -1, -1))
-        coarse = brighten(self._painted_size(image), factor).expand(count, -1, -1, -1)
-        for frame, painted in renderer.paint(coarse, self._unpack(portrait.f_s, count), warp, x_s, x_d):
+        coarse = brighten(painted_size(image, renderer.config), factor).expand(count, -1, -1, -1)
+        for frame, painted in renderer.paint(coarse, renderer.unpack(portrait.f_s, count), warp, x_s, x_d):
             painted.darkened(factor).blend_into(crops, frame)
         return crops.clamp_(0, 1)
+
+    @property
+    def single_threaded(self) -> bool:
+        """True on a CPU."""
+        return self.renderer.face.mean.device.type == "cpu"
+
+    def picture_renderer(self, portrait: Portrait) -> PictureRenderer:
+        """Return a function that renders a portrait as pictures; on a CPU largely with OpenCV."""
+        if not self.single_threaded:
+            return super().picture_renderer(portrait)
+        sources = [prepare_source(self.renderer, portrait[n : n + 1]) for n in range(len(portrait))]
+
+        @torch.inference_mode()
+        def render(x_d: Tensor, dense_residual: Tensor | None) -> Picture:
+            if len(sources) == 1:
+                return render_pictures(self.renderer, sources[0], x_d, dense_residual)
+            residuals = repeat(None) if dense_residual is None else dense_residual.split(1)
+            each = zip(sources, x_d.split(1), residuals, strict=False)
+            return np.concatenate([render_pictures(self.renderer, *one) for one in each])
+
+        return render
 
     @torch.no_grad()
     def warp(self, portrait: Portrait, x_d: Tensor) -> Tensor:
@@ -162,27 +186,6 @@ class MiniLivePortrait(PortraitModel):
         if crop.landmarks is None:
             raise ValueError("the embedded model needs Crop.landmarks, shape (T, 478, 3)")
         return crop.landmarks[:, list(KEYPOINTS)]
-
-    def _painted_size(self, crop: Tensor) -> Tensor:
-        """Downsample crops (T, 3, S, S) to the size on which the painters were trained."""
-        size = min(crop.shape[-1], self.renderer.config.painted_size)
-        return F.interpolate(crop, (size, size), mode="area")
-
-    def _unpack(self, f_s: Tensor, count: int) -> list[Tensor]:
-        """Split the packed source features into one map per patch."""
-        shapes = [
-            (3 * painter.encoder.channels, kind.size // 4, kind.size // 4) for kind, painter in self.renderer.patches()
-        ]
-        parts = f_s.expand(count, -1).split([c * h * w for c, h, w in shapes], 1)
-        return [
-            part.reshape(count, *shape).contiguous(memory_format=torch.channels_last)
-            for part, shape in zip(parts, shapes, strict=True)
-        ]
-
-
-def seen_size(crop: Tensor) -> Tensor:
-    """Downsample crops (T, 3, S, S) to the input size of the flow network."""
-    return F.interpolate(crop, (SEEN_SIZE, SEEN_SIZE), mode="area")
 
 
 def save(renderer: MiniRenderer, directory: Path) -> None:

@@ -14,23 +14,44 @@ def signed_distances(polygons: Sequence[Tensor], points: Tensor) -> Tensor:
 
     Args:
         polygons: Corners in order, n tensors of shape (T, N, 2).
-        points: Where to measure, shape (T, H, W, 2), in the same coordinates.
+        points: Pixels of a regular grid, shape (T, H, W, 2), in the same coordinates: x depends on the column alone,
+            y on the row.
 
     Returns:
         Distances in those coordinates, shape (T, n, H, W).
     """
-    height, width = points.shape[1:3]
     corners = [polygon.shape[1] for polygon in polygons]
     start, end = torch.cat(list(polygons), 1), torch.cat([polygon.roll(-1, 1) for polygon in polygons], 1)
-    px, py = (points[..., axis].reshape(len(points), -1, 1) for axis in (0, 1))
-    ax, ay, bx, by = (ends[:, None, :, axis] for ends in (start, end) for axis in (0, 1))
-    ex, ey, ox, oy = bx - ax, by - ay, px - ax, py - ay
-    along = ((ox * ex + oy * ey) / (ex * ex + ey * ey).clamp_min(1e-12)).clamp_(0, 1)
-    squared = (ox - along * ex).square_() + (oy - along * ey).square_()
-    crosses = ((oy >= 0) != (py >= by)) & ((ox * ey < oy * ex) == (ey > 0))
-    distance = torch.stack([part.amin(-1) for part in squared.split(corners, -1)], 1).sqrt_()
-    inside = torch.stack([part.sum(-1) % 2 == 1 for part in crosses.split(corners, -1)], 1)
-    return torch.where(inside, distance, -distance).unflatten(-1, (height, width))
+    squared = _squared_distances(start, end, points.flatten(1, 2))
+    distance = torch.stack([part.amin(1) for part in squared.split(corners, 1)], 1).clamp_min(0).sqrt()
+    crossed = _crossed(start, end, points).flatten(2)
+    inside = torch.stack([part.sum(1, dtype=torch.uint8) & 1 for part in crossed.split(corners, 1)], 1).bool()
+    return torch.where(inside, distance, -distance).unflatten(-1, points.shape[1:3])
+
+
+def _squared_distances(start: Tensor, end: Tensor, points: Tensor) -> Tensor:
+    """Return the squared distances from points (T, P, 2) to edges, two tensors (T, E, 2): shape (T, E, P).
+
+    |p - a - t e|² = |p|² - 2 p·a + |a|² + t (t |e|² - 2 (p - a)·e); the products with p are matrix products.
+    """
+    edges = end - start
+    lengths = edges.square().sum(-1, keepdim=True).clamp_min(1e-12)
+    homogeneous = F.pad(points, (0, 1), value=1.0).mT
+    along = torch.cat([edges, -(start * edges).sum(-1, keepdim=True)], -1) @ homogeneous
+    share = (along / lengths).clamp(0, 1)
+    to_start = torch.cat([-2 * start, start.square().sum(-1, keepdim=True)], -1) @ homogeneous
+    beyond = torch.addcmul(to_start, share, torch.mul(share, lengths).sub_(along, alpha=2))
+    return beyond.add_(points.square().sum(-1)[:, None])
+
+
+def _crossed(start: Tensor, end: Tensor, points: Tensor) -> Tensor:
+    """Mark the edges that a ray to the right from each pixel crosses; (T, E, 2) and (T, H, W, 2) → (T, E, H, W)."""
+    rows, columns = points[:, None, :, 0, 1], points[:, None, 0, :, 0]
+    above, below = rows >= start[..., 1:], rows >= end[..., 1:]
+    edges = end - start
+    slope = edges[..., :1] / torch.where(edges[..., 1:] == 0, 1.0, edges[..., 1:])
+    crossing = torch.where(above != below, start[..., :1] + (rows - start[..., 1:]) * slope, -torch.inf)
+    return crossing[..., None] > columns[:, :, None]
 
 
 def polygon_masks(polygons: Sequence[Tensor], size: int, softness: float | Tensor) -> Tensor:

@@ -92,6 +92,11 @@ class Painted:
         return self.occlusion * (self.color - self.warped)
 
     @property
+    def veil(self) -> Tensor:
+        """Return the share of the warped picture to fade out: its detail is wrong inside mouth and eyes."""
+        return self.occlusion * self.masks[:, :1]
+
+    @property
     def blended(self) -> Tensor:
         """Return the finished patch."""
         return self.warped + self.change
@@ -110,8 +115,7 @@ class Painted:
             crop: Warped pictures, shape (T, 3, H, W).
             frame: Position of the patch in each crop, shape (T, 2, 3).
         """
-        veil = self.occlusion * self.masks[:, :1]
-        paste_patch(crop, frame, self.change + veil * self.warped, veil)
+        paste_patch(crop, frame, self.change + self.veil * self.warped, self.veil)
 
 
 @dataclass(frozen=True)
@@ -256,6 +260,15 @@ class MiniRenderer(nn.Module):
             patch = sample(image, patch_points(frame, kind.size))
             features.append(self.run(painter.encoder, torch.cat([patch, draw_masks(kind, frame, x_s)], 1)))
         return features
+
+    def unpack(self, f_s: Tensor, count: int) -> list[Tensor]:
+        """Split packed source features (1 or T, n) into one map per patch, each for `count` frames."""
+        shapes = [(3 * painter.encoder.channels, kind.size // 4, kind.size // 4) for kind, painter in self.patches()]
+        parts = f_s.expand(count, -1).split([c * h * w for c, h, w in shapes], 1)
+        return [
+            part.reshape(count, *shape).contiguous(memory_format=torch.channels_last)
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
 
     def warp(self, small: Tensor, x_s: Tensor, x_d: Tensor) -> Warp:
         """W: compute the flow and lighting change of a source.

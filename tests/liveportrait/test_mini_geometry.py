@@ -44,8 +44,11 @@ def test_the_border_stays(x_s):
 
 
 def test_signed_distances_inside_and_outside_a_square():
-    points = torch.tensor([[[[0.0, 0.0], [0.4, 0.0], [0.0, 0.7], [0.8, 0.9]]]])
-    assert signed_distances([SQUARE], points).flatten().tolist() == pytest.approx([0.5, 0.1, -0.2, -0.5], abs=1e-5)
+    x, y = torch.tensor([0.0, 0.4, 0.8]), torch.tensor([0.0, 0.7, 0.9])
+    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]
+    distances = signed_distances([SQUARE], points)[0, 0]
+    expected = [[0.5, 0.1, -0.3], [-0.2, -0.2, -(0.13**0.5)], [-0.4, -0.4, -0.5]]
+    torch.testing.assert_close(distances, torch.tensor(expected), atol=1e-5, rtol=0)
 
 
 def test_polygon_masks_are_soft_at_the_outline_only():

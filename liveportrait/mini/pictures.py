@@ -1,0 +1,137 @@
+"""Render on a CPU: the networks as in `renderer`, and what touches every pixel with OpenCV, in eight bits.
+
+It shows the same as `MiniLivePortrait.render` within about one level, in a fifth of the time outside the networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from liveportrait.mini.exposure import brighten, exposure
+from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Painted, Warp
+from liveportrait.motion import Portrait
+from liveportrait.pictures import LEVELS, Picture, to_pictures
+
+
+@dataclass(frozen=True)
+class CpuSource:
+    """What all pictures of one portrait share.
+
+    Attributes:
+        x_s: Source keypoints, shape (1, K, 3).
+        features: The painters' features of mouth, left and right eye.
+        picture: The crop, shape (S, S, 3).
+        painted: The brightened crop at the painters' size, shape (1, 3, P, P).
+        small: The brightened crop at the flow network's size, shape (1, 3, SEEN_SIZE, SEEN_SIZE).
+        factor: The brightening, shape (1, 1, 1, 1).
+    """
+
+    x_s: Tensor
+    features: list[Tensor]
+    picture: Picture
+    painted: Tensor
+    small: Tensor
+    factor: Tensor
+
+
+def prepare_source(renderer: MiniRenderer, portrait: Portrait) -> CpuSource:
+    """Prepare one portrait for `render_pictures`."""
+    image = portrait.crop.image
+    small = seen_size(image)
+    factor = exposure(small, portrait.x_s)
+    return CpuSource(
+        portrait.x_s,
+        renderer.unpack(portrait.f_s, 1),
+        to_pictures(image)[0],
+        brighten(painted_size(image, renderer.config), factor),
+        brighten(small, factor),
+        factor,
+    )
+
+
+def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dense_residual: Tensor | None) -> Picture:
+    """Render one portrait as pictures.
+
+    Args:
+        renderer: The networks.
+        source: From `prepare_source`.
+        x_d: Driving keypoints, shape (T, K, 3).
+        dense_residual: As in `PortraitModel.render`, shape (T, 3, G, G), or None.
+
+    Returns:
+        RGB, shape (T, S, S, 3).
+    """
+    count = len(x_d)
+    small, painted = (each.expand(count, -1, -1, -1) for each in (source.small, source.painted))
+    warp = renderer.warp(small, source.x_s, x_d)
+    if dense_residual is not None:
+        warp = renderer.apply_dense_residual(warp, small, dense_residual, x_d)
+    pictures = warp_pictures(source.picture, warp.darkened(source.factor))
+    features = [feature.expand(count, -1, -1, -1) for feature in source.features]
+    for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d):
+        blend_patches(pictures, frames, patches.darkened(source.factor))
+    return pictures
+
+
+def warp_pictures(picture: Picture, warp: Warp) -> Picture:
+    """Warp a picture (S, S, 3) and add the light, like `Warp.apply`; positions are rounded to 1/32 pixel."""
+    side = len(picture)
+    places = ((warp.flow + 1) * (side / 2) - 0.5).numpy()
+    lights = (warp.light * LEVELS).permute(0, 2, 3, 1).contiguous().numpy()
+    warped = np.empty((len(places), *picture.shape), np.uint8)
+    for out, place, light in zip(warped, places, lights, strict=True):
+        fine = cv2.resize(place, (side, side))
+        cv2.remap(picture, fine, None, cv2.INTER_LINEAR, out, cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        cv2.add(out, cv2.resize(light, (side, side)), out, dtype=cv2.CV_8U)
+    return warped
+
+
+def blend_patches(pictures: Picture, frames: Tensor, painted: Painted) -> None:
+    """Blend a painted patch into each picture, in place, like `Painted.blend_into`.
+
+    Args:
+        pictures: Shape (T, S, S, 3).
+        frames: Position of the patch in each, shape (T, 2, 3), ±1 at the pictures' edges.
+        painted: T painted patches.
+    """
+    veil = painted.veil
+    layers = torch.cat([(painted.change + veil * painted.warped) * LEVELS, veil], 1).permute(0, 2, 3, 1).contiguous()
+    for picture, frame, patch in zip(pictures, frames.double().numpy(), layers.numpy(), strict=True):
+        _blend(picture, frame, patch)
+
+
+def _blend(picture: Picture, frame: NDArray[np.float64], patch: NDArray[np.float32]) -> None:
+    """Fade out the picture by the patch's last channel and add its colours."""
+    side, size = len(picture), len(patch)
+    matrix = side / 2 * frame  # from patch coordinates, ±1 at the edges, to pixels of the picture
+    matrix[:, 2] += side / 2 - 0.5
+    matrix[:, 2] += matrix[:, :2].sum(1) * (1 / size - 1)  # from the patch's pixels
+    matrix[:, :2] *= 2 / size
+    corners = matrix @ np.array([[-1, size, size, -1], [-1, -1, size, size], [1, 1, 1, 1]])
+    left, top = np.clip(np.floor(corners.min(1)), 0, side).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(1)) + 1, 0, side).astype(int)
+    if right <= left or bottom <= top:
+        return
+    matrix[:, 2] -= (left, top)
+    found = cv2.warpAffine(patch, matrix, (int(right - left), int(bottom - top)))
+    box = picture[top:bottom, left:right]
+    colors, veil = found[..., :3], found[..., 3:]
+    np.rint(np.clip(colors + box * (1 - veil), 0, LEVELS), out=box, casting="unsafe")
+
+
+def seen_size(crop: Tensor) -> Tensor:
+    """Downsample crops (T, 3, S, S) to the input size of the flow network."""
+    return F.interpolate(crop, (SEEN_SIZE, SEEN_SIZE), mode="area")
+
+
+def painted_size(crop: Tensor, config: MiniConfig) -> Tensor:
+    """Downsample crops (T, 3, S, S) to the size on which the painters were trained."""
+    size = min(crop.shape[-1], config.painted_size)
+    return F.interpolate(crop, (size, size), mode="area")
