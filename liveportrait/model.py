@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,14 +31,18 @@ class PortraitModel(nn.Module):
         needs_landmarks: Whether `Crop.landmarks` must be given.
         extracts_from_landmarks: Whether `extract` uses only the landmarks, so that crops need no pixels.
         reads_dense_residual: Whether the model implements `read_dense_residual`.
+        gpu_precision: The precision to choose on a CUDA device unless the user asks for another.
         smooths_videos: Whether `video_keypoints` smooths by `DrivingRules.observation_variance`.
     """
+
+    _largest: int | None = None  # largest batch that fits the GPU's memory, once one did not
 
     num_keypoints: int
     crop_size: int
     needs_landmarks: bool
     extracts_from_landmarks: bool = False
     reads_dense_residual: bool = False
+    gpu_precision: Precision = "fp32"
     smooths_videos: bool = False
 
     def crop_side(self, pixels: float) -> int:
@@ -166,4 +171,24 @@ class PortraitModel(nn.Module):
 
     @torch.inference_mode()
     def _pictures(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Picture:
-        return to_pictures(self.render(portrait, x_d, dense_residual))
+        """Render a batch, in halves if the GPU has too little memory for the whole."""
+        count = len(x_d)
+        if self._largest is None or count <= self._largest:
+            try:
+                return to_pictures(self.render(portrait, x_d, dense_residual))
+            except torch.OutOfMemoryError as error:
+                if count == 1:
+                    raise PortraitError(
+                        "too little free memory on the GPU to render one frame: use --device cpu"
+                    ) from error
+            self._largest = count // 2
+            torch.cuda.empty_cache()
+        parts = [
+            self._pictures(
+                portrait if len(portrait) == 1 else portrait[some],
+                x_d[some],
+                None if dense_residual is None else dense_residual[some],
+            )
+            for some in (slice(start, start + self._largest) for start in range(0, count, self._largest))
+        ]
+        return np.concatenate(parts)

@@ -90,6 +90,8 @@ def _load(name_or_directory: str | Path, device: torch.device, voice: str | Path
     portrait = LivePortrait.from_pretrained(name_or_directory).to(device)
     if precision != PRECISION:
         portrait.set_precision(cast(Precision, precision))
+    elif device.type == "cuda":
+        portrait.set_precision(portrait.gpu_precision)
     moved = keypoints_of(voice)
     if moved not in (None, portrait.num_keypoints):
         raise OptionError(

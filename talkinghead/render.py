@@ -36,7 +36,7 @@ _AHEAD = 8
 _LARGEST = 4
 """Largest number of pictures that one thread renders together, few enough for the processor's cache."""
 
-_batches = ThreadPoolExecutor(1, "renderer")
+_batches = ThreadPoolExecutor(1, "batch renderer")
 """One thread for the batches of all videos: a network divides each among the cores."""
 
 

@@ -101,8 +101,7 @@ def blend_patches(pictures: Picture, frames: Tensor, painted: Painted) -> None:
         frames: Position of the patch in each, shape (T, 2, 3), ±1 at the pictures' edges.
         painted: T painted patches.
     """
-    veil = painted.veil
-    layers = torch.cat([(painted.change + veil * painted.warped) * LEVELS, veil], 1).permute(0, 2, 3, 1).contiguous()
+    layers = torch.cat([painted.addition * LEVELS, painted.veil], 1).permute(0, 2, 3, 1).contiguous()
     for picture, frame, patch in zip(pictures, frames.double().numpy(), layers.numpy(), strict=True):
         _blend(picture, frame, patch)
 

@@ -97,6 +97,12 @@ class Painted:
         return self.occlusion * self.masks[:, :1]
 
     @property
+    def addition(self) -> Tensor:
+        """Return what to add to the warped picture, clipped to [0, 1], where it has been faded out by `veil`."""
+        shown = self.warped.clamp(0, 1)
+        return self.occlusion * (self.color - shown) + self.veil * shown
+
+    @property
     def blended(self) -> Tensor:
         """Return the finished patch."""
         return self.warped + self.change
@@ -112,10 +118,10 @@ class Painted:
         stretched lips.
 
         Args:
-            crop: Warped pictures, shape (T, 3, H, W).
+            crop: Warped pictures in [0, 1], shape (T, 3, H, W).
             frame: Position of the patch in each crop, shape (T, 2, 3).
         """
-        paste_patch(crop, frame, self.change + self.veil * self.warped, self.veil)
+        paste_patch(crop, frame, self.addition, self.veil)
 
 
 @dataclass(frozen=True)

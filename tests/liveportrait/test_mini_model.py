@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,11 +10,13 @@ from liveportrait import Crop, LivePortrait, PortraitModel, SpeechMotion
 from liveportrait.errors import WeightsError
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.mini import load, save
+from liveportrait.mini.dense_residual import DENSE_RESIDUAL_SIZE
 from liveportrait.mini.exposure import BRIGHT_SKIN, MOST, exposure
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
 from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
 from liveportrait.mini.renderer import USUAL_SKIN, MiniConfig, MiniRenderer, tint
+from liveportrait.pictures import to_pictures
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +108,36 @@ def test_frames_do_not_depend_on_their_batch(crop):
         together = model.render(portrait, x_d)
         alone = torch.cat([model.render(portrait, x) for x in x_d.split(1)])
         assert torch.allclose(together, alone, rtol=0, atol=step)
+
+
+def speaking(model, portrait) -> torch.Tensor:
+    """Keypoints of three frames in which the face talks and blinks."""
+    generator = torch.Generator().manual_seed(0)
+    coefficients = torch.randn(3, model.renderer.face.expression_basis.shape[0], generator=generator)
+    openness = torch.tensor([[1.0, 1.0], [0.4, 0.5], [0.0, 0.0]])
+    return model.speech_keypoints(portrait, replace(at_rest(model, 3), expression=coefficients, eye_openness=openness))
+
+
+def levels_apart(shown, expected) -> np.ndarray:
+    return np.abs(shown.astype(int) - to_pictures(expected).astype(int))
+
+
+@pytest.mark.parametrize("residual", [None, 0.03])
+@pytest.mark.parametrize("shift", [(0.0, 0.0, 0.0), (0.7, 0.6, 0.0)], ids=["inside", "at the edge of the crop"])
+def test_pictures_are_what_is_rendered(model, crop, residual, shift):
+    """Rounded: positions to 1/32 pixel, colours to whole levels before and after painting."""
+    portrait = model.encode(crop)
+    x_d = speaking(model, portrait) + torch.tensor(shift)
+    dense = None if residual is None else torch.full((3, 3, DENSE_RESIDUAL_SIZE, DENSE_RESIDUAL_SIZE), residual)
+    found = levels_apart(model.picture_renderer(portrait)(x_d, dense), model.render(portrait, x_d, dense))
+    assert found.max() <= 3
+    assert found.mean() < 0.5
+
+
+def test_each_portrait_of_a_video_gives_its_own_picture(model, crop):
+    portraits = model.encode(Crop(torch.cat([crop.image, 0.5 * crop.image]), crop.landmarks.repeat(2, 1, 1)))
+    x_d = speaking(model, portraits[0])[:2]
+    assert levels_apart(model.picture_renderer(portraits)(x_d, None), model.render(portraits, x_d)).max() <= 3
 
 
 def test_rendering_the_source_keypoints_keeps_the_picture_outside_mouth_and_eyes(model, crop):

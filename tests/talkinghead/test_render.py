@@ -9,6 +9,7 @@ import torch
 from fake_models import SIDE, GrayPortrait, speech_motion
 
 from liveportrait import Crop
+from liveportrait.errors import PortraitError
 from talkinghead.render import render, render_ahead
 from talkinghead.source.image import SourceFrame
 
@@ -56,7 +57,7 @@ def test_no_more_than_one_part_is_made_ahead(model, frame):
 def test_one_thread_renders_all_videos(model, frame):
     for _ in range(3):
         list(render_ahead(model, parts(frame, 2), model.speech_keypoints))
-    assert len([thread for thread in threading.enumerate() if thread.name.startswith("renderer")]) == 1
+    assert len([thread for thread in threading.enumerate() if thread.name.startswith("batch renderer")]) == 1
 
 
 def test_errors_while_rendering_reach_the_caller(model, frame):
@@ -71,3 +72,32 @@ def test_frames_without_a_portrait_pass(model):
     plain = SourceFrame(None, lambda crop, background: np.full((4, 4, 3), 7, np.uint8))
     shown = list(render_ahead(model, parts(plain, 2), model.speech_keypoints))
     assert len(shown) == 4 and {int(picture.max()) for picture in shown} == {7}
+
+
+class CrowdedGpu(GrayPortrait):
+    """Has memory for batches of `room` frames."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room, self.rendered = room, []
+
+    def render(self, portrait, x_d, dense_residual=None):
+        if len(x_d) > self.room:
+            raise torch.OutOfMemoryError
+        self.rendered.append(len(x_d))
+        return super().render(portrait, x_d, dense_residual)
+
+
+def test_batches_that_do_not_fit_the_gpu_are_halved_for_good(frame):
+    crowded, whole = CrowdedGpu(room=3), GrayPortrait()
+    portrait = frame.portrait
+    for start in (0, 8):
+        x_d = whole.speech_keypoints(portrait, speech_motion(8, start=start))
+        shown = crowded.picture_renderer(portrait)(x_d, None)
+        assert np.array_equal(shown, whole.picture_renderer(portrait)(x_d, None))
+    assert crowded.rendered == [2] * 8
+
+
+def test_a_gpu_without_room_for_one_frame(frame):
+    with pytest.raises(PortraitError, match="memory on the GPU"):
+        CrowdedGpu(room=0).picture_renderer(frame.portrait)(torch.zeros(4, 1, 3), None)
