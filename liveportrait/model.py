@@ -183,12 +183,9 @@ class PortraitModel(nn.Module):
                     ) from error
             self._largest = count // 2
             torch.cuda.empty_cache()
-        parts = [
-            self._pictures(
-                portrait if len(portrait) == 1 else portrait[some],
-                x_d[some],
-                None if dense_residual is None else dense_residual[some],
-            )
-            for some in (slice(start, start + self._largest) for start in range(0, count, self._largest))
-        ]
+        size, parts = self._largest, []
+        for start in range(0, count, size):
+            some = slice(start, start + size)
+            own = portrait if len(portrait) == 1 else portrait[some]
+            parts.append(self._pictures(own, x_d[some], None if dense_residual is None else dense_residual[some]))
         return np.concatenate(parts)
