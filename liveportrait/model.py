@@ -136,11 +136,40 @@ class PortraitModel(nn.Module):
         for portrait, driving in frames:
             yield self.driving_keypoints(portrait, driving, anchor, rules)
 
-    def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
-        """Convert slider values to keypoints x_d of this portrait, shape (1, K, 3).
+    def edit(self, portrait: Portrait, sliders: Sliders, *, stitching: bool = True) -> Tensor:
+        """Convert slider values to keypoints x_d of this portrait.
+
+        Args:
+            portrait: One portrait.
+            sliders: Slider values.
+            stitching: Whether to keep the crop's border still with S; models without S always do.
+
+        Returns:
+            Shape (1, K, 3).
 
         Raises:
             PortraitError: The model does not support sliders.
+        """
+        raise PortraitError(f"{type(self).__name__} cannot be edited; leave --model out, or give mini")
+
+    def edit_video(
+        self, portraits: Iterable[Portrait], sliders: Sliders, *, stitching: bool = True
+    ) -> Iterator[Tensor]:
+        """Convert slider values to keypoints x_d of a video's portraits, frame by frame, each of shape (1, K, 3).
+
+        A model may look some frames ahead.
+
+        Raises:
+            PortraitError: The model does not support sliders.
+        """
+        for portrait in portraits:
+            yield self.edit(portrait, sliders, stitching=stitching)
+
+    def silence(self, portrait: Portrait) -> Tensor:
+        """Return keypoints x_d of a talking portrait with closed lips, shape (1, K, 3); head and eyes stay.
+
+        Raises:
+            PortraitError: The model does not support this.
         """
         raise PortraitError(f"{type(self).__name__} cannot be edited; leave --model out, or give mini")
 

@@ -26,7 +26,7 @@ from liveportrait.official_map import official_map
 from liveportrait.official_speech import speech_keypoints
 from liveportrait.regions import FACE_MESH
 from liveportrait.retarget import eye_ratio, lip_ratio
-from liveportrait.sliders import Sliders, edit
+from liveportrait.sliders import Sliders, edit, edit_video_lips, silence
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -167,10 +167,25 @@ class OfficialPortrait(PortraitModel):
             return
         yield from drive_video(self, frames, anchor, rules)
 
-    def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
+    def edit(self, portrait: Portrait, sliders: Sliders, *, stitching: bool = True) -> Tensor:
         """Convert slider values to keypoints x_d of this portrait, shape (1, K, 3)."""
         with torch.inference_mode():
-            return edit(self, portrait.x_c, portrait.motion, sliders, stitching=True)
+            return edit(self, portrait.x_c, portrait.motion, sliders, stitching)
+
+    @torch.inference_mode()
+    def edit_video(
+        self, portraits: Iterable[Portrait], sliders: Sliders, *, stitching: bool = True
+    ) -> Iterator[Tensor]:
+        """Convert slider values to keypoints x_d, frame by frame; lips that are edited alone are smoothed over time."""
+        if sliders.lip_ratio is None or sliders != Sliders(lip_ratio=sliders.lip_ratio):
+            yield from super().edit_video(portraits, sliders, stitching=stitching)
+            return
+        yield from edit_video_lips(self, portraits, sliders.lip_ratio, stitching)
+
+    def silence(self, portrait: Portrait) -> Tensor:
+        """Return keypoints x_d of a talking portrait with closed lips and a relaxed face, shape (1, K, 3)."""
+        with torch.inference_mode():
+            return silence(self, portrait)
 
     def render(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Tensor:
         """Render a portrait with driving keypoints (W and G).

@@ -178,8 +178,16 @@ def shown_ratio(ratio: Tensor) -> float:
     return round(float(ratio.mean()), 2)
 
 
+LIP_VARIANCE = 3e-6
+"""Observation variance by which upstream smooths the edited lips of a video."""
+
+
 def edit_video_lips(
-    model: Retargeter, portraits: Iterable[Portrait], lip_ratio: float, observation_variance: float
+    model: Retargeter,
+    portraits: Iterable[Portrait],
+    lip_ratio: float,
+    stitching: bool,
+    observation_variance: float = LIP_VARIANCE,
 ) -> Iterator[Tensor]:
     """Set the lips of a video to a constant openness, with a short look-ahead.
 
@@ -187,6 +195,7 @@ def edit_video_lips(
         model: S and R_lip.
         portraits: The video's portraits, frame by frame.
         lip_ratio: Target openness.
+        stitching: Whether to keep the crop's border still with S.
         observation_variance: Smoothing of the lip offsets over time.
 
     Yields:
@@ -201,7 +210,8 @@ def edit_video_lips(
     wanted = torch.tensor([[lip_ratio]], dtype=torch.float32)
     offsets = (model.retarget_lip(each.x_s, needed_ratio(each.motion.lip_ratio), wanted.to(each.x_s)) for each in ahead)
     for offset, portrait in zip(smooth(offsets, observation_variance), portraits, strict=True):
-        yield model.stitching(portrait.x_s, portrait.x_s + offset)
+        x = portrait.x_s + offset
+        yield model.stitching(portrait.x_s, x) if stitching else x
 
 
 def silence(model: Retargeter, portrait: Portrait) -> Tensor:

@@ -24,9 +24,11 @@ from talkinghead.driver.driver import (
 )
 from talkinghead.driver.keyframes import read_keyframes
 from talkinghead.driver.sliders import constant_sliders, interpolate_keyframes
+from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
+from talkinghead.media.formats import PLAIN
 from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image, write_image
 from talkinghead.media.progress import RENDERING, Progress, no_progress
 from talkinghead.media.side_by_side import beside_inputs
@@ -107,7 +109,7 @@ def speak(
     Args:
         source: A picture file, or RGB of shape (H, W, 3), uint8.
         audio: A sound file, or a video with sound.
-        output: The mp4 to write.
+        output: The mp4, gif or webp to write.
         options: All other options.
         model: "mini", "base", "animals" or a directory; or the result of `load_models`, to load them only once.
         voice_model: "mini", "joyvasa" (for the official models) or a directory; not used with the result of
@@ -129,7 +131,8 @@ def speak(
     """
     options = options or Options()
     inputs = files_read(options, source, audio)
-    file = None if output is None else check_output(output, inputs, overwrite=options.render.overwrite)
+    overwrite = options.render.overwrite
+    file = None if output is None else check_output(output, inputs, overwrite=overwrite, suffixes=tuple(PLAIN))
     picture, name = read_picture(source)
     sound = probe_sound(audio)
     models = load_models(model, options.render.device, voice_model, options.render.precision)
@@ -172,7 +175,8 @@ def reenact(
         source: A picture file, or RGB of shape (H, W, 3), uint8; or a video, which keeps its frame rate and sound.
         driver: A video or a picture of one face, or a motion template; or a mapping from the number of a face of the
             source, counted from 0 at the left (None for the largest), to its driver.
-        output: The mp4 to write; if source and driver are pictures, also a PNG, JPEG or WebP.
+        output: The mp4, gif or webp to write; if source and driver are pictures, also a PNG or JPEG, and a WebP is one
+            picture.
         options: All other options.
         model: "mini", "base", "animals" or a directory; or the result of `load_models`, to load them only once.
         progress: Wraps the driver's frames while they are read and the pictures while they are written.
@@ -211,7 +215,8 @@ def reenact(
     faces = [DrivenFace(opened, extracted[path]) for opened, path in zip(sources, assigned.values(), strict=True)]
     video = pipeline.reenact(faces, sound, models, options)
     video = beside_inputs(video, faces) if options.drive.concat else video
-    return video if file is None else save(video, file, options.render, progress)
+    still = all(map(is_still_driver, given.values())) and not isinstance(shown, VideoFile)
+    return video if file is None else save(video, file, options.render, progress, still=still)
 
 
 def template(
@@ -262,8 +267,9 @@ def edit(
     """Edit a face with sliders.
 
     Args:
-        source: A picture file, or RGB of shape (H, W, 3), uint8.
-        output: The PNG, JPEG or WebP to write, or with keyframes the mp4.
+        source: A picture file, or RGB of shape (H, W, 3), uint8; or a video, in which every frame is edited alike.
+        output: The PNG, JPEG or WebP to write, or for a video and with keyframes the mp4, gif or
+            webp.
         options: The sliders and all other options.
         model: As in `reenact`.
         progress: As in `reenact`.
@@ -281,34 +287,52 @@ def edit(
     """
     options = options or Options()
     asked = options.edit
-    inputs = files_read(options, source)
-    what, suffixes = ("videos", (".mp4",)) if asked.keyframes else ("pictures", tuple(PICTURE_SUFFIXES))
-    file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=suffixes)
+    inputs, shown = files_read(options, source), _read_moving(source)
+    moving = asked.keyframes or isinstance(shown, VideoFile)
+    what, suffixes = ("videos", PLAIN) if moving else ("pictures", PICTURE_SUFFIXES)
+    file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=tuple(suffixes))
     keyframes = read_keyframes(asked.keyframes) if asked.keyframes else None
-    picture, name = read_picture(source)
+    if keyframes and isinstance(shown, VideoFile):
+        raise OptionError(f"{shown.file}: keyframes animate a picture, this is a video: give its sliders as options")
     models = load_models(model, options.render.device, precision=options.render.precision)
-    opened = open_image_source(picture, name, models, options.crop)
+    if isinstance(shown, VideoFile):
+        (video,) = open_video_sources(shown, models, options.crop, [options.crop.face])
+        sound = choose_sound([], shown, options.drive)
+        edited = pipeline.edit_video(video, constant_sliders(asked), sound, models, options)
+        return save(edited, file, options.render, progress)
+    opened = open_image_source(shown, _name_of(source), models, options.crop)
     fps = options.render.fps or FRAME_RATE
     track = (
         interpolate_keyframes(keyframes, asked, opened.portrait.motion, fps) if keyframes else constant_sliders(asked)
     )
-    return save(pipeline.edit(opened, track, models, options), file, options.render, progress)
+    return save(pipeline.edit(opened, track, models, options), file, options.render, progress, still=not moving)
 
 
-def save(video: Video, file: Path, render: RenderOptions, progress: Progress) -> Summary:
-    """Render a video and write it with its sound; if `file` is a picture file, write the first frame only."""
+def save(video: Video, file: Path, render: RenderOptions, progress: Progress, *, still: bool = False) -> Summary:
+    """Render a video and write it with its sound.
+
+    Args:
+        video: The video.
+        file: The file to write; its suffix decides on the format.
+        render: The quality, and whether an existing file may be replaced.
+        progress: Wraps the pictures.
+        still: Whether a picture file is a picture, the first frame, and not an animation.
+    """
     height, width = video.size
     begun = time.perf_counter()
-    if file.suffix.lower() in PICTURE_SUFFIXES:
+    suffix = file.suffix.lower()
+    if suffix in PICTURE_SUFFIXES and (still or suffix not in PLAIN):
         write_image(next(iter(video)), file, overwrite=render.overwrite)
         return Summary(file, 1, 0.0, video.fps, width, height, time.perf_counter() - begun, video.notes)
     shape, sound = (height, width), video.sound
-    with VideoWriter(file, video.fps, shape, sound, render.crf, overwrite=render.overwrite) as writer:
+    kind = PLAIN[suffix]
+    with VideoWriter(file, video.fps, shape, sound, render.crf, kind, overwrite=render.overwrite) as writer:
         count = 0
         for count, picture in enumerate(progress(video, len(video), RENDERING), 1):  # noqa: B007
             writer.write(picture)
     took = time.perf_counter() - begun
-    return Summary(file, count, float(count / video.fps), video.fps, width, height, took, video.notes)
+    notes = (*video.notes, f"{file}: {suffix} files have no sound") if sound and not kind.sound else video.notes
+    return Summary(file, count, float(count / video.fps), video.fps, width, height, took, notes)
 
 
 def read_picture(source: StrPath | Picture) -> tuple[Picture, str]:
@@ -335,14 +359,18 @@ def _open_moving(
     """Return the faces of a picture or a video, and the frame rate of a video."""
     if isinstance(shown, VideoFile):
         return open_video_sources(shown, models, options.crop, numbers), shown.fps
-    name = str(source) if isinstance(source, str | os.PathLike) else _ARRAY
-    return open_image_sources(shown, name, models, options.crop, numbers), None
+    return open_image_sources(shown, _name_of(source), models, options.crop, numbers), None
+
+
+def _name_of(source: StrPath | Picture) -> str:
+    """Return a source's name in messages."""
+    return str(source) if isinstance(source, str | os.PathLike) else _ARRAY
 
 
 def _check_reenactment(output: StrPath, inputs: list[Path], given: list[DriverInput], options: Options) -> Path:
     """Check the output of a reenactment, which may be a picture if all drivers are pictures."""
-    suffixes = (".mp4", *PICTURE_SUFFIXES) if all(map(is_still_driver, given)) else (".mp4",)
-    return check_output(output, inputs, overwrite=options.render.overwrite, suffixes=suffixes)
+    suffixes = [*PLAIN, *(PICTURE_SUFFIXES if all(map(is_still_driver, given)) else ())]
+    return check_output(output, inputs, overwrite=options.render.overwrite, suffixes=list(dict.fromkeys(suffixes)))
 
 
 def _check_template(output: StrPath, inputs: list[Path], model: str | Path | Models, options: RenderOptions) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Literal, NamedTuple, get_args
 
@@ -67,6 +67,7 @@ class Trim(NamedTuple):
 
 
 Friendly = Literal["expression", "pose"]
+DriverCrop = Literal["first", "average", "none"]
 Sampler = Literal["fast", "full"]
 PositionEncoding = Literal["auto", "constant", "rows"]
 Part = Literal["head", "lips", "eyes", "brows", "face"]
@@ -108,6 +109,13 @@ class CropOptions(Checked):
     crop_scale: float = setting(2.3, "Side of the animated crop, relative to the size of the face.", 1.5, 4.0)
     crop_x: float = setting(0.0, "Shift of the crop to the right of the face, as a fraction of its side.", -0.5, 0.5)
     crop_y: float = setting(-0.125, "Shift of the crop below the face, as a fraction of its side.", -0.5, 0.5)
+    rotate: bool = setting(True, "Turn the face upright in its crop.")
+    detection_threshold: float = setting(
+        0.75,
+        "Score that a face needs to be found, from 0 to 1; lower values find more drawings, and things that are none.",
+        0.1,
+        1.0,
+    )
 
     def __post_init__(self) -> None:
         if self.box is not None and not isinstance(self.box, PixelBox):
@@ -233,6 +241,11 @@ class DriveOptions(Checked):
     loop: bool = setting(
         False, "Play a driver that is too short forwards and backwards; otherwise its last frame is held."
     )
+    driver_crop: DriverCrop = setting(  # noqa: RUF009
+        "first",
+        "Place of the driver's crop: around its face in the first frame, or in the average of all frames, as upstream;"
+        " none takes whole frames.",
+    )
     driver_scale: float = setting(2.2, "Side of the driver's crop, relative to the size of its face.", 1.5, 4.0)
     driver_x: float = setting(0.0, "Shift of the driver's crop to the right, as a fraction of its side.", -0.5, 0.5)
     driver_y: float = setting(-0.1, "Shift of the driver's crop downwards, as a fraction of its side.", -0.5, 0.5)
@@ -252,6 +265,7 @@ class DriveOptions(Checked):
         super().__post_init__()
         parse_region(self.region)
         _check_choice("friendly", self.friendly, Friendly)
+        _check_choice("driver_crop", self.driver_crop, DriverCrop)
         if self.concat and self.loop:
             raise OptionError("concat shows a driver as it is, loop plays it backwards too: leave one of them out")
 
@@ -287,11 +301,22 @@ class EditOptions(Checked):
     purse: float = setting(0.0, "Purse the lips, from -1 to 1 (base and animals).", -1, 1)
     grin: float = setting(0.0, "Grin, from 0 to 1 (base and animals).", 0, 1)
     mouth: float = setting(0.0, "Open (to 1) or close (to -1) the mouth (base and animals).", -1, 1)
+    silence: bool = setting(False, "Close the lips of a face that talks; its eyes and head keep moving.")
+    stitching: bool = setting(True, "Keep the border of the crop still (base and animals; mini always does).")
     keyframes: str = setting(
         "",
         "YAML file of keyframes, SECONDS: {smile: 0.6, yaw: 10}; makes a video.",
         names_file=bool,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        plain = {"silence", "stitching"}
+        changed = [
+            each.name for each in fields(self) if each.name not in plain and getattr(self, each.name) != each.default
+        ]
+        if self.silence and changed:
+            raise OptionError(f"silence takes no sliders, {changed[0]} is one: leave one of them out")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,8 +33,7 @@ Compositor = Callable[[Iterator[Picture | None]], Iterator[Picture]]
 """Animates one face in pictures in which other faces are animated already."""
 
 
-VideoKeypoints = Callable[[Iterable[tuple[Portrait, Motion]]], Iterator[Tensor]]
-"""Turns a video's consecutive portraits and their driving motion into keypoints x_d, each of shape (1, K, 3)."""
+Part = TypeVar("Part")
 
 _NO_KEYPOINTS = torch.zeros(1, 0, 3, dtype=torch.float32)
 """The keypoints of one frame without the face."""
@@ -74,17 +73,17 @@ def animate(
 
 def animate_video(
     source: VideoSource,
-    driving: Iterable[Motion],
-    to_keypoints: VideoKeypoints,
+    driving: Iterable[Part],
+    to_keypoints: Callable[[Iterable[tuple[Portrait, Part]]], Iterator[Tensor]],
     models: Models,
-    backgrounds: Iterator[Picture | None],
+    backgrounds: Iterator[Picture | None] = itertools.repeat(None),  # noqa: B008 — has no state
 ) -> Iterator[Picture]:
     """Animate one face of a video in constant memory; frames without the face stay unchanged.
 
     Args:
         source: The video and its face.
-        driving: The driving motion, frame by frame.
-        to_keypoints: Turns consecutive frames and their driving motion into keypoints.
+        driving: What drives each frame.
+        to_keypoints: Turns consecutive portraits and what drives them into keypoints x_d, each of shape (1, K, 3).
         models: The loaded networks.
         backgrounds: As in `animate`.
 
@@ -210,9 +209,28 @@ def edit(source: ImageSource, track: SliderTrack, models: Models, options: Optio
         return animate(source, [track], to_keypoints, models, options)
 
     def to_keypoints(portrait: Portrait, part: SliderTrack) -> Tensor:
-        return torch.cat([models.portrait.edit(portrait, sliders) for sliders in part.sliders()])
+        if options.edit.silence:
+            return models.portrait.silence(portrait)
+        stitching = options.edit.stitching
+        return torch.cat([models.portrait.edit(portrait, sliders, stitching=stitching) for sliders in part.sliders()])
 
     return Video(source, options.render.fps or Fraction(FRAME_RATE), len(track), None, pictures)
+
+
+def edit_video(source: VideoSource, track: SliderTrack, sound: Sound | None, models: Models, options: Options) -> Video:
+    """Edit a face of a video with the same sliders in every frame."""
+    model, (sliders,) = models.portrait, track.sliders()
+
+    def to_keypoints(frames: Iterable[tuple[Portrait, None]]) -> Iterator[Tensor]:
+        portraits = (portrait for portrait, _ in frames)
+        if options.edit.silence:
+            return map(model.silence, portraits)
+        return model.edit_video(portraits, sliders, stitching=options.edit.stitching)
+
+    def pictures() -> Iterator[Picture]:
+        return animate_video(source, itertools.repeat(None), to_keypoints, models)
+
+    return Video(source, source.file.fps, source.file.num_frames, sound, pictures, source.notes)
 
 
 def count_driven(faces: Sequence[DrivenFace], sound: Sound | None, *, loop: bool) -> int:

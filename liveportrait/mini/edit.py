@@ -63,6 +63,13 @@ def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
     return sliders.zoom * source.scale[:, None] * (moved @ rotation_matrix(*angles)) + flat[:, None]
 
 
+def silence(face: FaceModel, source: Motion) -> Tensor:
+    """Close the lips of a face, and its jaw with them; (T, K, 3) for T frames."""
+    closed = face.close_lips(face.mean + in_head_frame(source))
+    flat = source.translation * source.translation.new_tensor([1.0, 1.0, 0.0])
+    return source.scale[:, None] * (closed @ source.rotation) + flat[:, None]
+
+
 def _smile(face: FaceModel, amount: float) -> Tensor:
     target = face.mean.new_tensor([[-SMILE_OUT, -SMILE_UP, 0.0], [SMILE_OUT, -SMILE_UP, 0.0]]) * amount
     return _spread(face.expression_basis[: face.num_mouth], MOUTH_CORNERS, target)

@@ -18,7 +18,7 @@ from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import WeightsError
 from liveportrait.mini.dense_residual import SKIN, read_dense_residual
 from liveportrait.mini.driving import driving_keypoints, rest_of_picture
-from liveportrait.mini.edit import edit
+from liveportrait.mini.edit import edit, silence
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
@@ -134,9 +134,14 @@ class MiniLivePortrait(PortraitModel):
         return driving_keypoints(face, portrait.motion, driving, rest, rules)
 
     @torch.no_grad()
-    def edit(self, portrait: Portrait, sliders: Sliders) -> Tensor:
-        """Apply sliders, including the motion of the surrounding face."""
+    def edit(self, portrait: Portrait, sliders: Sliders, *, stitching: bool = True) -> Tensor:
+        """Apply sliders, including the motion of the surrounding face; the border is always still."""
         return edit(self.renderer.face, portrait.motion, sliders)
+
+    @torch.no_grad()
+    def silence(self, portrait: Portrait) -> Tensor:
+        """Close the lips of a talking portrait, with the jaw."""
+        return silence(self.renderer.face, portrait.motion)
 
     @torch.no_grad()
     def render(self, portrait: Portrait, x_d: Tensor, dense_residual: Tensor | None = None) -> Tensor:

@@ -12,14 +12,14 @@ from talkinghead.cli.options import AsJson, Debug, Model, takes
 from talkinghead.cli.report import report, say
 from talkinghead.options import MODEL, CropOptions, DriveOptions, Options, RenderOptions, assign_drivers
 
-_FOR_TEMPLATES = {"trim", "driver_scale", "driver_x", "driver_y", "fps", "device", "overwrite"}
+_FOR_TEMPLATES = {"trim", "driver_crop", "driver_scale", "driver_x", "driver_y", "fps", "device", "overwrite"}
 """The options that reading a driving video has."""
 
 
 @takes(CropOptions, DriveOptions, RenderOptions, leave={"face"})
 def reenact(
     source: Annotated[Path, typer.Argument(help="Portrait picture, or a video whose own motion is kept.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="MP4 file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="MP4, GIF or animated WebP file to write.")],
     options: Options,
     driver: Annotated[
         Path | None, typer.Argument(help="Driving video or picture of a face, or a .safetensors template.")

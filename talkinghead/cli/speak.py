@@ -17,7 +17,7 @@ from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, 
 def speak(
     source: Portrait,
     audio: Annotated[Path, typer.Argument(help="Speech: WAV, MP3, FLAC, Ogg, M4A, or a video with sound.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="MP4 file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="MP4, GIF or animated WebP file to write.")],
     options: Options,
     model: Model = MODEL,
     voice_model: VoiceModel = VOICE_MODEL,
@@ -31,7 +31,9 @@ def speak(
 @takes(RenderOptions)
 def demo(
     options: Options,
-    output: Annotated[Path, typer.Option("--output", "-o", help="MP4 file to write.")] = Path("demo.mp4"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="MP4, GIF or animated WebP file to write.")] = Path(
+        "demo.mp4"
+    ),
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

@@ -16,10 +16,11 @@ from torch import Tensor
 from liveportrait import Motion, PortraitError, TemplateError
 from liveportrait.driving_rules import DrivingRules, neutral_frame
 from liveportrait.templates import Template, load_template, save_template
-from talkinghead.driver.extract import FaceMotionExtractor, extract_video
+from talkinghead.driver.extract import FaceMotionExtractor, average_place, extract_video, whole_place
 from talkinghead.driver.resample import interpolate
 from talkinghead.errors import OptionError
 from talkinghead.face import CropRule, choose_face
+from talkinghead.face.crop import FaceRect
 from talkinghead.host.isolation import own_settings
 from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import output_error, require_file
@@ -123,9 +124,9 @@ def extract_driver(given: DriverInput, name: str, models: Models, options: Optio
         return _trim_template(adopted, name, trim, fps)
     if isinstance(given, VideoFile):
         frames = progress(trimmed(given.file, trim), given.num_frames, READING)
-        extracted = extract_video(
-            given, frames, models, drive_crop(options.drive), fps, dense_residual=options.drive.dense_residual
-        )
+        rule = drive_crop(options.drive)
+        place = _video_place(given, models, options.drive, rule)
+        extracted = extract_video(given, frames, models, rule, place, fps, dense_residual=options.drive.dense_residual)
         rate = fps or given.fps
 
         def pictures() -> Iterator[Picture]:
@@ -133,8 +134,17 @@ def extract_driver(given: DriverInput, name: str, models: Models, options: Optio
 
         return Driver(name, extracted.motion, rate, extracted.num_frames > 1, extracted.notes, pictures)
     landmarks = choose_face(models.faces.detect(given), None, name).landmarks
-    motion = FaceMotionExtractor(models, drive_crop(options.drive)).read_one(given, landmarks)
+    height, width = given.shape[:2]
+    place = whole_place(height, width) if options.drive.driver_crop == "none" else None
+    motion = FaceMotionExtractor(models, drive_crop(options.drive), place).read_one(given, landmarks)
     return Driver(name, motion, fps or FRAME_RATE, False, (), lambda: repeat(given))
+
+
+def _video_place(given: VideoFile, models: Models, options: DriveOptions, rule: CropRule) -> FaceRect | None:
+    """Return the square of a driving video to crop; None for the one around the first face."""
+    if options.driver_crop == "average":
+        return average_place(trimmed(given.file, options.trim), models.faces, rule)
+    return whole_place(*given.size) if options.driver_crop == "none" else None
 
 
 def _trim_template(template: Template, name: str, trim: Trim, fps: Fraction | None) -> Driver:

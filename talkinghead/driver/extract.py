@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from liveportrait import Crop, Motion
@@ -24,7 +25,7 @@ from talkinghead.face import (
     frame_face,
     landmarks_in_crop,
 )
-from talkinghead.face.crop import Array
+from talkinghead.face.crop import Array, FaceRect, face_rect
 from talkinghead.face.optical_flow import optical_flow
 from talkinghead.media.image import Picture
 from talkinghead.media.timing import positions
@@ -47,18 +48,21 @@ TrackedFace = tuple[Picture, Array]
 class FaceMotionExtractor:
     """Extracts motion from crops at the place of the first face, so that shifts of the head are measured."""
 
-    def __init__(self, models: Models, rule: CropRule, *, dense_residual: bool = False) -> None:
-        """Prepare extraction; the first face that is read sets the crop.
+    def __init__(
+        self, models: Models, rule: CropRule, place: FaceRect | None = None, *, dense_residual: bool = False
+    ) -> None:
+        """Prepare extraction.
 
         Args:
             models: The loaded networks.
             rule: How to crop around the first face.
+            place: The square to crop instead.
             dense_residual: Whether to extract the dense residual too, relative to the first face.
         """
         self._models, self._dense_residual = models, dense_residual and models.portrait.reads_dense_residual
         self._needs_pixels = self._dense_residual or not models.portrait.extracts_from_landmarks
         self._rule = replace(rule, size=_DENSE_RESIDUAL_SIDE) if self._dense_residual else rule
-        self._place: CropFrame | None = None
+        self._place = place and CropFrame.around(place, self._rule.size, rotate=False)
         self._first: Crop | None = None
 
     def read(self, faces: Iterable[TrackedFace]) -> Iterator[Motion]:
@@ -116,6 +120,7 @@ def extract_video(
     frames: Iterable[VideoFrame],
     models: Models,
     rule: CropRule,
+    place: FaceRect | None,
     fps: Fraction | None,
     *,
     dense_residual: bool,
@@ -127,6 +132,7 @@ def extract_video(
         frames: The frames to use.
         models: The loaded networks.
         rule: How to crop the face.
+        place: The square to crop instead of one around the first face.
         fps: Frames per second of the motion; None for the video's own.
         dense_residual: Whether to extract the dense residual too.
 
@@ -136,15 +142,33 @@ def extract_video(
     """
     times: list[Fraction] = []
     seen: list[int] = []
-    parts = list(
-        FaceMotionExtractor(models, rule, dense_residual=dense_residual).read(_faces(frames, models.faces, times, seen))
-    )
+    extractor = FaceMotionExtractor(models, rule, place, dense_residual=dense_residual)
+    parts = list(extractor.read(_faces(frames, models.faces, times, seen)))
     if not times:
         raise VideoError(f"{video.file}: no frames in the part that --trim chooses")
     if not parts:
         raise NoFaceError(f"{video.file}: no face in any of its {len(times)} frames; give a video of one face")
     motion = interpolate(Motion.cat(parts), positions(times, seen, fps or video.fps))
     return ExtractedMotion(motion, len(times), _notes(str(video.file), times, seen))
+
+
+def average_place(frames: Iterable[VideoFrame], detector: FaceDetector, rule: CropRule) -> FaceRect | None:
+    """Return the average square around the face of a video, or None if it shows none.
+
+    Source: upstream `src/utils/cropper.py`, crop_driving_video.
+    """
+    rects = [
+        face_rect(points, rule.scale, rule.vy_ratio, rule.vx_ratio) for _, points in _faces(frames, detector, [], [])
+    ]
+    if not rects:
+        return None
+    center = np.mean([rect.center for rect in rects], axis=0, dtype=np.float32)
+    return FaceRect(center, float(np.mean([rect.size for rect in rects])), 0.0)
+
+
+def whole_place(height: int, width: int) -> FaceRect:
+    """Return the square around whole pictures."""
+    return FaceRect(np.array([width / 2, height / 2], np.float32), float(max(height, width)), 0.0)
 
 
 def _faces(

@@ -17,7 +17,7 @@ from talkinghead.inputs.schema import check
 from talkinghead.inputs.yaml_files import read_document
 from talkinghead.options import EditOptions
 
-NAMES = tuple(field.name for field in fields(EditOptions) if field.name != "keyframes")
+NAMES = tuple(field.name for field in fields(EditOptions) if field.name not in {"keyframes", "silence", "stitching"})
 """The sliders' names in options and files."""
 
 Keyframes = Mapping[Fraction, Mapping[str, float | None]]

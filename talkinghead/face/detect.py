@@ -17,7 +17,7 @@ from talkinghead.face.landmarks import BoxFinder, Detection, FaceMesh
 MIN_FACE_SIZE = 32
 """Smallest face, longer side from brows to chin in pixels, to which the mesh can be fitted."""
 
-_SURE, _DOUBTFUL, _MAX_SHAKE = 0.75, 0.7, 0.01
+SURE, _DOUBT, _MAX_SHAKE = 0.75, 0.05, 0.01
 """A face is accepted if its mean score over several crops is high, or fairly high with meshes that agree.
 
 Measured on some 200 pictures: photos, paintings, statues and drawings score 0.78 to 0.96 and their meshes differ by at
@@ -68,22 +68,23 @@ class FaceDetector:
         self._boxes.close()
         self._mesh.close()
 
-    def detect(self, picture: Picture, *, thorough: bool = True) -> list[Face]:
+    def detect(self, picture: Picture, *, thorough: bool = True, threshold: float = SURE) -> list[Face]:
         """Return all faces from left to right.
 
         Args:
             picture: RGB, shape (H, W, 3), uint8.
             thorough: Search for small faces too and, if there are none, for even smaller ones and for faces that are
                 sideways or upside down.
+            threshold: Mean score from which a face is accepted; a little less suffices if its meshes agree.
         """
         views = [_whole_views(picture)]
         if thorough:
             views = [chain(*views, _tiles(picture, 2)), _tiles(picture, 4), _turned_views(picture)]
         with self._lock:
-            faces = next(filter(None, (self._faces_in(picture, part) for part in views)), [])
+            faces = next(filter(None, (self._faces_in(picture, part, threshold) for part in views)), [])
         return sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
 
-    def _faces_in(self, picture: Picture, views: Iterator[CropFrame]) -> list[Face]:
+    def _faces_in(self, picture: Picture, views: Iterator[CropFrame], threshold: float) -> list[Face]:
         faces: list[Face] = []
         tried: list[FaceRect] = []
         detections = [seen for view in views for seen in self._detections(picture, view)]
@@ -92,7 +93,7 @@ class FaceDetector:
             if known or any(_alike(seen.rect, rect) for rect in tried):
                 continue
             tried.append(seen.rect)
-            face = self._fit(picture, self._upright(picture, seen))
+            face = self._fit(picture, self._upright(picture, seen), threshold)
             if face and not any(_near(_rect_of(face), _rect_of(other)) for other in faces):
                 faces.append(face)
         return faces
@@ -114,7 +115,7 @@ class FaceDetector:
         best = max(scores, key=itemgetter(0))
         return best[1] if best[0] > max(seen.score, scores[0][0]) + _CLEARLY else seen.rect
 
-    def _fit(self, picture: Picture, rect: FaceRect) -> Face | None:
+    def _fit(self, picture: Picture, rect: FaceRect, threshold: float) -> Face | None:
         """Fit the mesh to a detection, and return None if it is not a face."""
         for scale in (2.0, 1.5):  # the smaller crop excludes neighbouring faces
             points = self._settle(picture, replace(rect, size=rect.size * scale))
@@ -127,7 +128,7 @@ class FaceDetector:
             return None
         points = np.median(fits, axis=0).astype(np.float32)
         score, shake = self._score(picture, points), _shake(fits)
-        accepted = score >= _SURE or (score >= _DOUBTFUL and shake <= _MAX_SHAKE)
+        accepted = score >= threshold or (score >= threshold - _DOUBT and shake <= _MAX_SHAKE)
         return Face(points, face_rect(points, 1.0).size, score) if accepted else None
 
     def _settle(self, picture: Picture, rect: FaceRect) -> Array | None:

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from talkinghead.media.audio import Sound
 from talkinghead.media.formats import MP4, Format
 from talkinghead.media.image import Picture
+from talkinghead.media.palette import Palette
 from talkinghead.media.soundtrack import SoundTrack
 
 PROVENANCE = {
@@ -47,13 +48,15 @@ class VideoEncoder:
             fps: Frames per second.
             size: (height, width) of the pictures; odd sizes are padded by repeating the last row or column.
             sound: The sound, encoded at its own rate and channels if the encoder supports them; None for silence.
+                Animated pictures have none.
             crf: Quality, 0 to 51, lower is better.
             kind: The format.
         """
         self._fps, self._count, self._kind = fps, 0, kind
         self._container = open_output(file, kind)
         self._video = self._add_video(size, crf)
-        self._sound = SoundTrack(self._container, sound, kind.sound) if sound else None
+        self._palette = Palette(self._video.width, self._video.height, fps) if kind.pixels == "pal8" else None
+        self._sound = SoundTrack(self._container, sound, kind.sound) if sound and kind.sound else None
 
     def encode(self, picture: Picture) -> None:
         """Add one picture, shape (H, W, 3), or (H, W, 4) if the format has alpha, and the sound of its duration.
@@ -62,10 +65,15 @@ class VideoEncoder:
             OSError: The file cannot be written.
         """
         frame = av.VideoFrame.from_ndarray(_make_even(picture), format="rgba" if self._kind.alpha else "rgb24")
-        frame = frame.reformat(
-            format=self._kind.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-        )
         frame.pts, frame.time_base = self._count, 1 / self._fps
+        if self._palette:
+            frame = self._palette.reduce(frame)
+        elif self._kind.is_animation:
+            frame = frame.reformat(format=self._kind.pixels)
+        else:
+            frame = frame.reformat(
+                format=self._kind.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            )
         self._count += 1
         self._container.mux(self._video.encode(frame))
         if self._sound:
@@ -96,6 +104,8 @@ class VideoEncoder:
         stream.time_base = 1 / self._fps
         context = stream.codec_context
         context.thread_count = _THREADS
+        if self._kind.is_animation:
+            return stream
         context.colorspace = Colorspace.ITU709
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709

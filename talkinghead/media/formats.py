@@ -22,6 +22,7 @@ class Format:
         has_crf: Whether the encoder has the option `crf`.
         sound: FFmpeg's name of the audio encoder.
         muxing: Options of the container.
+        is_animation: Whether it is an animated picture, without sound and with a picture's colours.
         max_delay: Largest number of frames by which decoding order precedes display order.
     """
 
@@ -34,6 +35,7 @@ class Format:
     muxing: tuple[tuple[str, str], ...] = ()
     alpha: bool = False
     has_crf: bool = True
+    is_animation: bool = False
     max_delay: int = 0
 
     def coder_options(self, crf: int) -> dict[str, str]:
@@ -55,6 +57,21 @@ WEBM_ALPHA = Format(".webm", "webm", "libvpx-vp9", "yuva420p", "libopus", _VP9, 
 MOV_ALPHA = Format(
     ".mov", "mov", "prores_ks", "yuva444p10le", "pcm_s16le", (("profile", "4444"),), (_TAGS,), alpha=True, has_crf=False
 )
+
+GIF = Format(".gif", "gif", "gif", "pal8", "", (), has_crf=False, is_animation=True)
+WEBP = Format(
+    ".webp",
+    "webp",
+    "libwebp_anim",
+    "yuv420p",
+    "",
+    (("quality", "85"),),
+    (("loop", "0"),),
+    has_crf=False,
+    is_animation=True,
+)
+PLAIN = {kind.suffix: kind for kind in (MP4, GIF, WEBP)}
+"""Formats of videos of a single portrait, by the suffix of the file name."""
 
 
 def choose_format(file: Path, *, alpha: bool) -> Format:

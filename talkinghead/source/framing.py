@@ -11,7 +11,8 @@ import numpy as np
 from liveportrait import PortraitModel
 from talkinghead.errors import OptionError
 from talkinghead.face import CropFrame, CropRule, Face, FaceDetector, NoFaceError, choose_face, frame_face
-from talkinghead.face.crop import Array, frame_square
+from talkinghead.face.cats import find_cat
+from talkinghead.face.crop import Array, FaceRect, frame_square
 from talkinghead.media.image import Picture
 from talkinghead.options import CropOptions, PixelBox
 
@@ -56,7 +57,7 @@ def frame_sources(
     """
     part = part_of(picture, name, options.box, shrunk)
     chosen = options.box is not None or options.whole_picture_as_face
-    faces = [] if chosen and not model.needs_landmarks else faces_in(picture, part, detector)
+    faces = [] if chosen and not model.needs_landmarks else faces_in(picture, part, detector, options)
     if not faces and chosen and not model.extracts_from_landmarks:
         return [Framed(_whole(part, model), None) for _ in numbers]
     if not faces and chosen:
@@ -64,6 +65,8 @@ def frame_sources(
             f"{name}: no face found in the chosen part, and this model needs one: choose another part, or a model"
             " that needs none (--model animals)"
         )
+    if not faces and not model.needs_landmarks and (cat := find_cat(picture)) is not None:
+        return [Framed(_around_cat(cat, model, options), None) for _ in numbers]
     points = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
     if options.whole_picture_as_face:
         return [Framed(_whole(part, model), each) for each in points]
@@ -72,12 +75,18 @@ def frame_sources(
 
 def frame_around(landmarks: Array, model: PortraitModel, options: CropOptions) -> CropFrame:
     """Return the crop around a face by the user's options, at the largest size that the model uses."""
-    rule = CropRule(scale=options.crop_scale, vx_ratio=options.crop_x, vy_ratio=options.crop_y)
+    rule = CropRule(scale=options.crop_scale, vx_ratio=options.crop_x, vy_ratio=options.crop_y, rotate=options.rotate)
     frame = frame_face(landmarks, rule)
     pixels = rule.size / frame.zoom
     if options.face_only:
         pixels = min(pixels, options.size or model.crop_size)
     return frame_face(landmarks, replace(rule, size=model.crop_side(pixels)))
+
+
+def _around_cat(cat: FaceRect, model: PortraitModel, options: CropOptions) -> CropFrame:
+    side = options.crop_scale * cat.size
+    shift = np.array([options.crop_x, options.crop_y], np.float32) * np.float32(side)
+    return CropFrame.around(FaceRect(cat.center + shift, side, 0.0), model.crop_side(side), rotate=False)
 
 
 def part_of(picture: Picture, name: str, box: PixelBox | None, shrunk: float) -> PixelBox:
@@ -99,13 +108,16 @@ def part_of(picture: Picture, name: str, box: PixelBox | None, shrunk: float) ->
     return PixelBox(left, top, right - left, bottom - top)
 
 
-def faces_in(picture: Picture, part: PixelBox, detector: FaceDetector, *, thorough: bool = True) -> list[Face]:
+def faces_in(
+    picture: Picture, part: PixelBox, detector: FaceDetector, options: CropOptions, *, thorough: bool = True
+) -> list[Face]:
     """Find the faces in a part of a picture, from left to right; `thorough` as in `FaceDetector.detect`."""
     rows = slice(int(part.top), int(np.ceil(part.top + part.height)))
     columns = slice(int(part.left), int(np.ceil(part.left + part.width)))
     shift = np.array([columns.start, rows.start, 0], np.float32)
     view = np.ascontiguousarray(picture[rows, columns])
-    return [replace(face, landmarks=face.landmarks + shift) for face in detector.detect(view, thorough=thorough)]
+    found = detector.detect(view, thorough=thorough, threshold=options.detection_threshold)
+    return [replace(face, landmarks=face.landmarks + shift) for face in found]
 
 
 def _whole(part: PixelBox, model: PortraitModel) -> CropFrame:

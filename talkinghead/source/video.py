@@ -183,7 +183,7 @@ def open_video_sources(
         picture = limit_size(frame.picture, _longest(options))
         shrunk = len(picture) / file.size[0]
         part = part_of(picture, str(file.file), options.box, shrunk)
-        faces = faces_in(picture, part, models.faces, thorough=n == 0)
+        faces = faces_in(picture, part, models.faces, options, thorough=n == 0)
         if not faces:
             continue
         name = f"{file.file}, frame {n + 1}"

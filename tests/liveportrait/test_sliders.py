@@ -66,7 +66,7 @@ def test_video_lip_edits(name: str):
     options = golden().cases[name]["options"]
     video = encoded(*source_video())
     variance = options["driving_smooth_observation_variance"]
-    frames = edit_video_lips(small_networks(), (video[n] for n in range(6)), options["input_lip_ratio"], variance)
+    frames = edit_video_lips(small_networks(), (video[n] for n in range(6)), options["input_lip_ratio"], True, variance)
     x_d = torch.cat(list(frames))
     assert golden().difference(f"{name}/x_s", video.x_s) < LIMIT
     assert golden().difference(f"{name}/x_d", x_d) < LIMIT
@@ -109,4 +109,4 @@ def test_openness_needs_landmarks():
     with pytest.raises(ValueError, match="without landmarks"):
         edit(small_networks(), x_c, blind, Sliders(lip_ratio=0.3), stitching=False)
     with pytest.raises(ValueError, match="without landmarks"):
-        list(edit_video_lips(small_networks(), [encoded(x_c, blind)], 0.3, 3e-6))
+        list(edit_video_lips(small_networks(), [encoded(x_c, blind)], 0.3, True))

@@ -13,7 +13,7 @@ from talkinghead.source import video
 class FacesInTheLight(TwoFaces):
     """Finds faces that are large enough in every picture that is not dark."""
 
-    def detect(self, picture, *, thorough=True):
+    def detect(self, picture, *, thorough=True, threshold=0.75):
         return [replace(face, size=40) for face in super().detect(picture)] if picture.mean() > 20 else []
 
 

@@ -44,8 +44,11 @@ class GrayPortrait(PortraitModel):
         self.batches.append(len(speech_motion))
         return speech_motion.lip_ratio[:, None].expand(-1, 1, 3)
 
-    def edit(self, portrait, sliders):
+    def edit(self, portrait, sliders, *, stitching=True):
         return torch.full((1, 1, 3), sliders.smile)
+
+    def silence(self, portrait):
+        return torch.full((1, 1, 3), 0.2)
 
     def render(self, portrait, x_d, dense_residual=None):
         return x_d[:, :1, :1, None].expand(-1, 3, SIDE, SIDE)
@@ -120,7 +123,7 @@ class BrightnessTracker:
 class TwoFaces:
     """Finds a small face at the left and a large one at the right of any picture."""
 
-    def detect(self, picture, *, thorough=True):
+    def detect(self, picture, *, thorough=True, threshold=0.75):
         height, width = picture.shape[:2]
         return [
             Face(mesh_at(width * 0.25, height / 2, height * 0.15), height * 0.15, 0.9),

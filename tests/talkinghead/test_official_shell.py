@@ -62,9 +62,16 @@ def test_base_reenacts_edits_and_speaks(run, capsys):
 
 
 def test_base_animates_a_video(run):
-    for driver in ("driver.mp4", "face.png"):
-        run("reenact", "driver.mp4", driver, "-o", "o.mp4", "--model", "people", "--open-eyes")
+    for driver, crop in (("driver.mp4", "average"), ("face.png", "none")):
+        options = ("--open-eyes", "--no-rotate", "--driver-crop", crop)
+        run("reenact", "driver.mp4", driver, "-o", "o.mp4", "--model", "people", *options)
         assert [frame.shape for frame in frames()] == [(200, 200, 3)] * 3
+
+
+@pytest.mark.parametrize("asked", [("--lips-open", "0.3"), ("--silence",), ("--yaw", "10", "--no-stitching")])
+def test_a_video_is_edited(run, asked):
+    run("edit", "driver.mp4", "-o", "o.mp4", "--model", "people", *asked)
+    assert [frame.shape for frame in frames()] == [(200, 200, 3)] * 3
 
 
 def test_a_template_of_base_drives_base_and_mini(run):

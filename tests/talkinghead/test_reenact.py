@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from fake_models import SIDE, GrayPortrait, fake_models
+from fake_models import SIDE, GrayPortrait, fake_models, mesh_at
 from gray_videos import gray_levels, gray_video, unsteady_video
 from PIL import Image
 
@@ -17,8 +17,10 @@ from liveportrait import Motion, TemplateError
 from liveportrait.templates import Template, save_template
 from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions, api
 from talkinghead.driver import driver as driver_module
+from talkinghead.driver.extract import average_place, whole_place
 from talkinghead.errors import OptionError, OutputError, VideoError
-from talkinghead.face import NoFaceError
+from talkinghead.face import CropRule, NoFaceError
+from talkinghead.face.crop import face_rect
 from talkinghead.media.audio import probe_sound, stream_frames
 from talkinghead.media.timing import positions
 from talkinghead.media.video import read_frames
@@ -304,6 +306,50 @@ def test_a_face_is_edited_by_hand(tmp_path, picture):
         api.edit(picture, tmp_path / "o.mp4", model=fake_models())
     with pytest.raises(OptionError, match="smile is 2"):
         EditOptions(smile=2.0)
+
+
+def test_the_drivers_crop_may_be_an_average_or_the_whole_frame(tmp_path):
+    file = gray_video(tmp_path / "d.mp4", [60, 0, 100])
+    rule = CropRule(scale=2.0, vy_ratio=0.0)
+    place = average_place(read_frames(file), None, rule)
+    expected = face_rect(mesh_at(32, 24, 20), 2.0, 0.0)
+    assert place.center == pytest.approx(expected.center) and place.size == pytest.approx(expected.size)
+    assert average_place(read_frames(gray_video(tmp_path / "e.mp4", [0, 0])), None, rule) is None
+    assert whole_place(48, 64).center.tolist() == [32, 24] and whole_place(48, 64).size == 64
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_animated_pictures_are_written_without_sound(tmp_path, picture, suffix):
+    file = gray_video(tmp_path / "d.mp4", [60, 100, 140, 180], sound=tone(tmp_path / "a.wav", 0.2))
+    options = Options(CropOptions(face_only=True, size=64), drive=DriveOptions(smooth=0.0))
+    made = talkinghead.reenact(picture, file, tmp_path / f"o.{suffix}", options=options, model=fake_models())
+    assert made.frames == 4 and made.notes[-1].endswith(f".{suffix} files have no sound")
+    with Image.open(made.file) as animation:
+        assert animation.n_frames == 4 and animation.size == (64, 64) and animation.info["loop"] == 0
+        levels = [np.asarray(animation.seek(n) or animation.convert("RGB"))[32, 32].mean() for n in range(4)]
+    assert levels == pytest.approx([60, 100, 140, 180], abs=4)
+    Image.fromarray(picture).save(tmp_path / "face.png")
+    if suffix == "webp":  # of pictures alone, it is one
+        talkinghead.reenact(picture, tmp_path / "face.png", tmp_path / "p.webp", model=fake_models())
+        assert getattr(Image.open(tmp_path / "p.webp"), "n_frames", 1) == 1
+
+
+def test_a_video_is_edited_frame_by_frame(tmp_path):
+    sound = tone(tmp_path / "a.wav", 0.4)
+    file = gray_video(tmp_path / "d.mp4", [60, 100, 140], sound=sound, size=(240, 320))
+    for edit, level in ((EditOptions(smile=0.6), 199), (EditOptions(silence=True), 51)):
+        options = Options(CropOptions(face_only=True), edit=edit, render=RenderOptions(overwrite=True))
+        made = api.edit(file, tmp_path / "o.mp4", options=options, model=fake_models())
+        assert made.frames == 3 and probe_sound(made.file)
+        assert gray_levels(frame.picture for frame in read_frames(made.file)) == pytest.approx([level] * 3, abs=3)
+    with pytest.raises(OutputError, match="mp4"):
+        api.edit(file, tmp_path / "o.png", model=fake_models())
+    (tmp_path / "k.yaml").write_text("1: {smile: 1}")
+    options = Options(edit=EditOptions(keyframes=str(tmp_path / "k.yaml")))
+    with pytest.raises(OptionError, match="keyframes animate a picture"):
+        api.edit(file, tmp_path / "p.mp4", options=options, model=fake_models())
+    with pytest.raises(OptionError, match="silence takes no sliders, smile is one"):
+        EditOptions(silence=True, smile=0.5)
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ def face(size, x=100.0):
 
 def test_landmarks_lie_on_the_face(detector):
     (found,) = detector.detect(drawn_face(512))
+    assert found.score < 0.99 and detector.detect(drawn_face(512), thorough=False, threshold=0.99 + 0.05) == []
     eyes, mouth = found.landmarks[list(EYE_CENTERS), :2], found.landmarks[list(MOUTH_CENTER), :2].mean(axis=0)
     np.testing.assert_allclose(eyes, [(214, 245), (298, 245)], atol=6)
     np.testing.assert_allclose(mouth, (256, 338), atol=8)

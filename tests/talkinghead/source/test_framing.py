@@ -24,7 +24,7 @@ MINI, BASE, ANIMALS = Model(), Model(strict=False), Model(needs_landmarks=False,
 class Detector:
     """Finds faces wherever a picture has a white pixel."""
 
-    def detect(self, picture, *, thorough=True):
+    def detect(self, picture, *, thorough=True, threshold=0.75):
         ys, xs = np.nonzero(picture[..., 0] == 255)
         return [Face(mesh_at(x, y, 60.0), 60.0, 0.9) for x, y in sorted(zip(xs, ys, strict=True))]
 
