@@ -13,7 +13,7 @@ from liveportrait.mini.face_model import FaceModel, embedded_face_model
 from liveportrait.mini.speech import speaking_face
 from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
 from liveportrait.official_map import OfficialMap, official_map
-from liveportrait.regions import MESH_MOUTH_WIDTHS
+from liveportrait.regions import MESH_MOUTH_WIDTHS, OFFICIAL
 from liveportrait.retarget import Retargeter, openness
 
 
@@ -40,8 +40,13 @@ def speech_keypoints(model: Retargeter, portrait: Portrait, speech_motion: Speec
     """
     face, maps = _fitted(portrait.x_s.device)
     source, x_s = portrait.motion, portrait.x_s
-    rest = face.close_lips(face.mean[None])
-    change = maps.expression(speaking_face(face, rest, speech_motion) - rest)
+    if source.num_keypoints == OFFICIAL.num_keypoints:
+        rest = face.close_lips(face.mean[None])
+        change = maps.expression(speaking_face(face, rest, speech_motion) - rest)
+        opened = maps.openness(change)
+    else:  # keypoints of other weights are known to their own R_lip and R_eyes alone
+        change = x_s.new_zeros(len(speech_motion), source.num_keypoints, 3)
+        opened = x_s.new_zeros(len(speech_motion), 3)
     posed = Motion(
         rotation=speech_motion.rotation @ source.rotation,
         expression=source.expression + change,
@@ -49,7 +54,6 @@ def speech_keypoints(model: Retargeter, portrait: Portrait, speech_motion: Speec
         translation=source.translation + _moved(speech_motion.translation, maps.position),
     )
     x = transform_keypoints(portrait.x_c, posed)
-    opened = maps.openness(change)
     x = x + _lip_offset(model, portrait, speech_motion, opened[:, 2:], maps)
     return model.stitching(x_s, x + _eye_offset(model, portrait, speech_motion, opened[:, :2]))
 

@@ -291,6 +291,18 @@ def test_an_animal_without_landmarks_speaks_from_closed_lips():
     torch.testing.assert_close(x_d, model.stitching(portrait.x_s, portrait.x_s + moved), atol=1e-5, rtol=0)
 
 
+def test_other_keypoints_speak_through_r_lip_and_r_eyes(portrait: Portrait):
+    few = replace(
+        portrait,
+        x_c=portrait.x_c[:, :9],
+        x_s=portrait.x_s[:, :9],
+        motion=replace(portrait.motion, expression=portrait.motion.expression[:, :9]),
+    )
+    change, networks = changes(few, replace(rest(portrait, 2), lip_ratio=torch.tensor([[0.0], [0.3]])))
+    assert change.shape == (2, 9, 3) and change.abs().max() < 1e-6
+    assert float(networks.asked["retarget_lip"][1]) > 0.1
+
+
 def test_both_ways_of_sampling_agree_everywhere():
     torch.manual_seed(0)
     volume, grid = torch.randn(2, 3, 5, 7, 6), torch.rand(2, 4, 9, 8, 3) * 3 - 1.5
