@@ -79,8 +79,6 @@ class AvatarSession:
         options: All other options; `options.render.fps` is the frame rate, by default 25.
         model: "mini", "base", "animals" or a directory; or the result of `load_models`, for several sessions.
         sample_rate: Samples per second of the sound of the frames, 8,000 to 48,000 and a multiple of 25.
-        max_delay: For microphones: the most seconds that sound waits. If it comes faster than it is played, silent
-            frames are left out. By default all sound is played, however early it comes.
 
     Attributes:
         size: (height, width) of the pictures.
@@ -110,7 +108,6 @@ class AvatarSession:
         options: Options | None = None,
         model: str | Path | Models = MODEL,
         sample_rate: int = SAMPLE_RATE,
-        max_delay: float | None = None,
     ) -> None:
         options = options or Options()
         self.sample_rate = _check_sample_rate(sample_rate)
@@ -121,7 +118,7 @@ class AvatarSession:
         self.size, self.fps = self._source.size, options.render.fps or Fraction(FRAME_RATE)
         clip = options.motion.reference
         reference = extract_reference(clip, models) if clip else None
-        self._turns = Turns(voice, self.sample_rate, seed=options.motion.seed, max_delay=max_delay)
+        self._turns = Turns(voice, self.sample_rate, seed=options.motion.seed)
         self._live_frames = live_frames(
             self._turns, self.sample_rate, options.motion, voice.num_mouth, self.fps, reference
         )
@@ -130,13 +127,15 @@ class AvatarSession:
         self._ahead: Future[AvatarFrame] | None = None
         self._closed, self._reading = False, threading.Lock()
 
-    def push_audio(self, pcm: Samples | bytes, sample_rate: int) -> None:
+    def push_audio(self, pcm: Samples | bytes, sample_rate: int, *, max_delay: float | None = None) -> None:
         """Add sound to the current turn, or begin a turn.
 
         Args:
             pcm: 16-bit little-endian mono samples; or an array of mono samples, floating-point in [-1, 1] or integers
                 as in WAV files. Any number of samples, as fast as you like.
             sample_rate: Samples per second, 1,000 to 768,000. If it is the session's, samples are not changed.
+            max_delay: For microphones: the most seconds that the sound of this turn waits. If it comes faster than it
+                is played, silent frames are left out. By default all sound is played, however early it comes.
 
         Raises:
             AudioError: This is no such sound, or too much sound waits to be played.
@@ -144,7 +143,8 @@ class AvatarSession:
         """
         self._check_open()
         rate = check_rate(sample_rate)
-        self._turns.push(to_floats(from_bytes(pcm) if isinstance(pcm, bytes | bytearray | memoryview) else pcm), rate)
+        samples = to_floats(from_bytes(pcm) if isinstance(pcm, bytes | bytearray | memoryview) else pcm)
+        self._turns.push(samples, rate, max_delay)
 
     def flush(self) -> None:
         """End the turn. Its last frames are only shown after this, as they might depend on more sound."""

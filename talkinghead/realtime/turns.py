@@ -77,11 +77,13 @@ class Turn:
         ended: Whether no more sound is going to be pushed.
         playing: Whether its frames are being taken; they are not while the turn waits for sound.
         started: Whether a frame has been played.
+        max_delay: The most seconds that sound waits, or None; see `Turns.push`.
         taken: The number of frames that have been taken.
     """
 
     def __init__(self, number: int, listener: VoiceStream[Tensor], rate: int) -> None:
         self.number, self.ended, self.playing, self.started, self.taken = number, False, False, False, 0
+        self.max_delay: float | None = None
         self._listener, self._rate, self._size = listener, rate, rate // FRAME_RATE
         self._given_rate: int | None = None
         self._unheard: deque[NDArray[np.float32]] = deque()  # at 16 kHz, for the networks
@@ -161,28 +163,24 @@ class Turns:
         rate: Samples per second of the sound of the frames, a multiple of 25.
         seed: Random seed of the idle motion.
         preroll: As `PREROLL`.
-        max_delay: The most seconds that sound waits; if more is waiting, silent frames are left out, and if twice as
-            much is waiting, all frames. None if all sound is to be played, however early it comes.
     """
 
-    def __init__(
-        self,
-        voice: SpeechMotionGenerator,
-        rate: int,
-        *,
-        seed: int = 0,
-        preroll: int = PREROLL,
-        max_delay: float | None = None,
-    ) -> None:
-        self._voice, self._rate, self._preroll, self._max_delay = voice, rate, preroll, max_delay
+    def __init__(self, voice: SpeechMotionGenerator, rate: int, *, seed: int = 0, preroll: int = PREROLL) -> None:
+        self._voice, self._rate, self._preroll = voice, rate, preroll
         self._motion = voice.live(seed=seed)
         self._turns: deque[Turn] = deque()
         self._interrupted: list[Mark] = []
         self._count = 0
         self._lock = threading.Lock()
 
-    def push(self, samples: NDArray[np.float32], rate: int) -> None:
-        """Add sound to the last turn, or begin a turn; floating-point of shape (N,).
+    def push(self, samples: NDArray[np.float32], rate: int, max_delay: float | None = None) -> None:
+        """Add sound to the last turn, or begin a turn.
+
+        Args:
+            samples: Floating-point, shape (N,).
+            rate: Samples per second.
+            max_delay: The most seconds that sound of this turn waits; if more is waiting, silent frames are left out,
+                and if twice as much is waiting, all frames. None if all sound is to be played, however early it comes.
 
         Raises:
             AudioError: Too much sound is waiting to be played.
@@ -195,6 +193,7 @@ class Turns:
             if not self._turns or self._turns[-1].ended:
                 self._turns.append(Turn(self._count, self._voice.listen(), self._rate))
                 self._count += 1
+            self._turns[-1].max_delay = max_delay
             self._turns[-1].push(samples, rate)
 
     def flush(self) -> None:
@@ -249,8 +248,8 @@ class Turns:
         """Tell whether a frame of a turn can be taken, after leaving out those that came too early."""
         wanted = 1 if turn.playing else self._preroll
         ready = turn.prepare(wanted)
-        while self._max_delay and (waiting := turn.waiting_seconds()) > self._max_delay and turn.prepare(2) >= 2:
-            if turn.loudness_db() > SILENT_DB and waiting < 2 * self._max_delay:
+        while turn.max_delay and (waiting := turn.waiting_seconds()) > turn.max_delay and turn.prepare(2) >= 2:
+            if turn.loudness_db() > SILENT_DB and waiting < 2 * turn.max_delay:
                 break
             turn.take()
         return ready >= wanted or (turn.ended and ready > 0)
