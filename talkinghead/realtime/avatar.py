@@ -176,6 +176,11 @@ class AvatarSession:
         """
         return AvatarFrames(self, real_time=real_time)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the session has ended."""
+        return self._closed
+
     def close(self) -> None:
         """End the session and the iteration over its frames; wait for the frame that is being rendered."""
         self._closed = True
