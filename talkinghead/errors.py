@@ -38,4 +38,4 @@ class ForkError(PortraitError, RuntimeError):
 
 
 class SessionError(PortraitError, RuntimeError):
-    """A live session is closed, or its frames are being read already."""
+    """A live session is closed, or its frames are being read elsewhere."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -125,7 +123,8 @@ class AvatarSession:
         self._pacer, self._number = Pacer(self.fps), 0
         self._picture: Picture | None = None
         self._ahead: Future[AvatarFrame] | None = None
-        self._closed, self._reading = False, threading.Lock()
+        self._reader: AvatarFrames | None = None
+        self._closed = False
 
     def push_audio(self, pcm: Samples | bytes, sample_rate: int, *, max_delay: float | None = None) -> None:
         """Add sound to the current turn, or begin a turn.
@@ -172,7 +171,7 @@ class AvatarSession:
             real_time: Whether each frame comes when it is due; otherwise as soon as it is rendered, and all are.
 
         Raises:
-            SessionError: During iteration: the frames are being read already.
+            SessionError: During iteration: the session is closed, or somebody else has begun to read its frames.
         """
         return AvatarFrames(self, real_time=real_time)
 
@@ -213,29 +212,22 @@ class AvatarSession:
         if self._closed:
             raise SessionError("the session is closed: open another one")
 
-    @contextmanager
-    def _taken(self) -> Iterator[None]:
-        """Let one reader at a time take frames; an error ends the session."""
-        self._check_open()
-        if not self._reading.acquire(blocking=False):
-            raise SessionError("the frames of this session are being read already: read them once")
-        try:
-            yield
-        except Exception:
-            self._closed = True
-            raise
-        finally:
-            self._reading.release()
-
     def _submit(self, *, real_time: bool) -> Future[AvatarFrame]:
         """Begin to compute the next frame."""
         now = time.monotonic()
         self._ahead = _renderers.submit(self._make, now, repeat=real_time and self._pacer.skips(now))
         return self._ahead
 
-    @own_settings()
     def _make(self, asked: float, *, repeat: bool) -> AvatarFrame:
-        """Compute the next frame."""
+        """Compute the next frame; an error ends the session."""
+        try:
+            return self._compute(asked, repeat=repeat)
+        except BaseException:
+            self._closed = True
+            raise
+
+    @own_settings()
+    def _compute(self, asked: float, *, repeat: bool) -> AvatarFrame:
         live = next(self._live_frames)
         if self._picture is None or not repeat:
             repeat = False
@@ -262,32 +254,42 @@ class AvatarFrames:
         self._session, self._real_time = session, real_time
 
     def __iter__(self) -> Iterator[AvatarFrame]:
-        session = self._session
-        with session._taken():
-            ahead = session._ahead or session._submit(real_time=self._real_time)  # the one that the last reader left
-            while True:
-                frame = ahead.result()
-                time.sleep(self._early_seconds())
-                if session._closed:
-                    return
-                ahead = session._submit(real_time=self._real_time)
-                yield frame
+        ahead = self._begin()
+        while True:
+            frame = ahead.result()
+            time.sleep(self._early_seconds())
+            if self._has_ended():
+                return
+            ahead = self._submit()
+            yield frame
 
     async def __aiter__(self) -> AsyncIterator[AvatarFrame]:
-        session = self._session
-        with session._taken():
-            ahead = session._ahead or session._submit(real_time=self._real_time)  # the one that the last reader left
-            while True:
-                # Cancelling the task that reads must not cancel the frame, which another one may read.
-                frame = await asyncio.shield(asyncio.wrap_future(ahead))
-                await asyncio.sleep(self._early_seconds())
-                if session._closed:
-                    return
-                ahead = session._submit(real_time=self._real_time)
-                yield frame
+        ahead = self._begin()
+        while True:
+            # Cancelling the task that reads must not cancel the frame, which another one may read.
+            frame = await asyncio.shield(asyncio.wrap_future(ahead))
+            await asyncio.sleep(self._early_seconds())
+            if self._has_ended():
+                return
+            ahead = self._submit()
+            yield frame
+
+    def _begin(self) -> Future[AvatarFrame]:
+        """Return the first frame: the one that the reader before has left, if there was one."""
+        self._session._check_open()
+        self._session._reader = self
+        return self._session._ahead or self._submit()
+
+    def _submit(self) -> Future[AvatarFrame]:
+        return self._session._submit(real_time=self._real_time)
 
     def _early_seconds(self) -> float:
         return self._session._pacer.wait(time.monotonic()) if self._real_time else 0.0
+
+    def _has_ended(self) -> bool:
+        if self._session._reader is not self:
+            raise SessionError("the frames of this session are being read elsewhere: read them once")
+        return self._session._closed
 
 
 def live_voice(models: Models) -> SpeechMotionGenerator:

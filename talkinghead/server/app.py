@@ -23,7 +23,7 @@ from talkinghead.server.metrics import Metrics
 from talkinghead.server.options import ServerOptions
 
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -33,6 +33,8 @@ def create_app(
     options: ServerOptions | None = None,
     models: Models | None = None,
     is_closing: Callable[[], bool] = lambda: False,
+    *,
+    jobs: bool = True,
 ) -> FastAPI:
     """Return the application, for uvicorn or any other ASGI server.
 
@@ -40,6 +42,7 @@ def create_app(
         options: Limits and the token.
         models: The networks; None to load the default ones at the start.
         is_closing: Whether the server is shutting down, so that streams of events end.
+        jobs: Whether it makes videos too, which one process has to remember.
     """
     options = options or ServerOptions()
 
@@ -67,7 +70,8 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.options, app.state.metrics, app.state.is_closing = options, Metrics(), is_closing
-    app.include_router(job_routes.router)
+    if jobs:
+        app.include_router(job_routes.router)
     app.include_router(avatar_socket.router)
     app.include_router(webrtc.router)
     _add_pages(app)

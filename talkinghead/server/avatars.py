@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import secrets
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from liveportrait.errors import PortraitError
 from talkinghead.cli.demo import demo_inputs
-from talkinghead.errors import InputNotFoundError, OptionError
+from talkinghead.errors import ImageError, InputNotFoundError, OptionError
 from talkinghead.media.image import read_image
 from talkinghead.models import Models
 from talkinghead.narration.sentences import sentences
-from talkinghead.narration.voices import open_voice
+from talkinghead.narration.voices import SpeechEngine, open_voice
 from talkinghead.options import CropOptions, MotionOptions, Options, RenderOptions
 from talkinghead.realtime.avatar import AvatarFrame, AvatarSession
 from talkinghead.server.inputs import EXAMPLE
@@ -40,7 +43,7 @@ class AvatarRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    portrait: str = Field(EXAMPLE, description="The id of an uploaded portrait, or example.")
+    portrait: str = Field(EXAMPLE, description="The id of an uploaded portrait, a data URL of a picture, or example.")
     face_only: bool = Field(True, description="Show only the face, as a square.")
     size: int = Field(384, ge=64, le=1280, description="Longer side of the pictures.")
     fps: int = Field(25, ge=5, le=30, description="Frames per second.")
@@ -85,9 +88,7 @@ class Avatars:
         Raises:
             ImageError: It is no picture.
         """
-        name = secrets.token_urlsafe(16)
-        file = self._folder / secrets.token_hex(16)
-        file.write_bytes(content)
+        name, file = secrets.token_urlsafe(16), self._new_file(content)
         try:
             height, width, _ = read_image(file).shape
         except PortraitError as error:
@@ -135,15 +136,27 @@ class Avatars:
             session.close()
 
     def _open_session(self, asked: AvatarRequest) -> AvatarSession:
-        file = demo_inputs().portrait
-        if asked.portrait != EXAMPLE:
-            if asked.portrait not in self._portraits:
-                raise InputNotFoundError("there is no such portrait, or it was removed: upload it again")
+        options, own = asked.options(), None
+        if asked.portrait == EXAMPLE:
+            file = demo_inputs().portrait
+        elif asked.portrait.startswith("data:"):
+            file = own = self._new_file(decode_data_url(asked.portrait))
+        elif asked.portrait in self._portraits:
             file = self._portraits[asked.portrait][0]
+        else:
+            raise InputNotFoundError("there is no such portrait, or it was removed: upload it again")
         try:
-            return AvatarSession(file, options=asked.options(), model=self._models, sample_rate=asked.sample_rate)
+            return AvatarSession(file, options=options, model=self._models, sample_rate=asked.sample_rate)
         except PortraitError as error:
             raise type(error)(str(error).replace(str(file), "the portrait")) from None
+        finally:
+            if own is not None:
+                own.unlink()
+
+    def _new_file(self, content: bytes) -> Path:
+        file = self._folder / secrets.token_hex(16)
+        file.write_bytes(content)
+        return file
 
 
 class Control:
@@ -195,21 +208,38 @@ class Control:
                 samples, rate = await asyncio.to_thread(synthesize, sentence)
                 self._session.push_audio(samples, rate)
             self._session.flush()
-        except PortraitError as error:
+        except PortraitError as error:  # such as that the session has been closed
             logger.warning("a text could not be read aloud: %s", error)
+        except Exception:
+            logger.exception("a text could not be read aloud")
 
 
-_voices: dict[str, Any] = {}
+_one_speaks = threading.Lock()
 
 
 def synthesize(text: str) -> tuple[Any, int]:
     """Speak a sentence with the voice that ships; returns samples (N,) and their rate."""
-    if "heart" not in _voices:
-        _voices["heart"] = open_voice("heart")
-    with tempfile.TemporaryDirectory(prefix="talkinghead-") as folder:
+    with tempfile.TemporaryDirectory(prefix="talkinghead-") as folder, _one_speaks:
         file = Path(folder) / "speech.wav"
-        _voices["heart"].say(text, file)
+        _voice().say(text, file)
         return soundfile.read(file, dtype="float32")
+
+
+@cache
+def _voice() -> SpeechEngine:
+    return open_voice("heart")
+
+
+def decode_data_url(text: str) -> bytes:
+    """Return the bytes of a data URL in base64.
+
+    Raises:
+        ImageError: It is none.
+    """
+    try:
+        return base64.b64decode(text.partition(";base64,")[2], validate=True)
+    except ValueError:
+        raise ImageError("the portrait is no data URL in base64") from None
 
 
 def read_request(given: object) -> AvatarRequest:

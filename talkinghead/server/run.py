@@ -13,6 +13,7 @@ from talkinghead.errors import OptionError
 from talkinghead.server.app import create_app
 from talkinghead.server.options import ServerOptions
 
+_MOST_CONNECTIONS = 256
 _CLOSING_SECONDS = 10
 """Time that open connections have to end."""
 
@@ -55,6 +56,7 @@ def serve(options: ServerOptions, announce: Callable[[str], None]) -> None:
             server_header=False,
             timeout_graceful_shutdown=_CLOSING_SECONDS,
             ws_max_size=2_000_000,
+            limit_concurrency=_MOST_CONNECTIONS,
         )
         server = _Server(config)
         host = f"[{options.host}]" if ":" in options.host else options.host

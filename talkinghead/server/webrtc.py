@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Coroutine
 from fractions import Fraction
 from typing import Any
 
@@ -76,7 +77,7 @@ class Peer:
         self._asked = asked.model_copy(update={"sample_rate": RATE})
         self._microphone_on = False
         self._channel: Any = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, offer: Offer, ready: asyncio.Future[dict[str, Any]]) -> None:
         """Open the session, answer the offer, and serve until the connection ends."""
@@ -89,7 +90,7 @@ class Peer:
                     video, sound = FrameTrack("video"), FrameTrack("audio")
                     await _accept(connection, offer, video, sound)
                     ready.set_result({"sdp": connection.localDescription.sdp, "type": "answer"})
-                    self._tasks.append(asyncio.create_task(self._show(session, connection, video, sound)))
+                    self._begin(self._show(session, connection, video, sound))
                     await ended.wait()
                 finally:
                     await control.stop()
@@ -101,7 +102,7 @@ class Peer:
             else:
                 logger.exception("an avatar's connection failed")
         finally:
-            for task in self._tasks:
+            for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await connection.close()
@@ -118,17 +119,23 @@ class Peer:
         @connection.on("track")
         def on_track(track: MediaStreamTrack) -> None:
             if track.kind == "audio":
-                self._tasks.append(asyncio.create_task(self._hear(track, session)))
+                self._begin(self._hear(track, session))
 
         @connection.on("datachannel")
         def on_channel(channel: Any) -> None:
             self._channel = channel
-            channel.on("message", lambda text: self._tasks.append(asyncio.create_task(self._obey(text, control))))
+            channel.on("message", lambda text: self._begin(self._obey(text, control)))
 
         asyncio.get_running_loop().call_later(
             _CONNECT_SECONDS, lambda: connection.connectionState == "connected" or ended.set()
         )
         return ended
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start a task that ends with the connection."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _show(
         self, session: AvatarSession, connection: RTCPeerConnection, video: FrameTrack, sound: FrameTrack

@@ -100,13 +100,25 @@ def test_slow_rendering_repeats_pictures_and_keeps_the_clock(models):
     assert 20 < repeated < 60
 
 
-def test_one_reader_at_a_time_and_the_next_goes_on(session):
+def test_the_newest_reader_goes_on_and_the_one_before_is_told(session):
     first = iter(session.frames())
     assert next(first).number == 0
-    with pytest.raises(SessionError, match="being read"):
-        next(iter(session.frames()))
-    first.close()
     assert next(iter(session.frames())).number == 1
+    with pytest.raises(SessionError, match="read elsewhere"):
+        next(first)
+
+
+def test_loops_in_coroutines_follow_each_other(session):
+    async def read():
+        numbers = []
+        for _ in range(3):
+            async for frame in session.frames():
+                numbers.append(frame.number)
+                if frame.number % 2:
+                    break
+        return numbers
+
+    assert asyncio.run(read()) == [0, 1, 2, 3, 4, 5]
 
 
 def test_closing_ends_the_frames_and_leaves_no_thread(models):

@@ -21,7 +21,7 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.worker import PipelineParams
 from pipecat.tests.utils import SleepFrame, run_test
 
-from talkinghead.integrations.pipecat import TalkingheadVideoService
+from talkinghead.integrations.pipecat_ai import TalkingheadVideoService
 
 PICTURE = np.full((240, 320, 3), 40, np.uint8)
 

@@ -4,7 +4,7 @@ Written against livekit-agents 1.8.9.
 
 Example:
     >>> from livekit.agents import AgentSession
-    >>> from talkinghead.integrations.livekit import LiveKitAvatar
+    >>> from talkinghead.integrations.livekit_agents import LiveKitAvatar
     >>> async def entrypoint(ctx):
     ...     agent_session = AgentSession(...)
     ...     avatar = LiveKitAvatar("portrait.png")
@@ -125,10 +125,9 @@ class LiveKitAvatar(avatar.AvatarSession):
         height, width = self._avatar.size
         options = avatar.AvatarOptions(width, height, float(self._avatar.fps), self._avatar.sample_rate, 1)
         speech = avatar.QueueAudioOutput(sample_rate=self._avatar.sample_rate, wait_playback_start=True)
-        self._runner = avatar.AvatarRunner(
-            room, audio_recv=speech, video_gen=AvatarGenerator(self._avatar), options=options
-        )
-        await self._runner.start()
+        runner = avatar.AvatarRunner(room, audio_recv=speech, video_gen=AvatarGenerator(self._avatar), options=options)
+        await runner.start()
+        self._runner = runner
         agent_session.output.replace_audio_tail(speech)
 
     async def aclose(self) -> None:

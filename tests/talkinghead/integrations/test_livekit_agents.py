@@ -15,7 +15,7 @@ from livekit import rtc
 from livekit.agents.voice import avatar
 
 from talkinghead import AvatarSession
-from talkinghead.integrations.livekit import AvatarGenerator, LiveKitAvatar
+from talkinghead.integrations.livekit_agents import AvatarGenerator, LiveKitAvatar
 
 PICTURE = np.full((240, 320, 3), 40, np.uint8)
 

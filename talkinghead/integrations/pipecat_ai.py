@@ -5,7 +5,7 @@ and the frame rate of the avatar.
 
 Example:
     >>> from pipecat.pipeline.pipeline import Pipeline
-    >>> from talkinghead.integrations.pipecat import TalkingheadVideoService
+    >>> from talkinghead.integrations.pipecat_ai import TalkingheadVideoService
     >>> avatar = TalkingheadVideoService("portrait.png")
     >>> pipeline = Pipeline([transport.input(), stt, llm, tts, avatar, transport.output()])
 """
