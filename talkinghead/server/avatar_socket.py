@@ -96,12 +96,16 @@ async def _serve(
 
 async def _send_frames(socket: WebSocket, session: AvatarSession, asked: AvatarRequest, avatars: Avatars) -> None:
     coder = Mp4Fragments(session.size, session.fps, session.sample_rate) if asked.format == "mp4" else None
-    async for frame in session.frames():
-        for mark in described_marks(frame):
-            await socket.send_json(mark)
-        if data := await asyncio.to_thread(coder.push if coder else to_jpeg, frame):
-            await socket.send_bytes(data)
-        avatars.count(frame)
+    try:
+        async for frame in session.frames():
+            for mark in described_marks(frame):
+                await socket.send_json(mark)
+            if data := await asyncio.to_thread(coder.push if coder else to_jpeg, frame):
+                await socket.send_bytes(data)
+            avatars.count(frame)
+    finally:
+        if coder is not None:
+            coder.close()
 
 
 async def _receive(socket: WebSocket, session: AvatarSession, asked: AvatarRequest, control: Control) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 from fractions import Fraction
 
 import av
@@ -46,7 +47,7 @@ class Mp4Fragments:
     """
 
     def __init__(self, size: tuple[int, int], fps: Fraction, rate: int) -> None:
-        self._written, self._fps = io.BytesIO(), fps
+        self._written, self._fps, self._lock = io.BytesIO(), fps, threading.Lock()
         flags = "frag_keyframe+delay_moov+default_base_moof"
         self._container = av.open(_Unseekable(self._written), "w", format="mp4", options={"movflags": flags})
         height, width = (side // 2 * 2 for side in size)
@@ -60,6 +61,18 @@ class Mp4Fragments:
 
     def push(self, frame: AvatarFrame) -> bytes:
         """Return the next bytes of the file; none for most frames."""
+        with self._lock:
+            return self._push(frame)
+
+    def close(self) -> bytes:
+        """Return the last bytes, and free the coders; a frame that is being coded in another thread is finished."""
+        with self._lock:
+            self._container.mux(self._video.encode(None))
+            self._container.mux(self._audio.encode(None))
+            self._container.close()
+            return self._taken()
+
+    def _push(self, frame: AvatarFrame) -> bytes:
         picture = np.ascontiguousarray(frame.picture[: self._video.height, : self._video.width])
         shown = av.VideoFrame.from_ndarray(picture, "rgb24")
         shown.pts, shown.time_base = round((frame.seconds + _PRIMING / self._rate) * _TICKS), Fraction(1, _TICKS)
@@ -75,13 +88,6 @@ class Mp4Fragments:
             for packet in self._audio.encode(part):
                 packet.duration = _PRIMING
                 self._container.mux(packet)
-        return self._taken()
-
-    def close(self) -> bytes:
-        """Return the last bytes."""
-        self._container.mux(self._video.encode(None))
-        self._container.mux(self._audio.encode(None))
-        self._container.close()
         return self._taken()
 
     def _taken(self) -> bytes:

@@ -37,7 +37,8 @@ def deployment(make_app: Callable[[], FastAPI], replicas: int, cpus: float = 1.0
     class Avatars:
         pass
 
-    return Avatars.bind()
+    decorated: Any = Avatars
+    return decorated.bind()
 
 
 def build(given: dict[str, str]) -> Any:
