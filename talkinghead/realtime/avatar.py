@@ -190,7 +190,7 @@ class AvatarSession:
         """End the session like `close`, without blocking the event loop."""
         self._closed = True
         if self._ahead is not None:
-            await asyncio.wait([asyncio.wrap_future(self._ahead)])
+            await asyncio.gather(asyncio.shield(asyncio.wrap_future(self._ahead)), return_exceptions=True)
 
     def __enter__(self) -> AvatarSession:
         return self
