@@ -154,7 +154,9 @@ class MotionOptions(Checked):
         " rows (one for each frame), or auto, by the weights.",
     )
     reference: str = setting(
-        "", "Video to take head motion and blinks from; it is played forwards and backwards.", names_file=bool
+        "",
+        "Video to take head motion, blinks and the size of mouth movements from; it is played to and fro.",
+        names_file=bool,
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Take head motion and blinks from a reference clip instead of generating them."""
+"""Take head motion, blinks and the size of mouth movements from a reference clip."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,6 +24,12 @@ from talkinghead.options import DriveOptions, Options, RenderOptions
 
 WIDEST = 1.2
 """Largest eye opening taken from the reference, relative to its median."""
+USUAL_LIPS = 0.11
+"""Deviation of the lip openness in generated speech, the median over voices."""
+TALKING = 0.015
+"""Mean change of the lip openness from frame to frame from which a clip shows speech; real speech has 0.02 to 0.07."""
+LONG_ENOUGH = 50  # frames from which the size of mouth movements can be told
+SMALLEST_LIPS, LARGEST_LIPS = 0.5, 1.8
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,17 @@ class Reference:
         median = self.motion.eye_ratio.median(0).values.clamp_min(1e-6)
         return (part.eye_ratio / median).clamp(0, WIDEST)
 
+    @cached_property
+    def lip_gain(self) -> float:
+        """How far the clip's speaker opens the mouth relative to generated speech; 1 if the clip shows no speech.
+
+        A voice does not tell how far its speaker opens the mouth, but it hardly changes from clip to clip of a person.
+        """
+        lips = self.motion.lip_ratio
+        if lips is None or len(lips) < LONG_ENOUGH or float(lips.diff(dim=0).abs().mean()) < TALKING:
+            return 1.0
+        return min(max(float(lips.std()) / USUAL_LIPS, SMALLEST_LIPS), LARGEST_LIPS)
+
 
 def extract_reference(path: str | os.PathLike[str], models: Models) -> Reference:
     """Extract the motion of a reference clip.
@@ -78,16 +96,29 @@ def extract_reference(path: str | os.PathLike[str], models: Models) -> Reference
     return Reference(driver.motion, anchor)
 
 
-def apply_reference(speech_motion: Iterable[SpeechMotion], reference: Reference) -> Iterator[SpeechMotion]:
-    """Replace head motion and blinks with the reference's; the gaze stays on the viewer as the head turns."""
+def apply_reference(
+    speech_motion: Iterable[SpeechMotion], reference: Reference, num_mouth: int
+) -> Iterator[SpeechMotion]:
+    """Replace head motion and blinks with the reference's, and open the mouth as far as its speaker does.
+
+    The gaze stays on the viewer as the head turns.
+
+    Args:
+        speech_motion: The motion, in parts.
+        reference: The clip.
+        num_mouth: The number of expression coefficients that move the mouth; they come first.
+    """
     done = 0
     for part in speech_motion:
         taken = reference.frames(done, len(part))
         done += len(part)
         rotation = taken.rotation @ reference.anchor.rotation.transpose(1, 2)
         turned = facing_deg(rotation) - facing_deg(part.rotation)
+        mouth, rest = part.expression[:, :num_mouth], part.expression[:, num_mouth:]
         yield replace(
             part,
+            expression=torch.cat([mouth * reference.lip_gain, rest], 1),
+            lip_ratio=part.lip_ratio * reference.lip_gain,
             rotation=rotation,
             translation=(taken.translation - reference.anchor.translation) * taken.translation.new_tensor([1, 1, 0]),
             eye_openness=reference.openness(taken),

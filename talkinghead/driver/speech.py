@@ -68,7 +68,7 @@ def generate_motion(
         models: The loaded networks.
         chunks: 16 kHz mono, each of shape (N,), N ≥ 0; at least one sample together.
         options: How the portrait moves.
-        reference: A clip whose head motion and blinks are used, or None.
+        reference: A clip whose head motion, blinks and size of mouth movements are used, or None.
 
     Returns:
         Parts of the motion at 25 fps, and a function that turns them into keypoints.
@@ -76,7 +76,8 @@ def generate_motion(
     voice, portrait = models.voice, models.portrait
     if suits_any_model(voice):
         speech_motion = voice.stream(chunks, seed=options.seed)
-        speech_motion = apply_reference(speech_motion, reference) if reference else speech_motion
+        if reference:
+            speech_motion = apply_reference(speech_motion, reference, voice.num_mouth)
         return scale_motion(speech_motion, options, voice.num_mouth), portrait.speech_keypoints
     motion = _sampled(voice, chunks, options)
     first = next(motion)

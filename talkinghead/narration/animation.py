@@ -58,7 +58,8 @@ def animate_shot(
         listens: Whether the speaker is silent during the line.
         models: The loaded networks.
         options: The strengths and the seed.
-        reference: A clip whose head motion and blinks are used, or None; its start depends on the seed and the text.
+        reference: A clip whose head motion, blinks and size of mouth movements are used, or None; its start depends on
+            the seed and the text.
 
     Returns:
         Parts of the motion, `shot.frames` frames in total, and a function that turns them into keypoints.

@@ -31,10 +31,10 @@ def styled(
         options: How the portrait moves.
         num_mouth: The number of expression coefficients that move the mouth.
         fps: Frames per second of the result.
-        reference: A clip whose head motion and blinks are used, or None.
+        reference: A clip whose head motion, blinks and size of mouth movements are used, or None.
     """
     if reference is not None:
-        speech_motion = apply_reference(speech_motion, reference)
+        speech_motion = apply_reference(speech_motion, reference, num_mouth)
     return retime(scale_motion(speech_motion, options, num_mouth), fps, None)
 
 

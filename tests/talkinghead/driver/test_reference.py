@@ -46,7 +46,7 @@ def test_a_clip_is_repeated_forwards_and_backwards(reference):
 
 
 def test_head_and_blinks_come_from_the_clip_and_lips_do_not(reference):
-    parts = list(apply_reference([speech_motion(2), speech_motion(3, start=2)], reference))
+    parts = list(apply_reference([speech_motion(2), speech_motion(3, start=2)], reference, 2))
     whole = {
         name: torch.cat([getattr(part, name) for part in parts]) for name in ("rotation", "lip_ratio", "expression")
     }
@@ -57,6 +57,18 @@ def test_head_and_blinks_come_from_the_clip_and_lips_do_not(reference):
     # The eyes take back 0.6 of the clip's turn, as they do of a random one.
     gaze = parts[1].gaze_deg[0] - speech_motion(3).gaze_deg[2]
     assert abs(float(gaze[0])) == pytest.approx(0.6 * 6, abs=0.05) and abs(float(gaze[1])) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("spread", "period", "gain"), [(0.22, 3, 1.8), (0.11, 3, 1.0), (0.077, 3, 0.7), (0.02, 3, 0.5), (0.2, 200, 1.0)]
+)
+def test_the_mouth_opens_as_far_as_the_speaker_of_the_clip_opens_it(spread, period, gain):
+    lips = 0.3 + spread * 2**0.5 * torch.sin(torch.arange(300) * 2 * torch.pi / period)[:, None]
+    motion = replace(turned(*[0.0] * 300), lip_ratio=lips)
+    (part,) = apply_reference([speech_motion(4)], Reference(motion, motion[0]), 2)
+    assert torch.allclose(part.lip_ratio, gain * speech_motion(4).lip_ratio, rtol=0.02)
+    assert torch.allclose(part.expression[:, :2], gain * speech_motion(4).expression[:, :2], rtol=0.02)
+    assert torch.equal(part.expression[:, 2:], speech_motion(4).expression[:, 2:])
 
 
 def test_eyes_open_as_wide_as_the_reference_s_up_to_a_limit(reference):
