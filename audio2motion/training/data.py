@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 from audio2motion.config import FEATURE_SAMPLES, FRAME_SAMPLES
 from audio2motion.loudness import gain, voice_level
+from audio2motion.training.augmentation import augment, hiss, integer, uniform
 
 SEAM = 3  # frames on either side of a cut between clips that are masked out
-SPEEDS = (0.86, 1.18)
+SPEEDS = (0.82, 1.22)
 SILENT_SHARE = 0.04
 STATES_PER_FRAME = FRAME_SAMPLES // FEATURE_SAMPLES
 
@@ -23,6 +24,7 @@ class Batch:
 
     Attributes:
         waveform: Shape (B, 640 T), float32, at the common level.
+        clean: The same before it was augmented.
         mouth: Mouth coefficients, shape (B, T, C).
         known: Mask of frames with valid coefficients, shape (B, T).
         speaker: Index of the speaker, shape (B,).
@@ -30,6 +32,7 @@ class Batch:
     """
 
     waveform: Tensor
+    clean: Tensor
     mouth: Tensor
     known: Tensor
     speaker: Tensor
@@ -101,32 +104,30 @@ class BatchSampler:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         speakers = torch.multinomial(self.weights, self.batch_size, replacement=True, generator=generator)
         windows = [self._window(int(speaker), generator) for speaker in speakers]
-        sound, mouth, known, phonemes = (torch.stack(part) for part in zip(*windows, strict=True))
-        return Batch(sound, mouth, known, speakers, phonemes)
+        sound, clean, mouth, known, phonemes = (torch.stack(part) for part in zip(*windows, strict=True))
+        return Batch(sound, clean, mouth, known, speakers, phonemes)
 
     def _window(self, speaker: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         num_frames = self.num_frames
-        sound, mouth, known, phonemes = self.read(
-            speaker, int(num_frames * _uniform(generator, *SPEEDS)) + 1, generator
-        )
+        sound, mouth, known, phonemes = self.read(speaker, int(num_frames * uniform(generator, *SPEEDS)) + 1, generator)
         sound = _stretch(sound[:, None], num_frames * FRAME_SAMPLES)[:, 0]
         mouth, phonemes = _stretch(mouth, num_frames), _stretch(phonemes, num_frames * STATES_PER_FRAME)
         known = _stretch(known[:, None], num_frames)[:, 0] > 0.999
-        sound = augment(sound * gain(voice_level(sound)), generator)
-        if _uniform(generator) < SILENT_SHARE:
-            noise = hiss(len(sound), _uniform(generator, -80, -45), generator)
-            return noise, torch.zeros_like(mouth), torch.ones_like(known), torch.zeros_like(phonemes)
-        return sound, mouth, known, phonemes
+        clean = sound * gain(voice_level(sound))
+        if uniform(generator) < SILENT_SHARE:
+            noise = hiss(len(sound), uniform(generator, -80, -45), generator)
+            return noise, noise, torch.zeros_like(mouth), torch.ones_like(known), torch.zeros_like(phonemes)
+        return augment(clean, generator), clean, mouth, known, phonemes
 
     def read(self, speaker: int, num_frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Read sound, mouth, mask and phonemes of one speaker, joining several clips if one is too short."""
         parts: list[tuple[Tensor, ...]] = []
         missing = num_frames
         while missing > 0:
-            choice = self.clips_of[speaker][_integer(generator, len(self.clips_of[speaker]))]
+            choice = self.clips_of[speaker][integer(generator, len(self.clips_of[speaker]))]
             (start, end), delay = self.clips.bounds[choice], self.clips.delays[choice]
             end -= delay
-            first = start + _integer(generator, max(end - start - missing, 0) + 1)
+            first = start + integer(generator, max(end - start - missing, 0) + 1)
             last = min(end, first + missing)
             missing -= last - first
             parts.append(self._cut(first, last, delay))
@@ -141,40 +142,8 @@ class BatchSampler:
         return sound, self.clips.mouth[first + delay : last + delay], known, phonemes
 
 
-def augment(sound: Tensor, generator: torch.Generator) -> Tensor:
-    """Augment a recording (N,) without changing lip timing: level, spectral tilt, noise, short dropouts."""
-    tilt = _uniform(generator, -0.6, 0.6)
-    colored = sound + tilt * F.pad(sound, (1, 0))[:-1]
-    sound = colored * (sound.norm() / colored.norm().clamp_min(1e-6)) * 10 ** (_uniform(generator, -8, 6) / 20)
-    if _uniform(generator) < 0.5:
-        sound = sound + hiss(len(sound), _uniform(generator, -75, -35), generator)
-    if _uniform(generator) < 0.5:
-        length = _integer(generator, 6 * FEATURE_SAMPLES) + FEATURE_SAMPLES
-        start = _integer(generator, len(sound) - length)
-        sound = sound.clone()
-        sound[start : start + length] *= 0.05
-    return sound
-
-
-def hiss(num_samples: int, level_db: float, generator: torch.Generator) -> Tensor:
-    """Generate noise with a random spectral tilt at an RMS level."""
-    noise = torch.randn(num_samples, generator=generator)
-    color = _uniform(generator, 0, 0.95)
-    kernel = color ** torch.arange(63, -1, -1.0)
-    noise = F.conv1d(F.pad(noise[None, None], (63, 0)), kernel[None, None])[0, 0]
-    return noise / noise.square().mean().sqrt() * 10 ** (level_db / 20)
-
-
 def _stretch(signal: Tensor, length: int) -> Tensor:
     """Resample a signal (N, C) to `length` steps."""
     if signal.shape[1] == 0:
         return signal.new_zeros(length, 0)
     return F.interpolate(signal.T[None], size=length, mode="linear", align_corners=False)[0].T
-
-
-def _uniform(generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
-    return low + (high - low) * float(torch.rand((), generator=generator))
-
-
-def _integer(generator: torch.Generator, bound: int) -> int:
-    return int(torch.randint(bound, (), generator=generator))

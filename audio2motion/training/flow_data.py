@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from audio2motion.config import FRAME_SAMPLES
 from audio2motion.loudness import gain, voice_level
-from audio2motion.training.data import augment
+from audio2motion.training.augmentation import augment
 
 _MOST_ROWS = 1 << 16
 

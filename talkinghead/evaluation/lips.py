@@ -13,7 +13,7 @@ from torch import Tensor
 from audio2motion.config import FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
 from audio2motion.model import AudioToMotion
 from audio2motion.network import MIDDLE, SpeechToMouth
-from audio2motion.training.data import hiss
+from audio2motion.training.augmentation import hiss
 from audio2motion.training.metrics import LipScore, pearson, score_lips, summarise
 from audio2motion.training.speech_tracks import SpeechTracks
 from audio2motion.windows import through_windows

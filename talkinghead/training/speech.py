@@ -52,6 +52,9 @@ def train(
     preset: Annotated[Literal["cpu", "gpu"], typer.Option(help="Settings for this kind of machine.")] = "cpu",
     change: Annotated[list[str], typer.Option("--set", help="name=value, over the preset.")] = [],  # noqa: B006
     start: Annotated[Path | None, typer.Option(help="best.safetensors of an earlier run, to start from.")] = None,
+    teacher: Annotated[
+        list[Path], typer.Option(help="best.safetensors of a run, whose mean with the other teachers is learned too.")
+    ] = [],  # noqa: B006
     every: Annotated[int, typer.Option(help="Steps between validations and checkpoints.")] = 250,
     minutes: Annotated[float, typer.Option(help="Stop (resumably) after this time.")] = math.inf,
     encoder: Annotated[str | None, typer.Option(help="Wav2Vec2, HuBERT, WavLM or XLS-R: hub name or folder.")] = None,
@@ -77,7 +80,7 @@ def train(
         network.load_state_dict(load_file(start))
     sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed, config.balance)
     shapes = displacement_shapes(shape.expression_basis[: config.model.num_mouth])
-    trainer = SpeechTrainer(network, sampler, shapes, config)
+    trainer = SpeechTrainer(network, sampler, shapes, config, [read_network(config, file) for file in teacher])
 
     def validate() -> Figures:
         return lip_figures(trainer.averaged(), tracks, unseen, val)
@@ -114,6 +117,13 @@ def export(
     save(model, output)
     count = sum(p.numel() for p in model.parameters())
     typer.echo(f"{output}: contrast {float(model.mouth.contrast):.3f}, {count:,} weights")
+
+
+def read_network(config: SpeechTrainConfig, file: Path) -> SpeechToMouth:
+    """Read the best weights of a run."""
+    network = SpeechToMouth(config.model)
+    network.load_state_dict(load_file(file))
+    return network
 
 
 def permissive_clips(tracks: SpeechTracks, phonemes: Tensor) -> SpeechClips:

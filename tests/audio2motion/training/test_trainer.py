@@ -11,7 +11,7 @@ from audio2motion.training.speech_trainer import SpeechTrainConfig, SpeechTraine
 
 @pytest.fixture
 def trainer(clips, tiny):
-    def make(**changes) -> SpeechTrainer:
+    def make(teachers=(), **changes) -> SpeechTrainer:
         config = SpeechTrainConfig(
             model=tiny.config,
             num_steps=60,
@@ -27,7 +27,7 @@ def trainer(clips, tiny):
         network.readout.copy_(tiny.mouth.readout)
         network.rest.copy_(tiny.mouth.rest)
         sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed)
-        return SpeechTrainer(network, sampler, torch.eye(3), config)
+        return SpeechTrainer(network, sampler, torch.eye(3), config, teachers)
 
     return make
 
@@ -53,6 +53,21 @@ def test_resume_is_exact(trainer, tmp_path):
         assert torch.equal(straight.average[name], second.average[name]), name
 
 
+def test_a_student_comes_to_speak_like_its_teacher(trainer):
+    teacher = trainer(seed=5).network
+    torch.nn.init.constant_(teacher.head.out.bias, 2.0)
+    run = trainer([teacher], labels=0.0)
+
+    def distance() -> float:
+        batch = run.sampler.batch(1000)
+        return float((run.averaged()(batch.clean) - teacher(batch.clean)).abs().mean())
+
+    before = distance()
+    for _ in range(40):
+        run.train_step()
+    assert distance() < 0.5 * before
+
+
 def test_the_seed_decides_the_run(trainer):
     same = [[trainer(seed=1).train_step()] for _ in range(2)]
     assert same[0] == same[1]
@@ -69,6 +84,13 @@ def test_batches_fit_and_repeat(clips):
     assert torch.equal(batch.waveform, again.waveform)
     assert not torch.equal(batch.waveform, sampler.batch(6).waveform)
     assert batch.known.float().mean() > 0.5
+
+
+def test_augmented_sound_keeps_its_timing(clips):
+    batch = BatchSampler(clips, 50, 16, seed=0).batch(0)
+    levels = [x.unfold(1, 640, 640).square().mean(-1).clamp_min(1e-8).log() for x in (batch.waveform, batch.clean)]
+    assert batch.waveform.isfinite().all() and not torch.equal(batch.waveform, batch.clean)
+    assert correlation(*levels, torch.ones(16, 50)).median() > 0.6
 
 
 def test_sound_and_mouth_stay_together_in_batches(clips):
