@@ -58,6 +58,7 @@ def test_a_student_comes_to_speak_like_its_teacher(trainer):
     torch.nn.init.constant_(teacher.head.out.bias, 2.0)
     run = trainer([teacher], labels=0.0)
 
+    @torch.no_grad()
     def distance() -> float:
         batch = run.sampler.batch(1000)
         return float((run.averaged()(batch.clean) - teacher(batch.clean)).abs().mean())
