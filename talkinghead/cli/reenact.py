@@ -10,7 +10,8 @@ import typer
 from talkinghead.cli.lines import escape
 from talkinghead.cli.options import AsJson, Debug, Model, takes
 from talkinghead.cli.report import report, say
-from talkinghead.options import MODEL, CropOptions, DriveOptions, Options, RenderOptions, assign_drivers
+from talkinghead.inputs.option_values import assign_drivers
+from talkinghead.options import MODEL, CropOptions, DriveOptions, Options, RenderOptions
 
 _FOR_TEMPLATES = {"trim", "driver_crop", "driver_scale", "driver_x", "driver_y", "fps", "device", "overwrite"}
 """The options that reading a driving video has."""

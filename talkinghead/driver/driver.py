@@ -22,6 +22,7 @@ from talkinghead.errors import OptionError
 from talkinghead.face import CropRule, choose_face
 from talkinghead.face.crop import FaceRect
 from talkinghead.host.isolation import own_settings
+from talkinghead.inputs.option_values import Trim, parse_region
 from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.image import Picture
@@ -29,7 +30,7 @@ from talkinghead.media.progress import READING, Progress
 from talkinghead.media.timing import positions, steady, trimmed
 from talkinghead.media.video import VideoFile, probe_placed_sound, read_picture_or_video
 from talkinghead.models import Models
-from talkinghead.options import DriveOptions, Options, Trim, parse_region
+from talkinghead.options import DriveOptions, Options
 
 FRAME_RATE = Fraction(25)
 """Frames per second of a video driven by a picture, unless the user sets another rate."""

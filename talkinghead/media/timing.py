@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
+from talkinghead.inputs.option_values import Trim
 from talkinghead.media.video import VideoFrame, read_frames
-from talkinghead.options import Trim
 
 
 def trimmed(path: str | os.PathLike[str], trim: Trim) -> Iterator[VideoFrame]:

@@ -17,11 +17,12 @@ from av.error import FFmpegError
 
 from liveportrait.numerals import read_whole
 from talkinghead.errors import OptionError, VideoError
+from talkinghead.inputs.option_values import Trim
 from talkinghead.media.container import find_video, open_container
 from talkinghead.media.image import Picture
 from talkinghead.media.timing import trimmed
 from talkinghead.media.video import VideoFrame, decode_frames, probe_video
-from talkinghead.options import LiveOptions, Trim
+from talkinghead.options import LiveOptions
 
 _WHOLE = Trim(Fraction(0), None)
 

@@ -13,8 +13,9 @@ from talkinghead.errors import OptionError
 from talkinghead.face import CropFrame, CropRule, Face, FaceDetector, NoFaceError, choose_face, frame_face
 from talkinghead.face.cats import find_cat
 from talkinghead.face.crop import Array, FaceRect, frame_square
+from talkinghead.inputs.option_values import PixelBox
 from talkinghead.media.image import Picture
-from talkinghead.options import CropOptions, PixelBox
+from talkinghead.options import CropOptions
 
 
 class Framed(NamedTuple):

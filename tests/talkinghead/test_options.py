@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from talkinghead.errors import OptionError
+from talkinghead.inputs.option_values import assign_drivers, parse_fps
 from talkinghead.options import (
     CropOptions,
     DriveOptions,
@@ -15,8 +16,6 @@ from talkinghead.options import (
     MotionOptions,
     Options,
     RenderOptions,
-    assign_drivers,
-    parse_fps,
 )
 
 

@@ -13,7 +13,7 @@ from talkinghead.errors import OptionError
 from talkinghead.face import FaceIndexError
 from talkinghead.face.crop import CropFrame, FaceRect
 from talkinghead.face.paste import feathered_mask, overlap_mask
-from talkinghead.options import assign_drivers
+from talkinghead.inputs.option_values import assign_drivers
 
 pytestmark = pytest.mark.usefixtures("brightness_tracker")
 
