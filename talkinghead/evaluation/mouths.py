@@ -80,7 +80,7 @@ def judge_mouths(
             if number == limit:
                 break
             for name, model in loaded.items():
-                shown = to_picture(model.render(model.encode(mouth.shut), mouth.x))
+                shown = to_picture(model.render(model.encode(mouth.shut), mouth.x), mouth.real.image.shape[-1])
                 judged[name][mouth.name] = compare(shown, mouth, perception)
     if not judged[models[0]]:
         raise OptionError(f"{data}: no open mouths among the portraits that are held out")
@@ -94,7 +94,7 @@ def compare(shown: Picture, mouth: Mouth, perception: Path) -> dict[str, float]:
         LPIPS and PSNR (dB) of the mouth box, PSNR of the inside of the lips, CIEDE2000 between the mean colours of the
         teeth, and sharpness of the inside over the real one's.
     """
-    real = to_picture(mouth.real.image)
+    real = to_picture(mouth.real.image, mouth.real.image.shape[-1])
     points = (mouth.x[0, :, :2].numpy() + 1) * (real.shape[0] / 2) - 0.5
     box = metrics.mouth_box_of(points[rows(LIPS_OUTER)], real.shape)
     inside = inside_of(points[rows(LIPS_INNER)], box)
