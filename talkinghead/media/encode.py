@@ -17,6 +17,7 @@ from talkinghead.media.formats import MP4, Format
 from talkinghead.media.image import Picture
 from talkinghead.media.palette import Palette
 from talkinghead.media.soundtrack import SoundTrack
+from talkinghead.media.yuv import YuvConverter
 
 PROVENANCE = {
     "comment": "AI-generated: a portrait animated by Talkinghead. What it shows was not filmed.",
@@ -56,6 +57,7 @@ class VideoEncoder:
         self._container = open_output(file, kind)
         self._video = self._add_video(size, crf)
         self._palette = Palette(self._video.width, self._video.height, fps) if kind.pixels == "pal8" else None
+        self._yuv = None if kind.is_animation or kind.alpha else YuvConverter()
         self._sound = SoundTrack(self._container, sound, kind.sound) if sound and kind.sound else None
 
     def encode(self, picture: Picture) -> None:
@@ -64,20 +66,28 @@ class VideoEncoder:
         Raises:
             OSError: The file cannot be written.
         """
-        frame = av.VideoFrame.from_ndarray(_make_even(picture), format="rgba" if self._kind.alpha else "rgb24")
-        frame.pts, frame.time_base = self._count, 1 / self._fps
-        if self._palette:
-            frame = self._palette.reduce(frame)
-        elif self._kind.is_animation:
-            frame = frame.reformat(format=self._kind.pixels)
-        else:
-            frame = frame.reformat(
-                format=self._kind.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-            )
+        frame = self._convert(_make_even(picture))
         self._count += 1
         self._container.mux(self._video.encode(frame))
         if self._sound:
             self._sound.encode(self._count / self._fps)
+
+    def _convert(self, picture: Picture) -> av.VideoFrame:
+        """Return the next frame, in the format's pixels."""
+        if self._yuv:
+            return self._timed(self._yuv.convert(picture))
+        frame = self._timed(av.VideoFrame.from_ndarray(picture, format="rgba" if self._kind.alpha else "rgb24"))
+        if self._palette:
+            return self._palette.reduce(frame)
+        if self._kind.is_animation:
+            return frame.reformat(format=self._kind.pixels)
+        return frame.reformat(
+            format=self._kind.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+
+    def _timed(self, frame: av.VideoFrame) -> av.VideoFrame:
+        frame.pts, frame.time_base = self._count, 1 / self._fps
+        return frame
 
     def finish(self) -> None:
         """Encode the sound up to the end of the pictures and complete the file.

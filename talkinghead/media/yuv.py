@@ -1,0 +1,94 @@
+"""Convert pictures to the pixel format of a video encoder; of each picture only what differs from the one before."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+from numpy.typing import NDArray
+
+from talkinghead.media.image import Picture
+
+_MARGIN = 16
+"""Pixels around a changed box that are converted too, because colours are averaged over neighbours; a multiple of 2."""
+
+Box = tuple[slice, slice]
+
+
+class YuvConverter:
+    """Converts the pictures of one video to YUV 4:2:0, BT.709, limited range.
+
+    The result is that of converting every picture whole. In most videos only a part of the picture moves.
+    """
+
+    def __init__(self) -> None:
+        self._before: Picture | None = None
+        self._planes: list[NDArray[np.uint8]] = []
+
+    def convert(self, picture: Picture) -> av.VideoFrame:
+        """Convert a picture.
+
+        Args:
+            picture: RGB, shape (H, W, 3), H and W even, the same for all pictures; it must not change afterwards.
+        """
+        before, self._before = self._before, picture
+        if before is None:
+            frame = to_yuv(picture)
+            self._planes = [plane.copy() for plane in _planes(frame)]
+            return frame
+        box = changed_box(before, picture)
+        if box is not None:
+            self._update(picture, box)
+        frame = av.VideoFrame(picture.shape[1], picture.shape[0], "yuv420p")
+        frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
+        for plane, kept in zip(_planes(frame), self._planes, strict=True):
+            plane[:] = kept
+        return frame
+
+    def _update(self, picture: Picture, box: Box) -> None:
+        """Convert a box, with a margin whose own outer part is thrown away."""
+        inner = _grown(box, _MARGIN // 2, picture.shape)
+        outer = _grown(box, _MARGIN, picture.shape)
+        part = to_yuv(np.ascontiguousarray(picture[outer]))
+        for n, (plane, kept) in enumerate(zip(_planes(part), self._planes, strict=True)):
+            step = 1 if n == 0 else 2  # of the colour planes, a pixel covers two of the picture
+            where = tuple(slice(side.start // step, side.stop // step) for side in inner)
+            source = tuple(
+                slice((side.start - first.start) // step, (side.stop - first.start) // step)
+                for side, first in zip(inner, outer, strict=True)
+            )
+            kept[where] = plane[source]
+
+
+def to_yuv(picture: Picture) -> av.VideoFrame:
+    """Convert a whole picture."""
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    return frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+
+
+def changed_box(before: Picture, after: Picture) -> Box | None:
+    """Return the rows and columns that hold all differences between two pictures of one size, or None."""
+    changed = before != after
+    rows = np.flatnonzero(changed.reshape(len(changed), -1).any(1))
+    if not len(rows):
+        return None
+    high = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(changed[high].any(0).any(1))
+    return high, slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _grown(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+    """Grow a box to even sides with a margin, as far as the picture reaches."""
+    rows, columns = (
+        slice(max(side.start - margin, 0) // 2 * 2, min(side.stop + margin + 1, length) // 2 * 2)
+        for side, length in zip(box, shape, strict=False)
+    )
+    return rows, columns
+
+
+def _planes(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
+    """Return the planes of a frame, without the padding of their lines, as views."""
+    return [
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        for plane in frame.planes
+    ]
