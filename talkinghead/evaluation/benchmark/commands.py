@@ -13,7 +13,7 @@ import torch
 import typer
 
 from talkinghead.cli.tools import new_app
-from talkinghead.evaluation.benchmark import base, live, mini, stream
+from talkinghead.evaluation.benchmark import base, live, mini, speak, stream
 from talkinghead.evaluation.benchmark.timing import Row, Settings
 
 PARTS: dict[str, Callable[[Settings], Iterable[Row]]] = {
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[Settings], Iterable[Row]]] = {
     "mini": mini.run,
     "stream": stream.run,
     "live": live.run,
+    "speak": speak.run,
 }
 
 app = new_app("Measure speed and memory of the networks, stage by stage.")
@@ -29,8 +30,10 @@ app = new_app("Measure speed and memory of the networks, stage by stage.")
 @app.command()
 def benchmark(
     part: Annotated[
-        Literal["base", "mini", "stream", "live"],
-        typer.Argument(help="The official networks, the embedded ones, the delay of live pictures, or live sessions."),
+        Literal["base", "mini", "stream", "live", "speak"],
+        typer.Argument(
+            help="The official networks, the embedded ones, the delay of live pictures, live sessions, or all of speak."
+        ),
     ],
     model: Annotated[Path | None, typer.Option(help="Folder of a checkpoint; default: random weights.")] = None,
     batches: Annotated[list[int], typer.Option(help="Frames per call; may be given several times.")] = [1, 4, 8],  # noqa: B006
