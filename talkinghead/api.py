@@ -22,7 +22,6 @@ from talkinghead.driver.driver import (
     open_driver,
     write_template,
 )
-from talkinghead.driver.keyframes import read_keyframes
 from talkinghead.driver.sliders import constant_sliders, interpolate_keyframes
 from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
@@ -291,7 +290,11 @@ def edit(
     moving = asked.keyframes or isinstance(shown, VideoFile)
     what, suffixes = ("videos", PLAIN) if moving else ("pictures", PICTURE_SUFFIXES)
     file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=tuple(suffixes))
-    keyframes = read_keyframes(asked.keyframes) if asked.keyframes else None
+    keyframes = None
+    if asked.keyframes:
+        from talkinghead.driver.keyframes import read_keyframes  # loads pydantic, which nothing else here needs
+
+        keyframes = read_keyframes(asked.keyframes)
     if keyframes and isinstance(shown, VideoFile):
         raise OptionError(f"{shown.file}: keyframes animate a picture, this is a video: give its sliders as options")
     models = load_models(model, options.render.device, precision=options.render.precision)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +11,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from liveportrait.numerals import DAY_SECONDS, read_number
+from talkinghead.driver.sliders import NAMES
 from talkinghead.errors import OptionError
 from talkinghead.inputs.schema import check
 from talkinghead.inputs.yaml_files import read_document
 from talkinghead.options import EditOptions
-
-NAMES = tuple(field.name for field in fields(EditOptions) if field.name not in {"keyframes", "silence", "stitching"})
-"""The sliders' names in options and files."""
 
 Keyframes = Mapping[Fraction, Mapping[str, float | None]]
 """Slider values by time in seconds; None leaves the opening of eyes or lips unchanged."""

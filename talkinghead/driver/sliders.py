@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +17,14 @@ from liveportrait.errors import LandmarksNeededError
 from liveportrait.imports import quiet_imports
 from liveportrait.motion import PerFrame
 from liveportrait.sliders import RANGES, Sliders
-from talkinghead.driver.keyframes import NAMES, Keyframes
 from talkinghead.host.isolation import own_settings
 from talkinghead.options import EditOptions
+
+if TYPE_CHECKING:  # reads YAML, whose packages take a fifth of a second to load
+    from talkinghead.driver.keyframes import Keyframes
+
+NAMES = tuple(field.name for field in fields(EditOptions) if field.name not in {"keyframes", "silence", "stitching"})
+"""The sliders' names in options and files."""
 
 _MODEL_NAMES = {
     "eyes_open": "eye_ratio",

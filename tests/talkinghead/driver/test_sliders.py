@@ -13,8 +13,8 @@ from liveportrait.errors import LandmarksNeededError
 from liveportrait.mini.edit import edit
 from liveportrait.mini.regions import KEYPOINTS, LEFT_BROW, LEFT_IRIS, rows
 from talkinghead import CropOptions, Options, RenderOptions, api
-from talkinghead.driver.keyframes import NAMES, read_keyframes
-from talkinghead.driver.sliders import constant_sliders, interpolate_keyframes
+from talkinghead.driver.keyframes import read_keyframes
+from talkinghead.driver.sliders import NAMES, constant_sliders, interpolate_keyframes
 from talkinghead.errors import InputNotFoundError, OptionError, OutputError
 from talkinghead.media.video import read_frames
 from talkinghead.options import EditOptions
