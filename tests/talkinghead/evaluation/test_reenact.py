@@ -1,0 +1,29 @@
+"""Reenactment is judged alike for models of every size, and pose by landmarks alone."""
+
+import numpy as np
+import pytest
+import torch
+from official_tiny import picture
+
+from liveportrait.official import OfficialPortrait
+from liveportrait.training.sizes import SIZES
+from talkinghead.evaluation.reenact import motion_errors, renderings
+
+
+def test_small_models_are_compared_at_the_crops_size():
+    model = OfficialPortrait(SIZES["tiny"], needs_landmarks=True).eval()
+    crop = picture()
+    shown = dict(renderings(model, model.encode(crop), crop))
+    assert set(shown) == {"copy", "points", "full"}
+    assert all(each.shape == (512, 512, 3) for each in shown.values())
+
+
+def test_pose_errors_come_from_landmarks():
+    crop = picture()
+    own = (crop.landmarks[0].numpy() + np.array([1, 1, 0])) * 256
+    errors = motion_errors(own.astype(np.float32), own[:, :2].astype(np.float32), crop)
+    assert errors["apd deg"] == pytest.approx(0, abs=0.05)
+    turned = (own - 256) @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]]) + 256
+    errors = motion_errors(turned.astype(np.float32), own[:, :2].astype(np.float32), crop)
+    assert errors["apd deg"] > 10
+    assert torch.isnan(torch.tensor(motion_errors(None, own[:, :2], crop)["apd deg"]))
