@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Coroutine
 from fractions import Fraction
 from typing import Any
@@ -20,7 +19,6 @@ from pydantic import BaseModel, Field
 from liveportrait.errors import PortraitError
 from talkinghead.errors import OptionError
 from talkinghead.realtime.avatar import AvatarSession
-from talkinghead.realtime.pacing import MOST_LATE
 from talkinghead.server.avatars import MICROPHONE_DELAY, AvatarRequest, Avatars, Control, TooManyError, described_marks
 from talkinghead.server.options import ServerOptions
 
@@ -142,20 +140,15 @@ class Peer:
     async def _show(
         self, session: AvatarSession, connection: RTCPeerConnection, video: FrameTrack, sound: FrameTrack
     ) -> None:
-        paused, left = 0.0, np.zeros(0, np.int16)
+        left = np.zeros(0, np.int16)
         while connection.connectionState != "connected":
             await asyncio.sleep(0.02)
-        begun = time.monotonic()
         async for frame in session.frames():
-            # Browsers keep sound and picture in step by the sender's clock, so times go on while that of the session
-            # pauses.
-            late = time.monotonic() - begun - frame.seconds - paused
-            paused += late if late > MOST_LATE else 0.0
             shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.picture), "rgb24")
-            shown.pts, shown.time_base = int((frame.seconds + paused) * 90_000), Fraction(1, 90_000)
+            shown.pts, shown.time_base = int(frame.seconds * 90_000), Fraction(1, 90_000)
             await video.queue.put(shown)
             left = np.concatenate([left, frame.sound])
-            first = round((frame.seconds + paused) * RATE) + len(frame.sound) - len(left)
+            first = round(frame.seconds * RATE) + len(frame.sound) - len(left)
             while len(left) >= _PACKET:
                 heard = av.AudioFrame.from_ndarray(left[None, :_PACKET], "s16", "mono")
                 heard.sample_rate, heard.pts, heard.time_base = RATE, first, Fraction(1, RATE)
