@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +14,7 @@ from liveportrait.config import Precision
 from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import PortraitError
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
-from liveportrait.pictures import Picture, to_pictures
+from liveportrait.pictures import Picture, joined, to_pictures
 from liveportrait.sliders import Sliders
 
 PictureRenderer: TypeAlias = Callable[[Tensor, Tensor | None], Picture]
@@ -217,4 +216,4 @@ class PortraitModel(nn.Module):
             some = slice(start, start + size)
             own = portrait if len(portrait) == 1 else portrait[some]
             parts.append(self._pictures(own, x_d[some], None if dense_residual is None else dense_residual[some]))
-        return np.concatenate(parts)
+        return joined(parts)

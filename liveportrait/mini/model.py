@@ -8,7 +8,6 @@ from dataclasses import asdict
 from itertools import repeat
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -31,7 +30,7 @@ from liveportrait.mini.renderer import MiniConfig, MiniRenderer, resize_flow
 from liveportrait.mini.speech import speaking_face
 from liveportrait.model import PictureRenderer, PortraitModel
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
-from liveportrait.pictures import Picture
+from liveportrait.pictures import Picture, joined
 from liveportrait.regions import OFFICIAL
 from liveportrait.sliders import Sliders
 from liveportrait.weight_files import read_settings, read_sizes, read_weights, shapes_of
@@ -176,7 +175,7 @@ class MiniLivePortrait(PortraitModel):
                 return render_pictures(self.renderer, sources[0], x_d, dense_residual)
             residuals = repeat(None) if dense_residual is None else dense_residual.split(1)
             each = zip(sources, x_d.split(1), residuals, strict=False)
-            return np.concatenate([render_pictures(self.renderer, *one) for one in each])
+            return joined([render_pictures(self.renderer, *one) for one in each])
 
         return render
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -11,14 +10,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from liveportrait.numerals import DAY_SECONDS, read_number
-from talkinghead.driver.sliders import NAMES
+from talkinghead.driver.sliders import NAMES, Keyframes
 from talkinghead.errors import OptionError
 from talkinghead.inputs.schema import check
 from talkinghead.inputs.yaml_files import read_document
 from talkinghead.options import EditOptions
-
-Keyframes = Mapping[Fraction, Mapping[str, float | None]]
-"""Slider values by time in seconds; None leaves the opening of eyes or lips unchanged."""
 
 _CLOSEST = Fraction(1, 10**6)
 """Shortest time between two keyframes, in seconds."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,11 +19,11 @@ from liveportrait.sliders import RANGES, Sliders
 from talkinghead.host.isolation import own_settings
 from talkinghead.options import EditOptions
 
-if TYPE_CHECKING:  # reads YAML, whose packages take a fifth of a second to load
-    from talkinghead.driver.keyframes import Keyframes
-
 NAMES = tuple(field.name for field in fields(EditOptions) if field.name not in {"keyframes", "silence", "stitching"})
 """The sliders' names in options and files."""
+
+Keyframes = Mapping[Fraction, Mapping[str, float | None]]
+"""Slider values by time in seconds; None leaves the opening of eyes or lips unchanged."""
 
 _MODEL_NAMES = {
     "eyes_open": "eye_ratio",

@@ -89,6 +89,6 @@ def _grown(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
 def _planes(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
     """Return the planes of a frame, without the padding of their lines, as views."""
     return [
-        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]  # type: ignore[arg-type] — a buffer
         for plane in frame.planes
     ]
