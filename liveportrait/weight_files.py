@@ -25,12 +25,13 @@ from liveportrait.tensor_files import FLOATS, Entry, read_tensors
 
 _MOST_CONFIG_BYTES, _MOST_BYTES = 1 << 20, 4 << 30
 _MOST_SIZE, _MOST_PARTS = 8192, 64
-# Settings that count modules, each of which takes time to build, and those that count frames.
+# Settings that count modules, each of which takes time to build, and those with limits of their own: frames, pixels.
 _MODULES = {"num_layers", "num_down", "num_residual", "num_blocks", "num_middle", "depths"}
 _MODULES |= {"mouth_blocks", "eye_blocks"}
 _RANDOM = {"normal_", "uniform_", "trunc_normal_"}
 _RANDOM |= {"kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_"}
-_FRAMES = {"num_life_frames": 1 << 24, "num_life_clips": 1 << 16, "num_frames": 2000, "num_previous": 2000}
+_LIMITS = {"num_life_frames": 1 << 24, "num_life_clips": 1 << 16, "num_frames": 2000, "num_previous": 2000}
+_LIMITS |= {"mouth_size": 512, "mouth_bank": 64, "painted_size": 1024}
 
 Sizes = TypeVar("Sizes")
 
@@ -88,7 +89,7 @@ def _read_size(name: str, hint: Any, value: Any, path: Path) -> Any:
             return float(value)
         raise WeightsError(f"{path}: {name} is {repr(value)[:40]}, expected a number from 0 to below 1")
     if hint is int:
-        most = _FRAMES.get(name, _MOST_PARTS if name in _MODULES else _MOST_SIZE)
+        most = _LIMITS.get(name, _MOST_PARTS if name in _MODULES else _MOST_SIZE)
         if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
             return value
         raise WeightsError(f"{path}: {name} is {repr(value)[:40]}, expected a whole number from 1 to {most}")

@@ -22,7 +22,7 @@ from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
 from liveportrait.mini.graph import fastest_precision
-from liveportrait.mini.patches import MOUTH, patch_frame, patch_points, sample
+from liveportrait.mini.patches import patch_frame, patch_points, sample
 from liveportrait.mini.pictures import painted_size, prepare_source, render_pictures, seen_size
 from liveportrait.mini.prior_flow import prior_flow
 from liveportrait.mini.regions import KEYPOINTS
@@ -203,7 +203,7 @@ def save(renderer: MiniRenderer, directory: Path) -> None:
         for name, value in renderer.state_dict().items()
     }
     if renderer.memory is not None:
-        tensors["memory"] = renderer.memory.half().contiguous()
+        tensors |= {"memory": renderer.memory.half().contiguous(), "light": renderer.light.contiguous()}
     save_file(tensors, directory / "model.safetensors")
     config = {"model": "mini", **asdict(renderer.config), "graphs": renderer.write_graphs(directory)}
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -221,11 +221,16 @@ def load(directory: Path) -> MiniLivePortrait:
     if settings.pop("model", "mini") != "mini" or not isinstance(graphs, dict):
         raise WeightsError(f'{path}: "model" is not mini, or "graphs" no object; fetch it again')
     config = read_sizes(MiniConfig, settings, path)
+    if config.mouth_size % 8:
+        raise WeightsError(f"{path}: mouth_size is {config.mouth_size}, expected a multiple of 8")
     state = shapes_of(lambda: MiniRenderer(config), path, plain=True)
-    state["memory"] = torch.empty(1, 3 * config.mouth_channels, MOUTH.size // 4, MOUTH.size // 4, device="meta")
-    tensors = read_weights(file, state, optional=["memory"])
+    side = config.mouth_size // 4
+    state["memory"] = torch.empty(1, 3 * config.mouth_channels, side, side, device="meta")
+    state["light"] = torch.empty(3, 4, device="meta")
+    tensors = read_weights(file, state, optional=["memory", "light"])
     renderer = MiniRenderer(config)
     renderer.memory = tensors.pop("memory", None)
+    renderer.light = tensors.pop("light", renderer.light)
     renderer.load_state_dict(tensors, assign=True)
     renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     renderer.read_graphs(directory, graphs)

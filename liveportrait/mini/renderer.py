@@ -192,9 +192,12 @@ class MiniRenderer(nn.Module):
         memory: Features of a mouth seen open and closed in training, shape (1, 3 · channels, S/4, S/4), or None. They
             replace the source's features if its mouth is closed, from which the decoder would paint a blurred mean of
             many mouths. Around such a mouth the warped picture is kept.
+        light: How the skin colours such a mouth, shape (3, 4): its product with the logarithms of the skin's red, green
+            and blue, relative to the usual skin's, and 1 gives the logarithms of the mouth's factors.
     """
 
     memory: Tensor | None
+    light: Tensor
 
     def __init__(self, config: MiniConfig) -> None:
         super().__init__()
@@ -202,6 +205,7 @@ class MiniRenderer(nn.Module):
         self.precision = torch.float32
         self.graphs: dict[nn.Module, Graph] = {}
         self.register_buffer("memory", None, persistent=False)
+        self.register_buffer("light", usual_light(), persistent=False)
         self.face = FaceModel(config.num_mouth, config.num_brows)
         self.flow = ResidualFlow(config.flow_channels)
         self.mouth_patch = replace(MOUTH, size=config.mouth_size)
@@ -330,7 +334,7 @@ class MiniRenderer(nn.Module):
             condition = painter.condition(warped, masks, shown)
             if painter is self.mouth and self.memory is not None:
                 color, occlusion = self.run(painter.decoder, torch.lerp(self.memory, own.float(), shown), condition)
-                color = (color * torch.lerp(tint(warped, masks), color.new_ones(()), shown)).clamp(0, 1)
+                color = (color * torch.lerp(tint(warped, masks, self.light), color.new_ones(()), shown)).clamp(0, 1)
                 inside = F.max_pool2d(masks[:, :1], 3, 1, 1)
                 occlusion = occlusion * (inside + shown * (1 - inside))
             else:
@@ -339,12 +343,22 @@ class MiniRenderer(nn.Module):
         return results
 
 
-def tint(warped: Tensor, masks: Tensor) -> Tensor:
-    """Estimate the light's colour around a mouth relative to the training mean: factors, shape (T, 3, 1, 1)."""
+def usual_light() -> Tensor:
+    """Return a `light` that takes half of the skin's tint and nothing of its brightness."""
+    with torch.device("cpu"):
+        return torch.cat([0.5 * (torch.eye(3) - 1 / 3), torch.zeros(3, 1)], 1)
+
+
+def tint(warped: Tensor, masks: Tensor, light: Tensor) -> Tensor:
+    """Estimate how the skin around a mouth and its light colour the inside: factors, shape (T, 3, 1, 1)."""
+    return (F.pad(skin_ratio(warped, masks).log(), (0, 1), value=1.0) @ light.T).exp()[..., None, None]
+
+
+def skin_ratio(warped: Tensor, masks: Tensor) -> Tensor:
+    """Return the mean colour of the skin around a mouth over the usual one, shape (T, 3)."""
     skin = masks[:, 2:3] * (1 - masks[:, 1:2])
-    color = (warped * skin).sum((2, 3), keepdim=True) / skin.sum((2, 3), keepdim=True).clamp_min(1.0)
-    ratio = color.clamp_min(0.02) / color.new_tensor(USUAL_SKIN)[:, None, None]
-    return (ratio / ratio.mean(1, keepdim=True)).sqrt()
+    color = (warped * skin).sum((2, 3)) / skin.sum((2, 3)).clamp_min(1.0)
+    return color.clamp_min(0.02) / color.new_tensor(USUAL_SKIN)
 
 
 def _check_graph(file: Path, expected: str | None) -> None:

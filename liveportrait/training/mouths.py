@@ -155,16 +155,18 @@ def choose_pairs(mouths: MouthSet, face: FaceModel, seed: int) -> list[tuple[int
 
 
 @torch.no_grad()
-def work_out(renderer: MiniRenderer, mouths: MouthSet, seed: int, threads: int) -> Examples:
-    """Work out all examples of a set, on the CPU.
+def work_out(
+    renderer: MiniRenderer, mouths: MouthSet, chosen: list[tuple[int, int, int, int]], threads: int
+) -> Examples:
+    """Work out examples of a set, on the CPU.
 
     Args:
         renderer: Its face model and flow are used.
         mouths: The windows.
-        seed: Of the choice of pairs.
+        chosen: From `choose_pairs`.
         threads: How many chunks are worked out at a time.
     """
-    pairs = torch.tensor(choose_pairs(mouths, renderer.face, seed))
+    pairs = torch.tensor(chosen)
     order = pairs[:, 0].argsort(stable=True)  # a chunk is of one kind
     chunks = [part for kind in pairs[order].split(_lengths(pairs[order, 0])) for part in kind.split(CHUNK)]
     with ThreadPoolExecutor(threads) as pool:

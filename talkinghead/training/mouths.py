@@ -1,4 +1,4 @@
-"""Commands that train a painter of mouths on portraits and footage, and put it into an embedded renderer."""
+"""Commands that train a painter of mouths, or fit the remembered one's light, and put it into a renderer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from liveportrait.mini import save
 from liveportrait.mini.renderer import MiniRenderer
 from liveportrait.training.loop import change_settings, read_average, run
+from liveportrait.training.mouth_light import fit_light
 from liveportrait.training.mouth_trainer import MOUTH_PRESETS, MouthTrainer
 from liveportrait.training.perception import load_perception
 from liveportrait.training.renderer import NUM_STAGES
@@ -20,7 +21,7 @@ from talkinghead.cli.tools import new_app
 from talkinghead.dataset.mouths import read_mouths
 from talkinghead.models import embedded_model
 
-app = new_app("Train the painter of mouths on what `prepare.py mouths` wrote.")
+app = new_app("Train a painter of mouths, or fit the remembered mouth's light, on what `prepare.py mouths` wrote.")
 
 Model = Annotated[str, typer.Option(help="Embedded renderer that warps and paints the eyes: mini or a directory.")]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder for checkpoint and log; continued if it exists.")]
@@ -36,24 +37,42 @@ def with_new_mouth(model: str) -> MiniRenderer:
     return renderer.eval()
 
 
+Mouths = Annotated[Path, typer.Option(help="File of `prepare.py mouths`.")]
+PerceptionFile = Annotated[Path, typer.Option(help="Network of `prepare.py perception`.")]
+PERCEPTION = Path("runs/perception.safetensors")
+Change = Annotated[list[str], typer.Option("--set", help="name=value, over the preset.")]
+Every = Annotated[int, typer.Option(help="Steps between validations and checkpoints.")]
+Minutes = Annotated[float, typer.Option(help="Stop (resumably) after this time.")]
+
+
 @app.command()
 def train(
-    mouths: Annotated[Path, typer.Option(help="File of `prepare.py mouths`.")],
+    mouths: Mouths,
     run_folder: RunFolder,
-    perception: Annotated[Path, typer.Option(help="Network of `prepare.py perception`.")] = Path(
-        "runs/perception.safetensors"
-    ),
+    perception: PerceptionFile = PERCEPTION,
     model: Model = "mini",
     preset: Annotated[Literal["cpu", "gpu"], typer.Option(help="Settings for this kind of machine.")] = "cpu",
-    change: Annotated[list[str], typer.Option("--set", help="name=value, over the preset.")] = [],  # noqa: B006
-    every: Annotated[int, typer.Option(help="Steps between validations and checkpoints.")] = 250,
-    minutes: Annotated[float, typer.Option(help="Stop (resumably) after this time.")] = math.inf,
+    change: Change = [],  # noqa: B006
+    every: Every = 250,
+    minutes: Minutes = math.inf,
 ) -> None:
-    """Train, or continue a run."""
+    """Train a new painter, or continue a run."""
     config = change_settings(MOUTH_PRESETS[preset], change)
     looks = load_perception(perception, NUM_STAGES)
     trainer = MouthTrainer(config, with_new_mouth(model), read_mouths(mouths), looks, torch.get_num_threads())
     run(trainer, run_folder, trainer.validate, every=every, minutes=minutes, best_by="looks")
+
+
+@app.command()
+def light(
+    mouths: Mouths,
+    output: Annotated[Path, typer.Option(help="Folder to write the model to.")],
+    model: Model = "mini",
+) -> None:
+    """Fit how skin colours the mouth that a renderer remembers for portraits with closed lips."""
+    renderer = embedded_model(model).renderer.float()
+    renderer.light = fit_light(renderer, read_mouths(mouths), threads=torch.get_num_threads())
+    save(renderer, output)
 
 
 @app.command()
@@ -62,7 +81,7 @@ def export(
     output: Annotated[Path, typer.Option(help="Folder to write the model to.")],
     model: Model = "mini",
 ) -> None:
-    """Write the renderer with a run's averaged weights as `--model` takes it."""
+    """Write the renderer with a run's averaged weights, as `--model` takes it."""
     renderer = with_new_mouth(model)
     renderer.mouth.load_state_dict(read_average(run_folder)[1])
     save(renderer, output)

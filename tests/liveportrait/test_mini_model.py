@@ -13,9 +13,10 @@ from liveportrait.mini import load, save
 from liveportrait.mini.dense_residual import DENSE_RESIDUAL_SIZE
 from liveportrait.mini.exposure import BRIGHT_SKIN, MOST, exposure
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
+from liveportrait.mini.painter import PatchEncoder
 from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
-from liveportrait.mini.renderer import USUAL_SKIN, MiniConfig, MiniRenderer, tint
+from liveportrait.mini.renderer import USUAL_SKIN, MiniConfig, MiniRenderer, tint, usual_light
 from liveportrait.pictures import to_pictures
 
 
@@ -178,7 +179,7 @@ def test_memory_takes_the_colour_of_the_skin():
     masks[:, 2], masks[:, 1, 2:4, 2:4] = 1.0, 1.0
     skin = torch.tensor([USUAL_SKIN, (0.75, 0.6, 0.2)])[:, :, None, None].expand(-1, -1, 8, 8).clone()
     skin[:, :, 2:4, 2:4] = 0.0  # lips do not count
-    usual, golden = tint(0.8 * skin, masks)[..., 0, 0]
+    usual, golden = tint(0.8 * skin, masks, usual_light())[..., 0, 0]
     assert torch.allclose(usual, torch.ones(3), atol=1e-5)
     assert golden[2] < 0.9 < golden[1]
 
@@ -188,9 +189,34 @@ def test_memory_takes_half_of_the_skin_s_redness():
     masks = torch.zeros(1, 3, 4, 4)
     masks[:, 2] = 1.0
     red = 0.4 * torch.tensor(USUAL_SKIN) * torch.tensor([4.0, 1.0, 1.0])
-    factors = tint(red[None, :, None, None].expand(-1, -1, 4, 4), masks)[0, :, 0, 0]
+    factors = tint(red[None, :, None, None].expand(-1, -1, 4, 4), masks, usual_light())[0, :, 0, 0]
     assert float(factors[0] / factors[1]) == pytest.approx(2.0, abs=1e-4)
     assert float(factors[2] / factors[1]) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_learned_mouths_are_mixed_by_the_looks_of_the_source():
+    torch.manual_seed(0)
+    encoder = PatchEncoder(inputs=6, channels=8, size=64, mouths=3)
+    plain = PatchEncoder(inputs=6, channels=8, size=64)
+    plain.load_state_dict({name: value for name, value in encoder.state_dict().items() if "mouths" not in name})
+    patches = torch.rand(2, 6, 64, 64) * torch.tensor([1.0, 0.1])[:, None, None, None]
+    added = encoder(patches) - plain(patches)
+    assert added.shape == (2, 24, 16, 16)
+    assert not torch.allclose(added[0], added[1])
+    assert encoder.mouths is not None
+    torch.nn.init.constant_(encoder.mouths.choose.bias[3:], 50.0)  # no mouth at all
+    assert torch.allclose(encoder(patches), plain(patches), atol=1e-6)
+
+
+def test_the_mouth_s_patch_has_the_size_of_the_config(model, crop, tmp_path):
+    sizes = MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, mouth_size=64, mouth_bank=2, painted_size=96)
+    renderer = MiniRenderer(sizes)
+    renderer.face.load_state_dict(model.renderer.face.state_dict())
+    save(renderer, tmp_path)
+    again = load(tmp_path)
+    portrait = again.encode(crop)
+    assert portrait.f_s.shape[1] == 24 * 16 * 16 + 2 * 3 * 8 * 12 * 12
+    assert again.render(portrait, portrait.x_s).shape == (1, 3, 256, 256)
 
 
 def test_the_paint_follows_the_darkness_of_a_picture(crop):
@@ -222,10 +248,11 @@ def test_landmarks_are_required(model):
 def test_save_and_load_round_trip(tmp_path):
     torch.manual_seed(0)
     renderer = MiniRenderer(MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, mouth_blocks=1, eye_blocks=1))
-    renderer.memory = torch.rand(1, 24, 24, 24)
+    renderer.memory, renderer.light = torch.rand(1, 24, 24, 24), torch.rand(3, 4)
     save(renderer, tmp_path)
     again = load(tmp_path).renderer
     assert again.memory is not None and torch.allclose(again.memory, renderer.memory, atol=1e-3)
+    assert torch.equal(again.light, renderer.light)
     for name, value in renderer.state_dict().items():
         assert torch.allclose(again.state_dict()[name], value, atol=1e-2), name
 

@@ -63,6 +63,9 @@ def change(folder: Path, **settings: object) -> None:
         ("mouth_channels", None),
         ("mouth_channels", [8]),
         ("eye_blocks", 10**6),
+        ("mouth_size", 8192),
+        ("mouth_size", 90),
+        ("mouth_bank", 0),
         ("depth_of_sea", 3),
         ("x" * 10_000, 3),
         ("graphs", 3),
@@ -114,6 +117,7 @@ def test_safetensors_that_are_cut_or_absent(folder: Path):
         ("flow.last.bias", torch.zeros(5, dtype=torch.int32), "of type I32"),
         ("flow.last.bias", torch.full((5,), torch.inf), "not finite"),
         ("memory", torch.zeros(1, 24, 5, 5), "'memory' has shape"),
+        ("light", torch.zeros(3, 3), "'light' has shape"),
         ("more", torch.zeros(1), "'more' does not belong"),
     ],
 )

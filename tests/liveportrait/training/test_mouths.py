@@ -1,16 +1,21 @@
 """Learning to paint mouths: examples stay registered, teeth are hidden, the loss falls, a resumed run is exact."""
 
+from dataclasses import fields, replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from liveportrait import LivePortrait
+from liveportrait.errors import PortraitError
 from liveportrait.mini.face_model import lip_ratio
 from liveportrait.mini.patches import patch_points, sample
 from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import LIPS_INNER, rows
-from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
+from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, tint
 from liveportrait.training.loop import change_settings
+from liveportrait.training.mouth_batches import MouthBatches
+from liveportrait.training.mouth_light import fit_light
 from liveportrait.training.mouth_trainer import MouthTrainConfig, MouthTrainer
 from liveportrait.training.mouths import (
     BY_HAND,
@@ -111,8 +116,8 @@ def test_a_shut_still_opens_like_its_donor(renderer, mouths):
 
 def test_a_still_shut_by_hand_hides_its_teeth_and_is_warped_onto_itself(trainer):
     run = trainer()
-    batch = run.batch(run.learned[BY_HAND], 1, torch.Generator().manual_seed(0))
-    plain = run.batch(run.learned[BY_HAND], 1, None)
+    batch = run.batches.batch(run.learned[BY_HAND], 1, torch.Generator().manual_seed(0))
+    plain = run.batches.batch(run.learned[BY_HAND], 1, None)
     assert plain.target.max() > 0.9  # white
     assert plain.source[:, :3].max() < 0.75 and plain.warped.max() < 0.75
     for seen in (plain, batch):  # moving and recolouring keep pictures and masks together
@@ -123,7 +128,7 @@ def test_a_still_shut_by_hand_hides_its_teeth_and_is_warped_onto_itself(trainer)
 
 def test_masks_lie_on_the_mouth(trainer):
     run = trainer()
-    batch = run.batch(run.learned[BY_HAND], 1, torch.Generator().manual_seed(3))
+    batch = run.batches.batch(run.learned[BY_HAND], 1, torch.Generator().manual_seed(3))
     inside = batch.masks[:, :1] > 0.8
     assert batch.target.mean(1, keepdim=True)[inside].mean() > 1.2 * batch.target.mean(1, keepdim=True)[~inside].mean()
 
@@ -169,5 +174,34 @@ def test_validation_judges_the_stills_that_are_held_out(trainer):
 
 
 def test_examples_do_not_depend_on_threads(renderer, mouths):
-    one, two = (work_out(renderer, mouths, 0, threads) for threads in (1, 2))
+    pairs = choose_pairs(mouths, renderer.face, 0)
+    one, two = (work_out(renderer, mouths, pairs, threads) for threads in (1, 2))
     assert torch.equal(one.to_warped, two.to_warped)
+
+
+def test_light_is_fitted_to_the_colour_of_the_teeth(renderer, mouths):
+    """Teeth are white, and so are those that are painted then, whatever the skin."""
+    own = MiniRenderer(replace(TINY, mouth_bank=None))
+    own.face.load_state_dict(renderer.face.state_dict())
+    own.memory = torch.rand(1, 24, 16, 16)
+    several = MouthSet(*(getattr(mouths, field.name)[[0] * 5] for field in fields(mouths)))
+    light = fit_light(own.eval(), several)
+    assert light.shape == (3, 4)
+    pairs = [(BY_HAND, 0, 0, 0)]
+    batches = MouthBatches(64, several, work_out(own, several, pairs, 1), own.face, "cpu", 1)
+    batch = batches.batch(torch.tensor([0]), 1, None)
+    with torch.no_grad():
+        condition = own.mouth.condition(batch.warped, batch.masks, batch.shown)
+        color = own.mouth.decoder(own.memory, condition)[0] * tint(batch.warped, batch.masks, light)
+    teeth = color[0][:, batch.masks[0, 0] > 0.6]
+    assert teeth.mean().item() == pytest.approx(batch.target[0][:, batch.masks[0, 0] > 0.6].mean().item(), abs=0.15)
+
+
+def test_light_needs_a_memory_and_open_mouths(renderer, mouths):
+    with pytest.raises(PortraitError, match="remembers no mouth"):
+        fit_light(renderer, mouths)
+    own = MiniRenderer(replace(TINY, mouth_bank=None))
+    own.face.load_state_dict(renderer.face.state_dict())
+    own.memory = torch.rand(1, 24, 16, 16)
+    with pytest.raises(PortraitError, match="1 open mouths"):
+        fit_light(own, mouths)

@@ -1,0 +1,141 @@
+"""Batches of mouths: examples sampled from their windows, moved, recoloured and lit from a side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.patches import MASK_SOFTNESS, sample
+from liveportrait.mini.raster import pixel_grid, polygon_masks
+from liveportrait.training.mouths import BY_HAND, CLIP, CORNERS, MARGIN, REACH, Examples, MouthSet, insides
+from liveportrait.training.pairs import recolour
+
+JITTER_DEG, ZOOM, SHIFT = 8.0, (0.92, 1.1), 0.05  # how patches are moved
+LIGHT = 0.35  # log brightness across half a patch
+SHARPER = 0.8  # how much footage is sharpened, which is softer than portraits
+SEAM = (0.2, 0.9)  # brightness of the line between lips shut by hand, over what is around it
+
+Draw = Callable[[float, float], Tensor]
+"""Draws a number between two for each example."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the painter sees, and what it should paint; pictures of shape (B, c, S, S).
+
+    Attributes:
+        source: The source's patch and masks.
+        warped: The warped patch.
+        masks: The driver's masks.
+        target: The true patch.
+        shown: How much of the inside the source shows, shape (B, 1, 1, 1).
+        known: Of so many, the first ones, `target` is the truth; nobody knows it for the others.
+    """
+
+    source: Tensor
+    warped: Tensor
+    masks: Tensor
+    target: Tensor
+    shown: Tensor
+    known: int
+
+
+class MouthBatches:
+    """Holds windows and examples on a device and samples batches from them.
+
+    Args:
+        size: Side of the patches in pixels.
+        mouths: The windows.
+        examples: From `work_out`.
+        face: Says where the mouths' insides are.
+        device: Where to sample.
+        threads: How many windows are prepared at a time.
+    """
+
+    def __init__(
+        self, size: int, mouths: MouthSet, examples: Examples, face: FaceModel, device: str, threads: int
+    ) -> None:
+        self.size, self.device, self.examples = size, device, examples.to(device)
+        masks, covered = insides(face, mouths, threads)
+        windows = torch.where((mouths.kinds == CLIP)[:, None, None, None], sharpened(mouths.windows), mouths.windows)
+        self.windows, self.masks, self.covered = (part.to(device) for part in (windows, masks, covered))
+
+    def batch(self, which: Tensor, known: int, random: torch.Generator | None) -> Batch:
+        """Sample examples from the windows, moved and recoloured if something draws."""
+        count, device = len(which), self.device
+
+        def draw(low: float, high: float) -> Tensor:
+            drawn = torch.rand(count, generator=random) if random else torch.full((count,), 0.5)
+            return (low + (high - low) * drawn).to(device)
+
+        examples = self.examples[which.to(device)]
+        turn, shift, matrix = jitter(draw)
+        grid = pixel_grid(self.size, self.size).to(device)
+        place = torch.einsum("tij,hwj->thwi", matrix, grid) + shift[:, None, None]
+        covered = self.cover(examples.source, examples.kinds == BY_HAND, draw(*SEAM))
+        pictures = [
+            self.find(covered, examples.to_source, place),
+            self.find(covered, examples.to_warped, place) + sample(examples.light.float(), place / MARGIN),
+            sample(self.windows[examples.target].float() / 255, place / REACH),
+        ]
+        if random:
+            pictures = list(self.relight(torch.cat(pictures), grid, draw).chunk(3))
+        masks_s, masks_d = (
+            polygon_masks(
+                [part @ turn.transpose(1, 2) for part in (outline - shift[:, None]).split(CORNERS, 1)],
+                self.size,
+                MASK_SOFTNESS,
+            )
+            for outline in (examples.outlines_s, examples.outlines_d)
+        )
+        source = torch.cat([pictures[0], masks_s], 1).contiguous(memory_format=torch.channels_last)
+        return Batch(source, pictures[1].clamp(0, 1), masks_d, pictures[2], examples.shown, known)
+
+    def cover(self, source: Tensor, by_hand: Tensor, seam: Tensor) -> Tensor:
+        """Return windows (B, 3, W, W), their open mouths covered where they are shut by hand."""
+        windows, covered = (part[source].float() / 255 for part in (self.windows, self.covered))
+        inside = self.masks[source].float() / 255 * by_hand[:, None, None, None]
+        return torch.lerp(windows, covered * seam[:, None, None, None], inside)
+
+    @staticmethod
+    def find(windows: Tensor, positions: Tensor, place: Tensor) -> Tensor:
+        """Sample windows where `positions` (B, 2, GRID, GRID) says for places (B, S, S, 2) of a patch."""
+        return sample(windows, sample(positions.float(), place / MARGIN).permute(0, 2, 3, 1))
+
+    @staticmethod
+    def relight(pictures: Tensor, grid: Tensor, draw: Draw) -> Tensor:
+        """Recolour, light from a side, and soften pictures (3 B, 3, S, S); the three of an example alike."""
+
+        def alike(low: float, high: float) -> Tensor:
+            return draw(low, high).repeat(3)
+
+        slope = torch.stack([alike(-LIGHT, LIGHT), alike(-LIGHT, LIGHT)], -1)
+        light = torch.einsum("ti,hwi->thw", slope, grid).exp()[:, None]
+        pictures = recolour((pictures * light).clamp(0, 1), alike)
+        softness = alike(-1.5, 1.0).clamp_min(0)[:, None, None, None]
+        around = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        return torch.lerp(pictures, around, softness)
+
+
+def jitter(draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw how patches are turned, zoomed, mirrored and shifted.
+
+    Returns:
+        The inverse matrices (B, 2, 2), the shifts (B, 2) and the matrices: a pixel p shows what is at matrix p + shift.
+    """
+    angle, zoom = torch.deg2rad(draw(-JITTER_DEG, JITTER_DEG)), draw(*ZOOM)
+    flip = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).unflatten(-1, (2, 2))
+    matrix = turn * zoom[:, None, None] * torch.stack([flip, torch.ones_like(flip)], -1)[:, None]
+    return torch.linalg.inv(matrix), torch.stack([draw(-SHIFT, SHIFT), draw(-SHIFT, SHIFT)], -1), matrix
+
+
+def sharpened(pictures: Tensor) -> Tensor:
+    """Sharpen pictures (N, 3, W, W), uint8."""
+    around = F.avg_pool2d(F.pad(pictures.float(), (2, 2, 2, 2), mode="replicate"), 5, 1)
+    return (pictures + SHARPER * (pictures - around)).round().clamp(0, 255).byte()

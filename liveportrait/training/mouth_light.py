@@ -1,0 +1,80 @@
+"""Fit how the skin colours the remembered mouth, from portraits whose teeth are known."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from liveportrait.errors import PortraitError
+from liveportrait.mini.renderer import MiniRenderer, skin_ratio
+from liveportrait.training.mouth_trainer import MouthBatches
+from liveportrait.training.mouths import BY_HAND, MouthSet, choose_pairs, work_out
+
+INSIDE = 0.6  # mask above which a pixel counts as inside
+FEWEST = 25  # pixels of an inside that counts
+CHUNK = 16
+MOST = 150  # examples that are used; more change little
+VARIATION, DRAWS = 0.1, 20
+"""Spread of the log light that is added to skin and teeth alike, for each colour and for all of them, and how often."""
+
+
+@torch.no_grad()
+def fit_light(renderer: MiniRenderer, mouths: MouthSet, seed: int = 0, threads: int = 1) -> Tensor:
+    """Fit `MiniRenderer.light` so that the teeth of stills that are shut by hand get the right colours.
+
+    The logarithm of the factor that the painted teeth lack is fitted linearly to the logarithm of the skin's colour.
+    Coloured light is added to both, since portraits differ in skin more than in light.
+
+    Args:
+        renderer: On the CPU, with a remembered mouth.
+        mouths: Windows; those that are held out are not used.
+        seed: Of the added light.
+        threads: How many examples' warps are worked out at a time.
+
+    Returns:
+        Shape (3, 4).
+
+    Raises:
+        PortraitError: The renderer remembers no mouth, or fewer than four mouths are open enough.
+    """
+    if renderer.memory is None:
+        raise PortraitError("the renderer remembers no mouth; take one that has a memory")
+    pairs = [pair for pair in choose_pairs(mouths, renderer.face, seed) if pair[0] == BY_HAND]
+    pairs = [pair for pair in pairs if not mouths.held_out[pair[1]]]
+    pairs = pairs[:: 1 + (len(pairs) - 1) // MOST]
+    if len(pairs) < 4:
+        raise PortraitError(f"{len(pairs)} open mouths among the stills; fitting needs at least 4")
+    examples = work_out(renderer, mouths, pairs, threads)
+    batches = MouthBatches(renderer.config.mouth_size, mouths, examples, renderer.face, "cpu", threads)
+    found = [_lack(renderer, batches, which) for which in torch.arange(len(pairs)).split(CHUNK)]
+    skin, lack = (torch.cat(parts) for parts in zip(*found, strict=True))
+    random = torch.Generator().manual_seed(seed)
+    light = [
+        VARIATION * (torch.randn(len(skin), 3, generator=random) + torch.randn(len(skin), 1, generator=random))
+        for _ in range(DRAWS)
+    ]
+    inputs = torch.cat([torch.nn.functional.pad(skin + added, (0, 1), value=1.0) for added in light])
+    return torch.linalg.lstsq(inputs, torch.cat([lack + added for added in light])).solution.T.contiguous()
+
+
+def _lack(renderer: MiniRenderer, batches: MouthBatches, which: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log skin colours, and log factors between true and painted teeth, of examples with enough to see."""
+    batch = batches.batch(which, len(which), None)
+    painter = renderer.mouth
+    condition = painter.condition(batch.warped, batch.masks, batch.shown)
+    memory = renderer.memory.float().expand(len(which), -1, -1, -1).contiguous()  # type: ignore[union-attr]
+    color, _ = renderer.run(painter.decoder, memory, condition)
+    skin, rows = skin_ratio(batch.warped, batch.masks).log(), []
+    for own, mine, true, mask in zip(skin, color, batch.target, batch.masks[:, 0] > INSIDE, strict=True):
+        if mask.sum() >= FEWEST:
+            teeth = [_brighter_half(picture[:, mask]).clamp_min(0.02).log() for picture in (mine, true)]
+            rows.append((own, teeth[1] - teeth[0]))
+    skins, lacks = zip(*rows, strict=True) if rows else ((), ())
+    empty = skin.new_zeros(0, 3)
+    return torch.cat([empty, *(s[None] for s in skins)]), torch.cat([empty, *(lack[None] for lack in lacks)])
+
+
+def _brighter_half(pixels: Tensor) -> Tensor:
+    """Return the mean colour of the brighter half of pixels (3, N): teeth, without gaps and gums."""
+    brightness = pixels.mean(0)
+    return pixels[:, brightness >= brightness.median()].mean(1)
