@@ -70,25 +70,37 @@ class PatchDecoder(nn.Module):
         self.last = conv3(half, 16)
         nn.init.constant_(self.last.bias[12:], -2.0)  # type: ignore[index]  # start training with the warped picture
 
-    def forward(self, f_s: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode a patch.
+    def prepare(self, f_s: Tensor) -> Tensor:
+        """Do what depends on the source alone, a sixth of the work; a linear map of the features.
 
         Args:
             f_s: Source features from `PatchEncoder`, shape (T, 3 · channels, S/4, S/4).
+
+        Returns:
+            First input of the coarse blocks, and the source's share of `merge`; packed in the same shape.
+        """
+        deep, skip = f_s[:, : self.channels], F.pixel_shuffle(f_s[:, self.channels :], 2)
+        overall = deep.mean((2, 3), keepdim=True).expand_as(deep)
+        own = F.conv2d(skip, self.merge.weight[:, self.channels // 4 :], self.merge.bias, padding=1)
+        return torch.cat([self.first(torch.cat([deep, overall], 1)), F.pixel_unshuffle(own, 2)], 1)
+
+    def forward(self, prepared: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode a patch.
+
+        Args:
+            prepared: From `prepare`, shape (T, 3 · channels, S/4, S/4).
             condition: Warped patch and driving masks, shape (T, c, S, S).
 
         Returns:
             Colour (T, 3, S, S) in [0, 1] and occlusion (T, 1, S, S), the share of it that replaces the warped picture.
         """
-        deep, skip = f_s[:, : self.channels], F.pixel_shuffle(f_s[:, self.channels :], 2)
+        h, own = prepared[:, : self.channels], F.pixel_shuffle(prepared[:, self.channels :], 2)
         fine = F.pixel_unshuffle(condition, 2)
         coarse = F.avg_pool2d(fine, 2)
-        overall = deep.mean((2, 3), keepdim=True).expand_as(deep)
-        h = self.first(torch.cat([deep, overall], 1))
         for block in self.coarse:
             h = block(h, coarse)
-        h = torch.cat([F.pixel_shuffle(self.up(F.silu(h)), 2), skip], 1)
-        h = self.merge(h)
+        detail = F.pixel_shuffle(self.up(F.silu(h)), 2)
+        h = F.conv2d(detail, self.merge.weight[:, : self.channels // 4], padding=1) + own
         for block in self.fine:
             h = block(h, fine)
         painted = F.pixel_shuffle(self.last(F.silu(h)), 2).float()

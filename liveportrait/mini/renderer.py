@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from liveportrait.mini.prior_flow import FLOW_SIZE, prior_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
 
-GRAPHS = ("flow", "mouth", "eyes")
+GRAPHS = ("flow", "paint_mouth", "paint_eyes")
 SEEN_SIZE = 64  # side of the flow network's input pictures
 FACE_SOFTNESS = 0.03
 USUAL_SKIN = (0.60, 0.43, 0.35)  # mean skin colour around the mouth in the training footage
@@ -170,6 +170,10 @@ class PatchPainter(nn.Module):
         with torch.device("cpu"):  # also if only shapes are wanted, since arithmetic on the meta device is slow to load
             self.register_buffer("fade", edge_fade(kind.size), persistent=False)
 
+    def forward(self, patch: Tensor) -> Tensor:
+        """Encode a source patch and its masks (T, 3 + m, S, S), and prepare its features for the decoder."""
+        return self.decoder.prepare(self.encoder(patch))
+
     def condition(self, warped: Tensor, masks: Tensor, shown: Tensor) -> Tensor:
         """Build the condition of the decoder.
 
@@ -205,6 +209,7 @@ class MiniRenderer(nn.Module):
         self.precision = torch.float32
         self.graphs: dict[nn.Module, Graph] = {}
         self.register_buffer("memory", None, persistent=False)
+        self._prepared_memory: tuple[Tensor, Tensor] | None = None  # the memory, and what is prepared of it
         self.register_buffer("light", usual_light(), persistent=False)
         self.face = FaceModel(config.num_mouth, config.num_brows)
         self.flow = ResidualFlow(config.flow_channels)
@@ -228,10 +233,10 @@ class MiniRenderer(nn.Module):
             SHA-256 of each file by name.
         """
         write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)], directory / "flow.xml")
-        for name, kind, painter in (("mouth", self.mouth_patch, self.mouth), ("eyes", LEFT_EYE_PATCH, self.eyes)):
-            features = torch.rand(2, 3 * painter.encoder.channels, kind.size // 4, kind.size // 4)
+        for name, (kind, painter) in zip(GRAPHS[1:], self.patches()[:2], strict=True):
+            prepared = torch.rand(2, 3 * painter.encoder.channels, kind.size // 4, kind.size // 4)
             condition = torch.rand(2, painter.decoder.condition, kind.size, kind.size)
-            write_graph(painter.decoder, [features, condition], directory / f"{name}.xml")
+            write_graph(painter.decoder, [prepared, condition], directory / f"{name}.xml")
         return {file: sha256(directory / file) for name in GRAPHS for file in (f"{name}.xml", f"{name}.bin")}
 
     def read_graphs(self, directory: Path, hashes: Mapping[str, str]) -> None:
@@ -262,14 +267,17 @@ class MiniRenderer(nn.Module):
             x_s: Source keypoints, shape (T, K, 3).
 
         Returns:
-            Features of mouth, left and right eye.
+            Features of mouth, left and right eye, prepared for the decoders.
         """
-        pose, features = self.face.pose(x_s), []
+        return [self.run(painter, seen) for painter, seen in self.source_patches(image, x_s)]
+
+    def source_patches(self, image: Tensor, x_s: Tensor) -> Iterator[tuple[PatchPainter, Tensor]]:
+        """Yield the patches of sources, with masks, and the network that encodes each; arguments as in `encode`."""
+        pose = self.face.pose(x_s)
         for kind, painter in self.patches():
             frame = patch_frame(kind, pose)
             patch = sample(image, patch_points(frame, kind.size))
-            features.append(self.run(painter.encoder, torch.cat([patch, draw_masks(kind, frame, x_s)], 1)))
-        return features
+            yield painter, torch.cat([patch, draw_masks(kind, frame, x_s)], 1)
 
     def unpack(self, f_s: Tensor, count: int) -> list[Tensor]:
         """Split packed source features (1 or T, n) into one map per patch, each for `count` frames."""
@@ -333,7 +341,8 @@ class MiniRenderer(nn.Module):
             shown = shown_share(kind, x_s, x_d)
             condition = painter.condition(warped, masks, shown)
             if painter is self.mouth and self.memory is not None:
-                color, occlusion = self.run(painter.decoder, torch.lerp(self.memory, own.float(), shown), condition)
+                mixed = torch.lerp(self._prepared(self.memory), own.float(), shown)
+                color, occlusion = self.run(painter.decoder, mixed, condition)
                 color = (color * torch.lerp(tint(warped, masks, self.light), color.new_ones(()), shown)).clamp(0, 1)
                 inside = F.max_pool2d(masks[:, :1], 3, 1, 1)
                 occlusion = occlusion * (inside + shown * (1 - inside))
@@ -341,6 +350,12 @@ class MiniRenderer(nn.Module):
                 color, occlusion = self.run(painter.decoder, own, condition)
             results.append((frame, Painted(warped, color, occlusion * painter.fade, masks)))
         return results
+
+    def _prepared(self, memory: Tensor) -> Tensor:
+        """Return the memory as the mouth's decoder needs it; the last one is kept."""
+        if self._prepared_memory is None or self._prepared_memory[0] is not memory:
+            self._prepared_memory = memory, self.mouth.decoder.prepare(memory.float())
+        return self._prepared_memory[1]
 
 
 def usual_light() -> Tensor:

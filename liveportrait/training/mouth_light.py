@@ -63,7 +63,7 @@ def _lack(renderer: MiniRenderer, batches: MouthBatches, which: Tensor) -> tuple
     painter = renderer.mouth
     condition = painter.condition(batch.warped, batch.masks, batch.shown)
     memory = renderer.memory.float().expand(len(which), -1, -1, -1).contiguous()  # type: ignore[union-attr]
-    color, _ = renderer.run(painter.decoder, memory, condition)
+    color, _ = renderer.run(painter.decoder, painter.decoder.prepare(memory), condition)
     skin, rows = skin_ratio(batch.warped, batch.masks).log(), []
     for own, mine, true, mask in zip(skin, color, batch.target, batch.masks[:, 0] > INSIDE, strict=True):
         if mask.sum() >= FEWEST:

@@ -138,9 +138,8 @@ class MouthTrainer(Trainer[MouthTrainConfig]):
 
     def paint(self, batch: Batch) -> Painted:
         """Run encoder and decoder as `MiniRenderer.paint` does."""
-        features = self.painter.encoder(batch.source)
         condition = self.painter.condition(batch.warped, batch.masks, batch.shown)
-        color, occlusion = self.painter.decoder(features, condition)
+        color, occlusion = self.painter.decoder(self.painter(batch.source), condition)
         return Painted(batch.warped, color, occlusion * self.painter.fade, batch.masks)
 
     def picture_losses(self, shown: Tensor, batch: Batch) -> dict[str, Tensor]:

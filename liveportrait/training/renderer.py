@@ -239,4 +239,5 @@ def mouth_features(renderer: MiniRenderer, clips: ClipSet, who: str | None) -> T
     openness = lip_ratio(clips.points)[:, 0]
     frame = min((n for clip in own for n in clip), key=lambda n: float(openness[n]))
     picture = clips.frames[frame].permute(2, 0, 1)[None].float() / 255
-    return renderer.encode(picture, clips.points[frame : frame + 1])[0].float()
+    painter, patch = next(renderer.source_patches(picture, clips.points[frame : frame + 1]))
+    return renderer.run(painter.encoder, patch).float()

@@ -129,7 +129,7 @@ def test_weights_that_do_not_fit(folder: Path, name: str, tensor: torch.Tensor |
 
 
 def test_graphs_are_those_that_were_written_or_not_read_at_all(folder: Path):
-    flow, eyes = (folder / "flow.xml").read_bytes(), (folder / "eyes.xml").read_bytes()
+    flow, eyes = (folder / "flow.xml").read_bytes(), (folder / "paint_eyes.xml").read_bytes()
     for content in (b"junk", b"", flow[: len(flow) // 2], eyes):
         (folder / "flow.xml").write_bytes(content)
         refused(folder, r"flow\.xml: is not the graph")

@@ -192,7 +192,9 @@ def test_light_is_fitted_to_the_colour_of_the_teeth(renderer, mouths):
     batch = batches.batch(torch.tensor([0]), 1, None)
     with torch.no_grad():
         condition = own.mouth.condition(batch.warped, batch.masks, batch.shown)
-        color = own.mouth.decoder(own.memory, condition)[0] * tint(batch.warped, batch.masks, light)
+        color = own.mouth.decoder(own.mouth.decoder.prepare(own.memory), condition)[0] * tint(
+            batch.warped, batch.masks, light
+        )
     teeth = color[0][:, batch.masks[0, 0] > 0.6]
     assert teeth.mean().item() == pytest.approx(batch.target[0][:, batch.masks[0, 0] > 0.6].mean().item(), abs=0.15)
 

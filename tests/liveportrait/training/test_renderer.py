@@ -183,7 +183,8 @@ def test_the_most_shut_mouth_of_a_person_is_remembered(trainer, face, clips):
     frame = 4 + int(openness.argmin())
     picture = clips.frames[frame].permute(2, 0, 1)[None].float() / 255
     kept = mouth_features(renderer, clips, "other")
-    assert torch.allclose(kept, renderer.encode(picture, clips.points[frame : frame + 1])[0].float(), atol=1e-5)
+    painter, patch = next(renderer.source_patches(picture, clips.points[frame : frame + 1]))
+    assert torch.allclose(kept, painter.encoder(patch), atol=1e-5)
     assert torch.equal(mouth_features(renderer, clips, None), kept)  # "other" has the larger face
     with pytest.raises(TrainingError, match="nobody is called"):
         mouth_features(renderer, clips, "stranger")
