@@ -16,15 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from official_motion import driver, rules, small_networks, source_picture
+from official_motion import driver, encoded, official_with_small_networks, rules, source_picture
 from official_reference import golden
 from safetensors.torch import save_file
 
 from liveportrait.errors import TemplateError
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.motion import Motion
-from liveportrait.regions import OFFICIAL
-from liveportrait.retarget import drive
 from liveportrait.templates import Template, load_template, save_template
 
 
@@ -75,7 +73,8 @@ def test_an_old_template_drives_as_the_reference_says(tmp_path: Path):
     name = "motion/i2v/all.rel.expr.stitch.oldkeys"
     template = load_template(write(tmp_path / "old.pkl", upstream(driver(), old_names=True)))
     setting = rules(golden().cases[name]["options"])
-    x_d = drive(small_networks(), *source_picture(), template.motion, setting, OFFICIAL)
+    motion = template.motion
+    x_d = official_with_small_networks().driving_keypoints(encoded(*source_picture()), motion, motion[0], setting)
     assert golden().difference(f"{name}/x_d", x_d) < 1e-5
 
 
