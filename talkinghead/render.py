@@ -31,8 +31,6 @@ ToKeypoints: TypeAlias = Callable[[Portrait, Part], Tensor]
 _NO_CROP = np.zeros((1, 0, 0, 3), np.uint8)
 
 _MOST_THREADS = 8
-_AHEAD = 8
-"""Number of pictures that are rendered while the caller uses the ones before."""
 _LARGEST = 4
 """Largest number of pictures that one thread renders together, few enough for the processor's cache."""
 
@@ -67,6 +65,7 @@ def render_ahead(
     """
     check_process()
     waiting: deque[tuple[PlaceCrop, Future[Picture]]] = deque()
+    ahead = _single_threads()[1] if model.single_threaded else 1
 
     def finished(most_waiting: int) -> Iterator[Picture]:
         while len(waiting) > most_waiting:
@@ -83,7 +82,7 @@ def render_ahead(
                 if renderer is None or renderer[0] is not frame.portrait:
                     renderer = frame.portrait, model.picture_renderer(frame.portrait)
                 waiting.extend((frame.place, crops) for crops in _submit(model, renderer, part, to_keypoints))
-            yield from finished(_AHEAD // _LARGEST if model.single_threaded else 1)
+            yield from finished(ahead)
         yield from finished(0)
     finally:
         for _, crops in waiting:

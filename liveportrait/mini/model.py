@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from liveportrait.config import Precision, check_precision
 from liveportrait.driving_rules import DrivingRules
@@ -51,6 +52,7 @@ class MiniLivePortrait(PortraitModel):
     def __init__(self, renderer: MiniRenderer) -> None:
         super().__init__()
         self.renderer = renderer
+        self._prepared = WeakIdKeyDictionary()  # what pictures of a portrait share, for as long as the portrait lives
 
     def set_precision(self, precision: Precision) -> None:
         """Set the precision of the networks; weights are not converted, and geometry stays in float32.
@@ -167,7 +169,9 @@ class MiniLivePortrait(PortraitModel):
         """Return a function that renders a portrait as pictures; on a CPU largely with OpenCV."""
         if not self.single_threaded:
             return super().picture_renderer(portrait)
-        sources = [prepare_source(self.renderer, portrait[n : n + 1]) for n in range(len(portrait))]
+        if portrait not in self._prepared:
+            self._prepared[portrait] = [prepare_source(self.renderer, portrait[n]) for n in range(len(portrait))]
+        sources = self._prepared[portrait]
 
         @torch.inference_mode()
         def render(x_d: Tensor, dense_residual: Tensor | None) -> Picture:

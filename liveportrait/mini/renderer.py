@@ -87,11 +87,6 @@ class Painted:
     masks: Tensor
 
     @property
-    def change(self) -> Tensor:
-        """Return the difference between the finished and the warped patch."""
-        return self.occlusion * (self.color - self.warped)
-
-    @property
     def veil(self) -> Tensor:
         """Return the share of the warped picture to fade out: its detail is wrong inside mouth and eyes."""
         return self.occlusion * self.masks[:, :1]
@@ -105,7 +100,7 @@ class Painted:
     @property
     def blended(self) -> Tensor:
         """Return the finished patch."""
-        return self.warped + self.change
+        return self.warped + self.occlusion * (self.color - self.warped)
 
     def darkened(self, factor: Tensor) -> Painted:
         """Undo `brighten`."""

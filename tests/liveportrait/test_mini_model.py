@@ -1,5 +1,6 @@
 """The embedded model as a whole: tiny random networks first, then the weights that ship."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from liveportrait.mini.dense_residual import DENSE_RESIDUAL_SIZE
 from liveportrait.mini.exposure import BRIGHT_SKIN, MOST, exposure
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
 from liveportrait.mini.painter import PatchEncoder
+from liveportrait.mini.pictures import prepare_source
 from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
 from liveportrait.mini.renderer import USUAL_SKIN, MiniConfig, MiniRenderer, tint, usual_light
@@ -139,6 +141,22 @@ def test_each_portrait_of_a_video_gives_its_own_picture(model, crop):
     portraits = model.encode(Crop(torch.cat([crop.image, 0.5 * crop.image]), crop.landmarks.repeat(2, 1, 1)))
     x_d = speaking(model, portraits[0])[:2]
     assert levels_apart(model.picture_renderer(portraits)(x_d, None), model.render(portraits, x_d)).max() <= 3
+
+
+def test_a_portrait_is_prepared_for_pictures_once_and_then_forgotten_with_it(crop, monkeypatch):
+    model, prepared = LivePortrait.from_pretrained("mini"), []
+    portrait = model.encode(crop)
+
+    def prepare(renderer, one):
+        prepared.append(weakref.ref(source := prepare_source(renderer, one)))
+        return source
+
+    monkeypatch.setattr("liveportrait.mini.model.prepare_source", prepare)
+    for _ in range(3):
+        model.picture_renderer(portrait)(portrait.x_s, None)
+    assert len(prepared) == 1 and prepared[0]() is not None
+    del portrait
+    assert prepared[0]() is None
 
 
 def test_rendering_the_source_keypoints_keeps_the_picture_outside_mouth_and_eyes(model, crop):

@@ -65,4 +65,4 @@ def _rows(model: MiniLivePortrait, portrait: Portrait, batch: int, setting: str,
         yield measure(name, batch, setting, partial(renderer.run, network, *inputs), parameters, s)
     x_d = portrait.x_s + 0.005 * (draw(1, 3) - 0.5)
     parameters = sum(value.numel() for value in renderer.parameters())
-    yield measure("render", batch, setting, lambda: model.render(portrait, x_d), parameters, s)
+    yield measure("render", batch, setting, partial(model.picture_renderer(portrait), x_d, None), parameters, s)
