@@ -44,10 +44,14 @@ class Crop(PerFrame):
         image: RGB pictures, shape (T, 3, H, W), float32 in [0, 1].
         landmarks: MediaPipe face-mesh points, shape (T, 478, 3), or None if there are none (animals).
             x points right, y down, z into the scene; -1 and +1 are the edges of the crop; z has the scale of x.
+        edges: The four edges of the picture that the crop was cut from, shape (T, 4, 3), in the units of x; or None if
+            it is not known how far the picture reaches. a·x + b·y + c is the distance of (x, y) from an edge (a, b, c),
+            positive inside the picture. What lies outside was invented when the crop was cut, and should not be shown.
     """
 
     image: Tensor
     landmarks: Tensor | None = None
+    edges: Tensor | None = None
 
     def __len__(self) -> int:
         return self.image.shape[0]

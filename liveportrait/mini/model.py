@@ -154,6 +154,7 @@ class MiniLivePortrait(PortraitModel):
         warp = renderer.warp(small, x_s, x_d)
         if dense_residual is not None:
             warp = renderer.apply_dense_residual(warp, small, dense_residual, x_d)
+        warp = warp.kept_inside(portrait.crop.edges)
         crops = warp.darkened(factor).apply(image.expand(count, -1, -1, -1)).clamp_(0, 1)
         coarse = brighten(painted_size(image, renderer.config), factor).expand(count, -1, -1, -1)
         for frame, painted in renderer.paint(coarse, renderer.unpack(portrait.f_s, count), warp, x_s, x_d):

@@ -28,6 +28,7 @@ class CpuSource:
         x_s: Source keypoints, shape (1, K, 3).
         features: The painters' features of mouth, left and right eye.
         picture: The crop, shape (S, S, 3).
+        edges: The picture's edges, shape (1, 4, 3), or None.
         painted: The brightened crop at the painters' size, shape (1, 3, P, P).
         small: The brightened crop at the flow network's size, shape (1, 3, SEEN_SIZE, SEEN_SIZE).
         factor: The brightening, shape (1, 1, 1, 1).
@@ -36,6 +37,7 @@ class CpuSource:
     x_s: Tensor
     features: list[Tensor]
     picture: Picture
+    edges: Tensor | None
     painted: Tensor
     small: Tensor
     factor: Tensor
@@ -50,6 +52,7 @@ def prepare_source(renderer: MiniRenderer, portrait: Portrait) -> CpuSource:
         portrait.x_s,
         renderer.unpack(portrait.f_s, 1),
         to_pictures(image)[0],
+        portrait.crop.edges,
         brighten(painted_size(image, renderer.config), factor),
         brighten(small, factor),
         factor,
@@ -73,6 +76,7 @@ def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dens
     warp = renderer.warp(small, source.x_s, x_d)
     if dense_residual is not None:
         warp = renderer.apply_dense_residual(warp, small, dense_residual, x_d)
+    warp = warp.kept_inside(source.edges)
     pictures = warp_pictures(source.picture, warp.darkened(source.factor))
     features = [feature.expand(count, -1, -1, -1) for feature in source.features]
     for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d):

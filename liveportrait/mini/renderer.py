@@ -31,6 +31,7 @@ from liveportrait.mini.patches import (
     sample,
     shown_share,
 )
+from liveportrait.mini.picture_edges import keep_inside
 from liveportrait.mini.prior_flow import FLOW_SIZE, prior_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
@@ -147,6 +148,10 @@ class Warp:
     def darkened(self, factor: Tensor) -> Warp:
         """Undo `brighten`."""
         return replace(self, light=self.light / factor)
+
+    def kept_inside(self, edges: Tensor | None) -> Warp:
+        """Take no colour from beyond the picture's edges, given as `Crop.edges`; None changes nothing."""
+        return self if edges is None else replace(self, flow=keep_inside(self.flow, edges))
 
     def detach(self) -> Warp:
         """Return the same warp without gradients."""

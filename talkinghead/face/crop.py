@@ -32,6 +32,9 @@ _ANCHORS: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = 
 }
 """Left eye, right eye and mouth points for each landmark count; nine points are an animal's."""
 
+_MOST_MOVED, _LEAST_SHOWN = 0.15, 0.5
+"""How far a crop is moved into its picture, and the share of its side to which it is shrunk for a face near an edge."""
+
 _BORDERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 
 
@@ -122,6 +125,33 @@ class CropFrame:
         resize[:2, 2] = (ratio - 1) / 2
         to_crop = (resize @ self.to_crop).astype(np.float32)
         return CropFrame(size, to_crop, (self.to_image @ np.linalg.inv(resize)).astype(np.float32))
+
+    def inside(self, shape: tuple[int, ...]) -> CropFrame:
+        """Return this frame moved and shrunk into a picture; itself if it lies inside.
+
+        It is moved by `_MOST_MOVED` of its side at most and then shrunk, so that the face stays near its middle.
+
+        Args:
+            shape: (height, width) of the picture.
+        """
+        last = self.size - 1
+        corners = self.points_to_image(np.array([[0, 0], [last, 0], [last, last], [0, last]], np.float32))
+        span, middle = np.ptp(corners, axis=0), corners.mean(axis=0)
+        room = np.array([shape[1] - 1, shape[0] - 1], np.float32)
+        near = np.minimum(middle, room - middle) / (0.5 - _MOST_MOVED)  # side up to which moving it is enough
+        ratio = min(1.0, float((room / span).min()), max(_LEAST_SHOWN, float((near / span).min())))
+        moved = np.clip(middle, ratio * span / 2, room - ratio * span / 2)
+        if ratio == 1 and np.abs(moved - middle).max() < 0.5:
+            return self
+        to_image = self.to_image.astype(np.float64)
+        to_image[:2, :2] *= ratio
+        to_image[:2, 2] = moved - to_image[:2, :2] @ (last / 2, last / 2)
+        to_image = to_image.astype(np.float32)
+        return CropFrame(self.size, np.linalg.inv(to_image.astype(np.float64)).astype(np.float32), to_image)
+
+    def seen_in(self, view: CropFrame) -> CropFrame:
+        """Return the place of this crop in another crop of the same picture."""
+        return CropFrame(self.size, self.to_crop @ view.to_image, view.to_crop @ self.to_image)
 
     def points_to_crop(self, points: Array) -> Array:
         """Map picture points to crop pixels, shape (N, 2 or 3); a z is scaled like x."""
@@ -254,7 +284,18 @@ def cut_crop(picture: Picture, frame: CropFrame, landmarks: Array | None) -> Cro
     """Cut one crop like `make_crop`; `landmarks` may be None."""
     image = torch.from_numpy(cut(picture, frame)).permute(2, 0, 1)[None].float() / 255
     points = None if landmarks is None else torch.from_numpy(landmarks_in_crop(landmarks, frame))[None]
-    return Crop(image, points)
+    return Crop(image, points, torch.from_numpy(edges_in_crop(picture.shape[:2], frame))[None])
+
+
+def edges_in_crop(shape: tuple[int, ...], frame: CropFrame) -> Array:
+    """Return the edges of a picture of a (height, width) as `Crop.edges`, shape (4, 3): left, top, right, bottom."""
+    unit = 2 / frame.size
+    from_units = np.array([[1 / unit, 0, (frame.size - 1) / 2], [0, 1 / unit, (frame.size - 1) / 2], [0, 0, 1]])
+    places = frame.to_image.astype(np.float64) @ from_units
+    height, width, _ = (*shape[:2], 1)
+    far = np.zeros((2, 3))
+    far[:, 2] = width - 1, height - 1
+    return (np.concatenate([places[:2], far - places[:2]]) * (frame.zoom * unit)).astype(np.float32)
 
 
 def landmarks_in_crop(landmarks: Array, frame: CropFrame) -> Array:

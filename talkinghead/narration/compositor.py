@@ -76,7 +76,7 @@ def place_source(
     else:
         options = replace(options, size=_longest(picture, box))
     source = open_image_source(picture, str(portrait), models, options)
-    view = window(source.size, box, _face_center(source, cropped=options.face_only))
+    view = window(source.size, box, _face_center(source))
     matte = Matte(source, models.portrait.crop_size, cropped=options.face_only) if background or alpha else None
     return PlacedSource(source, box, view, matte, background)
 
@@ -150,13 +150,10 @@ def _disc(size: tuple[int, int]) -> Mask:
     return (min(size) / 2 - distance + 0.5).clip(0, 1).astype(np.float32)
 
 
-def _face_center(source: ImageSource, *, cropped: bool) -> tuple[float, float]:
+def _face_center(source: ImageSource) -> tuple[float, float]:
     """Return the (x, y) of the face in the pictures of the video."""
-    height, width = source.size
-    if cropped:
-        return width / 2, height / 2  # the face is in the middle of its crop
-    middle = np.full((1, 2), source.frame.size / 2, np.float32)
-    x, y = source.frame.points_to_image(middle)[0]
+    middle = source.frame.points_to_image(np.full((1, 2), source.frame.size / 2, np.float32))
+    x, y = (middle if source.window is None else source.window.points_to_crop(middle))[0]
     return float(x), float(y)
 
 

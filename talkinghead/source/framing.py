@@ -71,16 +71,24 @@ def frame_sources(
     points = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
     if options.whole_picture_as_face:
         return [Framed(_whole(part, model), each) for each in points]
-    return [Framed(frame_around(each, model, options), each) for each in points]
+    return [Framed(frame_around(each, picture.shape, model, options), each) for each in points]
 
 
-def frame_around(landmarks: Array, model: PortraitModel, options: CropOptions) -> CropFrame:
-    """Return the crop around a face by the user's options, at the largest size that the model uses."""
+def frame_around(landmarks: Array, shape: tuple[int, ...], model: PortraitModel, options: CropOptions) -> CropFrame:
+    """Return the crop around a face by the user's options, at the largest size that the model uses.
+
+    Args:
+        landmarks: The face's points in pixels of the picture.
+        shape: (height, width) of the picture.
+        model: The renderer.
+        options: How to crop.
+    """
     rule = CropRule(scale=options.crop_scale, vx_ratio=options.crop_x, vy_ratio=options.crop_y, rotate=options.rotate)
     frame = frame_face(landmarks, rule)
     pixels = rule.size / frame.zoom
     if options.face_only:
-        pixels = min(pixels, options.size or model.crop_size)
+        shown = frame.inside(shape).zoom / frame.zoom  # how much larger the face is shown than in the crop
+        pixels = min(pixels, (options.size or model.crop_size) * shown)
     return frame_face(landmarks, replace(rule, size=model.crop_side(pixels)))
 
 

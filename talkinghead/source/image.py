@@ -12,7 +12,7 @@ import torch
 
 from liveportrait import Portrait
 from talkinghead.face import CropFrame, PasteBack
-from talkinghead.face.crop import Array, FaceRect, cut_crop, face_rect
+from talkinghead.face.crop import Array, FaceRect, cut, cut_crop, face_rect
 from talkinghead.face.paste import overlap_mask
 from talkinghead.host.isolation import own_settings
 from talkinghead.media.image import Picture, limit_size, resize
@@ -49,6 +49,7 @@ class ImageSource:
         portrait: The encoded face.
         size: (height, width) of the video.
         place: Turns crops into pictures of the video.
+        window: The part of the picture that the video shows, or None if it shows all of it.
     """
 
     picture: Picture
@@ -56,6 +57,7 @@ class ImageSource:
     portrait: Portrait
     size: tuple[int, int]
     place: PlaceCrop
+    window: CropFrame | None = None
 
     still = True
 
@@ -100,13 +102,14 @@ def open_image_sources(
         portrait = encode(small, face.frame, face.landmarks, models)
         others = [face_square(other) for m, other in enumerate(framed) if m != n]
         mask = overlap_mask(face.frame, face_square(face), others) if others else None
-        pasted = PasteBack(small, face.frame, mask=mask)
         side = options.size or models.portrait.crop_size
-        height, width = small.shape[:2]
-        size = (side, side) if options.face_only else (height, width)
-        sources.append(
-            ImageSource(small, face.frame, portrait, size, fitted(side) if options.face_only else pasted.place)
-        )
+        if options.face_only:
+            window, place = show_alone(small, face.frame, side)
+            sources.append(ImageSource(small, face.frame, portrait, (side, side), place, window))
+        else:
+            pasted = PasteBack(small, face.frame, mask=mask)
+            height, width = small.shape[:2]
+            sources.append(ImageSource(small, face.frame, portrait, (height, width), pasted.place))
     return sources
 
 
@@ -116,9 +119,21 @@ def encode(picture: Picture, frame: CropFrame, landmarks: Array | None, models: 
         return models.portrait.encode(cut_crop(picture, frame, landmarks).to(models.device))
 
 
-def fitted(side: int) -> PlaceCrop:
-    """Return a function that resizes a crop and shows it alone."""
-    return lambda crop, _: fit(crop, side)
+def show_alone(picture: Picture, frame: CropFrame, side: int) -> tuple[CropFrame, PlaceCrop]:
+    """Show a crop alone, as a square that lies inside the picture.
+
+    Args:
+        picture: The picture, RGB, shape (H, W, 3).
+        frame: The crop's place in it.
+        side: Side of the pictures of the video.
+
+    Returns:
+        The part of the picture that is shown, and a function that turns crops into pictures of the video.
+    """
+    window = frame.inside(picture.shape).resized(side)
+    if frame.inside(picture.shape) is frame:
+        return window, lambda crop, _: fit(crop, side)
+    return window, PasteBack(cut(picture, window), frame.seen_in(window)).place
 
 
 def fit(picture: Picture, side: int) -> Picture:

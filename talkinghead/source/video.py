@@ -22,7 +22,7 @@ from talkinghead.media.video import VideoFile, read_frames
 from talkinghead.models import Models
 from talkinghead.options import MAX_SIDE, CropOptions
 from talkinghead.source.framing import faces_in, frame_around, part_of
-from talkinghead.source.image import SourceFrame, encode, fit, fitted
+from talkinghead.source.image import SourceFrame, encode, fit, show_alone
 
 _SEARCH = 250
 """Number of frames at the beginning that are searched for the face."""
@@ -137,10 +137,10 @@ class VideoSource:
                 yield TrackedFrame(picture, points, n > self.first and tracker.is_cut)
 
     def _crop(self, picture: Picture, points: Array) -> SourceFrame:
-        frame = frame_around(points, self.models.portrait, self.options)
+        frame = frame_around(points, picture.shape, self.models.portrait, self.options)
         portrait = encode(picture, frame, points, self.models)
         if self.options.face_only:
-            return SourceFrame(portrait, fitted(self.size[0]))
+            return SourceFrame(portrait, show_alone(picture, frame, self.size[0])[1])
         mask = overlap_mask(frame, face_rect(points, 1.0, 0.0), self.others) if self.others else None
         return SourceFrame(portrait, PasteBack(picture, frame, mask=mask).place)
 

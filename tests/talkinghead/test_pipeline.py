@@ -98,6 +98,20 @@ def test_sizes(picture, voice, crop, shape):
     assert video.source.size == shape and next(iter(video)).shape == (*shape, 3)
 
 
+def test_nothing_that_repeats_the_picture_s_border_is_shown(voice):
+    """The face's crop reaches beyond the picture; only what is in the picture is shown, and black only where it is."""
+    picture = np.full((240, 200, 3), 90, np.uint8)
+    picture[:, :2] = picture[:, -2:] = picture[:2] = picture[-2:] = 0
+    options = Options(crop=CropOptions(face_only=True, size=128))
+    source = talkinghead.speak(picture, voice, options=options, model=fake_models()).source
+    crop = np.full((SIDE, SIDE, 3), 200, np.uint8)
+    shown = source.place(crop, None)
+    assert shown.shape == (128, 128, 3)
+    assert not (shown == 0).all(axis=2)[8:-8, 8:-8].any()
+    corners = source.window.points_to_image(np.array([[0, 0], [127, 127]], np.float32))
+    assert corners.min() > -1 and (corners.max(axis=0) < (200, 240)).all()
+
+
 def test_seed_and_strength_arrive(picture, voice):
     models = fake_models()
     options = Options(crop=CropOptions(face_only=True), motion=MotionOptions(seed=5, lip_strength=2.0))

@@ -14,6 +14,7 @@ from talkinghead.face.crop import (
     FaceRect,
     anchor_points,
     cut,
+    cut_crop,
     face_rect,
     frame_face,
     landmarks_in_crop,
@@ -163,3 +164,47 @@ def test_averaging_does_not_move_the_picture():
     smooth, picked = cut(ramp, frame), cut(ramp, frame, antialias=False)
     difference = smooth[20:-20, 20:-20].astype(float) - picked[20:-20, 20:-20]
     assert np.abs(difference.mean(axis=(0, 1))).max() < 0.2
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4])
+@pytest.mark.parametrize("center", [(200, 150), (60, 150), (390, 150), (200, 20), (200, 290), (10, 10)])
+@pytest.mark.parametrize("side", [100, 200, 900])
+def test_a_crop_is_moved_and_shrunk_into_the_picture(side, center, angle):
+    frame = CropFrame.around(upright(side, center, angle), 256)
+    shown = frame.inside((300, 400))
+    corners = shown.points_to_image(np.array([[0, 0], [255, 0], [255, 255], [0, 255]], np.float32))
+    assert corners.min() >= -0.51 and (corners.max(axis=0) <= (399.51, 299.51)).all()
+    assert frame.zoom < shown.zoom * 1.0001 and (side > 400 or shown.zoom <= 2.001 * frame.zoom)
+    middle = np.full((1, 2), 127.5, np.float32)
+    np.testing.assert_allclose(shown.points_to_crop(shown.points_to_image(middle)), middle, atol=1e-3)
+
+
+def test_a_crop_is_moved_a_little_before_it_is_shrunk():
+    frame = CropFrame.around(upright(100, (36, 150)), 256)
+    assert frame.inside((300, 400)).zoom == pytest.approx(frame.zoom)
+    frame = CropFrame.around(upright(100, (28, 150)), 256)
+    assert frame.zoom < frame.inside((300, 400)).zoom < 1.4 * frame.zoom
+
+
+def test_a_crop_inside_the_picture_stays():
+    frame = CropFrame.around(upright(100, (200, 150), 0.3), 256)
+    assert frame.inside((300, 400)) is frame
+
+
+def test_a_crop_seen_in_another_one():
+    frame, view = (CropFrame.around(upright(side, (180, 150), angle), 256) for side, angle in ((200, 0.3), (90, 0.0)))
+    point = np.array([[31, 77]], np.float32)
+    np.testing.assert_allclose(
+        frame.seen_in(view).points_to_image(point), view.points_to_crop(frame.points_to_image(point)), atol=1e-2
+    )
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5])
+def test_a_crop_knows_where_its_picture_ends(angle):
+    picture = np.zeros((300, 400, 3), np.uint8)
+    frame = CropFrame.around(upright(500, (150, 120), angle), 256)
+    edges = cut_crop(picture, frame, None).edges[0].numpy()
+    for point in np.array([[0, 0], [399, 0], [20, 299], [100, 50]], np.float32):
+        x, y = (frame.points_to_crop(point[None])[0] + 0.5) * 2 / 256 - 1
+        distances = edges @ (x, y, 1) / (frame.zoom * 2 / 256)
+        np.testing.assert_allclose(distances, [point[0], point[1], 399 - point[0], 299 - point[1]], atol=0.02)

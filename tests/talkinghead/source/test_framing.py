@@ -96,9 +96,9 @@ def test_what_is_no_box(box):
 
 def test_scale_and_offsets_move_the_crop():
     points = mesh_at(150, 100, 60.0)
-    usual, wide = (frame_around(points, MINI, CropOptions(crop_scale=scale)) for scale in (2.3, 3.0))
+    usual, wide = (frame_around(points, (200, 300), MINI, CropOptions(crop_scale=scale)) for scale in (2.3, 3.0))
     assert wide.zoom / usual.zoom == pytest.approx(2.3 / 3.0, rel=1e-4)
-    right = frame_around(points, MINI, CropOptions(crop_x=0.1))
+    right = frame_around(points, (200, 300), MINI, CropOptions(crop_x=0.1))
     moved = usual.points_to_crop(right.points_to_image(np.array([[0, 0]], np.float32)))
     np.testing.assert_allclose(moved, [[0.1 * usual.size, 0]], atol=0.05)
 
@@ -108,9 +108,17 @@ def test_mini_takes_large_faces_in_larger_crops():
     assert [model.crop_side(pixels) for pixels in (100, 512, 513, 800, 5000)] == [512, 512, 576, 832, 1024]
     points = mesh_at(600, 600, 300.0)
     covered = 512 / frame_face(points).zoom
-    assert frame_around(points, model, CropOptions()).size == model.crop_side(covered) > 512
-    assert frame_around(points, model, CropOptions(face_only=True)).size == 512
-    assert frame_around(points, model, CropOptions(face_only=True, size=2000)).size == model.crop_side(covered)
+    shape, wide = (1200, 1200), CropOptions(face_only=True, size=2000)
+    assert frame_around(points, shape, model, CropOptions()).size == model.crop_side(covered) > 512
+    assert frame_around(points, shape, model, CropOptions(face_only=True)).size == 512
+    assert frame_around(points, shape, model, wide).size == model.crop_side(covered)
+
+
+def test_a_face_whose_crop_is_shrunk_into_the_picture_is_rendered_as_large_as_it_is_shown():
+    model, points = LivePortrait.from_pretrained("mini"), mesh_at(250, 250, 300.0)
+    found = frame_around(points, (500, 500), model, CropOptions(face_only=True, size=400))
+    shown = found.size * found.zoom / found.inside((500, 500)).zoom
+    assert found.size > 512 and 400 <= shown < 470
 
 
 def test_a_drawn_face_is_found_inside_its_box():
