@@ -97,6 +97,28 @@ class PortraitModel(nn.Module):
     def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
         """Convert speech motion to driving keypoints x_d of this portrait, shape (T, K, 3)."""
 
+    def quiet_motion(self, motion: Motion, fps: float) -> Motion | None:
+        """Return the motion of a talking face as if it were silent, for `dubbed_keypoints`.
+
+        Args:
+            motion: Consecutive frames of the face, T frames.
+            fps: Frames per second.
+
+        Returns:
+            T frames; None for a model that closes each frame's lips by itself.
+        """
+        return None
+
+    def dubbed_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion, quiet: Motion | None) -> Tensor:
+        """Convert speech motion to driving keypoints x_d of a face that talks already, shape (1, K, 3).
+
+        Args:
+            portrait: One frame of the face.
+            speech_motion: One frame; only its mouth is used.
+            quiet: The same frame of `quiet_motion`, or None.
+        """
+        return self.speech_keypoints(portrait, speech_motion)
+
     def driving_keypoints(
         self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
     ) -> Tensor:

@@ -149,6 +149,7 @@ class Portrait(PerFrame):
         x_s: Source keypoints, shape (T, K, 3).
         f_s: The model's source features; shape (T, 32, 16, 64, 64) for the official networks.
         crop: The crop that was encoded.
+        mouth: Another picture of this face, whose open mouth shows the teeth to paint; None for the own mouth.
     """
 
     x_c: Tensor
@@ -156,6 +157,7 @@ class Portrait(PerFrame):
     x_s: Tensor
     f_s: Tensor
     crop: Crop
+    mouth: Portrait | None = None
 
     def __len__(self) -> int:
         return self.x_s.shape[0]

@@ -24,7 +24,7 @@ from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
 from liveportrait.official_driving import drive_animal, drive_picture, drive_video
 from liveportrait.official_map import official_map
 from liveportrait.official_speech import speech_keypoints
-from liveportrait.regions import FACE_MESH
+from liveportrait.regions import FACE_MESH, OFFICIAL
 from liveportrait.retarget import eye_ratio, lip_ratio
 from liveportrait.sliders import Sliders, edit, edit_video_lips, silence
 
@@ -147,6 +147,15 @@ class OfficialPortrait(PortraitModel):
         """Convert speech motion to driving keypoints x_d of this portrait, shape (T, K, 3); see `official_speech`."""
         with torch.inference_mode():
             return speech_keypoints(self, portrait, speech_motion.to(self.device))
+
+    def dubbed_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion, quiet: Motion | None) -> Tensor:
+        """Replace the lips' expression by closed lips, which speech motion then moves, shape (1, K, 3)."""
+        motion = portrait.motion
+        if motion.num_keypoints == OFFICIAL.num_keypoints:
+            closed = OFFICIAL.pick("lips", OFFICIAL.closed_lips(motion.expression), motion.expression)
+            shut = None if motion.lip_ratio is None else torch.zeros_like(motion.lip_ratio)
+            portrait = replace(portrait, motion=replace(motion, expression=closed, lip_ratio=shut))
+        return self.speech_keypoints(portrait, speech_motion)
 
     def driving_keypoints(
         self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from talkinghead.options import (
         CropOptions,
         DriveOptions,
+        DubOptions,
         EditOptions,
         LiveOptions,
         MotionOptions,
@@ -53,6 +54,7 @@ __all__ = [
     "AvatarSession",
     "CropOptions",
     "DriveOptions",
+    "DubOptions",
     "EditOptions",
     "FaceIndexError",
     "FaceTooSmallError",
@@ -104,7 +106,9 @@ _MODULES = {
     "talkinghead.narration.errors": "ScriptError SpeechError WorkFolderError",
     "talkinghead.narration.narrate": "narrate",
     "talkinghead.narration.options": "NarrationOptions",
-    "talkinghead.options": ("CropOptions DriveOptions EditOptions LiveOptions MotionOptions Options RenderOptions"),
+    "talkinghead.options": (
+        "CropOptions DriveOptions DubOptions EditOptions LiveOptions MotionOptions Options RenderOptions"
+    ),
     "talkinghead.pipeline": "Video",
     "talkinghead.realtime.avatar": "AvatarFrame AvatarSession",
     "talkinghead.realtime.live": "live",

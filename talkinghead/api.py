@@ -23,6 +23,7 @@ from talkinghead.driver.driver import (
     write_template,
 )
 from talkinghead.driver.sliders import constant_sliders, interpolate_keyframes
+from talkinghead.dubbing import check_one_voice, dub
 from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
 from talkinghead.media.audio import probe_sound
@@ -75,7 +76,7 @@ class Summary:
 @overload
 def speak(
     source: StrPath | Picture,
-    audio: StrPath,
+    audio: StrPath | Mapping[int | None, StrPath],
     output: None = None,
     *,
     options: Options | None = ...,
@@ -85,7 +86,7 @@ def speak(
 @overload
 def speak(
     source: StrPath | Picture,
-    audio: StrPath,
+    audio: StrPath | Mapping[int | None, StrPath],
     output: StrPath,
     *,
     options: Options | None = ...,
@@ -95,7 +96,7 @@ def speak(
 ) -> Summary: ...
 def speak(
     source: StrPath | Picture,
-    audio: StrPath,
+    audio: StrPath | Mapping[int | None, StrPath],
     output: StrPath | None = None,
     *,
     options: Options | None = None,
@@ -103,17 +104,19 @@ def speak(
     voice_model: str | Path = VOICE_MODEL,
     progress: Progress = no_progress,
 ) -> Video | Summary:
-    """Animate a portrait from speech.
+    """Animate a portrait from speech, or give the faces of a video new voices.
 
     Args:
-        source: A picture file, or RGB of shape (H, W, 3), uint8.
-        audio: A sound file, or a video with sound.
+        source: A picture file, or RGB of shape (H, W, 3), uint8; or a video, of which only the mouths change.
+        audio: A sound file, or a video with sound; for a video also a mapping from the number of a face, counted from 0
+            at the left, to its voice.
         output: The mp4, gif or webp to write.
         options: All other options.
         model: "mini", "base", "animals" or a directory; or the result of `load_models`, to load them only once.
         voice_model: "mini", "joyvasa" (for the official models) or a directory; not used with the result of
             `load_models`, which contains one.
-        progress: Wraps the pictures while they are written, to report progress.
+        progress: Wraps the frames of a source video while they are read, and the pictures while they are written, to
+            report progress.
 
     Returns:
         A summary of the written file; or, without `output`, the video to iterate over: it has a length, and its
@@ -129,13 +132,20 @@ def speak(
         ...     height, width, _ = frame.shape
     """
     options = options or Options()
-    inputs = files_read(options, source, audio)
-    overwrite = options.render.overwrite
+    voices = dict(audio) if isinstance(audio, Mapping) else {options.crop.face: audio}
+    inputs, overwrite = files_read(options, source, *voices.values()), options.render.overwrite
     file = None if output is None else check_output(output, inputs, overwrite=overwrite, suffixes=tuple(PLAIN))
-    picture, name = read_picture(source)
-    sound = probe_sound(audio)
+    shown = _read_moving(source)
+    sounds = {number: probe_sound(voice) for number, voice in voices.items()}
+    if not isinstance(shown, VideoFile):
+        check_one_voice(_name_of(source), options.dub, len(voices))
     models = load_models(model, options.render.device, voice_model, options.render.precision)
-    video = pipeline.speak(open_image_source(picture, name, models, options.crop), sound, models, options)
+    if isinstance(shown, VideoFile):
+        video = dub(shown, sounds, models, options, progress)
+    else:
+        ((number, sound),) = sounds.items()
+        crop = replace(options.crop, face=number)
+        video = pipeline.speak(open_image_source(shown, _name_of(source), models, crop), sound, models, options)
     return video if file is None else save(video, file, options.render, progress)
 
 

@@ -44,6 +44,7 @@ Friendly = Literal["expression", "pose"]
 DriverCrop = Literal["first", "average", "none"]
 Sampler = Literal["fast", "full"]
 PositionEncoding = Literal["auto", "constant", "rows"]
+Loop = Literal["pingpong", "hold", "cut", "stretch"]
 
 
 @accept_former_names
@@ -285,6 +286,51 @@ class EditOptions(Checked):
 
 
 @dataclass(frozen=True)
+class DubOptions(Checked):
+    """How a source video gets a new voice."""
+
+    loop: Loop = setting(  # noqa: RUF009
+        "pingpong",
+        "Where the voice is longer than the source video: pingpong plays it to and fro, hold repeats its last frame,"
+        " stretch plays it as slowly as needed, cut refuses. A shorter voice ends the video, or with stretch plays it"
+        " faster.",
+    )
+    keep_background: float = setting(
+        0.0, "Volume of the source video's own sound under the voice, from 0 (silent) to 1.", 0.0, 1.0
+    )
+    start: float = setting(
+        0.0,
+        "Second of the source video from which it is dubbed; what comes before stays, and the video keeps its length.",
+        0.0,
+        DAY_SECONDS,
+        flag="from",
+    )
+    end: float | None = setting(
+        None,
+        "Second of the source video up to which it is dubbed; frames and sound after it stay. Default: where the voice"
+        " ends.",
+        0.0,
+        DAY_SECONDS,
+        flag="to",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_choice("loop", self.loop, Loop)
+        if self.end is not None and self.end <= self.start:
+            raise OptionError(f"--from {self.start:g} --to {self.end:g} is no part of a video: give a later --to")
+        if self.is_part and self.loop != DubOptions.loop:
+            raise OptionError(
+                f"--from and --to keep the source video's length, loop={self.loop} changes it: leave one out"
+            )
+
+    @property
+    def is_part(self) -> bool:
+        """Whether only a part of the source video is dubbed."""
+        return bool(self.start) or self.end is not None
+
+
+@dataclass(frozen=True)
 class LiveOptions(Checked):
     """How a face in front of a camera is captured."""
 
@@ -338,6 +384,7 @@ class Options:
     motion: MotionOptions = field(default_factory=MotionOptions)
     drive: DriveOptions = field(default_factory=DriveOptions)
     edit: EditOptions = field(default_factory=EditOptions)
+    dub: DubOptions = field(default_factory=DubOptions)
     live: LiveOptions = field(default_factory=LiveOptions)
     render: RenderOptions = field(default_factory=RenderOptions)
 

@@ -26,6 +26,7 @@ from talkinghead.media.image import Picture
 from talkinghead.models import Models
 from talkinghead.options import Options
 from talkinghead.render import ToKeypoints, render_ahead
+from talkinghead.source.dubbed import DubbedVideo
 from talkinghead.source.image import ImageSource, SourceFrame
 from talkinghead.source.video import VideoSource
 
@@ -72,7 +73,7 @@ def animate(
 
 
 def animate_video(
-    source: VideoSource,
+    source: VideoSource | DubbedVideo,
     driving: Iterable[Part],
     to_keypoints: Callable[[Iterable[tuple[Portrait, Part]]], Iterator[Tensor]],
     models: Models,
@@ -266,7 +267,7 @@ class Video:
         shown_size: (height, width) of the pictures if it differs from the source's.
     """
 
-    source: ImageSource | VideoSource
+    source: ImageSource | VideoSource | DubbedVideo
     fps: Fraction
     num_frames: int
     sound: Sound | None

@@ -15,7 +15,7 @@ API = {
     "audio2motion": "AudioToMotion AudioToMotionConfig EncoderConfig FRAME_RATE SAMPLE_RATE",
     "talkinghead": """
         speak reenact edit template live narrate stream load_models
-        Options CropOptions DriveOptions EditOptions LiveOptions MotionOptions NarrationOptions RenderOptions
+        Options CropOptions DriveOptions DubOptions EditOptions LiveOptions MotionOptions NarrationOptions RenderOptions
         AvatarFrame AvatarSession Mark Models Summary Video __version__
         PortraitError AudioError FaceIndexError FaceTooSmallError ForkError ImageError InputNotFoundError NoFaceError
         OptionError OutputError OutputExistsError ScriptError SessionError SpeechError TemplateError VideoError

@@ -18,13 +18,14 @@ from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import WeightsError
 from liveportrait.mini.dense_residual import SKIN, read_dense_residual
 from liveportrait.mini.driving import driving_keypoints, rest_of_picture
+from liveportrait.mini.dubbing import dubbed_face, quiet_mouths
 from liveportrait.mini.edit import edit, silence
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
 from liveportrait.mini.graph import fastest_precision
 from liveportrait.mini.patches import patch_frame, patch_points, sample
-from liveportrait.mini.pictures import painted_size, prepare_source, render_pictures, seen_size
+from liveportrait.mini.pictures import open_mouth, painted_size, prepare_source, render_pictures, seen_size
 from liveportrait.mini.prior_flow import prior_flow
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.renderer import MiniConfig, MiniRenderer, resize_flow
@@ -126,6 +127,19 @@ class MiniLivePortrait(PortraitModel):
         return motion.scale[:, None] * (moved @ (speech_motion.rotation @ motion.rotation)) + translation[:, None]
 
     @torch.no_grad()
+    def quiet_motion(self, motion: Motion, fps: float) -> Motion:
+        """Close the lips of a talking face, and take the movements of speech out of its mouth."""
+        return quiet_mouths(self.renderer.face, motion, fps)
+
+    @torch.no_grad()
+    def dubbed_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion, quiet: Motion | None) -> Tensor:
+        """Replace the motion of lips and jaw by speech motion in the head frame."""
+        face, motion = self.renderer.face, portrait.motion
+        own = HeadPose(motion.scale, motion.rotation, motion.translation)
+        head = dubbed_face(face, face.to_head(portrait.x_s, own), quiet, speech_motion)
+        return motion.scale[:, None] * (head @ motion.rotation) + motion.translation[:, None]
+
+    @torch.no_grad()
     def driving_keypoints(
         self, portrait: Portrait, driving: Motion, anchor: Motion | None, rules: DrivingRules
     ) -> Tensor:
@@ -157,7 +171,8 @@ class MiniLivePortrait(PortraitModel):
         warp = warp.kept_inside(portrait.crop.edges)
         crops = warp.darkened(factor).apply(image.expand(count, -1, -1, -1)).clamp_(0, 1)
         coarse = brighten(painted_size(image, renderer.config), factor).expand(count, -1, -1, -1)
-        for frame, painted in renderer.paint(coarse, renderer.unpack(portrait.f_s, count), warp, x_s, x_d):
+        mouth = None if portrait.mouth is None else open_mouth(renderer, portrait.mouth)
+        for frame, painted in renderer.paint(coarse, renderer.unpack(portrait.f_s, count), warp, x_s, x_d, mouth):
             painted.darkened(factor).blend_into(crops, frame)
         return crops.clamp_(0, 1)
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from liveportrait.mini.exposure import brighten, exposure
-from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Painted, Warp
+from liveportrait.mini.painted import OpenMouth, Painted
+from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Warp
 from liveportrait.motion import Portrait
 from liveportrait.pictures import LEVELS, Picture, to_pictures
 
@@ -32,6 +33,7 @@ class CpuSource:
         painted: The brightened crop at the painters' size, shape (1, 3, P, P).
         small: The brightened crop at the flow network's size, shape (1, 3, SEEN_SIZE, SEEN_SIZE).
         factor: The brightening, shape (1, 1, 1, 1).
+        mouth: Shows the inside of the mouth, or None.
     """
 
     x_s: Tensor
@@ -41,6 +43,7 @@ class CpuSource:
     painted: Tensor
     small: Tensor
     factor: Tensor
+    mouth: OpenMouth | None = None
 
 
 def prepare_source(renderer: MiniRenderer, portrait: Portrait) -> CpuSource:
@@ -56,7 +59,15 @@ def prepare_source(renderer: MiniRenderer, portrait: Portrait) -> CpuSource:
         brighten(painted_size(image, renderer.config), factor),
         brighten(small, factor),
         factor,
+        None if portrait.mouth is None else open_mouth(renderer, portrait.mouth),
     )
+
+
+def open_mouth(renderer: MiniRenderer, portrait: Portrait) -> OpenMouth:
+    """Prepare a portrait whose mouth other pictures of the face show."""
+    image, (features, *_) = portrait.crop.image, renderer.unpack(portrait.f_s, 1)
+    factor = exposure(seen_size(image), portrait.x_s)
+    return OpenMouth(portrait.x_s, brighten(painted_size(image, renderer.config), factor), features)
 
 
 def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dense_residual: Tensor | None) -> Picture:
@@ -79,7 +90,7 @@ def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dens
     warp = warp.kept_inside(source.edges)
     pictures = warp_pictures(source.picture, warp.darkened(source.factor))
     features = [feature.expand(count, -1, -1, -1) for feature in source.features]
-    for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d):
+    for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d, source.mouth):
         blend_patches(pictures, frames, patches.darkened(source.factor))
     return pictures
 

@@ -17,6 +17,8 @@ from liveportrait.mini.dense_residual import place_dense_residual
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.flow import ResidualFlow
 from liveportrait.mini.graph import Graph, write_graph
+from liveportrait.mini.mouth_color import skin_ratio, tint, usual_light
+from liveportrait.mini.painted import OpenMouth, Painted
 from liveportrait.mini.painter import PatchDecoder, PatchEncoder
 from liveportrait.mini.patches import (
     LEFT_EYE_PATCH,
@@ -25,7 +27,6 @@ from liveportrait.mini.patches import (
     PatchKind,
     draw_masks,
     edge_fade,
-    paste_patch,
     patch_frame,
     patch_points,
     sample,
@@ -39,7 +40,6 @@ from liveportrait.mini.regions import FACE_OVAL, rows
 GRAPHS = ("flow", "paint_mouth", "paint_eyes")
 SEEN_SIZE = 64  # side of the flow network's input pictures
 FACE_SOFTNESS = 0.03
-USUAL_SKIN = (0.60, 0.43, 0.35)  # mean skin colour around the mouth in the training footage
 
 
 @dataclass(frozen=True)
@@ -69,55 +69,6 @@ class MiniConfig:
     mouth_size: int = 96
     mouth_bank: int | None = None
     painted_size: int = 256
-
-
-@dataclass(frozen=True)
-class Painted:
-    """A painted patch and the warped picture under it, each of shape (T, C, S, S).
-
-    Attributes:
-        warped: The warped source.
-        color: The decoder's picture.
-        occlusion: Opacity of the decoder's picture, zero at the patch's border.
-        masks: The driving masks.
-    """
-
-    warped: Tensor
-    color: Tensor
-    occlusion: Tensor
-    masks: Tensor
-
-    @property
-    def veil(self) -> Tensor:
-        """Return the share of the warped picture to fade out: its detail is wrong inside mouth and eyes."""
-        return self.occlusion * self.masks[:, :1]
-
-    @property
-    def addition(self) -> Tensor:
-        """Return what to add to the warped picture, clipped to [0, 1], where it has been faded out by `veil`."""
-        shown = self.warped.clamp(0, 1)
-        return self.occlusion * (self.color - shown) + self.veil * shown
-
-    @property
-    def blended(self) -> Tensor:
-        """Return the finished patch."""
-        return self.warped + self.occlusion * (self.color - self.warped)
-
-    def darkened(self, factor: Tensor) -> Painted:
-        """Undo `brighten`."""
-        return replace(self, warped=self.warped / factor, color=self.color / factor)
-
-    def blend_into(self, crop: Tensor, frame: Tensor) -> None:
-        """Blend the patch into warped crops, in place.
-
-        The crop keeps detail finer than the patch outside mouth and eyes; inside, that detail would come from
-        stretched lips.
-
-        Args:
-            crop: Warped pictures in [0, 1], shape (T, 3, H, W).
-            frame: Position of the patch in each crop, shape (T, 2, 3).
-        """
-        paste_patch(crop, frame, self.addition, self.veil)
 
 
 @dataclass(frozen=True)
@@ -319,7 +270,13 @@ class MiniRenderer(nn.Module):
         return Warp(flow, warp.prior, warp.light + brighter * (sample(small, flow) + warp.light))
 
     def paint(
-        self, image: Tensor, features: list[Tensor], warp: Warp, x_s: Tensor, x_d: Tensor
+        self,
+        image: Tensor,
+        features: list[Tensor],
+        warp: Warp,
+        x_s: Tensor,
+        x_d: Tensor,
+        mouth: OpenMouth | None = None,
     ) -> list[tuple[Tensor, Painted]]:
         """G: paint mouth and eyes over the warped source.
 
@@ -329,6 +286,7 @@ class MiniRenderer(nn.Module):
             warp: From `warp`.
             x_s: Source keypoints, shape (1 or T, K, 3).
             x_d: Driving keypoints, shape (T, K, 3).
+            mouth: Shows the inside of the mouth instead of the source; None for the source's own.
 
         Returns:
             For each patch its position (T, 2, 3) and the painted result.
@@ -338,6 +296,9 @@ class MiniRenderer(nn.Module):
         for (kind, painter), own in zip(self.patches(), features, strict=True):
             frame = patch_frame(kind, pose)
             warped, masks = warp.apply_at(image, patch_points(frame, kind.size)), draw_masks(kind, frame, x_d)
+            if painter is self.mouth and mouth is not None:
+                results.append((frame, self._paint_mouth(mouth, frame, warped, masks, x_d)))
+                continue
             shown = shown_share(kind, x_s, x_d)
             condition = painter.condition(warped, masks, shown)
             if painter is self.mouth and self.memory is not None:
@@ -351,29 +312,35 @@ class MiniRenderer(nn.Module):
             results.append((frame, Painted(warped, color, occlusion * painter.fade, masks)))
         return results
 
+    def _paint_mouth(self, mouth: OpenMouth, frame: Tensor, warped: Tensor, masks: Tensor, x_d: Tensor) -> Painted:
+        """Paint a mouth whose inside comes from another picture; nothing of the source's own inside remains.
+
+        Args:
+            mouth: Shows the inside.
+            frame: Position of the patch, shape (T, 2, 3).
+            warped: The warped source in the patch, shape (T, 3, S, S).
+            masks: Its driving masks.
+            x_d: Driving keypoints, shape (T, K, 3).
+        """
+        count, inside = len(x_d), F.max_pool2d(masks[:, :1], 3, 1, 1)
+        points = sample(prior_flow(self.face, mouth.x, x_d).permute(0, 3, 1, 2), patch_points(frame, warped.shape[-1]))
+        taken = sample(mouth.image.expand(count, -1, -1, -1), points.permute(0, 2, 3, 1))
+        light = (skin_ratio(warped, masks) / skin_ratio(taken, masks)).clamp(0.5, 2.0)[..., None, None]
+        mixed = torch.lerp(warped, (taken * light).clamp(0, 1), inside)
+        shown = shown_share(self.mouth_patch, mouth.x, x_d)
+        features = mouth.features.expand(count, -1, -1, -1)
+        if self.memory is not None:
+            features = torch.lerp(self._prepared(self.memory), features.float(), shown)
+        color, occlusion = self.run(self.mouth.decoder, features, self.mouth.condition(mixed, masks, shown))
+        color = torch.lerp(color, mixed, inside * shown)
+        lips = F.max_pool2d(masks[:, 1:2], 5, 1, 2)
+        return Painted(warped, color, torch.maximum(occlusion * lips, inside) * self.mouth.fade, masks)
+
     def _prepared(self, memory: Tensor) -> Tensor:
         """Return the memory as the mouth's decoder needs it; the last one is kept."""
         if self._prepared_memory is None or self._prepared_memory[0] is not memory:
             self._prepared_memory = memory, self.mouth.decoder.prepare(memory.float())
         return self._prepared_memory[1]
-
-
-def usual_light() -> Tensor:
-    """Return a `light` that takes half of the skin's tint and nothing of its brightness."""
-    with torch.device("cpu"):
-        return torch.cat([0.5 * (torch.eye(3) - 1 / 3), torch.zeros(3, 1)], 1)
-
-
-def tint(warped: Tensor, masks: Tensor, light: Tensor) -> Tensor:
-    """Estimate how the skin around a mouth and its light colour the inside: factors, shape (T, 3, 1, 1)."""
-    return (F.pad(skin_ratio(warped, masks).log(), (0, 1), value=1.0) @ light.T).exp()[..., None, None]
-
-
-def skin_ratio(warped: Tensor, masks: Tensor) -> Tensor:
-    """Return the mean colour of the skin around a mouth over the usual one, shape (T, 3)."""
-    skin = masks[:, 2:3] * (1 - masks[:, 1:2])
-    color = (warped * skin).sum((2, 3)) / skin.sum((2, 3)).clamp_min(1.0)
-    return color.clamp_min(0.02) / color.new_tensor(USUAL_SKIN)
 
 
 def _check_graph(file: Path, expected: str | None) -> None:

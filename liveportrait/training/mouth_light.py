@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from liveportrait.errors import PortraitError
-from liveportrait.mini.renderer import MiniRenderer, skin_ratio
+from liveportrait.mini.mouth_color import skin_ratio
+from liveportrait.mini.renderer import MiniRenderer
 from liveportrait.training.mouth_trainer import MouthBatches
 from liveportrait.training.mouths import BY_HAND, MouthSet, choose_pairs, work_out
 

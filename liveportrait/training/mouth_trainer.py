@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from liveportrait.mini.renderer import MiniRenderer, Painted
+from liveportrait.mini.painted import Painted
+from liveportrait.mini.renderer import MiniRenderer
 from liveportrait.training.loop import Figures, Trainer
 from liveportrait.training.losses import Discriminator, add_scaled, discriminator_loss, generator_loss, gradient_l1
 from liveportrait.training.mouth_batches import Batch, MouthBatches

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liveportrait.mini.face_model import FaceModel, lip_ratio
+from liveportrait.mini.painted import Painted
 from liveportrait.mini.patches import patch_points, sample
-from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Painted
+from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
 from liveportrait.training.loop import Figures, Trainer, TrainingError
 from liveportrait.training.losses import (
     Discriminator,

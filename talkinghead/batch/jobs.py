@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from talkinghead.errors import OptionError
 from talkinghead.inputs.schema import Name, Schema, beside, check
-from talkinghead.inputs.settings import former_names
+from talkinghead.inputs.settings import flags, former_names
 from talkinghead.inputs.yaml_files import read_document
 from talkinghead.media.files import is_same
 from talkinghead.narration.options import NarrationOptions
@@ -23,6 +23,7 @@ from talkinghead.options import (
     VOICE_MODEL,
     CropOptions,
     DriveOptions,
+    DubOptions,
     MotionOptions,
     Options,
     RenderOptions,
@@ -56,7 +57,7 @@ class _Job(Schema):
 class _Speak(_Job):
     inputs = ("source", "audio")
     options = Options
-    parts = (CropOptions, MotionOptions, RenderOptions)
+    parts = (CropOptions, MotionOptions, DubOptions, RenderOptions)
 
     source: Name
     audio: Name
@@ -166,7 +167,7 @@ def _make_job(file: Path, command: str, given: _Job) -> Job:
     first, second = (beside(file, getattr(given, name)) for name in given.inputs)
     output = beside(file, given.output)
     options = {option.name: option for part in given.parts for option in fields(part)}
-    present = former_names(*given.parts)
+    present = {**former_names(*given.parts), **flags(*given.parts)}
     named = {present.get(name, name): value for name, value in (given.model_extra or {}).items()}
     settings = {name: _resolve(file, options.get(name), value) for name, value in named.items()}
     model, voice = (

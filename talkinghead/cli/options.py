@@ -89,7 +89,8 @@ def _parameter(options: type, option: Field[Any]) -> Parameter:
     """Describe one command-line option by the field that holds its meaning."""
     kinds = {*get_args(kind := get_type_hints(options)[option.name]), kind}
     # What is off by default needs no second switch to turn it off.
-    switch = [f"--{option.name.replace('_', '-')}"] if option.default is False else []
+    name = option.metadata["flag"] or option.name.replace("_", "-")
+    switch = [f"--{name}"] if option.default is False or option.metadata["flag"] else []
     metavar = next((word for number, word in _METAVARS.items() if number in kinds), None)
     described = typer.Option(*switch, help=option.metadata["meaning"], metavar=metavar)
     if bool in kinds:

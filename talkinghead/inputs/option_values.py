@@ -113,12 +113,16 @@ def parse_box(given: object) -> PixelBox:
         ) from None
 
 
-def assign_drivers(faces: Sequence[str], driver: FilePath | None) -> dict[int | None, FilePath]:
+def assign_drivers(
+    faces: Sequence[str], driver: FilePath | None, what: str = "driver", kinds: str = "a video, a picture or a template"
+) -> dict[int | None, FilePath]:
     """Read who follows whom.
 
     Args:
         faces: "N" or "N=DRIVER" for each face that moves.
         driver: What those follow that name no driver; the largest face if none are named.
+        what: What a driver is called in messages.
+        kinds: What a driver may be, in messages.
 
     Returns:
         The driver of each face; None stands for the largest face.
@@ -126,6 +130,7 @@ def assign_drivers(faces: Sequence[str], driver: FilePath | None) -> dict[int | 
     Raises:
         OptionError: A face is no number or named twice, or a driver is missing or left over.
     """
+    form = f"N={what.upper()}"
     assigned: dict[int | None, FilePath | None] = {}
     for text in faces:
         number, _, own = text.partition("=")
@@ -134,13 +139,13 @@ def assign_drivers(faces: Sequence[str], driver: FilePath | None) -> dict[int | 
         except ValueError:
             face = None
         if face is None or face in assigned:
-            raise OptionError(f"--face {text!r}: give every face once, counted from 0 at the left, as N or N=DRIVER")
+            raise OptionError(f"--face {text!r}: give every face once, counted from 0 at the left, as N or {form}")
         assigned[face] = own or driver
     assigned = assigned or {None: driver}
     if None in assigned.values():
-        raise OptionError("a driver is missing: give a video, a picture or a template, or --face N=DRIVER")
+        raise OptionError(f"a {what} is missing: give {kinds}, or --face {form}")
     if driver is not None and driver not in assigned.values():
-        raise OptionError(f"{driver}: no face follows it, each --face has its own driver; leave it out")
+        raise OptionError(f"{driver}: no face follows it, each --face has its own {what}; leave it out")
     return {number: own for number, own in assigned.items() if own is not None}
 
 

@@ -25,6 +25,7 @@ def setting(
     *,
     names_file: Callable[[str], bool] | None = None,
     former: str = "",
+    flag: str = "",
 ) -> Any:
     """Declare a field of an options class.
 
@@ -35,8 +36,9 @@ def setting(
         high: Largest value allowed.
         names_file: Returns whether a value is the path of a file or folder; None if no value is.
         former: Its name in version 0.1, which is still accepted.
+        flag: Its name on the command line and in files of jobs, if that cannot be a name in Python.
     """
-    metadata = {"meaning": meaning, "low": low, "high": high, "names_file": names_file, "former": former}
+    metadata = {"meaning": meaning, "low": low, "high": high, "names_file": names_file, "former": former, "flag": flag}
     return field(default=default, metadata=metadata)
 
 
@@ -44,6 +46,12 @@ def former_names(*classes: type) -> dict[str, str]:
     """Return the present names of renamed options by their former names."""
     options = [option for cls in classes for option in fields(cls)]
     return {option.metadata["former"]: option.name for option in options if option.metadata["former"]}
+
+
+def flags(*classes: type) -> dict[str, str]:
+    """Return the names in Python of options that users call otherwise, by the users' names."""
+    options = [option for cls in classes for option in fields(cls)]
+    return {option.metadata["flag"]: option.name for option in options if option.metadata["flag"]}
 
 
 def accept_former_names(cls: OptionsClass) -> OptionsClass:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
@@ -38,6 +39,9 @@ from talkinghead.media.picture_formats import is_animation
 
 _QUEUED = 4
 """Largest number of pictures that wait for the encoder; in 8K each takes 100 MB."""
+
+_INDEXED = ("mov", "matroska")
+"""Names of the formats in which a time can be looked up."""
 
 _WANTED = "give an mp4, mov, webm or mkv"
 
@@ -233,8 +237,13 @@ def read_picture_or_video(path: str | os.PathLike[str]) -> Picture | VideoFile:
     return read_image(path) if is_still(path) else probe_video(path)
 
 
-def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
+def read_frames(path: str | os.PathLike[str], *, since: Fraction | None = None) -> Iterator[VideoFrame]:
     """Decode a video frame by frame and skip damaged packets, as players do.
+
+    Args:
+        path: The file.
+        since: Time from which frames are wanted, by the file's clock. Frames before it come too: those since the key
+            frame before, or all of them if the file's format has no reliable index.
 
     Raises:
         InputNotFoundError: The file does not exist.
@@ -244,6 +253,8 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[VideoFrame]:
     count = 0
     try:
         with _open(file) as (container, stream):
+            if since is not None and container.format.name.startswith(_INDEXED):
+                container.seek(math.floor(since / (stream.time_base or 1)), stream=stream)
             for frame in decode_frames(container, stream, str(file)):
                 count += 1
                 yield frame

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from talkinghead.errors import OptionError
-from talkinghead.face import FaceTracker, NoFaceError, PasteBack, choose_face
+from talkinghead.face import Face, FaceIndexError, FaceTracker, NoFaceError, PasteBack, choose_face
 from talkinghead.face.crop import Array, FaceRect, face_rect
 from talkinghead.face.paste import overlap_mask
 from talkinghead.host.isolation import own_settings
@@ -29,6 +29,10 @@ _SEARCH = 250
 
 _MAX_GAP = 8
 """Longest gap in frames over which the face is interpolated; longer gaps stay unchanged."""
+
+
+_RIVAL = 0.6
+"""Size of a face, relative to the largest one's, from which it may be the one that the user means."""
 
 
 class TrackedFrame(NamedTuple):
@@ -115,20 +119,21 @@ class VideoSource:
     def source_frames(self) -> Iterator[SourceFrame]:
         """Yield every frame, prepared for animation; frames without the face have no portrait."""
         self.log.clear()
-        for frame in bridged(self._tracked_frames()):
+        for frame in bridged(self.tracked_frames()):
             self.log.add(frame)
-            yield self._unchanged(frame.picture) if frame.points is None else self._crop(frame.picture, frame.points)
+            yield self.unchanged(frame.picture) if frame.points is None else self._crop(frame.picture, frame.points)
 
     def pictures(self) -> Iterator[Picture]:
         """Yield every frame unchanged, at a constant frame rate."""
         for frame in steady(read_frames(self.file.file), self.file.fps):
-            yield limit_size(frame.picture, _longest(self.options))
+            yield limit_size(frame.picture, longest_side(self.options))
 
     def notes(self) -> tuple[str, ...]:
         """Return remarks about the rendered frames."""
         return self.log.notes(str(self.file.file), self.file.fps)
 
-    def _tracked_frames(self) -> Iterator[TrackedFrame]:
+    def tracked_frames(self) -> Iterator[TrackedFrame]:
+        """Yield every frame, and the face in it if it is found."""
         with closing(FaceTracker(self.models.faces)) as tracker:
             for n, picture in enumerate(self.pictures()):
                 if n == self.first:
@@ -144,7 +149,7 @@ class VideoSource:
         mask = overlap_mask(frame, face_rect(points, 1.0, 0.0), self.others) if self.others else None
         return SourceFrame(portrait, PasteBack(picture, frame, mask=mask).place)
 
-    def _unchanged(self, picture: Picture) -> SourceFrame:
+    def unchanged(self, picture: Picture) -> SourceFrame:
         """Return a frame that is shown unchanged, or cut to its central square if only the face is shown."""
 
         def place(_: Picture, background: Picture | None) -> Picture:
@@ -160,7 +165,12 @@ class VideoSource:
 
 @own_settings()
 def open_video_sources(
-    file: VideoFile, models: Models, options: CropOptions, numbers: Sequence[int | None] = (None,)
+    file: VideoFile,
+    models: Models,
+    options: CropOptions,
+    numbers: Sequence[int | None] = (None,),
+    *,
+    guess: bool = True,
 ) -> list[VideoSource]:
     """Find faces in the first frames of a video.
 
@@ -169,10 +179,11 @@ def open_video_sources(
         models: The loaded networks.
         options: How to crop.
         numbers: The faces to use, counted from 0 at the left of the first frame with faces; None for the largest.
+        guess: Whether None may choose among several faces of similar size.
 
     Raises:
         NoFaceError: None of the frames shows a face.
-        FaceIndexError: There is no face of a requested number.
+        FaceIndexError: There is no face of a requested number, or a choice is needed.
         OptionError: The box lies outside the picture, or an option is only for pictures.
     """
     if options.whole_picture_as_face:
@@ -180,13 +191,15 @@ def open_video_sources(
             f"{file.file}: --whole-picture-as-face is for pictures, a video's face is cropped frame by frame"
         )
     for n, frame in enumerate(islice(steady(read_frames(file.file), file.fps), _SEARCH)):
-        picture = limit_size(frame.picture, _longest(options))
+        picture = limit_size(frame.picture, longest_side(options))
         shrunk = len(picture) / file.size[0]
         part = part_of(picture, str(file.file), options.box, shrunk)
         faces = faces_in(picture, part, models.faces, options, thorough=n == 0)
         if not faces:
             continue
         name = f"{file.file}, frame {n + 1}"
+        if not guess and None in numbers:
+            _check_sole(faces, name)
         chosen = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
         squares = [face_rect(points, 1.0, 0.0) for points in chosen]
         side = options.size or models.portrait.crop_size
@@ -197,6 +210,15 @@ def open_video_sources(
             for m, points in enumerate(chosen)
         ]
     raise NoFaceError(f"{file.file}: no face in its first {_SEARCH} frames; trim the video so that it begins with one")
+
+
+def _check_sole(faces: Sequence[Face], name: str) -> None:
+    """Refuse to choose among faces of similar size."""
+    largest = max(face.size for face in faces)
+    rivals = [n for n, face in enumerate(faces) if face.size > _RIVAL * largest]
+    if len(rivals) > 1:
+        given = " or ".join(f"--face {n}" for n in rivals)
+        raise FaceIndexError(f"{name}: shows {len(rivals)} large faces: say which one speaks with {given}")
 
 
 def bridged(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
@@ -221,5 +243,6 @@ def bridged(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
     yield from waiting
 
 
-def _longest(options: CropOptions) -> int:
+def longest_side(options: CropOptions) -> int:
+    """Return the longest side of the frames that are rendered."""
     return MAX_SIDE if options.face_only else options.size or MAX_SIDE

@@ -14,11 +14,12 @@ from liveportrait.mini import load, save
 from liveportrait.mini.dense_residual import DENSE_RESIDUAL_SIZE
 from liveportrait.mini.exposure import BRIGHT_SKIN, MOST, exposure
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
+from liveportrait.mini.mouth_color import USUAL_SKIN, tint, usual_light
 from liveportrait.mini.painter import PatchEncoder
 from liveportrait.mini.pictures import prepare_source
 from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
-from liveportrait.mini.renderer import USUAL_SKIN, MiniConfig, MiniRenderer, tint, usual_light
+from liveportrait.mini.renderer import MiniConfig, MiniRenderer
 from liveportrait.pictures import to_pictures
 
 

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from liveportrait import LivePortrait
 from liveportrait.errors import PortraitError
 from liveportrait.mini.face_model import lip_ratio
+from liveportrait.mini.mouth_color import tint
 from liveportrait.mini.patches import patch_points, sample
 from liveportrait.mini.raster import polygon_masks
 from liveportrait.mini.regions import LIPS_INNER, rows
-from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, tint
+from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
 from liveportrait.training.loop import change_settings
 from liveportrait.training.mouth_batches import MouthBatches
 from liveportrait.training.mouth_light import fit_light

@@ -61,7 +61,7 @@ GOOD = ("a.png", "a.wav", "-o", "out/a.mp4")
     [
         (("missing.png", *GOOD[1:]), "missing.png: no such file"),
         (("a.png", "missing.wav", *GOOD[2:]), "missing.wav: no such file"),
-        (("notes.txt", *GOOD[1:]), "not a picture"),
+        (("notes.txt", *GOOD[1:]), "not a video"),
         (("a.png", "notes.txt", *GOOD[2:]), "not a sound"),
         (("a.png", "a.png", *GOOD[2:]), "not a sound"),
         (("out", *GOOD[1:]), "folder"),
@@ -70,7 +70,7 @@ GOOD = ("a.png", "a.wav", "-o", "out/a.mp4")
         ((*GOOD[:3], "out/a.avi"), "mp4"),
         ((*GOOD[:3], "taken.mp4"), "exists already"),
         ((*GOOD, "--face", "7"), "2 faces"),
-        ((*GOOD, "--face", "one"), "face 'one' is not a whole number"),
+        ((*GOOD, "--face", "one"), "--face 'one': give every face once"),
         ((*GOOD, "--fps", "fast"), "frame rate"),
         ((*GOOD, "--fps", "0.1"), "fps"),
         ((*GOOD, "--size", "1"), "size"),
@@ -79,7 +79,7 @@ GOOD = ("a.png", "a.wav", "-o", "out/a.mp4")
         ((*GOOD, "--still", "--head-strength", "0.5"), "still"),
         ((*GOOD, "--unknown"), "--unknown"),
         (GOOD[:2], "--output"),
-        (("a.png",), "argument"),
+        (("a.png",), "--output"),
         ((*GOOD, "--fps", "1e999999999"), "fps '1e999999999' is not a number"),
         ((*GOOD, "--seed", "²"), "seed '²' is not a whole number"),
         (("n" * 240 + ".png", *GOOD[1:]), "…"),
@@ -137,6 +137,26 @@ def test_reenact_says_what_it_made(files, brightness_tracker, capsys):
 )
 def test_a_mistake_in_reenacting_is_one_line(files, capsys, arguments, said):
     assert run("reenact", *arguments) == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and said in err and not os.listdir("out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("a.png", "-o", "out/b.mp4"), "a voice is missing: give a sound, or --face N=VOICE"),
+        (("a.png", "a.wav", "-o", "out/b.mp4", "--from", "1"), "a.png: --from is for videos"),
+        (("a.png", "a.wav", "-o", "out/b.mp4", "--loop", "twice"), "none of pingpong, hold, cut, stretch"),
+        (("a.png", "a.wav", "-o", "out/b.mp4", "--from", "2", "--to", "1"), "give a later --to"),
+        (("a.png", "a.wav", "-o", "out/b.mp4", "--keep-background", "2"), "keep_background is 2"),
+        (("d.mp4", "a.wav", "-o", "out/b.mp4"), "d.mp4, frame 1: shows 2 large faces"),
+        (("d.mp4", "a.wav", "-o", "out/b.mp4", "--face", "1", "--keep-background", "1"), "d.mp4: has no sound"),
+        (("d.mp4", "-o", "out/b.mp4", "--face", "1=missing.wav"), "missing.wav: no such file"),
+    ],
+)
+def test_a_mistake_in_dubbing_is_one_line(files, brightness_tracker, capsys, arguments, said):
+    gray_video(files / "d.mp4", [90] * 5)
+    assert run("speak", *arguments) == 1
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1 and said in err and not os.listdir("out")
 

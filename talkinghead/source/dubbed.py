@@ -1,0 +1,99 @@
+"""A source video that gets a new voice: head, eyes and light stay, the mouth is replaced frame by frame.
+
+The video is read twice. First its face is tracked (`face_track`), so that the mouth's shape can be averaged over time,
+the best view of the teeth chosen, and a loss of the face blended out before it begins. Then it is played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from liveportrait import Motion, Portrait
+from talkinghead.face import PasteBack
+from talkinghead.face.crop import Array, cut, face_rect
+from talkinghead.face.paste import overlap_mask
+from talkinghead.host.isolation import own_settings
+from talkinghead.media.image import Picture, limit_size
+from talkinghead.media.playback import play
+from talkinghead.source.face_track import FaceTrack, quiet_motion
+from talkinghead.source.framing import frame_around
+from talkinghead.source.image import SourceFrame, encode
+from talkinghead.source.mouth_area import mouth_mask
+from talkinghead.source.video import VideoSource, longest_side
+
+
+@dataclass(frozen=True)
+class DubbedVideo:
+    """A source video and the face that gets a new voice.
+
+    Attributes:
+        source: The video and the face to track.
+        track: The face in every frame.
+        quiet: Its motion with a silent mouth, or None.
+        mouth: The frame that shows its teeth best, or None.
+        order: The frames to show.
+    """
+
+    source: VideoSource
+    track: FaceTrack
+    quiet: Motion | None
+    mouth: Portrait | None
+    order: Sequence[int]
+
+    still = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the rendered pictures."""
+        return self.source.size
+
+    def source_frames(self) -> Iterator[SourceFrame]:
+        """Yield the frames in their order; those that are not dubbed have no portrait."""
+        for n, picture in zip(self.order, _pictures(self.source, self.order), strict=True):
+            if self.track.share[n]:
+                yield self._crop(picture, self.track.points[n])
+            else:
+                yield self.source.unchanged(picture)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return remarks about the frames."""
+        return self.track.notes
+
+    def _crop(self, picture: Picture, points: Array) -> SourceFrame:
+        source = self.source
+        frame = frame_around(points, picture.shape, source.models.portrait, source.options)
+        portrait = replace(encode(picture, frame, points, source.models), mouth=self.mouth)
+        mask = mouth_mask(frame, points)
+        if source.others:
+            mask = np.minimum(mask, overlap_mask(frame, face_rect(points, 1.0, 0.0), source.others, len(mask)))
+        paste = PasteBack(picture, frame, mask=mask).place
+        if not source.options.face_only:
+            return SourceFrame(portrait, paste)
+        shown = frame.inside(picture.shape).resized(source.size[0])
+        return SourceFrame(portrait, lambda crop, background: cut(paste(crop, background), shown))
+
+
+@own_settings()
+def prepare_dubbed(source: VideoSource, track: FaceTrack, order: Sequence[int]) -> DubbedVideo:
+    """Work out what dubbing needs to know of the whole video.
+
+    Args:
+        source: The video and the face.
+        track: From `track_face`.
+        order: The frames to show.
+    """
+    quiet = quiet_motion(track, source.models.portrait, source.file.fps)
+    mouth = None
+    if track.teeth is not None:
+        (picture,), points = _pictures(source, [track.teeth]), track.points[track.teeth]
+        frame = frame_around(points, picture.shape, source.models.portrait, source.options)
+        mouth = encode(picture, frame, points, source.models)
+    return DubbedVideo(source, track, quiet, mouth, order)
+
+
+def _pictures(source: VideoSource, order: Sequence[int]) -> Iterator[Picture]:
+    """Yield frames of a video at the size in which they are rendered."""
+    return (limit_size(picture, longest_side(source.options)) for picture in play(source.file, order))

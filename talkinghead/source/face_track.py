@@ -1,0 +1,131 @@
+"""Track the face of a source video from its beginning to its end, before it is dubbed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice, pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from liveportrait import Crop, Motion, PortraitModel
+from talkinghead.face import NoFaceError
+from talkinghead.face.crop import Array
+from talkinghead.host.isolation import own_settings
+from talkinghead.inputs.option_values import Trim
+from talkinghead.media.playback import frames_within
+from talkinghead.media.progress import READING, Progress
+from talkinghead.source.mouth_area import teeth_score
+from talkinghead.source.video import VideoSource, VideoSourceLog
+
+_FADE = 4
+"""Frames over which the new mouth comes and goes where the face is lost, and at the ends of the dubbed part."""
+
+_MAX_GAP = 2
+"""Longest gap in frames over which the face is interpolated."""
+
+_LEAST_TEETH = 0.003
+"""Least `teeth_score` of a mouth that is open enough to show its teeth."""
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """A face in every frame of a video.
+
+    Attributes:
+        points: Face-mesh points in pixels of the frames, shape (N, 478, 3); a near frame's where the face is lost.
+        share: How far the mouth follows the voice, from 0 where the face is lost or not dubbed to 1, shape (N,).
+        cuts: Indices of the first frames after cuts.
+        teeth: Index of the frame that shows the teeth best, or None if the mouth never opens.
+        notes: Remarks for the user.
+    """
+
+    points: Array
+    share: Array
+    cuts: tuple[int, ...]
+    teeth: int | None
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.share)
+
+
+@own_settings()
+def track_face(source: VideoSource, part: Trim, count: int | None, progress: Progress) -> FaceTrack:
+    """Track a face through a video; pictures are not kept.
+
+    Args:
+        source: The video and the face.
+        part: The part to dub.
+        count: The most frames to read; None for all.
+        progress: Wraps the frames while they are read.
+
+    Raises:
+        NoFaceError: No frame of the part shows the face.
+    """
+    log, found = VideoSourceLog(), []
+    best, teeth = _LEAST_TEETH, None
+    for n, frame in enumerate(islice(progress(source.tracked_frames(), source.file.num_frames, READING), count)):
+        log.add(frame)
+        found.append(frame.points)
+        if frame.points is not None and (score := teeth_score(frame.picture, frame.points)) > best:
+            best, teeth = score, n
+    fps, name = source.file.fps, str(source.file.file)
+    dubbed = frames_within(part.start, part.end, fps, len(found))
+    seen = np.array([points is not None for points in found])
+    if not seen[dubbed.start : dubbed.stop].any():
+        raise NoFaceError(f"{name}: no face in the part to dub; give another --from and --to")
+    points = _filled(found, seen, log.cuts)
+    return FaceTrack(points, fade(seen, dubbed), tuple(log.cuts), teeth, log.notes(name, fps))
+
+
+def _filled(found: list[Array | None], seen: NDArray[np.bool_], cuts: list[int]) -> Array:
+    """Interpolate short gaps and mark them as seen, in place; elsewhere repeat the points of the nearest frame."""
+    known = np.flatnonzero(seen)
+    points = np.stack([found[n] for n in known])  # type: ignore[arg-type]
+    after = np.searchsorted(known, np.arange(len(found))).clip(max=len(known) - 1)
+    before = np.maximum(after - 1, 0)
+    nearer = np.abs(known[before] - np.arange(len(found))) < np.abs(known[after] - np.arange(len(found)))
+    filled = points[np.where(nearer, before, after)]
+    for a, b in pairwise(known):
+        if 1 < b - a <= _MAX_GAP + 1 and not any(a < cut <= b for cut in cuts):
+            for n in range(a + 1, b):
+                share = np.float32((n - a) / (b - a))
+                filled[n] = filled[a] + share * (filled[b] - filled[a])
+                seen[n] = True
+    return filled
+
+
+def fade(seen: NDArray[np.bool_], dubbed: range) -> Array:
+    """Return how far the mouth follows the voice in each frame, shape (N,).
+
+    Args:
+        seen: Whether each frame shows the face.
+        dubbed: The frames to dub.
+    """
+    within = seen.copy()
+    within[: dubbed.start] = within[dubbed.stop :] = False
+    left = np.flatnonzero(~within)
+    if not len(left):
+        return np.ones(len(seen), np.float32)
+    n = np.arange(len(seen))
+    after = left[np.searchsorted(left, n).clip(max=len(left) - 1)]
+    before = left[(np.searchsorted(left, n, "right") - 1).clip(min=0)]
+    return (np.minimum(np.abs(n - after), np.abs(n - before)) / _FADE).clip(0, 1).astype(np.float32)
+
+
+def quiet_motion(track: FaceTrack, model: PortraitModel, fps: Fraction) -> Motion | None:
+    """Return the face's motion with a silent mouth, frame by frame; None if the model does not need it."""
+    if not model.extracts_from_landmarks:
+        return None
+    scenes: list[Motion] = []
+    for start, end in zip((0, *track.cuts), (*track.cuts, len(track)), strict=True):
+        points = torch.from_numpy(track.points[start:end])
+        motion = model.extract(Crop(torch.zeros(len(points), 3, 1, 1), points))
+        quiet = model.quiet_motion(motion, float(fps))
+        if quiet is None:
+            return None
+        scenes.append(quiet)
+    return Motion.cat(scenes)

@@ -1,0 +1,98 @@
+"""Another voice in a talking face: only the mouth changes, and nothing of the old speech stays in it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from liveportrait import Crop, LivePortrait, Motion, SpeechMotion
+from liveportrait.mini.dubbing import dubbed_face, mouth_share, quiet_mouths
+from liveportrait.mini.face_model import embedded_face_model
+from liveportrait.mini.regions import JAW, KEYPOINTS, LEFT_BROW, LEFT_EYE, LEFT_IRIS, LIPS, NOSE, rows
+
+CHIN = 152
+
+
+@pytest.fixture(scope="module")
+def face():
+    return embedded_face_model()
+
+
+def opened(face, gaps):
+    """Faces whose lips are open by these factors, shape (T, K, 3)."""
+    wide = face.lip_gaps(face.mean[None]) + torch.tensor(gaps)[:, None] * 0.2
+    mean = face.mean.expand(len(gaps), -1, -1)
+    return mean + face.move_lips(mean, wide)
+
+
+def in_motion(face, heads):
+    return replace(Motion.still(len(heads), len(KEYPOINTS)), expression=heads - face.mean)
+
+
+def saying(face, mouth):
+    """One frame of speech with the given first coefficient."""
+    coefficients = torch.zeros(1, len(face.expression_basis))
+    coefficients[:, 0] = mouth
+    still = torch.zeros(1, 2)
+    return SpeechMotion(coefficients, torch.zeros(1, 1), still + 1, still, torch.eye(3)[None], torch.zeros(1, 3))
+
+
+def test_the_new_mouth_does_not_depend_on_the_old_one(face):
+    heads = opened(face, [0.0, 1.0, 0.3, 0.8])
+    quiet = quiet_mouths(face, in_motion(face, heads), 25.0)
+    made = torch.cat([dubbed_face(face, heads[n : n + 1], quiet[n], saying(face, 1.0)) for n in range(4)])
+    lips = made[:, rows(LIPS)]
+    assert float((lips - lips[:1]).abs().max()) < 0.03
+    assert float(face.lip_gaps(made).std(0).max()) < 1e-3
+
+
+def test_silence_closes_lips_and_jaw(face):
+    (head,) = opened(face, [1.0])
+    closed = dubbed_face(face, head[None], None, saying(face, 0.0))
+    assert float(face.lip_gaps(closed).abs().max()) < 1e-3
+    assert float(closed[0, rows((CHIN,)), 1]) < float(head[rows((CHIN,)), 1]) - 0.05
+
+
+def test_eyes_brows_and_nose_stay(face):
+    heads = opened(face, [0.7]) + 0.02 * torch.randn(1, len(KEYPOINTS), 3, generator=torch.Generator().manual_seed(0))
+    made = dubbed_face(face, heads, None, saying(face, 2.0))
+    kept = rows((*LEFT_EYE, *LEFT_IRIS, *LEFT_BROW, *NOSE))
+    assert torch.equal(made[:, kept], heads[:, kept])
+    share = mouth_share(face)[:, 0]
+    assert float(share[rows(LIPS)].min()) == 1 and float(share[rows(JAW)].max()) == 1 and not share[kept].any()
+
+
+def test_a_slow_smile_stays_and_quick_changes_go(face):
+    corner = rows((61,))
+    heads = face.mean.repeat(250, 1, 1)
+    heads[:, corner, 0] += torch.linspace(0, 0.3, 250)[:, None]
+    heads[::2, corner, 0] += 0.1
+    quiet = quiet_mouths(face, in_motion(face, heads), 25.0)
+    moved = quiet.expression[:, corner, 0] - quiet.expression[0, corner, 0]
+    assert float(moved[-1]) == pytest.approx(0.3, abs=0.08)  # at the ends a bit less
+    assert float(moved.diff(dim=0).abs().max()) < 0.01
+
+
+@pytest.mark.parametrize("portrait_first", [True, False])
+def test_the_inside_of_the_mouth_is_another_pictures(portrait_first):
+    """Both renderers show it: a white mouth in a gray face, and nothing of the face's own red one."""
+    model = LivePortrait.from_pretrained("mini")
+    face = model.renderer.face
+    points = torch.zeros(1, 478, 3)
+    points[:, list(KEYPOINTS)] = 0.2 * opened(face, [1.0]) + torch.tensor([0.0, -0.1, 0.0])
+    inside = points[:, [13, 14], :2].mean(1)[0]
+    x, y = ((inside + 1) * 128).long().tolist()
+
+    def crop(color):
+        image = torch.full((1, 3, 256, 256), 0.5)
+        image[:, :, y - 6 : y + 7, x - 12 : x + 13] = torch.tensor(color)[:, None, None]
+        return Crop(image, points)
+
+    mouth, own = model.encode(crop((0.95, 0.95, 0.95))), model.encode(crop((0.9, 0.0, 0.0)))
+    portrait = replace(own, mouth=mouth)
+    x_d = portrait.x_s.clone()
+    if portrait_first:
+        shown = model.render(portrait, x_d)[0, :, y, x]
+    else:
+        shown = torch.from_numpy(model.picture_renderer(portrait)(x_d, None)[0, y, x]).float() / 255
+    assert float(shown.min()) > 0.7
