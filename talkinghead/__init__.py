@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from talkinghead.models import Models, load_models
     from talkinghead.narration.errors import ScriptError, SpeechError, WorkFolderError
     from talkinghead.narration.narrate import narrate
-    from talkinghead.narration.options import NarrationOptions
+    from talkinghead.narration.options import CaptionOptions, NarrationOptions, SceneOptions, VoiceOptions, WorkOptions
+    from talkinghead.narration.outline import ChapterOutline, Outline, outline
     from talkinghead.options import (
         CropOptions,
         DriveOptions,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         RenderOptions,
     )
     from talkinghead.pipeline import Video
+    from talkinghead.preview import Editor, FoundFaces, find_faces
     from talkinghead.realtime.avatar import AvatarFrame, AvatarSession
     from talkinghead.realtime.live import live
     from talkinghead.realtime.stream import stream
@@ -44,21 +46,31 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Nothing is reported to anybody: not by the runtime of narration's voices, by Ray, or by the client of the model hub.
-# Heeded if they are imported after this; what else packages do when they are imported: `liveportrait.imports`.
-os.environ.update(ORT_DISABLE_TELEMETRY="1", RAY_USAGE_STATS_ENABLED="0", HF_HUB_DISABLE_TELEMETRY="1")
+# Nothing is reported to anybody: not by the runtime of narration's voices, by Ray, by the client of the model hub, or
+# by Gradio. Heeded if they are imported after this; what else packages do when they are imported is in
+# `liveportrait.imports`.
+os.environ.update(
+    ORT_DISABLE_TELEMETRY="1",
+    RAY_USAGE_STATS_ENABLED="0",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    GRADIO_ANALYTICS_ENABLED="False",
+)
 
 __all__ = [
     "AudioError",
     "AvatarFrame",
     "AvatarSession",
+    "CaptionOptions",
+    "ChapterOutline",
     "CropOptions",
     "DriveOptions",
     "DubOptions",
     "EditOptions",
+    "Editor",
     "FaceIndexError",
     "FaceTooSmallError",
     "ForkError",
+    "FoundFaces",
     "ImageError",
     "InputNotFoundError",
     "LiveOptions",
@@ -69,10 +81,12 @@ __all__ = [
     "NoFaceError",
     "OptionError",
     "Options",
+    "Outline",
     "OutputError",
     "OutputExistsError",
     "PortraitError",
     "RenderOptions",
+    "SceneOptions",
     "ScriptError",
     "SessionError",
     "SpeechError",
@@ -80,14 +94,18 @@ __all__ = [
     "TemplateError",
     "Video",
     "VideoError",
+    "VoiceOptions",
     "WeightsError",
     "WeightsNotFoundError",
     "WorkFolderError",
+    "WorkOptions",
     "__version__",
     "edit",
+    "find_faces",
     "live",
     "load_models",
     "narrate",
+    "outline",
     "reenact",
     "speak",
     "stream",
@@ -105,11 +123,13 @@ _MODULES = {
     "talkinghead.models": "Models load_models",
     "talkinghead.narration.errors": "ScriptError SpeechError WorkFolderError",
     "talkinghead.narration.narrate": "narrate",
-    "talkinghead.narration.options": "NarrationOptions",
+    "talkinghead.narration.options": "CaptionOptions NarrationOptions SceneOptions VoiceOptions WorkOptions",
+    "talkinghead.narration.outline": "ChapterOutline Outline outline",
     "talkinghead.options": (
         "CropOptions DriveOptions DubOptions EditOptions LiveOptions MotionOptions Options RenderOptions"
     ),
     "talkinghead.pipeline": "Video",
+    "talkinghead.preview": "Editor FoundFaces find_faces",
     "talkinghead.realtime.avatar": "AvatarFrame AvatarSession",
     "talkinghead.realtime.live": "live",
     "talkinghead.realtime.stream": "stream",

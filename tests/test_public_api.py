@@ -16,6 +16,8 @@ API = {
     "talkinghead": """
         speak reenact edit template live narrate stream load_models
         Options CropOptions DriveOptions DubOptions EditOptions LiveOptions MotionOptions NarrationOptions RenderOptions
+        ChapterOutline Editor FoundFaces Outline find_faces outline
+        CaptionOptions SceneOptions VoiceOptions WorkOptions
         AvatarFrame AvatarSession Mark Models Summary Video __version__
         PortraitError AudioError FaceIndexError FaceTooSmallError ForkError ImageError InputNotFoundError NoFaceError
         OptionError OutputError OutputExistsError ScriptError SessionError SpeechError TemplateError VideoError
@@ -37,7 +39,22 @@ def test_dir_shows_what_is_not_loaded_yet(name):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
-@pytest.mark.parametrize("name", ["speak", "reenact", "edit", "template", "live", "narrate", "stream", "load_models"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "speak",
+        "reenact",
+        "edit",
+        "template",
+        "live",
+        "narrate",
+        "stream",
+        "load_models",
+        "find_faces",
+        "outline",
+        "Editor",
+    ],
+)
 def test_public_functions_show_an_example_and_plain_defaults(name):
     function = getattr(importlib.import_module("talkinghead"), name)
     assert "\n    Example:\n        >>> " in function.__doc__

@@ -19,6 +19,7 @@ from talkinghead.cli.reenact import reenact, template
 from talkinghead.cli.report import INTERRUPTED, fail
 from talkinghead.cli.serve import serve
 from talkinghead.cli.speak import demo, speak
+from talkinghead.cli.ui import ui
 from talkinghead.host.process import native_output_hidden, settle_process
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turn a portrait and a voice into a video of that portrait speaking.",
 )
-for _command in (speak, reenact, template, edit, live, download, demo, narrate, batch, serve):
+for _command in (speak, reenact, template, edit, live, download, demo, narrate, batch, serve, ui):
     app.command()(_command)
 
 

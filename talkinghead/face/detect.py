@@ -174,11 +174,16 @@ def choose_face(
         )
     if number is None:
         return largest
-    usable = [face for face in faces if face.size >= MIN_FACE_SIZE]
+    usable = usable_faces(faces)
     if not 0 <= number < len(usable):
         found = "1 face" if len(usable) == 1 else f"{len(usable)} faces"
         raise FaceIndexError(f"{name}: there is no face {number}; {found} found, counted from 0 at the left")
     return usable[number]
+
+
+def usable_faces(faces: Sequence[Face]) -> list[Face]:
+    """Return the faces that are large enough, which are those that have a number."""
+    return [face for face in faces if face.size >= MIN_FACE_SIZE]
 
 
 def _whole_views(picture: Picture) -> Iterator[CropFrame]:

@@ -190,25 +190,34 @@ def open_video_sources(
         raise OptionError(
             f"{file.file}: --whole-picture-as-face is for pictures, a video's face is cropped frame by frame"
         )
+    n, picture, faces = first_faces(file, models, options)
+    shrunk, name = len(picture) / file.size[0], f"{file.file}, frame {n + 1}"
+    if not guess and None in numbers:
+        _check_sole(faces, name)
+    chosen = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
+    squares = [face_rect(points, 1.0, 0.0) for points in chosen]
+    side = options.size or models.portrait.crop_size
+    height, width = picture.shape[:2]
+    size = (side, side) if options.face_only else (height, width)
+    return [
+        VideoSource(file, models, options, size, n, points, tuple(squares[:m] + squares[m + 1 :]))
+        for m, points in enumerate(chosen)
+    ]
+
+
+def first_faces(file: VideoFile, models: Models, options: CropOptions) -> tuple[int, Picture, list[Face]]:
+    """Return the first frame of a video that shows faces: its index, its picture, and its faces from left to right.
+
+    Raises:
+        NoFaceError: None of the first frames shows a face.
+        OptionError: The box lies outside the picture.
+    """
     for n, frame in enumerate(islice(steady(read_frames(file.file), file.fps), _SEARCH)):
         picture = limit_size(frame.picture, longest_side(options))
-        shrunk = len(picture) / file.size[0]
-        part = part_of(picture, str(file.file), options.box, shrunk)
+        part = part_of(picture, str(file.file), options.box, len(picture) / file.size[0])
         faces = faces_in(picture, part, models.faces, options, thorough=n == 0)
-        if not faces:
-            continue
-        name = f"{file.file}, frame {n + 1}"
-        if not guess and None in numbers:
-            _check_sole(faces, name)
-        chosen = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
-        squares = [face_rect(points, 1.0, 0.0) for points in chosen]
-        side = options.size or models.portrait.crop_size
-        height, width = picture.shape[:2]
-        size = (side, side) if options.face_only else (height, width)
-        return [
-            VideoSource(file, models, options, size, n, points, tuple(squares[:m] + squares[m + 1 :]))
-            for m, points in enumerate(chosen)
-        ]
+        if faces:
+            return n, picture, faces
     raise NoFaceError(f"{file.file}: no face in its first {_SEARCH} frames; trim the video so that it begins with one")
 
 

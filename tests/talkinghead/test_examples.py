@@ -15,7 +15,19 @@ from talkinghead.media.video import VideoWriter
 from talkinghead.narration import speech
 from talkinghead.narration.voices import write_speech
 
-FUNCTIONS = ["speak", "reenact", "edit", "template", "live", "narrate", "stream", "load_models"]
+FUNCTIONS = [
+    "speak",
+    "reenact",
+    "edit",
+    "template",
+    "live",
+    "narrate",
+    "stream",
+    "load_models",
+    "find_faces",
+    "outline",
+    "Editor",
+]
 
 
 class Hum:

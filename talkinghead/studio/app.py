@@ -1,0 +1,42 @@
+"""The page: its tabs, its look, and what belongs to one open page. Start reading here."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import gradio as gr
+from gradio.themes import Font, Soft
+
+from talkinghead.studio import reenact, speak
+from talkinghead.studio.studio import Studio
+
+_FONTS = [Font("system-ui"), Font("sans-serif")]
+_MONO = [Font("ui-monospace"), Font("monospace")]
+
+THEME = Soft(primary_hue="blue", font=_FONTS, font_mono=_MONO)
+"""Fonts of the system, because those of Gradio's themes may come from a server."""
+
+
+def style() -> str:
+    """Return the style sheet."""
+    return (files("talkinghead") / "studio" / "page" / "studio.css").read_text(encoding="utf-8")
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """Return the page with all tabs."""
+    with gr.Blocks(title="Talkinghead studio", analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
+        gr.Markdown("# Talkinghead studio\nEverything stays on this computer.")
+        queue = gr.State([])
+        with gr.Tabs():
+            with gr.Tab("Speak"):
+                speak.build(studio, page, queue)
+            with gr.Tab("Reenact"):
+                reenact.build(studio, page, queue)
+
+        def closed(request: gr.Request) -> None:
+            studio.runs.close_page(str(request.session_hash))
+
+        page.unload(closed)
+    for dependency in page.fns.values():
+        dependency.api_visibility = "private"
+    return page

@@ -1,0 +1,161 @@
+"""Controls of the page, made from the option classes, so that no default and no range is written twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import Field, dataclass, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import gradio as gr
+
+import talkinghead
+
+OWN = {"overwrite", "batch_size", "save_template", "tts_command", "work", "caption_font", "alpha"}
+"""Options that the studio decides itself, or that name programs or files of this machine."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control.
+
+    Attributes:
+        group: The class of its option.
+        option: The option.
+        component: The component of the page.
+    """
+
+    group: type
+    option: Field[Any]
+    component: Any
+
+    @property
+    def key(self) -> str:
+        """Its name where values are remembered."""
+        return f"{self.group.__name__}.{self.option.name}"
+
+    @property
+    def is_file(self) -> bool:
+        """Whether its value is an uploaded file, which cannot be remembered."""
+        return isinstance(self.component, gr.File)
+
+
+class Controls:
+    """The controls of all options of a command; `components` are inputs of the functions that `read` their values.
+
+    Args:
+        groups: The option classes.
+        first: Names of the options that are shown at once; the others are behind "More options".
+        leave: Names of the options without a control.
+    """
+
+    def __init__(self, *groups: type, first: Sequence[str], leave: Collection[str] = ()) -> None:
+        options = [(group, each) for group in groups for each in fields(group) if each.name not in {*OWN, *leave}]
+        by_name = {each.name: (group, each) for group, each in options}
+        with gr.Row():
+            self._controls = [_control(*by_name[name]) for name in first]
+        with gr.Accordion("More options", open=False):
+            for group in groups:
+                rest = [each for kind, each in options if kind is group and each.name not in first]
+                if rest:
+                    gr.Markdown(f"### {group.__name__.removesuffix('Options')}")
+                    with gr.Row():
+                        self._controls += [_control(group, each) for each in rest]
+            with gr.Row():
+                self._model = gr.Dropdown(["mini", "base", "animals"], value="mini", label="Model")
+                self._voice_model = gr.Dropdown(["mini", "joyvasa"], value="mini", label="Voice model")
+            reset = gr.Button("Back to the defaults", size="sm")
+        reset.click(lambda: [self._default(each) for each in self.components], None, self.components, queue=False)
+
+    @property
+    def components(self) -> list[Any]:
+        """All components, in the order in which `read` takes their values."""
+        return [*(control.component for control in self._controls), self._model, self._voice_model]
+
+    def read(self, values: Sequence[Any]) -> tuple[dict[str, dict[str, Any]], str, str]:
+        """Return the options by the names of their classes and their own names, the model and the voice model."""
+        made: dict[str, dict[str, Any]] = {}
+        for control, value in zip(self._controls, values, strict=False):
+            made.setdefault(control.group.__name__, {})[control.option.name] = _given(control.option, value)
+        return made, values[-2], values[-1]
+
+    def remember(self, page: gr.Blocks, name: str) -> None:
+        """Keep the values in the browser, and show them again when the page is opened."""
+        kept = [each for each in self._controls if not each.is_file]
+        components = [*(control.component for control in kept), self._model, self._voice_model]
+        keys = [*(control.key for control in kept), "model", "voice_model"]
+        state = gr.BrowserState({}, storage_key=f"talkinghead-{name}", secret="talkinghead-studio")
+
+        def restore(saved: Mapping[str, Any] | None) -> list[Any]:
+            usable = _usable(saved or {}, kept)
+            return [usable.get(key, gr.skip()) for key in keys]
+
+        page.load(restore, state, components, show_progress="hidden", queue=False)
+        gr.on(
+            [component.change for component in components],
+            lambda *values: dict(zip(keys, values, strict=True)),
+            components,
+            state,
+            show_progress="hidden",
+            queue=False,
+            trigger_mode="always_last",
+        )
+
+    def _default(self, component: Any) -> Any:
+        for control in self._controls:
+            if control.component is component:
+                return _shown(control.option)
+        return "mini"
+
+
+def options_of(kind: type, given: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Make `Options` or `NarrationOptions` of what `Controls.read` returned.
+
+    Raises:
+        OptionError: A value is out of range.
+    """
+    parts = {name: part for name, part in get_type_hints(kind).items() if part.__name__ in given}
+    return kind(**{name: part(**given[part.__name__]) for name, part in parts.items()})
+
+
+def _usable(saved: Mapping[str, Any], kept: Sequence[Control]) -> dict[str, Any]:
+    """Leave out remembered values that this version does not accept."""
+    usable = {name: saved[name] for name in ("model", "voice_model") if isinstance(saved.get(name), str)}
+    for control in kept:
+        if control.key in saved:
+            try:
+                control.group(**{control.option.name: _given(control.option, saved[control.key])})
+            except (talkinghead.OptionError, TypeError):
+                continue
+            usable[control.key] = saved[control.key]
+    return usable
+
+
+def _control(group: type, option: Field[Any]) -> Control:
+    kind = get_type_hints(group)[option.name]
+    low, high, shown = option.metadata["low"], option.metadata["high"], _shown(option)
+    text = {"label": option.name.replace("_", " ").capitalize(), "info": option.metadata["meaning"]}
+    if option.metadata["names_file"] is bool:
+        return Control(group, option, gr.File(label=f"{text['label']}: {text['info']}", height=120))
+    if kind is bool:
+        return Control(group, option, gr.Checkbox(shown, min_width=240, **text))
+    if get_origin(kind) is Literal:
+        return Control(group, option, gr.Dropdown(list(get_args(kind)), value=shown, min_width=240, **text))
+    if kind in {int, float} and high - low < 1000 and high - low > 0.01:
+        step = 1 if kind is int else 10 ** math.floor(math.log10((high - low) / 100))
+        return Control(group, option, gr.Slider(low, high, shown, step=step, min_width=240, **text))
+    if kind in {int, float}:
+        return Control(group, option, gr.Number(shown, precision=0 if kind is int else None, min_width=240, **text))
+    return Control(group, option, gr.Textbox(shown, min_width=240, **text))
+
+
+def _shown(option: Field[Any]) -> Any:
+    """Return the value that a control begins with; what may be left out is a text, which can be empty."""
+    return "" if option.default is None else option.default
+
+
+def _given(option: Field[Any], value: Any) -> Any:
+    """Return a control's value as the option takes it."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return option.default
+    return float(f"{value:.6g}") if isinstance(value, float) else value  # the browser adds 1e-17 to steps

@@ -1,0 +1,69 @@
+"""What all tabs share: the networks, the runs and the files of every open page."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+import talkinghead
+from talkinghead.options import MODEL
+from talkinghead.studio.call import Call
+from talkinghead.studio.runs import Runs
+
+_EDITORS = 8
+"""Portraits that stay encoded for live previews."""
+PREVIEW_SIDE = 256
+"""Side of a live preview in pixels."""
+
+
+class Studio:
+    """The studio behind the pages.
+
+    Args:
+        folder: A private folder; uploads lie below it too.
+        models: The networks; None to load those that a call names.
+    """
+
+    def __init__(self, folder: Path, models: talkinghead.Models | None = None) -> None:
+        self._given, self._loaded = models, {}
+        self._lock = threading.Lock()
+        self.runs = Runs(folder / "runs", self.load)
+        self._editor = lru_cache(_EDITORS)(self._open_editor)
+
+    def load(self, call: Call) -> talkinghead.Models:
+        """Return the networks of a call; only those that were used last stay loaded."""
+        render = call.options.render
+        return self._models(call.model, render.device, call.voice_model, render.precision)
+
+    def models(self) -> talkinghead.Models:
+        """Return the default networks."""
+        return self._models(MODEL)
+
+    def find_faces(self, file: str) -> talkinghead.FoundFaces:
+        """Return the faces of an uploaded picture or video."""
+        return talkinghead.find_faces(file, model=self.models())
+
+    def preview(self, file: str, face: int | None, edited: talkinghead.EditOptions) -> np.ndarray:
+        """Return the face of an uploaded picture with its sliders moved."""
+        with self._lock:
+            editor = self._editor(file, face)
+        return editor.render(edited)
+
+    def close(self) -> None:
+        """Stop everything and remove all files."""
+        self.runs.close()
+
+    def _models(self, *named: str) -> talkinghead.Models:
+        if self._given is not None:
+            return self._given
+        with self._lock:
+            if named not in self._loaded:
+                self._loaded = {named: talkinghead.load_models(*named)}
+            return self._loaded[named]
+
+    def _open_editor(self, file: str, face: int | None) -> talkinghead.Editor:
+        crop = talkinghead.CropOptions(face=face, face_only=True, size=PREVIEW_SIDE)
+        return talkinghead.Editor(file, options=talkinghead.Options(crop=crop), model=self.models())
