@@ -14,7 +14,7 @@ FADE_IN = 2
 """Frames in which the lips join speech."""
 
 FADE_OUT = 3
-"""Frames in which they come to rest: with one frame that may be on its way, 160 ms."""
+"""Frames in which they come to rest: with two frames that may be on their way, 200 ms."""
 
 LONGEST_HOLD = 5
 """Frames for which the lips stay as they are if sound is late; then they come to rest."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -133,8 +132,7 @@ class AudioToMotion(nn.Module):
         parts = list(self.stream([waveform], seed=seed))
         if not parts:
             raise ValueError("an empty recording has no frames")
-        names = [field.name for field in fields(SpeechMotion)]
-        return SpeechMotion(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+        return SpeechMotion.cat(parts)
 
     forward = generate
 

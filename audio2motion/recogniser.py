@@ -42,20 +42,23 @@ class Recogniser(nn.Module):
         for layer in self.conformer.conformer_layers:
             layer.conv_module.sequential[3] = nn.Identity()  # type: ignore[union-attr, index, operator]
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, spectrum: Tensor) -> Tensor:
         """Encode speech.
 
         Args:
-            waveform: 16 kHz mono, shape (B, N), N a multiple of 320.
+            spectrum: From `spectrum`, shape (B, 2 L, bands).
 
         Returns:
-            States, shape (B, N / 320, size).
+            States, shape (B, L, size).
         """
-        spectrum = (self.power(waveform) @ self.mel).clamp_min(_FLOOR).log()
         states = nn.functional.gelu(self.subsample(spectrum.transpose(1, 2))).permute(2, 0, 1)  # time, batch, size
         for layer in self.conformer.conformer_layers:  # no padding mask, for which PyTorch imports a computer algebra
             states = layer(states, None)
         return states.transpose(0, 1)
+
+    def spectrum(self, waveform: Tensor) -> Tensor:
+        """Compute the logarithmic mel spectrum of 16 kHz mono (B, N), N a multiple of 320: (B, N / 160, bands)."""
+        return (self.power(waveform) @ self.mel).clamp_min(_FLOOR).log()
 
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)

@@ -13,14 +13,14 @@ from audio2motion.loudness import RELEASE_DB_PER_SECOND, gain, voice_level
 
 Result = TypeVar("Result")
 
-WINDOW = 60
-"""Frames per window, including the look-ahead."""
+WINDOW = 30
+"""Frames per window, including the look-ahead. Twice as many cost twice as much and help by 0.01 in correlation."""
 
-HOP = 2
+HOP = 4
 """Frames from one window to the next, which are generated together."""
 
-AHEAD = 4
-"""Frames of look-ahead: 200 ms for the first frame of a hop and 160 ms for the last."""
+AHEAD = 2
+"""Frames of look-ahead: 200 ms for the first frame of a hop and 80 ms for the last."""
 
 INITIAL_DB = -32.0
 """Assumed level of the voice before any samples; it decays towards the level of a quieter voice."""

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from safetensors.torch import save_file
 from torch import nn
@@ -46,13 +46,18 @@ def load(build: Callable[[AudioToMotionConfig], Network], name_or_directory: str
             raise WeightsNotFoundError(
                 f'{each}: no such file; give "mini" or a directory with config.json and model.safetensors'
             )
-    config = parse_config(read_settings(path), path)
+    settings = read_settings(path)
+    graphs = settings.pop("graphs", {})
+    if not isinstance(graphs, dict):
+        raise WeightsError(f'{path}: "graphs" is no object; fetch it again')
+    config = parse_config(settings, path)
     config = replace(config, encoder=own_encoder(config.encoder, directory))
     own = config.encoder.checkpoint is None
     tensors = read_weights(file, shapes_of(lambda: build(config), path, plain=own))
     _check_life(tensors["life_bounds"].tolist(), config, file)
     model = build(config)
     model.load_state_dict(tensors, assign=True)
+    cast(SavableModel, model).mouth.read_graph(directory, graphs)
     return model.eval()
 
 
@@ -64,13 +69,16 @@ def _check_life(bounds: list[int], config: AudioToMotionConfig, path: Path) -> N
 
 
 def save(model: SavableModel, directory: Path) -> None:
-    """Write a model in half precision."""
+    """Write a model in half precision, and the graph of its networks if it has an encoder of its own."""
     directory.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, directory / "model.safetensors")
+    graphs = {}
     if model.config.encoder.checkpoint is not None:
         model.mouth.encoder.save_architecture(directory / "encoder")
-    (directory / "config.json").write_text(json.dumps(asdict(model.config), indent=2) + "\n")
+    else:
+        graphs = {"graphs": model.mouth.write_graph(directory)}
+    (directory / "config.json").write_text(json.dumps(asdict(model.config) | graphs, indent=2) + "\n")
 
 
 def parse_config(values: dict[str, Any], path: Path) -> AudioToMotionConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -34,6 +34,23 @@ class PerFrame:
     def to(self, *args):
         """Move every tensor, like `Tensor.to`."""
         return self._map(lambda value: value.to(*args))
+
+    @classmethod
+    def cat(cls, parts: Sequence[Self]) -> Self:
+        """Join parts along the frame axis.
+
+        Raises:
+            ValueError: `parts` is empty.
+        """
+        if not parts:
+            raise ValueError(f"{cls.__name__}.cat needs at least one part")
+        joined: dict[str, Any] = {
+            field.name: None
+            if getattr(parts[0], field.name) is None
+            else torch.cat([getattr(part, field.name) for part in parts])
+            for field in fields(cls)  # type: ignore[arg-type]
+        }
+        return cls(**joined)
 
 
 @dataclass(frozen=True)
@@ -86,23 +103,6 @@ class Motion(PerFrame):
     def num_keypoints(self) -> int:
         """K."""
         return self.expression.shape[1]
-
-    @staticmethod
-    def cat(parts: Sequence[Motion]) -> Motion:
-        """Join motions along the frame axis.
-
-        Raises:
-            ValueError: `parts` is empty.
-        """
-        if not parts:
-            raise ValueError("Motion.cat needs at least one part")
-        joined: dict[str, Any] = {
-            field.name: None
-            if getattr(parts[0], field.name) is None
-            else torch.cat([getattr(part, field.name) for part in parts])
-            for field in fields(Motion)
-        }
-        return Motion(**joined)
 
     @staticmethod
     def still(num_frames: int, num_keypoints: int) -> Motion:

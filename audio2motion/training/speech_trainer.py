@@ -117,7 +117,7 @@ class SpeechTrainer(Trainer[SpeechTrainConfig]):
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # reproduces dropout after a resume
         batch = self.sampler.batch(self.step).to(config.device)
         with torch.autocast(config.device, torch.bfloat16, enabled=config.bfloat16):
-            states, predicted = self.network.encode_and_decode(batch.waveform)
+            states, predicted = self.network.encode_and_decode(*self.network.read(batch.waveform))
             phonemes = self.phoneme_classifier(states)
         predicted = predicted.float()
         loss = config.labels * self._label_loss(predicted, batch)

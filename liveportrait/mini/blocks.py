@@ -44,9 +44,9 @@ class Spade(nn.Module):
 class SpadeBlock(nn.Module):
     """Residual block with a SPADE norm before each of its two convolutions."""
 
-    def __init__(self, channels: int, condition: int) -> None:
+    def __init__(self, channels: int, condition: int, hidden: int = 32) -> None:
         super().__init__()
-        self.norm_0, self.norm_1 = Spade(channels, condition), Spade(channels, condition)
+        self.norm_0, self.norm_1 = Spade(channels, condition, hidden), Spade(channels, condition, hidden)
         self.conv_0, self.conv_1 = conv3(channels, channels), conv3(channels, channels)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:

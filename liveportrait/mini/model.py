@@ -16,6 +16,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from liveportrait.config import Precision, check_precision
 from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import WeightsError
+from liveportrait.graph import fastest_precision
 from liveportrait.mini.dense_residual import SKIN, read_dense_residual
 from liveportrait.mini.driving import driving_keypoints, rest_of_picture
 from liveportrait.mini.dubbing import dubbed_face, quiet_mouths
@@ -23,7 +24,6 @@ from liveportrait.mini.edit import edit, silence
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
-from liveportrait.mini.graph import fastest_precision
 from liveportrait.mini.patches import patch_frame, patch_points, sample
 from liveportrait.mini.pictures import open_mouth, painted_size, prepare_source, render_pictures, seen_size
 from liveportrait.mini.prior_flow import prior_flow

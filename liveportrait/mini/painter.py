@@ -56,17 +56,27 @@ class LearnedMouths(nn.Module):
 
 
 class PatchDecoder(nn.Module):
-    """G: a small SPADE decoder that upsamples to full resolution by pixel shuffle."""
+    """G: a small SPADE decoder that upsamples to full resolution by pixel shuffle.
 
-    def __init__(self, condition: int, channels: int, blocks: int) -> None:
+    Args:
+        condition: Channels of the warped patch and what is drawn in it.
+        channels: Width.
+        blocks: Coarse SPADE blocks.
+        encoded: Width of the encoder; None: the same.
+        hidden: Width of the path that conditions a SPADE norm.
+    """
+
+    def __init__(
+        self, condition: int, channels: int, blocks: int, encoded: int | None = None, hidden: int = 32
+    ) -> None:
         super().__init__()
-        self.condition, self.channels = condition, channels
+        self.condition, self.channels, self.encoded = condition, channels, encoded or channels
         half = channels // 2
-        self.first = conv3(2 * channels, channels)
-        self.coarse = nn.ModuleList(SpadeBlock(channels, 4 * condition) for _ in range(blocks))
+        self.first = conv3(2 * self.encoded, channels)
+        self.coarse = nn.ModuleList(SpadeBlock(channels, 4 * condition, hidden) for _ in range(blocks))
         self.up = conv3(channels, channels)
-        self.merge = conv3(channels // 4 + half, half)
-        self.fine = nn.ModuleList(SpadeBlock(half, 4 * condition) for _ in range(2))
+        self.merge = conv3(channels // 4 + self.encoded // 2, half)
+        self.fine = nn.ModuleList(SpadeBlock(half, 4 * condition, hidden) for _ in range(2))
         self.last = conv3(half, 16)
         nn.init.constant_(self.last.bias[12:], -2.0)  # type: ignore[index]  # start training with the warped picture
 
@@ -74,12 +84,12 @@ class PatchDecoder(nn.Module):
         """Do what depends on the source alone, a sixth of the work; a linear map of the features.
 
         Args:
-            f_s: Source features from `PatchEncoder`, shape (T, 3 · channels, S/4, S/4).
+            f_s: Source features from `PatchEncoder`, shape (T, 3 · encoded, S/4, S/4).
 
         Returns:
-            First input of the coarse blocks, and the source's share of `merge`; packed in the same shape.
+            First input of the coarse blocks, and the source's share of `merge`, packed: (T, 3 · channels, S/4, S/4).
         """
-        deep, skip = f_s[:, : self.channels], F.pixel_shuffle(f_s[:, self.channels :], 2)
+        deep, skip = f_s[:, : self.encoded], F.pixel_shuffle(f_s[:, self.encoded :], 2)
         overall = deep.mean((2, 3), keepdim=True).expand_as(deep)
         own = F.conv2d(skip, self.merge.weight[:, self.channels // 4 :], self.merge.bias, padding=1)
         return torch.cat([self.first(torch.cat([deep, overall], 1)), F.pixel_unshuffle(own, 2)], 1)

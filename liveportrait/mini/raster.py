@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -77,8 +78,10 @@ def disc_mask(centre: Tensor, radius: Tensor, size: int, softness: float) -> Ten
     return torch.sigmoid((radius[:, None, None] - distance) / softness)[:, None]
 
 
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
 def pixel_grid(height: int, width: int) -> Tensor:
-    """Return pixel centres (x, y) with the picture's edges at ±1, shape (height, width, 2)."""
-    y = (2 * torch.arange(height, dtype=torch.float32) + 1) / height - 1
-    x = (2 * torch.arange(width, dtype=torch.float32) + 1) / width - 1
+    """Return pixel centres (x, y) with the picture's edges at ±1, shape (height, width, 2); never change them."""
+    y = (2 * torch.arange(height, dtype=torch.float32, device="cpu") + 1) / height - 1
+    x = (2 * torch.arange(width, dtype=torch.float32, device="cpu") + 1) / width - 1
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)

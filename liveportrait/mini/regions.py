@@ -3,6 +3,8 @@
 "Left" and "right" refer to the picture, not the person. Pairs are (upper, lower) points.
 """
 
+from functools import lru_cache
+
 LIPS_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 LIPS_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 LIPS = LIPS_OUTER + LIPS_INNER
@@ -48,6 +50,7 @@ KEYPOINTS = tuple(
 )
 
 
+@lru_cache(maxsize=64)
 def rows(points: tuple[int, ...], keypoints: tuple[int, ...] = KEYPOINTS) -> list[int]:
-    """Return the positions of mesh points in a keypoint list."""
+    """Return the positions of mesh points in a keypoint list; never change it."""
     return [keypoints.index(point) for point in points]

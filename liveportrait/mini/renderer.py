@@ -11,12 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from liveportrait.errors import WeightsError
-from liveportrait.hub import sha256
+from liveportrait.graph import Graph, graph_hashes, read_graph, write_graph
 from liveportrait.mini.dense_residual import place_dense_residual
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.flow import ResidualFlow
-from liveportrait.mini.graph import Graph, write_graph
 from liveportrait.mini.mouth_color import skin_ratio, tint, usual_light
 from liveportrait.mini.painted import OpenMouth, Painted
 from liveportrait.mini.painter import PatchDecoder, PatchEncoder
@@ -50,7 +48,9 @@ class MiniConfig:
         num_mouth: Mouth components of the expression basis.
         num_brows: Brow components.
         flow_channels: Width of the residual flow network.
-        mouth_channels: Width of the mouth's encoder and decoder.
+        mouth_channels: Width of the mouth's encoder.
+        mouth_decoder_channels: Width of its decoder, or None if it is the same.
+        mouth_hidden: Width of the path that conditions each norm of its decoder.
         eye_channels: Width of the eyes' encoder and decoder.
         mouth_blocks: Coarse SPADE blocks of the mouth's decoder.
         eye_blocks: Coarse SPADE blocks of the eyes' decoder.
@@ -63,6 +63,8 @@ class MiniConfig:
     num_brows: int = 6
     flow_channels: int = 32
     mouth_channels: int = 96
+    mouth_decoder_channels: int | None = None
+    mouth_hidden: int = 32
     eye_channels: int = 48
     mouth_blocks: int = 3
     eye_blocks: int = 2
@@ -114,10 +116,9 @@ class PatchPainter(nn.Module):
 
     fade: Tensor
 
-    def __init__(self, kind: PatchKind, channels: int, blocks: int, mouths: int | None = None) -> None:
+    def __init__(self, kind: PatchKind, encoder: PatchEncoder, decoder: PatchDecoder) -> None:
         super().__init__()
-        self.encoder = PatchEncoder(3 + kind.num_masks, channels, kind.size, mouths)
-        self.decoder = PatchDecoder(3 + kind.num_masks + 2, channels, blocks)
+        self.encoder, self.decoder = encoder, decoder
         with torch.device("cpu"):  # also if only shapes are wanted, since arithmetic on the meta device is slow to load
             self.register_buffer("fade", edge_fade(kind.size), persistent=False)
 
@@ -138,6 +139,21 @@ class PatchPainter(nn.Module):
         """
         where = pixel_grid(*warped.shape[2:]).permute(2, 0, 1).to(warped).expand(len(warped), -1, -1, -1)
         return torch.cat([warped * (1 - masks[:, :1] * (1 - shown)), masks, where], 1)
+
+
+def mouth_painter(kind: PatchKind, config: MiniConfig) -> PatchPainter:
+    """Build the mouth's painter with random weights."""
+    width, seen = config.mouth_channels, 3 + kind.num_masks
+    decoder = PatchDecoder(
+        seen + 2, config.mouth_decoder_channels or width, config.mouth_blocks, width, config.mouth_hidden
+    )
+    return PatchPainter(kind, PatchEncoder(seen, width, kind.size, config.mouth_bank), decoder)
+
+
+def eye_painter(kind: PatchKind, config: MiniConfig) -> PatchPainter:
+    """Build the eyes' painter with random weights."""
+    width, seen = config.eye_channels, 3 + kind.num_masks
+    return PatchPainter(kind, PatchEncoder(seen, width, kind.size), PatchDecoder(seen + 2, width, config.eye_blocks))
 
 
 class MiniRenderer(nn.Module):
@@ -165,8 +181,8 @@ class MiniRenderer(nn.Module):
         self.face = FaceModel(config.num_mouth, config.num_brows)
         self.flow = ResidualFlow(config.flow_channels)
         self.mouth_patch = replace(MOUTH, size=config.mouth_size)
-        self.mouth = PatchPainter(self.mouth_patch, config.mouth_channels, config.mouth_blocks, config.mouth_bank)
-        self.eyes = PatchPainter(LEFT_EYE_PATCH, config.eye_channels, config.eye_blocks)
+        self.mouth = mouth_painter(self.mouth_patch, config)
+        self.eyes = eye_painter(LEFT_EYE_PATCH, config)
 
     def run(self, network: nn.Module, *inputs: Tensor) -> Any:
         """Run a network, or its graph, in the renderer's precision; geometry stays in float32."""
@@ -185,10 +201,10 @@ class MiniRenderer(nn.Module):
         """
         write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)], directory / "flow.xml")
         for name, (kind, painter) in zip(GRAPHS[1:], self.patches()[:2], strict=True):
-            prepared = torch.rand(2, 3 * painter.encoder.channels, kind.size // 4, kind.size // 4)
+            prepared = torch.rand(2, 3 * painter.decoder.channels, kind.size // 4, kind.size // 4)
             condition = torch.rand(2, painter.decoder.condition, kind.size, kind.size)
             write_graph(painter.decoder, [prepared, condition], directory / f"{name}.xml")
-        return {file: sha256(directory / file) for name in GRAPHS for file in (f"{name}.xml", f"{name}.bin")}
+        return graph_hashes(directory, GRAPHS)
 
     def read_graphs(self, directory: Path, hashes: Mapping[str, str]) -> None:
         """Use graphs instead of the networks on a CPU.
@@ -201,10 +217,8 @@ class MiniRenderer(nn.Module):
             WeightsError: A file does not match its hash; OpenVINO may crash on invalid files.
         """
         for name, network in zip(GRAPHS, (self.flow, self.mouth.decoder, self.eyes.decoder), strict=True):
-            if f"{name}.xml" in hashes:
-                for file in (f"{name}.xml", f"{name}.bin"):
-                    _check_graph(directory / file, hashes.get(file))
-                self.graphs[network] = Graph(directory / f"{name}.xml")
+            if (graph := read_graph(directory, name, hashes)) is not None:
+                self.graphs[network] = graph
 
     def patches(self) -> list[tuple[PatchKind, PatchPainter]]:
         """List the patches and the network that paints each."""
@@ -232,7 +246,7 @@ class MiniRenderer(nn.Module):
 
     def unpack(self, f_s: Tensor, count: int) -> list[Tensor]:
         """Split packed source features (1 or T, n) into one map per patch, each for `count` frames."""
-        shapes = [(3 * painter.encoder.channels, kind.size // 4, kind.size // 4) for kind, painter in self.patches()]
+        shapes = [(3 * painter.decoder.channels, kind.size // 4, kind.size // 4) for kind, painter in self.patches()]
         parts = f_s.expand(count, -1).split([c * h * w for c, h, w in shapes], 1)
         return [
             part.reshape(count, *shape).contiguous(memory_format=torch.channels_last)
@@ -341,15 +355,6 @@ class MiniRenderer(nn.Module):
         if self._prepared_memory is None or self._prepared_memory[0] is not memory:
             self._prepared_memory = memory, self.mouth.decoder.prepare(memory.float())
         return self._prepared_memory[1]
-
-
-def _check_graph(file: Path, expected: str | None) -> None:
-    try:
-        found = sha256(file)
-    except OSError as error:
-        raise WeightsError(f"{file}: cannot be read ({error.strerror}); fetch it again") from error
-    if found != expected:
-        raise WeightsError(f"{file}: is not the graph that config.json names by its SHA-256; fetch it again")
 
 
 def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from audio2motion import FRAME_RATE
 from audio2motion.voices import SpeechMotionGenerator, suits_any_model
+from liveportrait import SpeechMotion
 from liveportrait.numerals import read_whole
 from talkinghead.api import read_picture
 from talkinghead.driver.reference import extract_reference
@@ -26,9 +29,9 @@ from talkinghead.media.image import Picture
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, Options, StrPath
 from talkinghead.realtime.live_frames import live_frames
-from talkinghead.realtime.pacing import Pacer
+from talkinghead.realtime.pacing import MOST_AHEAD, Pacer
 from talkinghead.realtime.sound import Samples, check_rate, from_bytes, to_floats
-from talkinghead.realtime.turns import Mark, Turns
+from talkinghead.realtime.turns import LiveFrame, Mark, Turns
 from talkinghead.render import render
 from talkinghead.source.image import open_image_source
 
@@ -37,8 +40,8 @@ SAMPLE_RATE = 24_000
 
 _LEAST_RATE, _MOST_RATE = 8_000, 48_000
 
-_renderers = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2), "avatar")
-"""Threads that all sessions of a process share, since each frame is computed on several cores."""
+_renderers = ThreadPoolExecutor(max(MOST_AHEAD, os.cpu_count() or 1), "avatar")
+"""Threads that all sessions of a process share; each waits for the picture of a frame."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,16 @@ class AvatarFrame:
     seconds: float
     marks: tuple[Mark, ...]
     speaks: bool
+    repeated: bool
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A frame whose motion is known and whose picture is being rendered."""
+
+    live: LiveFrame
+    number: int
+    picture: Future[Picture]
     repeated: bool
 
 
@@ -121,8 +134,9 @@ class AvatarSession:
             self._turns, self.sample_rate, options.motion, voice.num_mouth, self.fps, reference
         )
         self._pacer, self._number = Pacer(self.fps), 0
-        self._picture: Picture | None = None
-        self._ahead: Future[AvatarFrame] | None = None
+        self._mover = ThreadPoolExecutor(1, "avatar motion")  # one thread, for frames in order
+        self._ahead: deque[Future[_Begun]] = deque()
+        self._picture: Future[Picture] | None = None
         self._reader: AvatarFrames | None = None
         self._closed = False
 
@@ -154,7 +168,7 @@ class AvatarSession:
         """Drop all sound that has not been played; the lips close within 200 ms.
 
         Returns:
-            How many seconds of the current turn have been played, with the frame that is being rendered; 0 between
+            How many seconds of the current turn have been played, with the frames that are being rendered; 0 between
             turns.
         """
         self._check_open()
@@ -163,9 +177,9 @@ class AvatarSession:
     def frames(self, *, real_time: bool = True) -> AvatarFrames:
         """Return the frames, endlessly, until the session is closed.
 
-        A frame is computed while the one before is being used. If rendering is too slow for the frame rate, frames
-        repeat the picture before them, so that sound and clock go on. If frames are not taken for more than a second,
-        the clock waits.
+        A frame is computed while the one before is being used, or two at a time if one takes about as long as it is
+        shown. If rendering is too slow even so, frames repeat the picture before them, so that sound and clock go on.
+        If frames are not taken for more than a second, the clock waits.
 
         Args:
             real_time: Whether each frame comes when it is due; otherwise as soon as it is rendered, and all are.
@@ -181,16 +195,15 @@ class AvatarSession:
         return self._closed
 
     def close(self) -> None:
-        """End the session and the iteration over its frames; wait for the frame that is being rendered."""
+        """End the session and the iteration over its frames; wait for the frames that are being rendered."""
         self._closed = True
-        if self._ahead is not None:
-            wait([self._ahead])
+        self._mover.shutdown()
+        wait([self._picture] if self._picture is not None else [])
 
     async def aclose(self) -> None:
         """End the session like `close`, without blocking the event loop."""
         self._closed = True
-        if self._ahead is not None:
-            await asyncio.gather(asyncio.shield(asyncio.wrap_future(self._ahead)), return_exceptions=True)
+        await asyncio.to_thread(self.close)
 
     def __enter__(self) -> AvatarSession:
         return self
@@ -212,38 +225,51 @@ class AvatarSession:
         if self._closed:
             raise SessionError("the session is closed: open another one")
 
-    def _submit(self, *, real_time: bool) -> Future[AvatarFrame]:
-        """Begin to compute the next frame."""
-        now = time.monotonic()
-        self._ahead = _renderers.submit(self._make, now, repeat=real_time and self._pacer.skips(now))
-        return self._ahead
+    def _fill(self, *, real_time: bool) -> None:
+        """Begin to compute as many frames as are wanted ahead."""
+        while len(self._ahead) < self._pacer.frames_ahead():
+            now = time.monotonic()
+            repeat = real_time and self._pacer.skips(now, len(self._ahead))
+            self._ahead.append(self._mover.submit(self._move, now, repeat=repeat))
 
-    def _make(self, asked: float, *, repeat: bool) -> AvatarFrame:
-        """Compute the next frame; an error ends the session."""
+    @own_settings()
+    def _move(self, asked: float, *, repeat: bool) -> _Begun:
+        """Compute the motion of the next frame, and have its picture rendered unless it repeats the last one."""
+        with self._closing():
+            live = next(self._live_frames)
+            repeated = repeat and self._picture is not None
+            if self._picture is None or not repeat:
+                self._picture = _renderers.submit(self._render, live.motion, asked)
+            number, self._number = self._number, self._number + 1
+            return _Begun(live, number, self._picture, repeated)
+
+    @own_settings()
+    def _render(self, motion: SpeechMotion, asked: float) -> Picture:
+        with self._closing():
+            frame = next(self._source.source_frames())
+            picture = next(render(self._portrait, frame, motion, self._portrait.speech_keypoints))
+            self._pacer.rendered(time.monotonic() - asked)  # with the time for which other sessions held the threads
+            return picture
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """End the session if something fails."""
         try:
-            return self._compute(asked, repeat=repeat)
+            yield
         except BaseException:
             self._closed = True
             raise
 
-    @own_settings()
-    def _compute(self, asked: float, *, repeat: bool) -> AvatarFrame:
-        live = next(self._live_frames)
-        if self._picture is None or not repeat:
-            repeat = False
-            frame = next(self._source.source_frames())
-            self._picture = next(render(self._portrait, frame, live.motion, self._portrait.speech_keypoints))
-            self._pacer.rendered(time.monotonic() - asked)  # with the time for which other sessions held the threads
-        number, self._number = self._number, self._number + 1
+    def _finished(self, begun: _Begun, picture: Picture) -> AvatarFrame:
         return AvatarFrame(
-            picture=self._picture,
-            sound=live.sound,
+            picture=picture,
+            sound=begun.live.sound,
             sample_rate=self.sample_rate,
-            number=number,
-            seconds=float(number / self.fps),
-            marks=live.marks,
-            speaks=live.speaks,
-            repeated=repeat,
+            number=begun.number,
+            seconds=float(begun.number / self.fps),
+            marks=begun.live.marks,
+            speaks=begun.live.speaks,
+            repeated=begun.repeated,
         )
 
 
@@ -254,34 +280,37 @@ class AvatarFrames:
         self._session, self._real_time = session, real_time
 
     def __iter__(self) -> Iterator[AvatarFrame]:
-        ahead = self._begin()
+        self._begin()
         while True:
-            frame = ahead.result()
+            begun = self._session._ahead[0].result()
+            picture = begun.picture.result()
             time.sleep(self._early_seconds())
             if self._has_ended():
                 return
-            ahead = self._submit()
-            yield frame
+            yield self._advance(begun, picture)
 
     async def __aiter__(self) -> AsyncIterator[AvatarFrame]:
-        ahead = self._begin()
+        self._begin()
         while True:
             # Cancelling the task that reads must not cancel the frame, which another one may read.
-            frame = await asyncio.shield(asyncio.wrap_future(ahead))
+            begun = await asyncio.shield(asyncio.wrap_future(self._session._ahead[0]))
+            picture = await asyncio.shield(asyncio.wrap_future(begun.picture))
             await asyncio.sleep(self._early_seconds())
             if self._has_ended():
                 return
-            ahead = self._submit()
-            yield frame
+            yield self._advance(begun, picture)
 
-    def _begin(self) -> Future[AvatarFrame]:
-        """Return the first frame: the one that the reader before has left, if there was one."""
+    def _begin(self) -> None:
+        """Become the reader of the session, from the frame on that the reader before has left."""
         self._session._check_open()
         self._session._reader = self
-        return self._session._ahead or self._submit()
+        self._session._fill(real_time=self._real_time)
 
-    def _submit(self) -> Future[AvatarFrame]:
-        return self._session._submit(real_time=self._real_time)
+    def _advance(self, begun: _Begun, picture: Picture) -> AvatarFrame:
+        """Take the next frame and have others computed."""
+        self._session._ahead.popleft()
+        self._session._fill(real_time=self._real_time)
+        return self._session._finished(begun, picture)
 
     def _early_seconds(self) -> float:
         return self._session._pacer.wait(time.monotonic()) if self._real_time else 0.0

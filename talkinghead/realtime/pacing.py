@@ -7,6 +7,12 @@ from fractions import Fraction
 MOST_LATE = 1.0
 """Seconds that frames may be late; if the consumer or the machine pauses for longer, the clock pauses too."""
 
+MOST_AHEAD = 2
+"""Most frames that are computed at the same time, each on a core."""
+
+_NEARLY = 0.8
+"""Share of a frame's time from which two are computed at the same time."""
+
 _MEMORY = 0.2
 """Weight of the newest frame in the average cost."""
 
@@ -32,12 +38,22 @@ class Pacer:
         self._count += 1
         return max(-late, 0.0)
 
-    def skips(self, now: float) -> bool:
-        """Tell whether the next frame cannot be rendered in time, because rendering is slower than the frame rate."""
-        return self._count > 0 and now > self._due() and self._cost > self._period
+    def frames_ahead(self) -> int:
+        """Return how many frames should be computed at the same time."""
+        return MOST_AHEAD if self._cost > _NEARLY * self._period else 1
+
+    def skips(self, now: float, waiting: int = 0) -> bool:
+        """Tell whether the next frame cannot be rendered in time, because rendering is slower than the frame rate.
+
+        Args:
+            now: The time.
+            waiting: How many frames before it are being computed.
+        """
+        late = now > self._due() + waiting * self._period
+        return self._count > 0 and late and self._cost > self._period * self.frames_ahead()
 
     def rendered(self, seconds: float) -> None:
-        """Learn how long a frame took."""
+        """Learn how long a frame took from when it was asked for."""
         self._cost += (seconds - self._cost) * (_MEMORY if self._cost else 1.0)
 
     def _due(self) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from audio2motion import FRAME_RATE
+from audio2motion.streaming import HOP
 from liveportrait import SpeechMotion
 from talkinghead.driver.reference import extract_reference
 from talkinghead.host.isolation import made_with_own, own_settings
@@ -94,11 +95,17 @@ def speak_live(source: ImageSource, voice: Iterable[Tensor], models: Models, opt
 
 
 def _one_turn(turns: Turns, voice: Iterable[Tensor]) -> Iterator[SpeechMotion]:
-    """Yield each frame of the motion as soon as the sound that it needs has arrived."""
+    """Yield the motion as soon as the sound that it needs has arrived, in parts of a few frames."""
     for piece in voice:
         turns.push(piece.numpy(), MODEL_RATE)
-        while turns.can_speak():
-            yield turns.next().motion
+        yield from _spoken(turns)
     turns.flush()
+    yield from _spoken(turns)
+
+
+def _spoken(turns: Turns) -> Iterator[SpeechMotion]:
     while turns.can_speak():
-        yield turns.next().motion
+        frames = [turns.next().motion]
+        while len(frames) < HOP and turns.can_speak():
+            frames.append(turns.next().motion)
+        yield SpeechMotion.cat(frames)

@@ -18,15 +18,17 @@ from torch import Tensor
 
 from audio2motion import FRAME_RATE
 from audio2motion.silence import SILENT_DB
-from audio2motion.streaming import HOP, VoiceStream
+from audio2motion.streaming import AHEAD, HOP, VoiceStream
 from audio2motion.voices import SpeechMotionGenerator
 from liveportrait import SpeechMotion
 from talkinghead.errors import AudioError
 from talkinghead.media.audio import MODEL_RATE
 from talkinghead.realtime.sound import Resampler, cut, to_int16
 
-PREROLL = 2 * HOP
-"""Frames that must be ready before a turn begins or goes on, as sound in real time arrives for two frames at once."""
+PREROLL = HOP + AHEAD + 1
+"""Frames of sound that must have arrived before a turn begins or goes on.
+
+The last one is for sound that comes a little late: the motion of the next frames needs as much again."""
 
 LONGEST_WAITING = 600
 """Seconds of sound that may wait to be played."""
@@ -246,13 +248,13 @@ class Turns:
 
     def _is_ready(self, turn: Turn) -> bool:
         """Tell whether a frame of a turn can be taken, after leaving out those that came too early."""
-        wanted = 1 if turn.playing else self._preroll
-        ready = turn.prepare(wanted)
+        ready = turn.prepare(1)
         while turn.max_delay and (waiting := turn.waiting_seconds()) > turn.max_delay and turn.prepare(2) >= 2:
             if turn.loudness_db() > SILENT_DB and waiting < 2 * turn.max_delay:
                 break
             turn.take()
-        return ready >= wanted or (turn.ended and ready > 0)
+        goes_on = turn.playing or turn.ended or turn.waiting_seconds() * FRAME_RATE >= self._preroll
+        return goes_on and ready > 0
 
     def _speak(self, turn: Turn, marks: tuple[Mark, ...]) -> LiveFrame:
         begins = not turn.started

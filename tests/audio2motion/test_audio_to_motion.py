@@ -165,3 +165,13 @@ def test_missing_and_wrong_weights_say_so(tiny, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"encoder": {}, "colour": 3}))
     with pytest.raises(PortraitError, match="colour"):
         AudioToMotion.from_pretrained(tmp_path)
+
+
+@torch.no_grad()
+def test_the_graph_that_ships_is_that_of_the_weights_that_ship():
+    network = AudioToMotion.from_pretrained("mini").mouth
+    for frames in (1, 7, 80):
+        sound = 0.1 * torch.randn(1, 640 * frames, generator=torch.Generator().manual_seed(frames))
+        inputs = network.read(sound)
+        assert network.graph is not None and network.graph.suits(inputs, torch.float32)
+        assert torch.allclose(network(sound), network.encode_and_decode(*inputs)[1], atol=2e-4)

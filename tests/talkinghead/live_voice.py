@@ -1,24 +1,24 @@
 """A stand-in for the speech model of live sessions: lips are open exactly in the frames that have sound."""
 
-from itertools import chain
-
 import torch
 
 from audio2motion.live import LiveMotion
+from audio2motion.streaming import AHEAD, HOP
 from liveportrait import SpeechMotion
-
-AHEAD, HOP = 4, 2
 
 
 class FrameListener:
-    """Returns features like `VoiceStream`: two frames at a time, with a look-ahead of four frames, in no time."""
+    """Returns features like `VoiceStream`, as many at a time and with its look-ahead, in no time."""
 
     def __init__(self):
         self._kept = torch.zeros(0)
 
     def push(self, samples):
         self._kept = torch.cat([self._kept, samples])
-        return list(chain.from_iterable(self._drop(HOP) for _ in iter(lambda: len(self._kept) >= 640 * 6, False)))
+        parts = []
+        while len(self._kept) >= 640 * (HOP + AHEAD):
+            parts += self._drop(HOP)
+        return parts
 
     def finish(self):
         return self._drop(-(-len(self._kept) // 640))

@@ -13,7 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from liveportrait.config import Precision
-from liveportrait.mini.graph import fastest_precision
+from liveportrait.graph import fastest_precision
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from liveportrait.errors import WeightsError
+from liveportrait.hub import sha256
 from liveportrait.imports import quiet_imports
 
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
@@ -31,23 +32,61 @@ def fastest_precision() -> torch.dtype:
     return torch.bfloat16 if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else torch.float32
 
 
-def write_graph(network: nn.Module, examples: Sequence[Tensor], file: Path) -> None:
+def write_graph(network: nn.Module, examples: Sequence[Tensor], file: Path, free: Collection[int] = (0,)) -> None:
     """Write a network to `file` (.xml) and its float16 weights to the .bin file beside it.
 
     Args:
-        network: Maps tensors with a leading batch axis to one or several such tensors.
+        network: Maps tensors to one or several tensors.
         examples: Inputs for tracing.
         file: Path of the .xml file.
+        free: Axes of all inputs whose sizes may differ from those of the examples: 0 is that of a batch.
     """
     with quiet_imports():
         import openvino
 
-    shapes = [openvino.PartialShape([-1, *example.shape[1:]]) for example in examples]
+    sizes = [[-1 if axis in free else size for axis, size in enumerate(example.shape)] for example in examples]
+    shapes = [openvino.PartialShape(size) for size in sizes]
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit is deprecated, but OpenVINO needs it
         traced = torch.jit.trace(network.eval(), tuple(examples), check_trace=False)
         graph = openvino.convert_model(traced, example_input=tuple(examples), input=shapes)
     openvino.save_model(graph, file, compress_to_fp16=True)
+
+
+def graph_hashes(directory: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return the SHA-256 of each file of some graphs by name."""
+    return {file: sha256(directory / file) for name in names for file in _files(name)}
+
+
+def read_graph(directory: Path, name: str, hashes: Mapping[str, str]) -> Graph | None:
+    """Return a graph, or None if no hash of it is known.
+
+    Args:
+        directory: Where it is.
+        name: Name of its files without suffix.
+        hashes: From `graph_hashes`.
+
+    Raises:
+        WeightsError: A file does not match its hash; OpenVINO may crash on invalid files.
+    """
+    if f"{name}.xml" not in hashes:
+        return None
+    for file in _files(name):
+        _check(directory / file, hashes.get(file))
+    return Graph(directory / f"{name}.xml")
+
+
+def _files(name: str) -> tuple[str, str]:
+    return f"{name}.xml", f"{name}.bin"
+
+
+def _check(file: Path, expected: str | None) -> None:
+    try:
+        found = sha256(file)
+    except OSError as error:
+        raise WeightsError(f"{file}: cannot be read ({error.strerror}); fetch it again") from error
+    if found != expected:
+        raise WeightsError(f"{file}: is not the graph that config.json names by its SHA-256; fetch it again")
 
 
 class Graph:

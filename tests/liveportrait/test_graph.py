@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from liveportrait import LivePortrait
-from liveportrait.mini.graph import Graph, fastest_precision, write_graph
+from liveportrait.graph import Graph, fastest_precision, write_graph
 from liveportrait.mini.renderer import SEEN_SIZE
 
 
@@ -33,7 +33,7 @@ def inputs_of(renderer, name, count):
     if name == "flow":
         return renderer.flow, [torch.rand(count, renderer.flow.INPUTS, SEEN_SIZE, SEEN_SIZE, generator=random)]
     kind, painter = {"mouth": renderer.patches()[0], "eyes": renderer.patches()[1]}[name]
-    features = torch.rand(count, 3 * painter.encoder.channels, kind.size // 4, kind.size // 4, generator=random)
+    features = torch.rand(count, 3 * painter.decoder.channels, kind.size // 4, kind.size // 4, generator=random)
     condition = torch.rand(count, painter.decoder.condition, kind.size, kind.size, generator=random)
     return painter.decoder, [features, condition]
 
