@@ -49,7 +49,7 @@ class MiniConfig:
         num_brows: Brow components.
         flow_channels: Width of the residual flow network.
         mouth_channels: Width of the mouth's encoder.
-        mouth_decoder_channels: Width of its decoder, or None if it is the same.
+        mouth_decoder: Width of its decoder, or None if it is the same.
         mouth_hidden: Width of the path that conditions each norm of its decoder.
         eye_channels: Width of the eyes' encoder and decoder.
         mouth_blocks: Coarse SPADE blocks of the mouth's decoder.
@@ -63,7 +63,7 @@ class MiniConfig:
     num_brows: int = 6
     flow_channels: int = 32
     mouth_channels: int = 96
-    mouth_decoder_channels: int | None = None
+    mouth_decoder: int | None = None
     mouth_hidden: int = 32
     eye_channels: int = 48
     mouth_blocks: int = 3
@@ -144,9 +144,7 @@ class PatchPainter(nn.Module):
 def mouth_painter(kind: PatchKind, config: MiniConfig) -> PatchPainter:
     """Build the mouth's painter with random weights."""
     width, seen = config.mouth_channels, 3 + kind.num_masks
-    decoder = PatchDecoder(
-        seen + 2, config.mouth_decoder_channels or width, config.mouth_blocks, width, config.mouth_hidden
-    )
+    decoder = PatchDecoder(seen + 2, config.mouth_decoder or width, config.mouth_blocks, width, config.mouth_hidden)
     return PatchPainter(kind, PatchEncoder(seen, width, kind.size, config.mouth_bank), decoder)
 
 
