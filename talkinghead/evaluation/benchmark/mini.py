@@ -58,7 +58,7 @@ def _rows(model: MiniLivePortrait, portrait: Portrait, batch: int, setting: str,
         ("W flow and light", renderer.flow, [draw(renderer.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)])
     ]
     for name, (kind, painter) in zip(("G mouth", "G an eye"), renderer.patches()[:2], strict=True):
-        features = draw(3 * painter.encoder.channels, kind.size // 4, kind.size // 4)
+        features = draw(3 * painter.decoder.channels, kind.size // 4, kind.size // 4)
         calls.append((name, painter.decoder, [features, draw(painter.decoder.condition, kind.size, kind.size)]))
     for name, network, inputs in calls:
         parameters = sum(value.numel() for value in network.parameters())
