@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         VideoError,
     )
     from talkinghead.face.errors import FaceIndexError, FaceTooSmallError, NoFaceError
+    from talkinghead.idling import idle
     from talkinghead.models import Models, load_models
     from talkinghead.narration.errors import ScriptError, SpeechError, WorkFolderError
     from talkinghead.narration.narrate import narrate
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         DriveOptions,
         DubOptions,
         EditOptions,
+        IdleOptions,
         LiveOptions,
         MotionOptions,
         Options,
@@ -71,6 +73,7 @@ __all__ = [
     "FaceTooSmallError",
     "ForkError",
     "FoundFaces",
+    "IdleOptions",
     "ImageError",
     "InputNotFoundError",
     "LiveOptions",
@@ -102,6 +105,7 @@ __all__ = [
     "__version__",
     "edit",
     "find_faces",
+    "idle",
     "live",
     "load_models",
     "narrate",
@@ -120,13 +124,14 @@ _MODULES = {
         "SessionError VideoError"
     ),
     "talkinghead.face.errors": "FaceIndexError FaceTooSmallError NoFaceError",
+    "talkinghead.idling": "idle",
     "talkinghead.models": "Models load_models",
     "talkinghead.narration.errors": "ScriptError SpeechError WorkFolderError",
     "talkinghead.narration.narrate": "narrate",
     "talkinghead.narration.options": "CaptionOptions NarrationOptions SceneOptions VoiceOptions WorkOptions",
     "talkinghead.narration.outline": "ChapterOutline Outline outline",
     "talkinghead.options": (
-        "CropOptions DriveOptions DubOptions EditOptions LiveOptions MotionOptions Options RenderOptions"
+        "CropOptions DriveOptions DubOptions EditOptions IdleOptions LiveOptions MotionOptions Options RenderOptions"
     ),
     "talkinghead.pipeline": "Video",
     "talkinghead.preview": "Editor FoundFaces find_faces",

@@ -331,6 +331,14 @@ class DubOptions(Checked):
 
 
 @dataclass(frozen=True)
+class IdleOptions(Checked):
+    """How long a portrait idles."""
+
+    seconds: float = setting(20.0, "Length of the video in seconds.", 1.0, DAY_SECONDS)
+    loop: bool = setting(False, "Let the last frame meet the first, so that the video can be repeated without a jump.")
+
+
+@dataclass(frozen=True)
 class LiveOptions(Checked):
     """How a face in front of a camera is captured."""
 
@@ -385,6 +393,7 @@ class Options:
     drive: DriveOptions = field(default_factory=DriveOptions)
     edit: EditOptions = field(default_factory=EditOptions)
     dub: DubOptions = field(default_factory=DubOptions)
+    idle: IdleOptions = field(default_factory=IdleOptions)
     live: LiveOptions = field(default_factory=LiveOptions)
     render: RenderOptions = field(default_factory=RenderOptions)
 

@@ -16,6 +16,7 @@ from audio2motion import FRAME_RATE
 from liveportrait import Motion, Portrait
 from liveportrait.smoothing import MotionSmoother
 from talkinghead.driver.driver import Driver, driving_rules, extend
+from talkinghead.driver.idle import idle_motion
 from talkinghead.driver.reference import extract_reference
 from talkinghead.driver.resample import Frames, in_batches, retime
 from talkinghead.driver.sliders import SliderTrack
@@ -128,6 +129,23 @@ def speak(source: ImageSource, sound: Sound, models: Models, options: Options) -
         return animate(source, retime(driving, fps, count), to_keypoints, models, options)
 
     return Video(source, fps, count, sound, pictures)
+
+
+def idle(source: ImageSource, models: Models, options: Options) -> Video:
+    """Animate a portrait that says nothing.
+
+    Raises:
+        OptionError: An option is not for this voice model.
+    """
+    fps = options.render.fps or Fraction(FRAME_RATE)
+    count = math.ceil(Fraction(options.idle.seconds) * fps)
+    sampling_rules(models.voice, options.motion)
+
+    def pictures() -> Iterator[Picture]:
+        driving, to_keypoints = idle_motion(models, options.motion, options.idle)
+        return animate(source, retime(driving, fps, count), to_keypoints, models, options)
+
+    return Video(source, fps, count, None, pictures)
 
 
 def reenact(faces: Sequence[DrivenFace], sound: Sound | None, models: Models, options: Options) -> Video:

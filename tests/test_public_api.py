@@ -14,8 +14,9 @@ API = {
     """,
     "audio2motion": "AudioToMotion AudioToMotionConfig EncoderConfig FRAME_RATE SAMPLE_RATE",
     "talkinghead": """
-        speak reenact edit template live narrate stream load_models
-        Options CropOptions DriveOptions DubOptions EditOptions LiveOptions MotionOptions NarrationOptions RenderOptions
+        speak reenact edit template idle live narrate stream load_models
+        Options CropOptions DriveOptions DubOptions EditOptions IdleOptions LiveOptions MotionOptions NarrationOptions
+        RenderOptions
         ChapterOutline Editor FoundFaces Outline find_faces outline
         CaptionOptions SceneOptions VoiceOptions WorkOptions
         AvatarFrame AvatarSession Mark Models Summary Video __version__

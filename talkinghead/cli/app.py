@@ -13,6 +13,7 @@ from liveportrait.errors import PortraitError
 from talkinghead.cli.batch import batch
 from talkinghead.cli.download import download
 from talkinghead.cli.edit import edit
+from talkinghead.cli.idle import idle
 from talkinghead.cli.live import live
 from talkinghead.cli.narrate import narrate
 from talkinghead.cli.reenact import reenact, template
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turn a portrait and a voice into a video of that portrait speaking.",
 )
-for _command in (speak, reenact, template, edit, live, download, demo, narrate, batch, serve, ui):
+for _command in (speak, reenact, template, edit, idle, live, download, demo, narrate, batch, serve, ui):
     app.command()(_command)
 
 

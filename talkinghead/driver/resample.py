@@ -60,7 +60,7 @@ def retime(parts: Iterable[Timed], fps: Fraction, num_frames: int | None) -> Ite
     kept: Timed | None = None
     first, done = 0, 0  # index of the first frame in `kept`, and number of frames that have been yielded
     for part in parts:
-        kept = part if kept is None else _join([kept, part])
+        kept = part if kept is None else join([kept, part])
         last = first + len(kept) - 1
         ready = math.floor((last + Fraction(1, 2)) / step - Fraction(1, 2)) + 1
         ready = ready if num_frames is None else min(ready, num_frames)
@@ -80,7 +80,7 @@ def in_batches(parts: Iterable[Frames], size: int) -> Iterator[Frames]:
     """Regroup parts into batches of `size` frames; the last one may be shorter."""
     kept: Frames | None = None
     for part in parts:
-        kept = part if kept is None else _join([kept, part])
+        kept = part if kept is None else join([kept, part])
         whole = len(kept) // size * size
         yield from (kept[start : start + size] for start in range(0, whole, size))
         kept = kept[whole:]
@@ -101,7 +101,11 @@ def interpolate(frames: Timed, positions: list[Fraction]) -> Timed:
     a = frames[before]
     if not share.any():
         return a
-    b = frames[(before + 1).clamp(max=end)]
+    return blend(a, frames[(before + 1).clamp(max=end)], share)
+
+
+def blend(a: Timed, b: Timed, share: Tensor) -> Timed:
+    """Blend the frames of two motions, with `share` (T,) of the second."""
 
     def between(x: Tensor | None, y: Tensor | None) -> Tensor | None:
         return None if x is None or y is None else torch.lerp(x, y, share.view(-1, *[1] * (x.ndim - 1)))
@@ -112,10 +116,11 @@ def interpolate(frames: Timed, positions: list[Fraction]) -> Timed:
     return replace(a, **mixed)
 
 
-def _after(frames: Frames, count: int) -> Frames:
-    return frames[count:]
-
-
-def _join(parts: list[Frames]) -> Frames:
+def join(parts: list[Frames]) -> Frames:
+    """Join parts along the frame axis."""
     values = {field.name: [getattr(part, field.name) for part in parts] for field in fields(parts[0])}
     return replace(parts[0], **{name: torch.cat(each) for name, each in values.items() if each[0] is not None})
+
+
+def _after(frames: Frames, count: int) -> Frames:
+    return frames[count:]
