@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from talkinghead.cli.options import AsJson, Debug, Model, Portrait, VoiceModel, takes
+from talkinghead.cli.options import AsJson, Debug, Model, VoiceModel, takes
 from talkinghead.cli.report import INTERRUPTED, report, say
 from talkinghead.narration.options import CaptionOptions, NarrationOptions, SceneOptions, VoiceOptions, WorkOptions
 from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, RenderOptions
@@ -24,7 +24,7 @@ from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, 
     into=NarrationOptions,
 )
 def narrate(
-    source: Portrait,
+    source: Annotated[Path, typer.Argument(help="Portrait picture, or a video, which is played to and fro.")],
     script: Annotated[Path, typer.Argument(help="Script to read: .txt, .md, .srt, .vtt or .yaml.")],
     output: Annotated[Path, typer.Option("--output", "-o", help=".mp4, .webm or .mov file to write.")],
     options: NarrationOptions,

@@ -18,11 +18,14 @@ from rich.table import Table
 
 from talkinghead.cli.tools import new_app
 from talkinghead.evaluation.closures import closure_figures, rendered_figures
+from talkinghead.evaluation.dub import dub_clip
 from talkinghead.evaluation.lips import describe_lips
 from talkinghead.evaluation.mouths import judge_mouths
 from talkinghead.evaluation.reenact import reenact_clip
 from talkinghead.evaluation.speak import speak_clip
 from talkinghead.evaluation.speed import measure_speed
+from talkinghead.media.video import probe_video
+from talkinghead.models import load_models
 
 app = new_app("Measure how faithful pictures are, how true lips are, and how fast the product is.")
 
@@ -91,6 +94,28 @@ def speak(clips: Clips, model: Model = "mini", seed: int = 0, limit: Limit = Non
     """Drive each clip's first frame with its sound; compare the lips with the real ones. Silent clips are skipped."""
     results = {path.stem: speak_clip(path, model, seed) for path in clips_in(clips, limit)}
     report(f"speak, {model}", {clip: result for clip, result in results.items() if result is not None}, output)
+
+
+@app.command()
+def dub(
+    clips: Clips,
+    voices: Annotated[
+        Path | None, typer.Option(help="Folder of clips at 25 frames a second whose voices are used; default: CLIPS.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How much of each voice is used.")] = 8.0,
+    model: Model = "mini",
+    seed: int = 0,
+    limit: Limit = None,
+    output: Json = None,
+) -> None:
+    """Give each clip the voice of the next one; compare the new lips with its speaker's, and with the old ones."""
+    models, sources = load_models(model), list(clips_in(clips, limit))
+    speakers = [clip for clip in clips_in(voices or clips, None) if probe_video(clip).has_sound]
+    results = {}
+    for n, clip in enumerate(sources):
+        voice = next(each for each in speakers[(n + 1) % len(speakers) :] + speakers if each.stem != clip.stem)
+        results[f"{clip.stem} + {voice.stem}"] = dub_clip(clip, voice, seconds, models, seed)
+    report(f"dub, {model}", {pair: result for pair, result in results.items() if result is not None}, output)
 
 
 @app.command()

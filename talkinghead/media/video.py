@@ -237,6 +237,11 @@ def read_picture_or_video(path: str | os.PathLike[str]) -> Picture | VideoFile:
     return read_image(path) if is_still(path) else probe_video(path)
 
 
+def first_picture(shown: Picture | VideoFile) -> Picture:
+    """Return a picture itself, or the first frame of a video."""
+    return next(read_frames(shown.file)).picture if isinstance(shown, VideoFile) else shown
+
+
 def read_frames(path: str | os.PathLike[str], *, since: Fraction | None = None) -> Iterator[VideoFrame]:
     """Decode a video frame by frame and skip damaged packets, as players do.
 

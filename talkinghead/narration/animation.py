@@ -28,12 +28,16 @@ from talkinghead.driver.reference import Reference
 from talkinghead.driver.resample import retime
 from talkinghead.driver.sliders import interpolate_keyframes
 from talkinghead.driver.speech import generate_motion
+from talkinghead.dubbing import speak_in_video
 from talkinghead.media.audio import MODEL_RATE, stream_mono_16k
+from talkinghead.media.image import Picture
+from talkinghead.media.playback import play_order
 from talkinghead.models import Models
 from talkinghead.narration.script import Delivery, Keyframes
 from talkinghead.narration.timeline import Shot
 from talkinghead.options import EditOptions, MotionOptions
 from talkinghead.render import ToKeypoints
+from talkinghead.source.dubbed import DubbedVideo
 
 RISE_SECONDS, SETTLE_SECONDS = 0.5, 0.8
 """Duration of the fade from the portrait's own pose into motion, and back."""
@@ -80,6 +84,40 @@ def animate_shot(
     if delivery.keyframes:
         to_keypoints = EditedKeypoints(models.portrait, to_keypoints, delivery.keyframes, shot.frames, fps)
     return retime(settled, fps, shot.frames), to_keypoints
+
+
+def speak_shot_in_video(
+    dubbed: DubbedVideo,
+    shot: Shot,
+    fps: Fraction,
+    speaker: str,
+    *,
+    listens: bool,
+    models: Models,
+    options: MotionOptions,
+) -> Iterator[Picture]:
+    """Give the face of a video the speech of a shot; the video plays on to and fro from where the last shot ended.
+
+    Args:
+        dubbed: The video, whatever its order.
+        shot: The shot.
+        fps: Frames per second.
+        speaker: The name of the speaker.
+        listens: Whether the speaker is silent during the line.
+        models: The loaded networks.
+        options: The strength of the mouth's motion, and the seed.
+
+    Yields:
+        The pictures of the shot.
+    """
+    silent = listens or shot.file is None
+    sound = _silence(math.ceil(shot.frames / fps * MODEL_RATE)) if silent else _sound(shot, shot.frames / fps)
+    strength = (Delivery() if silent else shot.line.delivery).strengths.get("lip_strength", options.lip_strength)
+    seed = movement_seed(options.seed, speaker, shot.line.text, listens=listens)
+    options = replace(options, seed=seed, lip_strength=strength, reference="")
+    rate = dubbed.source.file.fps
+    order = play_order(len(dubbed.track), shot.frames, "pingpong", fps, rate, shot.start)
+    return speak_in_video(replace(dubbed, order=order), sound, range(shot.frames), fps, models, options)
 
 
 def movement_seed(seed: int, voice: str, text: str, *, listens: bool) -> int:

@@ -16,6 +16,7 @@ from talkinghead.media.files import require_file
 from talkinghead.media.formats import Format
 from talkinghead.media.image import limit_size, read_image
 from talkinghead.media.picture_formats import PICTURE_ENDINGS
+from talkinghead.media.video import VideoFile, first_picture, read_picture_or_video
 from talkinghead.models import Models
 from talkinghead.narration.background import Background, open_background
 from talkinghead.narration.caption_painter import CaptionPainter
@@ -76,14 +77,20 @@ def check_files(source: Path, script: Script, options: NarrationOptions) -> None
     """
     slides = find_slides(script, options.scene)
     choose_layout(script, options.scene, slides=bool(slides))
-    for picture in dict.fromkeys([source, *(speaker.source for speaker in script.speakers.values()), *slides]):
-        if picture:
-            read_image(picture)
+    for slide in dict.fromkeys(slides):
+        read_image(slide)
+    shown = {speaker.name: speaker.source or source for speaker in script.speakers.values()}
+    moving = {file for file in {source, *shown.values()} if isinstance(read_picture_or_video(file), VideoFile)}
     for speaker in script.speakers.values():
         _open_background(speaker, options)
     for clip in _clips(script, options):
         open_driver(clip)
     for line in script.lines:
+        if line.delivery.keyframes and shown[line.speaker] in moving:
+            raise ScriptError(
+                f"{script.file}: keyframes animate a picture, {shown[line.speaker]} is a video: leave them out"
+                f" ({line.text[:40]!r})"
+            )
         try:
             replace(options.motion, **line.delivery.strengths)
         except OptionError as error:
@@ -136,5 +143,6 @@ def _own_size(portrait: Path, models: Models, options: CropOptions) -> tuple[int
     if options.face_only:
         side = options.size or models.portrait.crop_size
         return side, side
-    picture = limit_size(read_image(require_file(portrait, ScriptError)), options.size or MAX_SIDE)
+    require_file(portrait, ScriptError)
+    picture = limit_size(first_picture(read_picture_or_video(portrait)), options.size or MAX_SIDE)
     return picture.shape[0], picture.shape[1]

@@ -10,12 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from talkinghead.media.image import Picture, read_image
+from talkinghead.media.image import Picture
+from talkinghead.media.video import VideoFile, first_picture, read_picture_or_video
 from talkinghead.models import Models
 from talkinghead.narration.background import Background, resized
 from talkinghead.narration.layouts import Layout, LayoutBox, window
 from talkinghead.narration.matte import Mask, Matte
 from talkinghead.options import MAX_SIDE, CropOptions
+from talkinghead.source.dubbed import DubbedVideo, open_dubbed
 from talkinghead.source.image import ImageSource, open_image_source
 
 _MARGIN = (24, 26, 30)
@@ -37,7 +39,7 @@ class PlacedSource:
         background: Replaces the portrait's own background; None for transparency.
     """
 
-    source: ImageSource
+    source: ImageSource | DubbedVideo
     box: LayoutBox
     view: LayoutBox
     matte: Matte | None = None
@@ -63,19 +65,22 @@ def place_source(
     """Open a portrait and fit it into its box.
 
     Args:
-        portrait: The picture file.
+        portrait: The file of the picture, or of a video whose mouth will speak.
         box: Its place in the picture.
         models: The loaded networks.
         options: Which face to use and how to crop; `size` is ignored.
         background: Replaces the portrait's own background; None to keep it.
         alpha: Whether to make the background transparent.
     """
-    picture = read_image(portrait)
+    shown = read_picture_or_video(portrait)
     if box.round or options.face_only:
         options = replace(options, face_only=True, size=max(box.height, box.width, _SMALLEST))
     else:
-        options = replace(options, size=_longest(picture, box))
-    source = open_image_source(picture, str(portrait), models, options)
+        options = replace(options, size=_longest(first_picture(shown), box))
+    if isinstance(shown, VideoFile):
+        source = open_dubbed(shown, models, options)
+    else:
+        source = open_image_source(shown, str(portrait), models, options)
     view = window(source.size, box, _face_center(source))
     matte = Matte(source, models.portrait.crop_size, cropped=options.face_only) if background or alpha else None
     return PlacedSource(source, box, view, matte, background)
@@ -150,8 +155,10 @@ def _disc(size: tuple[int, int]) -> Mask:
     return (min(size) / 2 - distance + 0.5).clip(0, 1).astype(np.float32)
 
 
-def _face_center(source: ImageSource) -> tuple[float, float]:
+def _face_center(source: ImageSource | DubbedVideo) -> tuple[float, float]:
     """Return the (x, y) of the face in the pictures of the video."""
+    if isinstance(source, DubbedVideo):
+        return source.face_center()
     middle = source.frame.points_to_image(np.full((1, 2), source.frame.size / 2, np.float32))
     x, y = (middle if source.window is None else source.window.points_to_crop(middle))[0]
     return float(x), float(y)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from talkinghead.face.landmarks import PersonFinder
 from talkinghead.media.image import Picture
+from talkinghead.source.dubbed import DubbedVideo
 from talkinghead.source.image import ImageSource
 
 Mask = NDArray[np.float32]
@@ -25,17 +26,17 @@ class Matte:
     The picture around the animated face never changes, so it is segmented only once, and its edges cannot flicker.
     """
 
-    def __init__(self, source: ImageSource, crop_size: int, *, cropped: bool) -> None:
+    def __init__(self, source: ImageSource | DubbedVideo, crop_size: int, *, cropped: bool) -> None:
         """Segment the source picture.
 
         Args:
-            source: The portrait.
+            source: The portrait; a video is segmented anew in every frame.
             crop_size: Side of the rendered crops.
             cropped: Whether only the crop is shown.
         """
         self._person = PersonFinder()
         self._face_mask: Mask | None = None
-        if not cropped:
+        if isinstance(source, ImageSource) and not cropped:
             white = np.full((crop_size, crop_size, 3), 255, np.uint8)
             pasted = source.place(white, np.zeros_like(source.picture))
             self._face_mask = pasted[..., 0].astype(np.float32) / 255

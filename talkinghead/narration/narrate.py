@@ -44,7 +44,8 @@ def narrate(
     """Make a narrated video from a script.
 
     Args:
-        source: The portrait of all speakers for whom the script names none.
+        source: The portrait of all speakers for whom the script names none, or a video whose mouth speaks; it is played
+            to and fro.
         script: Text, Markdown, SRT, VTT or YAML.
         output: The .mp4 or .webm to write, with alpha .webm or .mov; captions are written beside it.
         options: All other options.

@@ -17,7 +17,7 @@ from talkinghead.driver.reference import Reference
 from talkinghead.media.formats import Format
 from talkinghead.media.image import Picture, read_image
 from talkinghead.models import Models
-from talkinghead.narration.animation import animate_shot
+from talkinghead.narration.animation import animate_shot, speak_shot_in_video
 from talkinghead.narration.background import Background
 from talkinghead.narration.caption_painter import CaptionPainter
 from talkinghead.narration.captions import Cue, cues_of
@@ -28,6 +28,7 @@ from talkinghead.narration.script import Script
 from talkinghead.narration.timeline import Shot
 from talkinghead.narration.work import VERSION, hash_files, key_of
 from talkinghead.pipeline import animate
+from talkinghead.source.dubbed import DubbedVideo
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,11 @@ class ShotRenderer:
     def _portrait_pictures(self, shot: Shot, name: str) -> Iterator[Picture]:
         """Yield the animated pictures of one speaker's portrait."""
         listens = name != shot.line.speaker or not shot.line.text
+        source = self.placed[name].source
+        if isinstance(source, DubbedVideo):
+            return speak_shot_in_video(
+                source, shot, self.fps, name, listens=listens, models=self.models, options=self.options.motion
+            )
         reference = self.references.get(self._clip(shot))
         speech_motion, to_keypoints = animate_shot(
             shot,
@@ -91,7 +97,7 @@ class ShotRenderer:
             options=self.options.motion,
             reference=reference,
         )
-        return animate(self.placed[name].source, speech_motion, to_keypoints, self.models, self.options.shared)
+        return animate(source, speech_motion, to_keypoints, self.models, self.options.shared)
 
     def _clip(self, shot: Shot) -> str:
         """Return the file name of a shot's reference clip, or an empty string."""
@@ -167,6 +173,7 @@ class ShotRenderer:
             asdict(self.options.crop),
             asdict(placed.box),
             backdrop,
+            shot.start if isinstance(placed.source, DubbedVideo) else None,  # a video plays on from shot to shot
         ]
 
     def _canvas_identity(self, shot: Shot) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -16,13 +17,18 @@ from talkinghead.face import PasteBack
 from talkinghead.face.crop import Array, cut, face_rect
 from talkinghead.face.paste import overlap_mask
 from talkinghead.host.isolation import own_settings
+from talkinghead.inputs.option_values import Trim
 from talkinghead.media.image import Picture, limit_size
 from talkinghead.media.playback import play
-from talkinghead.source.face_track import FaceTrack, quiet_motion
+from talkinghead.media.progress import no_progress
+from talkinghead.media.video import VideoFile
+from talkinghead.models import Models
+from talkinghead.options import CropOptions
+from talkinghead.source.face_track import FaceTrack, quiet_motion, track_face
 from talkinghead.source.framing import frame_around
 from talkinghead.source.image import SourceFrame, encode
 from talkinghead.source.mouth_area import mouth_mask
-from talkinghead.source.video import VideoSource, longest_side
+from talkinghead.source.video import VideoSource, longest_side, open_video_sources
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,14 @@ class DubbedVideo:
         """Return remarks about the frames."""
         return self.track.notes
 
+    def face_center(self) -> tuple[float, float]:
+        """Return the usual (x, y) of the face in the pictures."""
+        height, width = self.size
+        if self.source.options.face_only:
+            return width / 2, height / 2
+        x, y = np.median(self.track.points[..., :2].mean(1), axis=0)
+        return float(x), float(y)
+
     def _crop(self, picture: Picture, points: Array) -> SourceFrame:
         source = self.source
         frame = frame_around(points, picture.shape, source.models.portrait, source.options)
@@ -74,6 +88,16 @@ class DubbedVideo:
             return SourceFrame(portrait, paste)
         shown = frame.inside(picture.shape).resized(source.size[0])
         return SourceFrame(portrait, lambda crop, background: cut(paste(crop, background), shown))
+
+
+def open_dubbed(file: VideoFile, models: Models, options: CropOptions) -> DubbedVideo:
+    """Prepare the only face of a video, or the one that the options name, to be dubbed from beginning to end.
+
+    Raises:
+        PortraitError: The video shows no face, or several to choose from.
+    """
+    (source,) = open_video_sources(file, models, options, [options.face], guess=False)
+    return prepare_dubbed(source, track_face(source, Trim(Fraction(0), None), None, no_progress), ())
 
 
 @own_settings()

@@ -18,6 +18,7 @@ from talkinghead.inputs.option_values import Trim
 from talkinghead.media.playback import frames_within
 from talkinghead.media.progress import READING, Progress
 from talkinghead.source.mouth_area import teeth_score
+from talkinghead.source.mouth_cover import SKIN, covered_frames, skin_colors
 from talkinghead.source.video import VideoSource, VideoSourceLog
 
 _FADE = 4
@@ -28,6 +29,8 @@ _MAX_GAP = 2
 
 _LEAST_TEETH = 0.003
 """Least `teeth_score` of a mouth that is open enough to show its teeth."""
+
+_NO_COLORS = np.zeros((len(SKIN), 3), np.float32)
 
 
 @dataclass(frozen=True)
@@ -65,20 +68,34 @@ def track_face(source: VideoSource, part: Trim, count: int | None, progress: Pro
     Raises:
         NoFaceError: No frame of the part shows the face.
     """
-    log, found = VideoSourceLog(), []
-    best, teeth = _LEAST_TEETH, None
-    for n, frame in enumerate(islice(progress(source.tracked_frames(), source.file.num_frames, READING), count)):
+    log, found, colors, teeth = VideoSourceLog(), [], [], []
+    for frame in islice(progress(source.tracked_frames(), source.file.num_frames, READING), count):
         log.add(frame)
         found.append(frame.points)
-        if frame.points is not None and (score := teeth_score(frame.picture, frame.points)) > best:
-            best, teeth = score, n
+        colors.append(_NO_COLORS if frame.points is None else skin_colors(frame.picture, frame.points))
+        teeth.append(0.0 if frame.points is None else teeth_score(frame.picture, frame.points))
     fps, name = source.file.fps, str(source.file.file)
     dubbed = frames_within(part.start, part.end, fps, len(found))
     seen = np.array([points is not None for points in found])
     if not seen[dubbed.start : dubbed.stop].any():
         raise NoFaceError(f"{name}: no face in the part to dub; give another --from and --to")
+    covered = covered_frames(np.stack(colors), seen, log.cuts)
+    notes = (*log.notes(name, fps), *_cover_notes(np.flatnonzero(covered), len(found), name, fps))
     points = _filled(found, seen, log.cuts)
-    return FaceTrack(points, fade(seen, dubbed), tuple(log.cuts), teeth, log.notes(name, fps))
+    scores = np.where(covered, 0.0, teeth)
+    best = int(scores.argmax()) if scores.max() > _LEAST_TEETH else None
+    return FaceTrack(points, fade(seen & ~covered, dubbed), tuple(log.cuts), best, notes)
+
+
+def _cover_notes(covered: NDArray[np.int_], count: int, name: str, fps: Fraction) -> tuple[str, ...]:
+    """Return a remark for the user about frames in which the mouth is covered."""
+    if not len(covered):
+        return ()
+    first = float(int(covered[0]) / fps)
+    return (
+        f"{name}: something is in front of the mouth in {len(covered)} of {count} frames, first at {first:.1f} s: "
+        "these frames are unchanged",
+    )
 
 
 def _filled(found: list[Array | None], seen: NDArray[np.bool_], cuts: list[int]) -> Array:

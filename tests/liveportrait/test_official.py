@@ -370,3 +370,21 @@ def test_sizes_are_upstreams_by_default():
     assert count["generator"] == pytest.approx(55.37e6, rel=1e-3)
     assert count["stitching"] + count["retarget_eyes"] + count["retarget_lip"] == 227_263
     assert (model.num_keypoints, model.crop_size) == (21, 512)
+
+
+def test_dubbing_replaces_the_lips_expression(model: OfficialPortrait, portrait: Portrait) -> None:
+    speech = SpeechMotion(
+        expression=torch.zeros(1, len(embedded_face_model().expression_basis)),
+        lip_ratio=torch.zeros(1, 1),
+        eye_openness=torch.ones(1, 2),
+        gaze_deg=torch.zeros(1, 2),
+        rotation=torch.eye(3)[None],
+        translation=torch.zeros(1, 3),
+    )
+    made = []
+    for shift in (0.0, 0.3):
+        expression = portrait.motion.expression.clone()
+        expression[:, list(OFFICIAL.lips)] += shift
+        talking = replace(portrait, motion=replace(portrait.motion, expression=expression))
+        made.append(model.dubbed_keypoints(talking, speech, None))
+    assert made[0].shape == (1, 21, 3) and torch.allclose(made[0], made[1])

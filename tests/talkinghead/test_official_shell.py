@@ -115,3 +115,12 @@ def test_base_animates_a_drawing_in_a_box(run):
     shown = frames()
     source = np.array(Image.open("cat.png"))
     assert len(shown) == 3 and np.abs(shown[0][:10].astype(int) - source[:10]).mean() < 5  # outside the box as it was
+
+
+def test_a_video_gets_a_new_voice(run, folder):
+    run("speak", "driver.mp4", "voice.wav", "-o", "dubbed.mp4", "--model", "people", "--loop", "hold")
+    frames = [frame.picture for frame in read_frames(folder / "dubbed.mp4")]
+    before = [frame.picture for frame in read_frames(folder / "driver.mp4")]
+    assert len(frames) == 3 and frames[0].shape == (200, 200, 3)
+    changed = np.abs(frames[0].astype(int) - before[0]).max(2)
+    assert changed[:40].max() < 20 and changed[100:170, 60:140].mean() > changed[:40].mean() + 3

@@ -150,6 +150,12 @@ def test_files_are_named_as_seen_from_the_file_of_jobs(folder, monkeypatch):
     assert fourth.options().drive.audio == "source"
 
 
+def test_a_part_of_a_video_is_dubbed(folder):
+    (job,) = read_jobs(write(folder, [speak("a", **{"from": 1, "to": 2.5, "keep_background": 0.2})]))
+    dub = job.options().dub
+    assert (dub.start, dub.end, dub.keep_background) == (1, 2.5, 0.2)
+
+
 def test_settings_of_other_commands_are_unknown(folder):
     (job,) = read_jobs(write(folder, [speak("a", camera="0")]))
     with pytest.raises(OptionError, match="no setting 'camera' of speak"):

@@ -1,14 +1,18 @@
 """From a script to a video: resumed, changed, and the same whatever happened on the way."""
 
+from dataclasses import replace
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 
 import av
 import pytest
 import soundfile
+from fake_models import mesh_at
+from gray_videos import gray_video
 
 from talkinghead import MotionOptions, RenderOptions
 from talkinghead.errors import ImageError, OutputError, OutputExistsError, VideoError
+from talkinghead.face import Face
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.video import read_frames
 from talkinghead.narration import assembly, shot_renderer
@@ -207,3 +211,19 @@ def test_head_motion_comes_from_a_reference_clip(make, models, monkeypatch):
     monkeypatch.setattr(shot_renderer, "hash_files", lambda files: str(list(files)))
     make(motion=MotionOptions(reference="clip.mp4"))
     assert asked == ["clip.mp4"] * 2
+
+
+def test_a_video_speaks_and_is_played_to_and_fro(tmp_path, hum, video_models, models, monkeypatch):
+    """Its frames go on from sentence to sentence, and a change makes the sentences after it anew."""
+    monkeypatch.setattr(video_models.faces, "detect", lambda *_, **__: [Face(mesh_at(32, 24, 20), 40, 0.9)])
+    networks = replace(models, faces=video_models.faces)
+    source = gray_video(tmp_path / "s.mp4", [60 + 5 * n for n in range(25)])
+    (tmp_path / "script.md").write_text("Hello there. It is me.\n")
+    options = NarrationOptions(render=RenderOptions(overwrite=True))
+    made = narrate(source, tmp_path / "script.md", tmp_path / "out.mp4", options=options, model=networks)
+    assert (made.width, made.height) == (64, 48) and made.frames > 40
+    shown = [float(frame.picture[0, 0].mean()) for frame in read_frames(made.file)]
+    assert max(shown) == pytest.approx(180, abs=3) and max(abs(a - b) for a, b in pairwise(shown)) < 13
+    (tmp_path / "talk.yaml").write_text("speakers: {a: {}}\nscript: [{a: Hi., keyframes: {0.1: {smile: 1}}}]\n")
+    with pytest.raises(ScriptError, match=r"keyframes animate a picture, .*s\.mp4 is a video"):
+        narrate(source, tmp_path / "talk.yaml", tmp_path / "b.mp4", options=options, model=networks)
