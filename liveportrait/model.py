@@ -30,6 +30,7 @@ class PortraitModel(nn.Module):
         needs_landmarks: Whether `Crop.landmarks` must be given.
         extracts_from_landmarks: Whether `extract` uses only the landmarks, so that crops need no pixels.
         reads_dense_residual: Whether the model implements `read_dense_residual`.
+        renders_layers: Whether `render` keeps the background of `Crop.layers` still.
         gpu_precision: The precision to choose on a CUDA device unless the user asks for another.
         smooths_videos: Whether `video_keypoints` smooths by `DrivingRules.observation_variance`.
     """
@@ -41,6 +42,7 @@ class PortraitModel(nn.Module):
     needs_landmarks: bool
     extracts_from_landmarks: bool = False
     reads_dense_residual: bool = False
+    renders_layers: bool = False
     gpu_precision: Precision = "fp32"
     smooths_videos: bool = False
 

@@ -54,6 +54,21 @@ class PerFrame:
 
 
 @dataclass(frozen=True)
+class Layers(PerFrame):
+    """Crops split into a person and the background: opacity · person + (1 - opacity) · background gives the crops.
+
+    Attributes:
+        person: RGB pictures of the person, shape (T, 3, H, W), float32 in [0, 1].
+        opacity: How much of the background the person hides, shape (T, 1, H, W), in [0, 1].
+        background: RGB pictures of the background, filled where it is hidden, shape (T, 3, H, W).
+    """
+
+    person: Tensor
+    opacity: Tensor
+    background: Tensor
+
+
+@dataclass(frozen=True)
 class Crop(PerFrame):
     """Face crops, the input of a model.
 
@@ -64,11 +79,13 @@ class Crop(PerFrame):
         edges: The four edges of the picture that the crop was cut from, shape (T, 4, 3), in the units of x; or None if
             it is not known how far the picture reaches. a·x + b·y + c is the distance of (x, y) from an edge (a, b, c),
             positive inside the picture. What lies outside was invented when the crop was cut, and should not be shown.
+        layers: The person and the background, or None if everything near the face moves with it.
     """
 
     image: Tensor
     landmarks: Tensor | None = None
     edges: Tensor | None = None
+    layers: Layers | None = None
 
     def __len__(self) -> int:
         return self.image.shape[0]

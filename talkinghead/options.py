@@ -74,6 +74,9 @@ class CropOptions(Checked):
     crop_x: float = setting(0.0, "Shift of the crop to the right of the face, as a fraction of its side.", -0.5, 0.5)
     crop_y: float = setting(-0.125, "Shift of the crop below the face, as a fraction of its side.", -0.5, 0.5)
     rotate: bool = setting(True, "Turn the face upright in its crop.")
+    still_background: bool = setting(
+        True, "Keep what is behind the person in a picture still while the head moves (mini only)."
+    )
     detection_threshold: float = setting(
         0.75,
         "Score that a face needs to be found, from 0 to 1; lower values find more drawings, and things that are none.",

@@ -49,6 +49,7 @@ class MiniLivePortrait(PortraitModel):
     needs_landmarks = True
     extracts_from_landmarks = True
     reads_dense_residual = True
+    renders_layers = True
 
     def __init__(self, renderer: MiniRenderer) -> None:
         super().__init__()
@@ -169,12 +170,15 @@ class MiniLivePortrait(PortraitModel):
         if dense_residual is not None:
             warp = renderer.apply_dense_residual(warp, small, dense_residual, x_d)
         warp = warp.kept_inside(portrait.crop.edges)
-        crops = warp.darkened(factor).apply(image.expand(count, -1, -1, -1)).clamp_(0, 1)
+        layers = portrait.crop.layers
+        moved = image if layers is None else layers.person
+        crops = warp.darkened(factor).apply(moved.expand(count, -1, -1, -1)).clamp_(0, 1)
         coarse = brighten(painted_size(image, renderer.config), factor).expand(count, -1, -1, -1)
         mouth = None if portrait.mouth is None else open_mouth(renderer, portrait.mouth)
         for frame, painted in renderer.paint(coarse, renderer.unpack(portrait.f_s, count), warp, x_s, x_d, mouth):
             painted.darkened(factor).blend_into(crops, frame)
-        return crops.clamp_(0, 1)
+        crops.clamp_(0, 1)
+        return crops if layers is None else torch.lerp(layers.background, crops, warp.shift(layers.opacity))
 
     @property
     def single_threaded(self) -> bool:

@@ -20,6 +20,9 @@ from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Warp
 from liveportrait.motion import Portrait
 from liveportrait.pictures import LEVELS, Picture, to_pictures
 
+Places = tuple[NDArray[np.int16], NDArray[np.uint16]]
+"""Whole and fractional parts of positions in a picture, as `cv2.convertMaps` gives them."""
+
 
 @dataclass(frozen=True)
 class CpuSource:
@@ -28,7 +31,9 @@ class CpuSource:
     Attributes:
         x_s: Source keypoints, shape (1, K, 3).
         features: The painters' features of mouth, left and right eye.
-        picture: The crop, shape (S, S, 3).
+        picture: The crop, or the person alone, shape (S, S, 3).
+        opacity: The person's opacity, shape (S, S), uint8; or None if the crop has no layers.
+        background: The background, shape (S, S, 3), or None.
         edges: The picture's edges, shape (1, 4, 3), or None.
         painted: The brightened crop at the painters' size, shape (1, 3, P, P).
         small: The brightened crop at the flow network's size, shape (1, 3, SEEN_SIZE, SEEN_SIZE).
@@ -39,6 +44,8 @@ class CpuSource:
     x_s: Tensor
     features: list[Tensor]
     picture: Picture
+    opacity: NDArray[np.uint8] | None
+    background: Picture | None
     edges: Tensor | None
     painted: Tensor
     small: Tensor
@@ -51,10 +58,13 @@ def prepare_source(renderer: MiniRenderer, portrait: Portrait) -> CpuSource:
     image = portrait.crop.image
     small = seen_size(image)
     factor = exposure(small, portrait.x_s)
+    layers = portrait.crop.layers
     return CpuSource(
         portrait.x_s,
         renderer.unpack(portrait.f_s, 1),
-        to_pictures(image)[0],
+        to_pictures(image if layers is None else layers.person)[0],
+        None if layers is None else to_pictures(layers.opacity)[0, ..., 0],
+        None if layers is None else to_pictures(layers.background)[0],
         portrait.crop.edges,
         brighten(painted_size(image, renderer.config), factor),
         brighten(small, factor),
@@ -88,24 +98,39 @@ def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dens
     if dense_residual is not None:
         warp = renderer.apply_dense_residual(warp, small, dense_residual, x_d)
     warp = warp.kept_inside(source.edges)
-    pictures = warp_pictures(source.picture, warp.darkened(source.factor))
+    places = source_places(warp, len(source.picture))
+    pictures = warp_pictures(source.picture, places, warp.darkened(source.factor))
     features = [feature.expand(count, -1, -1, -1) for feature in source.features]
     for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d, source.mouth):
         blend_patches(pictures, frames, patches.darkened(source.factor))
+    if source.opacity is not None and source.background is not None:
+        for picture, place in zip(pictures, places, strict=True):
+            opacity = cv2.remap(source.opacity, *place, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            put_before(source.background, picture, opacity)  # type: ignore[arg-type]
     return pictures
 
 
-def warp_pictures(picture: Picture, warp: Warp) -> Picture:
-    """Warp a picture (S, S, 3) and add the light, like `Warp.apply`; positions are rounded to 1/32 pixel."""
-    side = len(picture)
+def source_places(warp: Warp, side: int) -> list[Places]:
+    """Return the source position of every pixel of a warped picture, rounded to 1/32 pixel, as `cv2.remap` takes it."""
     places = ((warp.flow + 1) * (side / 2) - 0.5).numpy()
+    return [cv2.convertMaps(cv2.resize(place, (side, side)), None, cv2.CV_16SC2) for place in places]  # type: ignore[call-overload]
+
+
+def warp_pictures(picture: Picture, places: list[Places], warp: Warp) -> Picture:
+    """Warp a picture (S, S, 3) to `source_places` and add the light, like `Warp.apply`."""
+    side = len(picture)
     lights = (warp.light * LEVELS).permute(0, 2, 3, 1).contiguous().numpy()
     warped = np.empty((len(places), *picture.shape), np.uint8)
     for out, place, light in zip(warped, places, lights, strict=True):
-        fine = cv2.resize(place, (side, side))
-        cv2.remap(picture, fine, None, cv2.INTER_LINEAR, out, cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        cv2.remap(picture, *place, cv2.INTER_LINEAR, out, cv2.BORDER_REPLICATE)
         cv2.add(out, cv2.resize(light, (side, side)), out, dtype=cv2.CV_8U)
     return warped
+
+
+def put_before(background: Picture, person: Picture, opacity: NDArray[np.uint8]) -> None:
+    """Blend a person (S, S, 3) with the background, in place."""
+    share = np.multiply(opacity, np.float32(1 / LEVELS))
+    cv2.blendLinear(person, background, share, 1 - share, person)
 
 
 def blend_patches(pictures: Picture, frames: Tensor, painted: Painted) -> None:

@@ -93,6 +93,10 @@ class Warp:
         light = F.interpolate(self.light, (height, width), mode="bilinear")
         return sample(image, resize_flow(self.flow, height, width)).add_(light)
 
+    def shift(self, image: Tensor) -> Tensor:
+        """Warp pictures (1 or T, C, H, W) without adding the light."""
+        return sample(image.expand(len(self.flow), -1, -1, -1), resize_flow(self.flow, *image.shape[2:]))
+
     def apply_at(self, image: Tensor, points: Tensor) -> Tensor:
         """Warp pictures (T, 3, H, W) and add the light, only at output positions (T, h, w, 2)."""
         fields = sample(torch.cat([self.flow.permute(0, 3, 1, 2), self.light], 1), points)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from talkinghead.cli.tools import new_app
+from talkinghead.evaluation.background import judge_background
 from talkinghead.evaluation.closures import closure_figures, rendered_figures
 from talkinghead.evaluation.dub import dub_clip
 from talkinghead.evaluation.lips import describe_lips
@@ -72,6 +73,12 @@ def reenact(
     """Drive each clip's first frame with its later frames; compare with copying and with warping alone."""
     judged = {path.stem: reenact_clip(path, model, perception) for path in clips_in(clips, limit)}
     report(f"reenact, {model}", judged, output)
+
+
+@app.command()
+def background(clips: Clips, limit: Limit = None, output: Json = None) -> None:
+    """Drive each clip's first frame with its later ones; measure background and edge with layers and without."""
+    report("background, mini", {path.stem: judge_background(path) for path in clips_in(clips, limit)}, output)
 
 
 @app.command()

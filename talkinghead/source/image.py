@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import NamedTuple
 
@@ -11,8 +11,11 @@ import numpy as np
 import torch
 
 from liveportrait import Portrait
+from liveportrait.pictures import to_pictures
 from talkinghead.face import CropFrame, PasteBack
 from talkinghead.face.crop import Array, FaceRect, cut, cut_crop, face_rect
+from talkinghead.face.landmarks import PersonFinder
+from talkinghead.face.layers import separate
 from talkinghead.face.paste import overlap_mask
 from talkinghead.host.isolation import own_settings
 from talkinghead.media.image import Picture, limit_size, resize
@@ -97,9 +100,10 @@ def open_image_sources(
     small = limit_size(picture, MAX_SIDE if options.face_only else options.size or MAX_SIDE)
     shrunk = len(small) / len(picture)
     framed = frame_sources(small, name, models.portrait, models.faces, options, numbers, shrunk)
+    finder = PersonFinder() if options.still_background and models.portrait.renders_layers else None
     sources = []
     for n, face in enumerate(framed):
-        portrait = encode(small, face.frame, face.landmarks, models)
+        portrait = encode(small, face.frame, face.landmarks, models, finder)
         others = [face_square(other) for m, other in enumerate(framed) if m != n]
         mask = overlap_mask(face.frame, face_square(face), others) if others else None
         side = options.size or models.portrait.crop_size
@@ -113,10 +117,23 @@ def open_image_sources(
     return sources
 
 
-def encode(picture: Picture, frame: CropFrame, landmarks: Array | None, models: Models) -> Portrait:
-    """Encode the face in one crop of a picture."""
+def encode(
+    picture: Picture, frame: CropFrame, landmarks: Array | None, models: Models, finder: PersonFinder | None = None
+) -> Portrait:
+    """Encode the face in one crop of a picture.
+
+    Args:
+        picture: RGB, shape (H, W, 3).
+        frame: The crop's place in it.
+        landmarks: Face-mesh points in its pixels, or None.
+        models: The loaded networks.
+        finder: Separates the person from the background, which then stays; None to leave them together.
+    """
+    crop = cut_crop(picture, frame, landmarks)
+    if finder is not None:
+        crop = replace(crop, layers=separate(to_pictures(crop.image)[0], finder))
     with torch.inference_mode():
-        return models.portrait.encode(cut_crop(picture, frame, landmarks).to(models.device))
+        return models.portrait.encode(crop.to(models.device))
 
 
 def show_alone(picture: Picture, frame: CropFrame, side: int) -> tuple[CropFrame, PlaceCrop]:

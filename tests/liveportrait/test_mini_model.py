@@ -17,9 +17,10 @@ from liveportrait.mini.face_model import eye_ratio, lip_ratio
 from liveportrait.mini.mouth_color import USUAL_SKIN, tint, usual_light
 from liveportrait.mini.painter import PatchEncoder
 from liveportrait.mini.pictures import prepare_source
-from liveportrait.mini.raster import polygon_masks
+from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
 from liveportrait.mini.renderer import MiniConfig, MiniRenderer
+from liveportrait.motion import Layers
 from liveportrait.pictures import to_pictures
 
 
@@ -135,6 +136,39 @@ def test_pictures_are_what_is_rendered(model, crop, residual, shift):
     dense = None if residual is None else torch.full((3, 3, DENSE_RESIDUAL_SIZE, DENSE_RESIDUAL_SIZE), residual)
     found = levels_apart(model.picture_renderer(portrait)(x_d, dense), model.render(portrait, x_d, dense))
     assert found.max() <= 3
+    assert found.mean() < 0.5
+
+
+@pytest.fixture
+def layered(crop) -> Crop:
+    """The face's crop, with a disc around the face before a background of stripes."""
+    x, y = pixel_grid(256, 256).unbind(-1)
+    disc = (0.6 - (x.square() + (y + 0.2).square()).sqrt()).mul(20).clamp(0, 1)[None, None]
+    stripes = (x * 40).sin().mul(0.5).add(0.5).expand(1, 3, -1, -1)
+    return replace(crop, image=torch.lerp(stripes, crop.image, disc), layers=Layers(crop.image, disc, stripes))
+
+
+def test_the_background_of_layers_stays_and_the_person_moves(model, layered):
+    portrait = model.encode(layered)
+    turn = rotation_matrix(torch.zeros(1), torch.tensor([15.0]), torch.zeros(1))
+    still, turned = (
+        model.speech_keypoints(portrait, replace(at_rest(model), **moved)) for moved in ({}, {"rotation": turn})
+    )
+    shown, rest = model.render(portrait, turned), model.render(portrait, still)
+    outside = layered.layers.opacity.expand(-1, 3, -1, -1) == 0
+    far = torch.nn.functional.max_pool2d(layered.layers.opacity, 41, 1, 20).expand(-1, 3, -1, -1) == 0
+    assert far.float().mean() > 0.1 and shown[far].equal(layered.layers.background[far])
+    assert (rest - layered.image)[outside].abs().mean() < 0.01
+    assert (shown - rest)[~far].abs().mean() > 0.02
+    without = model.encode(replace(layered, layers=None))
+    assert (model.render(without, turned) - layered.image)[outside].abs().mean() > 0.02
+
+
+def test_pictures_of_layers_are_what_is_rendered(model, layered):
+    portrait = model.encode(layered)
+    x_d = speaking(model, portrait) + torch.tensor([0.05, 0.0, 0.0])
+    found = levels_apart(model.picture_renderer(portrait)(x_d, None), model.render(portrait, x_d))
+    assert found.max() <= 4
     assert found.mean() < 0.5
 
 

@@ -1,0 +1,167 @@
+"""Split a crop into the person and the background, so that the person can move and the background stays."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from cv2.typing import MatLike
+from numpy.typing import NDArray
+
+from liveportrait.motion import Layers
+from talkinghead.face.crop import Picture
+from talkinghead.face.landmarks import PersonFinder
+
+Mask = NDArray[np.float32]
+
+EDGE = 1 / 60
+"""Radius of the refinement along the picture's edges, relative to the side."""
+
+_SMOOTH = 1e-4
+_LOW, _HIGH = 0.1, 0.9
+"""Probabilities that are mapped to 0 and 1."""
+
+_MOST_DOUBTFUL = 0.12
+"""Share of the crop from which too many pixels are neither clearly person nor background."""
+
+_LEAST_BACKGROUND = 0.03
+"""Share of the crop below which there is no background worth keeping still."""
+
+_CLEAR = 0.02
+"""Opacities that differ less from 0 or 1 count as background or person alone."""
+
+_RIM = 1 / 64
+"""Width of the rim between person and background in which colours are taken for mixed, relative to the side."""
+
+_DISTINCT = 30.0
+"""Distance of two colours, in levels, from which they say whether a pixel shows the person or the background."""
+
+_ENOUGH = 4.0
+"""One over the known share of an average's pixels from which the average counts fully."""
+
+_UNLIKE = 0.3
+"""Share of the person's colour below which a pixel beside the person shows the background alone."""
+
+_SEEN_THROUGH = 0.1
+"""Opacity from which the background behind a pixel is filled."""
+
+_DETAIL = 1 / 32
+"""Size of the background's detail that is mirrored into the hole behind the person, relative to the side."""
+
+
+def separate(crop: Picture, finder: PersonFinder) -> Layers | None:
+    """Split a crop into person and background.
+
+    Args:
+        crop: RGB, shape (S, S, 3).
+        finder: Segments the person.
+
+    Returns:
+        Layers of one frame that together give the crop, within one level; None if there is hardly any background, or
+        no clear outline of a person.
+    """
+    probability = finder.find(crop)
+    return split(crop, refine(probability, crop)) if is_clear(probability) else None
+
+
+def refine(probability: Mask, picture: Picture) -> Mask:
+    """Turn the probability that a pixel shows the person into its opacity, along the picture's edges."""
+    radius = max(round(min(picture.shape[:2]) * EDGE), 2)
+    fine = cv2.ximgproc.guidedFilter(picture.astype(np.float32) / 255, probability, radius, _SMOOTH)
+    return ((fine - _LOW) / (_HIGH - _LOW)).clip(0, 1)
+
+
+def is_clear(probability: Mask) -> bool:
+    """Tell whether a person stands out from a background: few pixels are doubtful, the middle of the crop is not."""
+    third = len(probability) // 3
+    middle = probability[third:-third, third:-third]
+    doubtful = (probability > _LOW) & (probability < _HIGH)
+    return bool(
+        doubtful.mean() < _MOST_DOUBTFUL and middle.mean() > _HIGH and (probability < _LOW).mean() > _LEAST_BACKGROUND
+    )
+
+
+def split(crop: Picture, opacity: Mask) -> Layers:
+    """Split a crop by a person's opacity, which is raised where it does not explain the colours.
+
+    The background is filled where it is hidden; its remaining pixels are the crop's.
+
+    Args:
+        crop: RGB, shape (S, S, 3).
+        opacity: From 0 to 1, shape (S, S).
+    """
+    image = crop.astype(np.float32)
+    width = 2 * round(len(crop) * _RIM) + 1
+    rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    outside, inside = (cv2.erode(alone.astype(np.uint8), rim) for alone in (opacity < _CLEAR, opacity > 1 - _CLEAR))
+    behind = fill(image, outside)
+    alike = _share_of_person(image, _spread(image, inside), behind) * (1 - outside)
+    opacity = np.maximum(opacity, ((alike - _UNLIKE) / (1 - _UNLIKE)).clip(0, 1))
+    hidden = (opacity / _SEEN_THROUGH).clip(0, 1)[..., None]
+    background = np.rint(image + hidden * (behind - image))
+    opacity = np.ceil(np.maximum(opacity, _least_opacity(image, background)) * 255) / 255
+    person = background + (image - background) / np.maximum(opacity, 1 / 255)[..., None]
+    return Layers(_tensor(person / 255), _tensor(opacity[..., None]), _tensor(background / 255))
+
+
+def fill(image: MatLike, known: MatLike) -> MatLike:
+    """Fill the unknown part of a picture: smoothly, with the detail mirrored at the known part's border.
+
+    Args:
+        image: Shape (H, W, 3).
+        known: 1 where the picture is known, else 0, shape (H, W).
+    """
+    blur = (0, 0), len(image) * _DETAIL
+    share = cv2.GaussianBlur(known.astype(np.float32), *blur)[..., None]
+    smooth = cv2.GaussianBlur(image * known[..., None], *blur) / np.maximum(share, 1e-3)
+    place = _mirrored(known)
+    detail = cv2.remap(image - smooth, place, None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
+    sure = cv2.remap(known, place, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
+    sure = cv2.blur(cv2.erode(sure, np.ones((9, 9))).astype(np.float32), (9, 9))[..., None]
+    return np.where(known[..., None], image, (_spread(smooth, known) + sure * detail).clip(0, 255))
+
+
+def _mirrored(known: MatLike) -> MatLike:
+    """Return the position of each pixel mirrored at the nearest known pixel, shape (H, W, 2)."""
+    _, labels = cv2.distanceTransformWithLabels(1 - known, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    rows, columns = np.nonzero(known)
+    labels = np.asarray(labels, np.intp)
+    nearest = np.zeros((labels.max() + 1, 2), np.float32)
+    nearest[labels[rows, columns]] = np.stack([columns, rows], 1)
+    own = np.stack(np.meshgrid(*map(np.arange, known.shape[::-1])), -1)
+    return (2 * cv2.blur(nearest[labels], (9, 9)) - own).astype(np.float32)
+
+
+def _spread(image: MatLike, known: MatLike) -> MatLike:
+    """Fill the unknown part of a picture smoothly, from a pyramid of averages."""
+    share = known.astype(np.float32)[..., None]
+    levels: list[MatLike] = [np.concatenate([image * share, share], 2)]
+    while max(levels[-1].shape[:2]) > 1:
+        height, width = levels[-1].shape[:2]
+        levels.append(cv2.resize(levels[-1], ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA))
+    filled: MatLike = np.zeros((1, 1, 3), np.float32)
+    for level in reversed(levels):
+        share = level[..., 3:]
+        sure = np.minimum(_ENOUGH * share, 1)
+        above = cv2.resize(filled, level.shape[1::-1])
+        filled = above + sure * (level[..., :3] / np.maximum(share, 1e-6) - above)
+    return filled
+
+
+def _share_of_person(image: MatLike, person: MatLike, background: MatLike) -> Mask:
+    """Return how far each colour lies from the background's to the person's, 0 to 1; about 0 where they are alike."""
+    whole = person - background
+    length = (whole * whole).sum(-1)
+    along = ((image - background) * whole).sum(-1) / np.maximum(length, 1)
+    return along.clip(0, 1) * length / (length + _DISTINCT**2)
+
+
+def _least_opacity(image: MatLike, background: MatLike) -> Mask:
+    """Return the smallest opacity at which some colour in front of the background gives the picture's."""
+    own = image - background
+    return np.where(own < 0, -own / np.maximum(background, 1), own / np.maximum(255 - background, 1)).max(-1)
+
+
+def _tensor(picture: MatLike) -> torch.Tensor:
+    """Convert (H, W, C) to one frame (1, C, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32))
