@@ -24,6 +24,9 @@ def _core() -> Any:
     with quiet_imports():
         import openvino
 
+    # Its binding sets itself up when it first shows a tensor as an array, and two threads that do so at once block each
+    # other for ever. Models are loaded by one thread at a time.
+    _ = openvino.Tensor(openvino.Type.f32, [1]).data
     return openvino.Core()
 
 
