@@ -1,6 +1,7 @@
 # The server on a CPU:
 #   docker build -t talkinghead .
-#   docker run --rm -p 127.0.0.1:8000:8000 -e TALKINGHEAD_TOKEN=... --read-only --tmpfs /tmp talkinghead
+#   docker run --rm -p 127.0.0.1:8000:8000 -e TALKINGHEAD_TOKEN=... --read-only --tmpfs /tmp \
+#     -v talkinghead-key:/home/talkinghead/.local/share/talkinghead talkinghead
 # WebRTC sends its media over UDP ports that the container does not publish: add --network host for it, or use the web
 # socket.
 FROM python:3.11-slim-bookworm
@@ -8,7 +9,8 @@ FROM python:3.11-slim-bookworm
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libegl1 libgles2 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 1000 talkinghead
+    && useradd --create-home --uid 1000 talkinghead \
+    && install -d -o talkinghead -m 700 /home/talkinghead/.local/share/talkinghead
 
 WORKDIR /app
 COPY pyproject.toml README.md LICENSE MANIFEST.in ./

@@ -37,10 +37,12 @@ if TYPE_CHECKING:
         LiveOptions,
         MotionOptions,
         Options,
+        ProvenanceOptions,
         RenderOptions,
     )
     from talkinghead.pipeline import Video
     from talkinghead.preview import Editor, FoundFaces, find_faces
+    from talkinghead.provenance.verify import Verification, verify
     from talkinghead.realtime.avatar import AvatarFrame, AvatarSession
     from talkinghead.realtime.live import live
     from talkinghead.realtime.stream import stream
@@ -88,6 +90,7 @@ __all__ = [
     "OutputError",
     "OutputExistsError",
     "PortraitError",
+    "ProvenanceOptions",
     "RenderOptions",
     "SceneOptions",
     "ScriptError",
@@ -95,6 +98,7 @@ __all__ = [
     "SpeechError",
     "Summary",
     "TemplateError",
+    "Verification",
     "Video",
     "VideoError",
     "VoiceOptions",
@@ -114,6 +118,7 @@ __all__ = [
     "speak",
     "stream",
     "template",
+    "verify",
 ]
 
 _MODULES = {
@@ -131,10 +136,12 @@ _MODULES = {
     "talkinghead.narration.options": "CaptionOptions NarrationOptions SceneOptions VoiceOptions WorkOptions",
     "talkinghead.narration.outline": "ChapterOutline Outline outline",
     "talkinghead.options": (
-        "CropOptions DriveOptions DubOptions EditOptions IdleOptions LiveOptions MotionOptions Options RenderOptions"
+        "CropOptions DriveOptions DubOptions EditOptions IdleOptions LiveOptions MotionOptions Options "
+        "ProvenanceOptions RenderOptions"
     ),
     "talkinghead.pipeline": "Video",
     "talkinghead.preview": "Editor FoundFaces find_faces",
+    "talkinghead.provenance.verify": "Verification verify",
     "talkinghead.realtime.avatar": "AvatarFrame AvatarSession",
     "talkinghead.realtime.live": "live",
     "talkinghead.realtime.stream": "stream",

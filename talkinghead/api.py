@@ -29,13 +29,15 @@ from talkinghead.inputs.files import files_read
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.files import check_output
 from talkinghead.media.formats import PLAIN
-from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image, write_image
+from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image
 from talkinghead.media.progress import RENDERING, Progress, no_progress
 from talkinghead.media.side_by_side import beside_inputs
 from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_video
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrPath
 from talkinghead.pipeline import DrivenFace, Video
+from talkinghead.provenance.marks import Marks
+from talkinghead.provenance.pictures import write_picture
 from talkinghead.source.image import ImageSource, open_image_source, open_image_sources
 from talkinghead.source.video import VideoSource, open_video_sources
 
@@ -146,7 +148,8 @@ def speak(
         ((number, sound),) = sounds.items()
         crop = replace(options.crop, face=number)
         video = pipeline.speak(open_image_source(shown, _name_of(source), models, crop), sound, models, options)
-    return video if file is None else save(video, file, options.render, progress)
+    marks = Marks(options.provenance, source, tuple(inputs))
+    return video if file is None else save(video, file, options.render, marks, progress)
 
 
 @overload
@@ -225,7 +228,8 @@ def reenact(
     video = pipeline.reenact(faces, sound, models, options)
     video = beside_inputs(video, faces) if options.drive.concat else video
     still = all(map(is_still_driver, given.values())) and not isinstance(shown, VideoFile)
-    return video if file is None else save(video, file, options.render, progress, still=still)
+    marks = Marks(options.provenance, source, tuple(inputs))
+    return video if file is None else save(video, file, options.render, marks, progress, still=still)
 
 
 def template(
@@ -307,27 +311,31 @@ def edit(
         keyframes = read_keyframes(asked.keyframes)
     if keyframes and isinstance(shown, VideoFile):
         raise OptionError(f"{shown.file}: keyframes animate a picture, this is a video: give its sliders as options")
+    marks = Marks(options.provenance, source, tuple(inputs))
     models = load_models(model, options.render.device, precision=options.render.precision)
     if isinstance(shown, VideoFile):
         (video,) = open_video_sources(shown, models, options.crop, [options.crop.face])
         sound = choose_sound([], shown, options.drive)
         edited = pipeline.edit_video(video, constant_sliders(asked), sound, models, options)
-        return save(edited, file, options.render, progress)
+        return save(edited, file, options.render, marks, progress)
     opened = open_image_source(shown, _name_of(source), models, options.crop)
     fps = options.render.fps or FRAME_RATE
     track = (
         interpolate_keyframes(keyframes, asked, opened.portrait.motion, fps) if keyframes else constant_sliders(asked)
     )
-    return save(pipeline.edit(opened, track, models, options), file, options.render, progress, still=not moving)
+    return save(pipeline.edit(opened, track, models, options), file, options.render, marks, progress, still=not moving)
 
 
-def save(video: Video, file: Path, render: RenderOptions, progress: Progress, *, still: bool = False) -> Summary:
-    """Render a video and write it with its sound.
+def save(
+    video: Video, file: Path, render: RenderOptions, marks: Marks, progress: Progress, *, still: bool = False
+) -> Summary:
+    """Render a video and write it with its sound and with the marks of its origin.
 
     Args:
         video: The video.
         file: The file to write; its suffix decides on the format.
         render: The quality, and whether an existing file may be replaced.
+        marks: How the file is marked.
         progress: Wraps the pictures.
         still: Whether a picture file is a picture, the first frame, and not an animation.
     """
@@ -335,11 +343,10 @@ def save(video: Video, file: Path, render: RenderOptions, progress: Progress, *,
     begun = time.perf_counter()
     suffix = file.suffix.lower()
     if suffix in PICTURE_SUFFIXES and (still or suffix not in PLAIN):
-        write_image(next(iter(video)), file, overwrite=render.overwrite)
+        write_picture(next(iter(video)), file, marks, overwrite=render.overwrite)
         return Summary(file, 1, 0.0, video.fps, width, height, time.perf_counter() - begun, video.notes)
-    shape, sound = (height, width), video.sound
-    kind = PLAIN[suffix]
-    with VideoWriter(file, video.fps, shape, sound, render.crf, kind, overwrite=render.overwrite) as writer:
+    shape, sound, kind, overwrite = (height, width), video.sound, PLAIN[suffix], render.overwrite
+    with VideoWriter(file, video.fps, shape, sound, render.crf, kind, overwrite=overwrite, marks=marks) as writer:
         count = 0
         for count, picture in enumerate(progress(video, len(video), RENDERING), 1):  # noqa: B007
             writer.write(picture)

@@ -16,6 +16,7 @@ from talkinghead.media.progress import Progress, no_progress
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, VOICE_MODEL, Options, StrPath
 from talkinghead.pipeline import Video
+from talkinghead.provenance.marks import Marks
 from talkinghead.source.image import open_image_source
 
 
@@ -77,4 +78,5 @@ def idle(
     picture, name = read_picture(source)
     models = load_models(model, options.render.device, voice_model, options.render.precision)
     video = pipeline.idle(open_image_source(picture, name, models, options.crop), models, options)
-    return video if file is None else save(video, file, options.render, progress)
+    marks = Marks(options.provenance, source, tuple(inputs))
+    return video if file is None else save(video, file, options.render, marks, progress)

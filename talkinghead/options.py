@@ -21,6 +21,7 @@ from talkinghead.inputs.option_values import (
     parse_trim,
 )
 from talkinghead.inputs.settings import Checked, accept_former_names, setting
+from talkinghead.provenance.options import ProvenanceOptions
 
 StrPath = str | os.PathLike[str]
 
@@ -399,6 +400,7 @@ class Options:
     idle: IdleOptions = field(default_factory=IdleOptions)
     live: LiveOptions = field(default_factory=LiveOptions)
     render: RenderOptions = field(default_factory=RenderOptions)
+    provenance: ProvenanceOptions = field(default_factory=ProvenanceOptions)
 
 
 def _check_choice(name: str, value: str, choices: object) -> None:

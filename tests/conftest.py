@@ -3,12 +3,16 @@
 import multiprocessing
 import os
 import sys
+import tempfile
 from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as on the command line, before PyTorch is imported
+
+HOME = tempfile.TemporaryDirectory(prefix="talkinghead-tests-", ignore_cleanup_errors=True)
+os.environ["XDG_DATA_HOME"] = HOME.name  # the key of this installation is not the tests' to make
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

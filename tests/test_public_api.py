@@ -14,12 +14,12 @@ API = {
     """,
     "audio2motion": "AudioToMotion AudioToMotionConfig EncoderConfig FRAME_RATE SAMPLE_RATE",
     "talkinghead": """
-        speak reenact edit template idle live narrate stream load_models
+        speak reenact edit template idle live narrate stream load_models verify
         Options CropOptions DriveOptions DubOptions EditOptions IdleOptions LiveOptions MotionOptions NarrationOptions
-        RenderOptions
+        ProvenanceOptions RenderOptions
         ChapterOutline Editor FoundFaces Outline find_faces outline
         CaptionOptions SceneOptions VoiceOptions WorkOptions
-        AvatarFrame AvatarSession Mark Models Summary Video __version__
+        AvatarFrame AvatarSession Mark Models Summary Verification Video __version__
         PortraitError AudioError FaceIndexError FaceTooSmallError ForkError ImageError InputNotFoundError NoFaceError
         OptionError OutputError OutputExistsError ScriptError SessionError SpeechError TemplateError VideoError
         WeightsError WeightsNotFoundError WorkFolderError

@@ -26,6 +26,7 @@ from talkinghead.options import (
     DubOptions,
     MotionOptions,
     Options,
+    ProvenanceOptions,
     RenderOptions,
 )
 
@@ -57,7 +58,7 @@ class _Job(Schema):
 class _Speak(_Job):
     inputs = ("source", "audio")
     options = Options
-    parts = (CropOptions, MotionOptions, DubOptions, RenderOptions)
+    parts = (CropOptions, MotionOptions, DubOptions, RenderOptions, ProvenanceOptions)
 
     source: Name
     audio: Name
@@ -66,7 +67,7 @@ class _Speak(_Job):
 class _Reenact(_Job):
     inputs = ("source", "driver")
     options = Options
-    parts = (CropOptions, DriveOptions, RenderOptions)
+    parts = (CropOptions, DriveOptions, RenderOptions, ProvenanceOptions)
 
     source: Name
     driver: Name

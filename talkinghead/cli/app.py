@@ -21,6 +21,7 @@ from talkinghead.cli.report import INTERRUPTED, fail
 from talkinghead.cli.serve import serve
 from talkinghead.cli.speak import demo, speak
 from talkinghead.cli.ui import ui
+from talkinghead.cli.verify import verify
 from talkinghead.host.process import native_output_hidden, settle_process
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turn a portrait and a voice into a video of that portrait speaking.",
 )
-for _command in (speak, reenact, template, edit, idle, live, download, demo, narrate, batch, serve, ui):
+for _command in (speak, reenact, template, edit, idle, live, download, demo, narrate, batch, serve, ui, verify):
     app.command()(_command)
 
 

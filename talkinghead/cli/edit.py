@@ -9,10 +9,10 @@ import typer
 
 from talkinghead.cli.options import AsJson, Debug, Model, takes
 from talkinghead.cli.report import report
-from talkinghead.options import MODEL, CropOptions, EditOptions, Options, RenderOptions
+from talkinghead.options import MODEL, CropOptions, EditOptions, Options, ProvenanceOptions, RenderOptions
 
 
-@takes(CropOptions, EditOptions, RenderOptions)
+@takes(CropOptions, EditOptions, RenderOptions, ProvenanceOptions)
 def edit(
     source: Annotated[Path, typer.Argument(help="Portrait picture, or a video whose frames are edited alike.")],
     output: Annotated[

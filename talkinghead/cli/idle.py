@@ -16,11 +16,12 @@ from talkinghead.options import (
     IdleOptions,
     MotionOptions,
     Options,
+    ProvenanceOptions,
     RenderOptions,
 )
 
 
-@takes(CropOptions, MotionOptions, IdleOptions, RenderOptions, leave={"reference"})
+@takes(CropOptions, MotionOptions, IdleOptions, RenderOptions, ProvenanceOptions, leave={"reference"})
 def idle(
     source: Portrait,
     output: Annotated[Path, typer.Option("--output", "-o", help="MP4, GIF or animated WebP file to write.")],

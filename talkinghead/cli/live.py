@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from talkinghead.cli.options import PORTRAIT, Debug, Model, takes
-from talkinghead.options import MODEL, CropOptions, DriveOptions, LiveOptions, Options, RenderOptions
+from talkinghead.options import MODEL, CropOptions, DriveOptions, LiveOptions, Options, ProvenanceOptions, RenderOptions
 
 _NOT_LIVE = {"anchor", "trim", "loop", "audio", "save_template", "concat", "batch_size", "dense_residual"}
 """Options that need the whole driving video, or have no meaning for one frame at a time."""
 
 
-@takes(CropOptions, LiveOptions, DriveOptions, RenderOptions, leave=_NOT_LIVE)
+@takes(CropOptions, LiveOptions, DriveOptions, RenderOptions, ProvenanceOptions, leave=_NOT_LIVE)
 def live(
     source: Annotated[Path, typer.Option(help=PORTRAIT)],
     options: Options,

@@ -10,7 +10,7 @@ import typer
 from talkinghead.cli.options import AsJson, Debug, Model, VoiceModel, takes
 from talkinghead.cli.report import INTERRUPTED, report, say
 from talkinghead.narration.options import CaptionOptions, NarrationOptions, SceneOptions, VoiceOptions, WorkOptions
-from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, RenderOptions
+from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, ProvenanceOptions, RenderOptions
 
 
 @takes(
@@ -21,6 +21,7 @@ from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, 
     WorkOptions,
     MotionOptions,
     RenderOptions,
+    ProvenanceOptions,
     into=NarrationOptions,
 )
 def narrate(

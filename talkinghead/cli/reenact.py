@@ -11,13 +11,13 @@ from talkinghead.cli.lines import escape
 from talkinghead.cli.options import AsJson, Debug, Model, takes
 from talkinghead.cli.report import report, say
 from talkinghead.inputs.option_values import assign_drivers
-from talkinghead.options import MODEL, CropOptions, DriveOptions, Options, RenderOptions
+from talkinghead.options import MODEL, CropOptions, DriveOptions, Options, ProvenanceOptions, RenderOptions
 
 _FOR_TEMPLATES = {"trim", "driver_crop", "driver_scale", "driver_x", "driver_y", "fps", "device", "overwrite"}
 """The options that reading a driving video has."""
 
 
-@takes(CropOptions, DriveOptions, RenderOptions, leave={"face"})
+@takes(CropOptions, DriveOptions, RenderOptions, ProvenanceOptions, leave={"face"})
 def reenact(
     source: Annotated[Path, typer.Argument(help="Portrait picture, or a video whose own motion is kept.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="MP4, GIF or animated WebP file to write.")],

@@ -19,12 +19,13 @@ from talkinghead.options import (
     DubOptions,
     MotionOptions,
     Options,
+    ProvenanceOptions,
     RenderOptions,
     StrPath,
 )
 
 
-@takes(CropOptions, MotionOptions, DubOptions, RenderOptions, leave={"face"})
+@takes(CropOptions, MotionOptions, DubOptions, RenderOptions, ProvenanceOptions, leave={"face"})
 def speak(
     source: Annotated[Path, typer.Argument(help="Portrait picture, or a video whose mouth gets the new voice.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="MP4, GIF or animated WebP file to write.")],
@@ -49,7 +50,7 @@ def speak(
     _speak(source, voices, output, options, model, voice_model, as_json)
 
 
-@takes(RenderOptions)
+@takes(RenderOptions, ProvenanceOptions)
 def demo(
     options: Options,
     output: Annotated[Path, typer.Option("--output", "-o", help="MP4, GIF or animated WebP file to write.")] = Path(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ from talkinghead.evaluation.mouths import judge_mouths
 from talkinghead.evaluation.reenact import reenact_clip
 from talkinghead.evaluation.speak import speak_clip
 from talkinghead.evaluation.speed import measure_speed
+from talkinghead.evaluation.watermark import describe_watermark, measure_watermark
+from talkinghead.media.picture_formats import PICTURE_ENDINGS
 from talkinghead.media.video import probe_video
 from talkinghead.models import load_models
 
@@ -146,6 +149,22 @@ def closures(
 def speed(model: Model = "mini", seconds: float = 20.0, memory: bool = True, output: Json = None) -> None:
     """Time `speak` on a 1280×720 picture with a 512 crop, and compare the memory of ten minutes with that of one."""
     report(f"speed, {model}", measure_speed(model, seconds, memory), output)
+
+
+@app.command()
+def watermark(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of clips or pictures.")],
+    kept: Annotated[Path, typer.Option(help="File of finished rows; what is in it is not done again.")],
+    minutes: Annotated[float, typer.Option(help="Stop after this time; run again to go on.")] = 1e9,
+    limit: Limit = None,
+    unmarked: Annotated[bool, typer.Option(help="Only look for watermarks in the files as they are.")] = False,
+) -> None:
+    """Mark pictures and clips, attack them, and count how often the watermark is found, and where there is none."""
+    endings = PICTURE_ENDINGS | {".mp4", ".mov", ".mkv", ".webm"}
+    found = (sorted(path for path in folder.iterdir() if path.suffix.lower() in endings)[:limit] for folder in folders)
+    rows = measure_watermark(chain.from_iterable(found), kept, minutes, unmarked_only=unmarked)
+    for line in describe_watermark(rows):
+        typer.echo(line)
 
 
 @app.command()

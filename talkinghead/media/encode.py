@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from importlib.metadata import version
 from pathlib import Path
 
 import av
@@ -18,21 +17,18 @@ from talkinghead.media.image import Picture
 from talkinghead.media.palette import Palette
 from talkinghead.media.soundtrack import SoundTrack
 from talkinghead.media.yuv import YuvConverter
-
-PROVENANCE = {
-    "comment": "AI-generated: a portrait animated by Talkinghead. What it shows was not filmed.",
-    "ai_generated": "true",
-    "digital_source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
-}
-"""Tags of every file; the source type is IPTC's term for media made by a trained model."""
+from talkinghead.provenance.label import open_label
+from talkinghead.provenance.marks import COMPOSITE, Marks
+from talkinghead.provenance.tags import video_tags
+from talkinghead.provenance.watermark import LUMA_SHARE, open_watermark
 
 _THREADS = 2
 
 
-def open_output(file: Path, kind: Format) -> OutputContainer:
+def open_output(file: Path, kind: Format, marks: Marks | None) -> OutputContainer:
     """Open a video for writing, with tags that mark it as AI-generated."""
     container = av.open(f"file:{file}", "w", format=kind.container, options=dict(kind.muxing))
-    container.metadata.update({**PROVENANCE, "generator": f"talkinghead {version('talkinghead')}"})
+    container.metadata.update(video_tags(marks.source_type if marks else COMPOSITE))
     return container
 
 
@@ -40,7 +36,14 @@ class VideoEncoder:
     """Encodes a video picture by picture."""
 
     def __init__(
-        self, file: Path, fps: Fraction, size: tuple[int, int], sound: Sound | None, crf: int, kind: Format = MP4
+        self,
+        file: Path,
+        fps: Fraction,
+        size: tuple[int, int],
+        sound: Sound | None,
+        crf: int,
+        kind: Format = MP4,
+        marks: Marks | None = None,
     ) -> None:
         """Open the file.
 
@@ -52,12 +55,16 @@ class VideoEncoder:
                 Animated pictures have none.
             crf: Quality, 0 to 51, lower is better.
             kind: The format.
+            marks: How the pictures are marked; None for parts of a video that are not shown alone.
         """
         self._fps, self._count, self._kind = fps, 0, kind
-        self._container = open_output(file, kind)
+        self._container = open_output(file, kind, marks)
         self._video = self._add_video(size, crf)
         self._palette = Palette(self._video.width, self._video.height, fps) if kind.pixels == "pal8" else None
-        self._yuv = None if kind.is_animation or kind.alpha else YuvConverter()
+        by_planes = not (kind.is_animation or kind.alpha)
+        self._label = open_label(marks, size)
+        self._watermark = open_watermark(marks, LUMA_SHARE if by_planes else 1.0)
+        self._yuv = YuvConverter(self._watermark) if by_planes else None
         self._sound = SoundTrack(self._container, sound, kind.sound) if sound and kind.sound else None
 
     def encode(self, picture: Picture) -> None:
@@ -66,7 +73,8 @@ class VideoEncoder:
         Raises:
             OSError: The file cannot be written.
         """
-        frame = self._convert(_make_even(picture))
+        labelled = self._label.draw(picture) if self._label else picture
+        frame = self._convert(_make_even(labelled))
         self._count += 1
         self._container.mux(self._video.encode(frame))
         if self._sound:
@@ -76,6 +84,8 @@ class VideoEncoder:
         """Return the next frame, in the format's pixels."""
         if self._yuv:
             return self._timed(self._yuv.convert(picture))
+        if self._watermark:
+            picture = self._watermark.lay_on_picture(picture)
         frame = self._timed(av.VideoFrame.from_ndarray(picture, format="rgba" if self._kind.alpha else "rgb24"))
         if self._palette:
             return self._palette.reduce(frame)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import os
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from talkinghead.errors import ImageError
-from talkinghead.media.files import new_output, require_file
+from talkinghead.media.files import require_file
 from talkinghead.media.picture_formats import MAX_JPEG_PIXELS, is_still_picture, open_picture
 
 Picture = NDArray[np.uint8]
@@ -57,16 +56,6 @@ def is_still(path: str | os.PathLike[str]) -> bool:
         ImageError: It is a folder, empty, or not readable.
     """
     return is_still_picture(require_file(path, ImageError))
-
-
-def write_image(picture: Picture, file: Path, *, overwrite: bool = False) -> None:
-    """Write a picture in the format of the file's suffix; on failure leave no file.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    with new_output(file, overwrite=overwrite) as partial:
-        Image.fromarray(picture).save(partial, format=PICTURE_SUFFIXES[file.suffix.lower()], quality=95)
 
 
 def check_picture(picture: object) -> Picture:

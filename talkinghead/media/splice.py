@@ -15,6 +15,7 @@ from talkinghead.media.audio import Sound
 from talkinghead.media.encode import open_output
 from talkinghead.media.formats import Format
 from talkinghead.media.soundtrack import SoundTrack
+from talkinghead.provenance.marks import Marks
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,14 @@ class Splice:
     title: str = ""
 
 
-def write_splice(file: Path, splice: Splice) -> None:
-    """Write a joined video.
+def write_splice(file: Path, splice: Splice, marks: Marks | None = None) -> None:
+    """Write a joined video; it is not signed yet.
 
     Raises:
         OSError: The file cannot be written.
         ValueError: A clip has another encoding than the first one.
     """
-    with open_output(file, splice.kind) as container:
+    with open_output(file, splice.kind, marks) as container:
         _fill(container, splice)
 
 

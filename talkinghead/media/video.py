@@ -36,6 +36,8 @@ from talkinghead.media.files import output_error, require_file
 from talkinghead.media.formats import MP4, Format
 from talkinghead.media.image import Picture, is_still, read_image
 from talkinghead.media.picture_formats import is_animation
+from talkinghead.provenance.manifest import open_signer
+from talkinghead.provenance.marks import Marks
 
 _QUEUED = 4
 """Largest number of pictures that wait for the encoder; in 8K each takes 100 MB."""
@@ -62,6 +64,7 @@ class VideoWriter:
         kind: Format = MP4,
         *,
         overwrite: bool = False,
+        marks: Marks | None = None,
     ) -> None:
         """Open a partial file beside the output.
 
@@ -73,15 +76,18 @@ class VideoWriter:
             crf: Quality, 0 to 51, lower is better.
             kind: The format.
             overwrite: Whether an existing file may be replaced.
+            marks: How the file is marked; None for parts of a video that are not shown alone.
 
         Raises:
             OutputError: The file cannot be written.
+            PortraitError: It cannot be signed.
         """
         self._file, self._overwrite = file, overwrite
+        self._signer = open_signer(marks, file.suffix)
         try:
             self._partial = create_beside(file)
             try:
-                self._encoder = VideoEncoder(self._partial, fps, size, sound, crf, kind)
+                self._encoder = VideoEncoder(self._partial, fps, size, sound, crf, kind, marks)
             except BaseException:
                 self._partial.unlink(missing_ok=True)
                 raise
@@ -125,6 +131,8 @@ class VideoWriter:
 
     def _finish(self) -> None:
         self._encoder.finish()
+        if self._signer:
+            self._signer.sign(self._partial, self._file.suffix)
         put_in_place(self._partial, self._file, replace=self._overwrite)
 
     def _attempt(self, step: Callable[..., None], *arguments: Picture) -> None:

@@ -8,6 +8,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from talkinghead.media.image import Picture
+from talkinghead.provenance.watermark import Watermark
 
 _MARGIN = 16
 """Pixels around a changed box that are converted too, because colours are averaged over neighbours; a multiple of 2."""
@@ -21,7 +22,13 @@ class YuvConverter:
     The result is that of converting every picture whole. In most videos only a part of the picture moves.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, watermark: Watermark | None = None) -> None:
+        """Start a video.
+
+        Args:
+            watermark: What is laid on the luma of every picture, with the share `watermark.LUMA_SHARE`.
+        """
+        self._watermark = watermark
         self._before: Picture | None = None
         self._planes: list[NDArray[np.uint8]] = []
 
@@ -35,10 +42,16 @@ class YuvConverter:
         if before is None:
             frame = to_yuv(picture)
             self._planes = [plane.copy() for plane in _planes(frame)]
-            return frame
+            if self._watermark:
+                self._planes[0] = self._watermark.lay(self._planes[0])
+            return self._frame(picture)
         box = changed_box(before, picture)
         if box is not None:
             self._update(picture, box)
+        return self._frame(picture)
+
+    def _frame(self, picture: Picture) -> av.VideoFrame:
+        """Return the planes as a frame of the picture's size."""
         frame = av.VideoFrame(picture.shape[1], picture.shape[0], "yuv420p")
         frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
         for plane, kept in zip(_planes(frame), self._planes, strict=True):
@@ -49,15 +62,17 @@ class YuvConverter:
         """Convert a box, with a margin whose own outer part is thrown away."""
         inner = _grown(box, _MARGIN // 2, picture.shape)
         outer = _grown(box, _MARGIN, picture.shape)
-        part = to_yuv(np.ascontiguousarray(picture[outer]))
-        for n, (plane, kept) in enumerate(zip(_planes(part), self._planes, strict=True)):
+        converted = to_yuv(np.ascontiguousarray(picture[outer]))
+        for n, (plane, kept) in enumerate(zip(_planes(converted), self._planes, strict=True)):
             step = 1 if n == 0 else 2  # of the colour planes, a pixel covers two of the picture
-            where = tuple(slice(side.start // step, side.stop // step) for side in inner)
+            rows, columns = (slice(side.start // step, side.stop // step) for side in inner)
+            where = (rows, columns)
             source = tuple(
                 slice((side.start - first.start) // step, (side.stop - first.start) // step)
                 for side, first in zip(inner, outer, strict=True)
             )
-            kept[where] = plane[source]
+            part = plane[source]
+            kept[where] = self._watermark.lay(part, where) if n == 0 and self._watermark else part
 
 
 def to_yuv(picture: Picture) -> av.VideoFrame:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from talkinghead.errors import OptionError
 from talkinghead.media.files import require_file
+from talkinghead.media.fonts import default_font
 from talkinghead.media.image import Picture
 from talkinghead.narration.options import CaptionOptions
 
@@ -37,7 +36,7 @@ class CaptionPainter:
         """
         if os.path.exists(options.caption_font):  # other names are looked up among the system's fonts
             require_file(options.caption_font, OptionError)
-        self._size, self._font_file = size, options.caption_font or str(_default_font())
+        self._size, self._font_file = size, options.caption_font or str(default_font())
         self._points = max(round(min(size) * options.caption_size), 8)
         self._font(self._points)
         self._overlay = lru_cache(maxsize=4)(self._draw)
@@ -83,13 +82,3 @@ class CaptionPainter:
             return ImageFont.truetype(self._font_file, points)
         except OSError:
             raise OptionError(f"caption_font {self._font_file!r} cannot be read as a font: give a .ttf") from None
-
-
-def _default_font() -> Path:
-    """Return DejaVu Sans, which comes with Matplotlib and has Latin, Greek, Cyrillic, Arabic, Hebrew and more.
-
-    Matplotlib itself is not imported, because that creates folders in the user's home.
-    """
-    found = find_spec("matplotlib")
-    assert found is not None and found.submodule_search_locations is not None
-    return Path(found.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from talkinghead.api import StrPath, Summary
@@ -29,6 +30,8 @@ from talkinghead.narration.timeline import Shot, chapter_bounds, late_notes, lay
 from talkinghead.narration.work import WorkFolder, key_of
 from talkinghead.narration.writing_systems import fit_to_voices
 from talkinghead.options import MODEL, VOICE_MODEL
+from talkinghead.provenance.manifest import open_signer
+from talkinghead.provenance.marks import Marks
 
 
 def narrate(
@@ -84,7 +87,8 @@ def narrate(
         else:
             spoken = list(speak_lines(read, voices, options.voice.speed, work))
             shots = lay_out(read, spoken, renderer.fps, options.voice)
-        return _produce(renderer, shots, recording, work, file, progress)
+        marks = Marks(options.provenance, source, tuple(inputs))
+        return _produce(renderer, shots, recording, work, file, marks, progress)
 
 
 def _produce(
@@ -93,13 +97,17 @@ def _produce(
     recording: Recording | None,
     work: WorkFolder,
     file: Path,
+    marks: Marks,
     progress: Progress,
 ) -> Summary:
     """Render the shots that are missing, and join all shots."""
+    signer = open_signer(marks, file.suffix)
     started = time.perf_counter()
-    clips = _clips(renderer, shots, work)
+    clips = _clips(renderer, shots, work, marks)
     missing = {clip: shot for clip, shot in zip(clips, shots, strict=True) if not work.has(clip)}
-    for _ in progress(_render(renderer, missing, work), sum(shot.frames for shot in missing.values()), RENDERING):
+    for _ in progress(
+        _render(renderer, missing, work, marks), sum(shot.frames for shot in missing.values()), RENDERING
+    ):
         pass  # `_render` writes each picture to its clip before yielding it
     splice = Splice(
         clips=[(clip, shot.frames) for clip, shot in zip(clips, shots, strict=True)],
@@ -111,7 +119,9 @@ def _produce(
     )
     overwrite = renderer.options.render.overwrite
     with new_output(file, overwrite=overwrite) as partial:
-        write_splice(partial, splice)
+        write_splice(partial, splice, marks)
+        if signer:
+            signer.sign(partial, file.suffix)
         if renderer.options.captions.captions:
             write_captions(file, list(cues_of(shots, renderer.fps)), overwrite=overwrite)
     work.tidy()
@@ -123,18 +133,20 @@ def _produce(
     return Summary(file, frames, float(frames / renderer.fps), renderer.fps, width, height, took, tuple(notes))
 
 
-def _render(renderer: ShotRenderer, missing: dict[Path, Shot], work: WorkFolder) -> Iterator[Picture]:
+def _render(renderer: ShotRenderer, missing: dict[Path, Shot], work: WorkFolder, marks: Marks) -> Iterator[Picture]:
     """Render clips and yield their pictures; a clip appears under its name only when it is complete."""
-    fps, size, crf = renderer.fps, renderer.layout.size, renderer.options.render.crf
+    fps, size, crf, kind = renderer.fps, renderer.layout.size, renderer.options.render.crf, renderer.kind
+    unsigned = replace(marks, options=replace(marks.options, c2pa=False, sign_cert="", sign_key=""))
     for clip, shot in missing.items():
-        with work.making(clip), VideoWriter(clip, fps, size, None, crf, renderer.kind, overwrite=True) as writer:
+        writer = VideoWriter(clip, fps, size, None, crf, kind, overwrite=True, marks=unsigned)
+        with work.making(clip), writer:
             for picture in renderer.render(shot):
                 writer.write(picture)
                 yield picture
 
 
-def _clips(renderer: ShotRenderer, shots: Sequence[Shot], work: WorkFolder) -> list[Path]:
-    fingerprint = fingerprint_of(renderer.models)
+def _clips(renderer: ShotRenderer, shots: Sequence[Shot], work: WorkFolder, marks: Marks) -> list[Path]:
+    fingerprint = f"{fingerprint_of(renderer.models)} {marks.in_pictures}"
     return [work.file(renderer.key(shot, fingerprint), renderer.kind.suffix) for shot in shots]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from talkinghead.errors import OptionError
 from talkinghead.inputs.settings import Checked, setting
-from talkinghead.options import CropOptions, MotionOptions, Options, RenderOptions
+from talkinghead.options import CropOptions, MotionOptions, Options, ProvenanceOptions, RenderOptions
 
 LAYOUTS = ("full", "side-by-side", "circle", "portrait")
 ALIGNMENTS = ("auto", "words", "proportional")
@@ -88,11 +88,12 @@ class NarrationOptions:
     scene: SceneOptions = field(default_factory=SceneOptions)
     captions: CaptionOptions = field(default_factory=CaptionOptions)
     work: WorkOptions = field(default_factory=WorkOptions)
+    provenance: ProvenanceOptions = field(default_factory=ProvenanceOptions)
 
     @property
     def shared(self) -> Options:
         """Those that a single video has too."""
-        return Options(crop=self.crop, motion=self.motion, render=self.render)
+        return Options(crop=self.crop, motion=self.motion, render=self.render, provenance=self.provenance)
 
 
 def read_colour(text: str) -> tuple[int, ...] | None:

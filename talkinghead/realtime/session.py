@@ -21,6 +21,7 @@ from talkinghead.media.timing import steady
 from talkinghead.media.video import VideoFrame, VideoWriter
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, Options, StrPath
+from talkinghead.provenance.marks import Marks
 from talkinghead.realtime.live import LiveReenactor
 from talkinghead.realtime.stopping import Stop
 from talkinghead.realtime.webcam import CameraFeed, open_feed
@@ -85,8 +86,9 @@ def run_live(
         elif file is None:
             _pipe(steady(made, fps))
         else:
-            writer = VideoWriter(file, fps, opened.size, None, options.render.crf, overwrite=options.render.overwrite)
-            with writer:
+            marks = Marks(options.provenance, source, tuple(files_read(options, source)))
+            crf, overwrite = options.render.crf, options.render.overwrite
+            with VideoWriter(file, fps, opened.size, None, crf, overwrite=overwrite, marks=marks) as writer:
                 for frame in steady(made, fps):
                     writer.write(frame.picture)
         return Session(reenactor.num_frames, time.perf_counter() - start, fps, opened.size)

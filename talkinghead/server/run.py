@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from talkinghead.host.web import serve_until_signal
+from talkinghead.options import ProvenanceOptions
+from talkinghead.provenance.keys import signing_key
 from talkinghead.server.app import create_app
 from talkinghead.server.options import ServerOptions
 
@@ -21,7 +23,9 @@ def serve(options: ServerOptions, announce: Callable[[str], None]) -> None:
 
     Raises:
         OptionError: The address cannot be used.
+        OutputError: The key that signs videos cannot be kept.
     """
+    signing_key(ProvenanceOptions())  # fails now rather than after the first video
     serve_until_signal(
         options.host,
         options.port,

@@ -7,12 +7,12 @@ import pytest
 import soundfile
 from fake_models import fake_models
 from openings import record_openings
+from PIL import Image
 
 import talkinghead
 from talkinghead import DriveOptions, Options
 from talkinghead.media import kept_frames
 from talkinghead.media.audio import probe_sound, stream_mono, stream_part
-from talkinghead.media.image import write_image
 
 PICTURE = np.full((240, 320, 3), 90, np.uint8)
 
@@ -39,7 +39,7 @@ def test_a_video_that_is_iterated_again_does_not_open_the_voice_again(voice, mon
 
 
 def test_reenact_opens_another_sound_once(tmp_path, voice, monkeypatch):
-    write_image(PICTURE, tmp_path / "driver.png")
+    Image.fromarray(PICTURE).save(tmp_path / "driver.png")
     names = record_openings(monkeypatch)
     options = Options(drive=DriveOptions(audio=str(voice)))
     talkinghead.reenact(PICTURE, tmp_path / "driver.png", tmp_path / "out.mp4", options=options, model=fake_models())

@@ -5,12 +5,12 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 import talkinghead
 from talkinghead import CropOptions, DriveOptions, Options
 from talkinghead.errors import AudioError
 from talkinghead.media.audio import Sound, probe_sound, stream_mono, stream_part
-from talkinghead.media.image import write_image
 from talkinghead.media.video import probe_placed_sound, probe_video, read_frames
 
 RATE = 48_000
@@ -81,7 +81,7 @@ def test_the_drivers_sound(tmp_path, video_models, picture_from, sound_from, tri
 def test_the_sources_sound(tmp_path, video_models, audio):
     file = clip(tmp_path / "a.mkv", 0, Fraction(4, 5))
     options = Options(CropOptions(face_only=True), drive=DriveOptions(audio=str(file) if audio == "self" else audio))
-    write_image(np.full((240, 320, 3), 120, np.uint8), tmp_path / "d.png")
+    Image.fromarray(np.full((240, 320, 3), 120, np.uint8)).save(tmp_path / "d.png")
     video = talkinghead.reenact(file, tmp_path / "d.png", options=options, model=video_models)
     assert burst(video.sound) == pytest.approx(float(FLASH), abs=0.025)
 

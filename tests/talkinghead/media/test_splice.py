@@ -48,7 +48,7 @@ def test_every_frame_is_where_it_belongs(tmp_path, kind, fps):
     with av.open(str(file)) as video:
         starts = [float(chapter["start"] * chapter["time_base"] * fps) for chapter in video.chapters()]
         assert starts == pytest.approx([0, 3], abs=0.02) and video.metadata["title"] == "T"
-        assert "trainedAlgorithmicMedia" in str(video.metadata.values())
+        assert "compositeWithTrainedAlgorithmicMedia" in str(video.metadata.values())
     assert float(probe_sound(file).seconds) == pytest.approx(2, abs=0.03)
     first = file.read_bytes()
     assert make(tmp_path, kind, fps).read_bytes() == first

@@ -110,7 +110,10 @@ def test_the_file_says_that_it_is_generated_and_starts_fast(tmp_path):
     file = write(tmp_path / "a.mp4", count=3)
     with av.open(str(file)) as container:
         tags = container.metadata
-    assert tags["digital_source_type"] == "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    assert (
+        tags["digital_source_type"]
+        == "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+    )
     assert tags["ai_generated"] == "true" and "AI-generated" in tags["comment"]
     assert tags["generator"].startswith("talkinghead ")
     content = file.read_bytes()

@@ -1,0 +1,58 @@
+"""The command `verify` says what it finds, in lines, as JSON and by its exit code."""
+
+import json
+
+import numpy as np
+import pytest
+from command_line import run
+from PIL import Image
+
+from talkinghead import ProvenanceOptions
+from talkinghead.provenance.marks import Marks
+from talkinghead.provenance.pictures import write_picture
+
+PICTURE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+
+
+@pytest.fixture
+def signed(tmp_path):
+    file = tmp_path / "signed.png"
+    write_picture(PICTURE, file, Marks(source=PICTURE))
+    return file
+
+
+def test_intact(signed, capsys):
+    assert run("verify", str(signed)) == 0
+    said = capsys.readouterr().out
+    assert "C2PA manifest: valid" in said and "untrusted: the key of this installation" in said
+
+
+def test_changed(signed, capsys):
+    content = bytearray(signed.read_bytes())
+    content[-30] ^= 1
+    signed.write_bytes(content)
+    assert run("verify", str(signed)) == 4
+    assert "INVALID" in capsys.readouterr().out
+
+
+def test_unsigned_and_nothing(tmp_path, capsys):
+    file = tmp_path / "a.png"
+    write_picture(PICTURE, file, Marks(ProvenanceOptions(c2pa=False)))
+    assert run("verify", str(file)) == 5
+    Image.fromarray(PICTURE).save(file)
+    assert run("verify", str(file)) == 3
+    (tmp_path / "text.txt").write_text("a text")
+    assert run("verify", str(tmp_path / "text.txt")) == 3
+
+
+def test_json(signed, capsys):
+    assert run("verify", str(signed), "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["verdict"] == "intact" and said["manifest"]["is_intact"] and said["manifest"]["is_trusted"] is False
+
+
+def test_errors_are_one_line(tmp_path, signed, capsys):
+    assert run("verify", str(tmp_path / "none.png")) == 1
+    assert run("verify", str(signed), "--trust", str(signed)) == 1
+    said = capsys.readouterr()
+    assert not said.out and len(said.err.splitlines()) == 2
