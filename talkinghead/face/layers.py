@@ -36,17 +36,14 @@ _RIM = 1 / 64
 _DISTINCT = 30.0
 """Distance of two colours, in levels, from which they say whether a pixel shows the person or the background."""
 
-_ENOUGH = 4.0
-"""One over the known share of an average's pixels from which the average counts fully."""
-
 _UNLIKE = 0.3
 """Share of the person's colour below which a pixel beside the person shows the background alone."""
 
 _SEEN_THROUGH = 0.1
 """Opacity from which the background behind a pixel is filled."""
 
-_DETAIL = 1 / 32
-"""Size of the background's detail that is mirrored into the hole behind the person, relative to the side."""
+_BLUR = 1 / 64
+"""Deviation of the blur of what is filled, relative to the side."""
 
 
 def separate(crop: Picture, finder: PersonFinder) -> Layers | None:
@@ -95,7 +92,7 @@ def split(crop: Picture, opacity: Mask) -> Layers:
     rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     outside, inside = (cv2.erode(alone.astype(np.uint8), rim) for alone in (opacity < _CLEAR, opacity > 1 - _CLEAR))
     behind = fill(image, outside)
-    alike = _share_of_person(image, _spread(image, inside), behind) * (1 - outside)
+    alike = _share_of_person(image, fill(image, inside), behind) * (1 - outside)
     opacity = np.maximum(opacity, ((alike - _UNLIKE) / (1 - _UNLIKE)).clip(0, 1))
     hidden = (opacity / _SEEN_THROUGH).clip(0, 1)[..., None]
     background = np.rint(image + hidden * (behind - image))
@@ -105,47 +102,29 @@ def split(crop: Picture, opacity: Mask) -> Layers:
 
 
 def fill(image: MatLike, known: MatLike) -> MatLike:
-    """Fill the unknown part of a picture: smoothly, with the detail mirrored at the known part's border.
+    """Fill the unknown part of a picture with the blurred colours of the nearest known pixels.
 
     Args:
-        image: Shape (H, W, 3).
-        known: 1 where the picture is known, else 0, shape (H, W).
+        image: Shape (H, W, 3), float32.
+        known: 1 where the picture is known, else 0, shape (H, W), uint8.
     """
-    blur = (0, 0), len(image) * _DETAIL
+    if not known.any():
+        return image
+    blur = (0, 0), len(image) * _BLUR
     share = cv2.GaussianBlur(known.astype(np.float32), *blur)[..., None]
     smooth = cv2.GaussianBlur(image * known[..., None], *blur) / np.maximum(share, 1e-3)
-    place = _mirrored(known)
-    detail = cv2.remap(image - smooth, place, None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
-    sure = cv2.remap(known, place, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
-    sure = cv2.blur(cv2.erode(sure, np.ones((9, 9))).astype(np.float32), (9, 9))[..., None]
-    return np.where(known[..., None], image, (_spread(smooth, known) + sure * detail).clip(0, 255))
+    filled = cv2.GaussianBlur(smooth.reshape(-1, 3)[_nearest(known)], *blur)
+    return np.where(known[..., None], image, filled.clip(0, 255))
 
 
-def _mirrored(known: MatLike) -> MatLike:
-    """Return the position of each pixel mirrored at the nearest known pixel, shape (H, W, 2)."""
+def _nearest(known: MatLike) -> NDArray[np.intp]:
+    """Return for every pixel the flat index of the nearest known one, shape (H, W)."""
     _, labels = cv2.distanceTransformWithLabels(1 - known, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    rows, columns = np.nonzero(known)
     labels = np.asarray(labels, np.intp)
-    nearest = np.zeros((labels.max() + 1, 2), np.float32)
-    nearest[labels[rows, columns]] = np.stack([columns, rows], 1)
-    own = np.stack(np.meshgrid(*map(np.arange, known.shape[::-1])), -1)
-    return (2 * cv2.blur(nearest[labels], (9, 9)) - own).astype(np.float32)
-
-
-def _spread(image: MatLike, known: MatLike) -> MatLike:
-    """Fill the unknown part of a picture smoothly, from a pyramid of averages."""
-    share = known.astype(np.float32)[..., None]
-    levels: list[MatLike] = [np.concatenate([image * share, share], 2)]
-    while max(levels[-1].shape[:2]) > 1:
-        height, width = levels[-1].shape[:2]
-        levels.append(cv2.resize(levels[-1], ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA))
-    filled: MatLike = np.zeros((1, 1, 3), np.float32)
-    for level in reversed(levels):
-        share = level[..., 3:]
-        sure = np.minimum(_ENOUGH * share, 1)
-        above = cv2.resize(filled, level.shape[1::-1])
-        filled = above + sure * (level[..., :3] / np.maximum(share, 1e-6) - above)
-    return filled
+    nearest = np.zeros(labels.max() + 1, np.intp)
+    places = np.flatnonzero(known)
+    nearest[labels.ravel()[places]] = places
+    return nearest[labels]
 
 
 def _share_of_person(image: MatLike, person: MatLike, background: MatLike) -> Mask:
