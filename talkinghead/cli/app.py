@@ -11,6 +11,7 @@ import typer
 
 from liveportrait.errors import PortraitError
 from talkinghead.cli.batch import batch
+from talkinghead.cli.deny import deny
 from talkinghead.cli.download import download
 from talkinghead.cli.edit import edit
 from talkinghead.cli.idle import idle
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turn a portrait and a voice into a video of that portrait speaking.",
 )
-for _command in (speak, reenact, template, edit, idle, live, download, demo, narrate, batch, serve, ui, verify):
+for _command in (speak, reenact, template, edit, idle, live, download, demo, narrate, batch, serve, ui, verify, deny):
     app.command()(_command)
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from talkinghead.provenance.error_correction import CODED_BITS, decode
 from talkinghead.provenance.pattern import SHORTER_SIDE, TILE, Plane, waves
 
-SURE = 7.0
+SURE = 7.4
 """Score from which a watermark is there for sure; docs/provenance.md derives it."""
-LIKELY = 5.0
+LIKELY = 5.3
 """Score from which it is there if the payload's checksum is right as well."""
 
 _WORKING_SIDE = 320

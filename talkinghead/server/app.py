@@ -15,6 +15,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from talkinghead.models import Models, load_models
+from talkinghead.options import ProvenanceOptions
+from talkinghead.provenance.deny_list import DenyList
 from talkinghead.server import avatar_socket, job_routes, webrtc
 from talkinghead.server.avatars import Avatars
 from talkinghead.server.guard import Guard
@@ -35,6 +37,7 @@ def create_app(
     is_closing: Callable[[], bool] = lambda: False,
     *,
     jobs: bool = True,
+    provenance: ProvenanceOptions | None = None,
 ) -> FastAPI:
     """Return the application, for uvicorn or any other ASGI server.
 
@@ -43,8 +46,10 @@ def create_app(
         models: The networks; None to load the default ones at the start.
         is_closing: Whether the server is shutting down, so that streams of events end.
         jobs: Whether it makes videos too, which one process has to remember.
+        provenance: How videos are marked; requests cannot change that.
     """
     options = options or ServerOptions()
+    denied = DenyList.read(options.deny_list) if options.deny_list else DenyList()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -52,7 +57,7 @@ def create_app(
             state, folder = app.state, Path(name)  # the folder is private: mkdtemp gives it mode 700
             state.models = models or await asyncio.to_thread(load_models)
             state.jobs = JobQueue(folder / "jobs", options.max_waiting, options.keep_seconds, state.metrics)
-            state.avatars = Avatars(folder / "portraits", state.models, options, state.metrics)
+            state.avatars = Avatars(folder / "portraits", state.models, options, state.metrics, denied)
             state.peers = set()
             yield
             state.avatars.close()
@@ -70,6 +75,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.options, app.state.metrics, app.state.is_closing = options, Metrics(), is_closing
+    app.state.denied, app.state.provenance = denied, provenance or ProvenanceOptions()
     if jobs:
         app.include_router(job_routes.router)
     app.include_router(avatar_socket.router)

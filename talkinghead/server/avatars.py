@@ -26,6 +26,7 @@ from talkinghead.models import Models
 from talkinghead.narration.sentences import sentences
 from talkinghead.narration.voices import SpeechEngine, open_voice
 from talkinghead.options import CropOptions, MotionOptions, Options, RenderOptions
+from talkinghead.provenance.deny_list import DenyList
 from talkinghead.realtime.avatar import AvatarFrame, AvatarSession
 from talkinghead.server.inputs import EXAMPLE
 from talkinghead.server.metrics import Metrics
@@ -73,10 +74,14 @@ class Avatars:
         models: The networks, shared by all sessions.
         options: The limits.
         metrics: Where figures are counted.
+        denied: Portraits that may not be animated.
     """
 
-    def __init__(self, folder: Path, models: Models, options: ServerOptions, metrics: Metrics) -> None:
+    def __init__(
+        self, folder: Path, models: Models, options: ServerOptions, metrics: Metrics, denied: DenyList | None = None
+    ) -> None:
         self._folder, self._models, self._options, self._metrics = folder, models, options, metrics
+        self._denied = denied or DenyList()
         self._portraits: dict[str, tuple[Path, float]] = {}
         self._open: set[AvatarSession] = set()
         self._opening = 0
@@ -146,6 +151,7 @@ class Avatars:
         else:
             raise InputNotFoundError("there is no such portrait, or it was removed: upload it again")
         try:
+            self._denied.check(file, self._models.faces)
             return AvatarSession(file, options=options, model=self._models, sample_rate=asked.sample_rate)
         except PortraitError as error:
             raise type(error)(str(error).replace(str(file), "the portrait")) from None

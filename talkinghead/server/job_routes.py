@@ -6,11 +6,13 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
+from starlette.datastructures import State
 
 from talkinghead.api import Summary, reenact, speak
 from talkinghead.errors import OptionError
@@ -128,7 +130,7 @@ async def _queue(
         for name, text in inputs.texts.items():
             if longest is not None and len(text) > longest:
                 raise HTTPException(413, f"{name} has {len(text):,} characters, {longest:,} is the most")
-        job = Job(kind, folder, _with_inputs(work, inputs))
+        job = Job(kind, folder, _with_inputs(work, inputs, request.app.state))
         jobs.submit(job)
     except QueueFullError:
         _discard(folder)
@@ -139,8 +141,13 @@ async def _queue(
     return job.describe()
 
 
-def _with_inputs(work: Any, inputs: Inputs) -> Work:
-    return lambda _, result, progress: work(inputs, result, progress)
+def _with_inputs(work: Any, inputs: Inputs, state: State) -> Work:
+    def checked(_: Path, result: Path, progress: Progress) -> Summary:
+        state.denied.check(inputs.files["portrait"], state.models.faces)
+        options = replace(inputs.options, provenance=state.provenance)
+        return work(replace(inputs, options=options), result, progress)
+
+    return checked
 
 
 def _discard(folder: Path | None) -> None:

@@ -20,6 +20,8 @@ class ListenOptions(Checked):
     port: int = setting(8000, "Port to listen on; 0 chooses a free one.", 0, 65_535)
     token: str = setting("", f"Token that every request must carry; default: the environment variable {TOKEN}.")
 
+    deny_list: str = setting("", "File of portraits that may not be animated; see `talkinghead deny`.", names_file=bool)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.token:

@@ -14,22 +14,25 @@ _CLOSING_SECONDS = 10
 """Time that open connections have to end."""
 
 
-def serve(options: ServerOptions, announce: Callable[[str], None]) -> None:
+def serve(options: ServerOptions, announce: Callable[[str], None], provenance: ProvenanceOptions | None = None) -> None:
     """Serve until a signal.
 
     Args:
         options: Where to listen, and the limits.
         announce: Called with the address when the port is open.
+        provenance: How videos are marked.
 
     Raises:
         OptionError: The address cannot be used.
         OutputError: The key that signs videos cannot be kept.
     """
-    signing_key(ProvenanceOptions())  # fails now rather than after the first video
+    provenance = provenance or ProvenanceOptions()
+    if provenance.c2pa:
+        signing_key(provenance)  # fails now rather than after the first video
     serve_until_signal(
         options.host,
         options.port,
-        lambda is_closing: create_app(options, is_closing=is_closing),
+        lambda is_closing: create_app(options, is_closing=is_closing, provenance=provenance),
         announce,
         _CLOSING_SECONDS,
         ws_max_size=2_000_000,

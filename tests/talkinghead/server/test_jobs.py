@@ -21,6 +21,8 @@ soundfile = pytest.importorskip("soundfile")
 
 from running import running, stand_ins  # noqa: E402
 
+from talkinghead.provenance.deny_list import hash_portrait  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def server():
@@ -236,3 +238,14 @@ def test_many_requests_at_once_and_no_lost_threads(server, client):
         states = list(pool.map(lambda _: client.get("/healthz").status_code, range(200)))
     assert set(states) == {200}
     assert threading.active_count() <= before + 42  # the pool of threads that answers is bounded
+
+
+def test_denied_portraits_are_refused(tmp_path):
+    portrait = Image.open(io.BytesIO(picture()))
+    entry = next(hash_portrait(np.array(portrait), stand_ins().faces))
+    (tmp_path / "denied.txt").write_text(f"{entry}\n")
+    with running(deny_list=str(tmp_path / "denied.txt")) as (port, _), httpx.Client(timeout=20) as client:
+        client.base_url = f"http://127.0.0.1:{port}"
+        job = client.post("/v1/speak", files={"portrait": picture(), "audio": voice()}).json()
+        said = finished(client, job)
+    assert said["state"] == "failed" and "deny list" in said["error"]

@@ -1,0 +1,37 @@
+"""The command `talkinghead deny`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from talkinghead.cli.options import Debug
+
+
+def deny(
+    portraits: Annotated[list[Path], typer.Argument(help="Pictures or videos of people who may not be animated.")],
+    to: Annotated[Path, typer.Option(help="List to add them to; it is made if there is none.")],
+    debug: Debug = False,
+) -> None:
+    """Add portraits to a list that `serve --deny-list` refuses; it holds hashes, not pictures."""
+    from talkinghead.face import FaceDetector
+    from talkinghead.media.files import output_error
+    from talkinghead.provenance.deny_list import DenyList, hash_portrait
+
+    if to.exists():
+        DenyList.read(to)  # nothing is added to a file that is something else
+    faces = FaceDetector()
+    added = []
+    for portrait in portraits:
+        entries = list(dict.fromkeys(hash_portrait(portrait, faces)))
+        added += entries
+        if not any(entry.kind == "face" for entry in entries):
+            typer.echo(f"{portrait}: no face was found, the whole picture is on the list", err=True)
+    try:
+        with to.open("a", encoding="utf-8") as target:
+            target.writelines(f"{entry}\n" for entry in added)
+    except OSError as error:
+        raise output_error(to, error) from error
+    typer.echo(f"{to}: {len(added)} hashes added")
