@@ -24,6 +24,7 @@ from liveportrait.mini.edit import edit, silence
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
+from liveportrait.mini.painted import OpenMouth
 from liveportrait.mini.patches import patch_frame, patch_points, sample
 from liveportrait.mini.pictures import open_mouth, painted_size, prepare_source, render_pictures, seen_size
 from liveportrait.mini.prior_flow import prior_flow
@@ -55,6 +56,7 @@ class MiniLivePortrait(PortraitModel):
         super().__init__()
         self.renderer = renderer
         self._prepared = WeakIdKeyDictionary()  # what pictures of a portrait share, for as long as the portrait lives
+        self._mouths = WeakIdKeyDictionary()  # the same for portraits whose mouth others show
 
     def set_precision(self, precision: Precision) -> None:
         """Set the precision of the networks; weights are not converted, and geometry stays in float32.
@@ -174,7 +176,7 @@ class MiniLivePortrait(PortraitModel):
         moved = image if layers is None else layers.person
         crops = warp.darkened(factor).apply(moved.expand(count, -1, -1, -1)).clamp_(0, 1)
         coarse = brighten(painted_size(image, renderer.config), factor).expand(count, -1, -1, -1)
-        mouth = None if portrait.mouth is None else open_mouth(renderer, portrait.mouth)
+        mouth = self._open_mouth(portrait.mouth)
         for frame, painted in renderer.paint(coarse, renderer.unpack(portrait.f_s, count), warp, x_s, x_d, mouth):
             painted.darkened(factor).blend_into(crops, frame)
         crops.clamp_(0, 1)
@@ -190,7 +192,8 @@ class MiniLivePortrait(PortraitModel):
         if not self.single_threaded:
             return super().picture_renderer(portrait)
         if portrait not in self._prepared:
-            self._prepared[portrait] = [prepare_source(self.renderer, portrait[n]) for n in range(len(portrait))]
+            mouth = self._open_mouth(portrait.mouth)
+            self._prepared[portrait] = [prepare_source(self.renderer, portrait[n], mouth) for n in range(len(portrait))]
         sources = self._prepared[portrait]
 
         @torch.inference_mode()
@@ -202,6 +205,14 @@ class MiniLivePortrait(PortraitModel):
             return joined([render_pictures(self.renderer, *one) for one in each])
 
         return render
+
+    def _open_mouth(self, portrait: Portrait | None) -> OpenMouth | None:
+        """Prepare a portrait whose mouth others show, once for all of them."""
+        if portrait is None:
+            return None
+        if portrait not in self._mouths:
+            self._mouths[portrait] = open_mouth(self.renderer, portrait)
+        return self._mouths[portrait]
 
     @torch.no_grad()
     def warp(self, portrait: Portrait, x_d: Tensor) -> Tensor:

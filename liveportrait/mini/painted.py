@@ -64,7 +64,7 @@ class OpenMouth:
 
     Attributes:
         x: Its keypoints, shape (1, K, 3).
-        image: Its crop at the painters' size, brightened, shape (1, 3, P, P).
+        image: Its crop, brightened, shape (1, 3, S, S).
         features: The painter's features of its mouth, shape (1, 3 · channels, S/4, S/4).
     """
 

@@ -53,8 +53,8 @@ class CpuSource:
     mouth: OpenMouth | None = None
 
 
-def prepare_source(renderer: MiniRenderer, portrait: Portrait) -> CpuSource:
-    """Prepare one portrait for `render_pictures`."""
+def prepare_source(renderer: MiniRenderer, portrait: Portrait, mouth: OpenMouth | None = None) -> CpuSource:
+    """Prepare one portrait for `render_pictures`; `mouth` is that of `Portrait.mouth`."""
     image = portrait.crop.image
     small = seen_size(image)
     factor = exposure(small, portrait.x_s)
@@ -69,7 +69,7 @@ def prepare_source(renderer: MiniRenderer, portrait: Portrait) -> CpuSource:
         brighten(painted_size(image, renderer.config), factor),
         brighten(small, factor),
         factor,
-        None if portrait.mouth is None else open_mouth(renderer, portrait.mouth),
+        mouth,
     )
 
 
@@ -77,7 +77,7 @@ def open_mouth(renderer: MiniRenderer, portrait: Portrait) -> OpenMouth:
     """Prepare a portrait whose mouth other pictures of the face show."""
     image, (features, *_) = portrait.crop.image, renderer.unpack(portrait.f_s, 1)
     factor = exposure(seen_size(image), portrait.x_s)
-    return OpenMouth(portrait.x_s, brighten(painted_size(image, renderer.config), factor), features)
+    return OpenMouth(portrait.x_s, brighten(image, factor), features)
 
 
 def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dense_residual: Tensor | None) -> Picture:

@@ -38,6 +38,7 @@ from liveportrait.mini.regions import FACE_OVAL, rows
 GRAPHS = ("flow", "paint_mouth", "paint_eyes")
 SEEN_SIZE = 64  # side of the flow network's input pictures
 FACE_SOFTNESS = 0.03
+FINE_MOUTH = 3  # how much finer than the decoder's patch teeth of another picture are shown
 
 
 @dataclass(frozen=True)
@@ -339,8 +340,11 @@ class MiniRenderer(nn.Module):
             x_d: Driving keypoints, shape (T, K, 3).
         """
         count, inside = len(x_d), F.max_pool2d(masks[:, :1], 3, 1, 1)
-        points = sample(prior_flow(self.face, mouth.x, x_d).permute(0, 3, 1, 2), patch_points(frame, warped.shape[-1]))
-        taken = sample(mouth.image.expand(count, -1, -1, -1), points.permute(0, 2, 3, 1))
+        fine = replace(self.mouth_patch, size=FINE_MOUTH * warped.shape[-1])
+        flow = prior_flow(self.face, mouth.x, x_d).permute(0, 3, 1, 2)
+        points = sample(flow, patch_points(frame, fine.size)).permute(0, 2, 3, 1)
+        sharp = sample(mouth.image.expand(count, -1, -1, -1), points)
+        taken = F.avg_pool2d(sharp, FINE_MOUTH)
         light = (skin_ratio(warped, masks) / skin_ratio(taken, masks)).clamp(0.5, 2.0)[..., None, None]
         mixed = torch.lerp(warped, (taken * light).clamp(0, 1), inside)
         shown = shown_share(self.mouth_patch, mouth.x, x_d)
@@ -348,9 +352,14 @@ class MiniRenderer(nn.Module):
         if self.memory is not None:
             features = torch.lerp(self._prepared(self.memory), features.float(), shown)
         color, occlusion = self.run(self.mouth.decoder, features, self.mouth.condition(mixed, masks, shown))
-        color = torch.lerp(color, mixed, inside * shown)
         lips = F.max_pool2d(masks[:, 1:2], 5, 1, 2)
-        return Painted(warped, color, torch.maximum(occlusion * lips, inside) * self.mouth.fade, masks)
+        occlusion = torch.maximum(occlusion * lips, inside) * self.mouth.fade
+        warped, color, occlusion = (
+            F.interpolate(x, points.shape[1:3], mode="bilinear") for x in (warped, color, occlusion)
+        )
+        masks = draw_masks(fine, frame, x_d)
+        color = torch.lerp(color, (sharp * light).clamp(0, 1), F.max_pool2d(masks[:, :1], 3, 1, 1) * shown)
+        return Painted(warped, color, occlusion, masks)
 
     def _prepared(self, memory: Tensor) -> Tensor:
         """Return the memory as the mouth's decoder needs it; the last one is kept."""

@@ -182,8 +182,8 @@ def test_a_portrait_is_prepared_for_pictures_once_and_then_forgotten_with_it(cro
     model, prepared = LivePortrait.from_pretrained("mini"), []
     portrait = model.encode(crop)
 
-    def prepare(renderer, one):
-        prepared.append(weakref.ref(source := prepare_source(renderer, one)))
+    def prepare(renderer, one, mouth):
+        prepared.append(weakref.ref(source := prepare_source(renderer, one, mouth)))
         return source
 
     monkeypatch.setattr("liveportrait.mini.model.prepare_source", prepare)
