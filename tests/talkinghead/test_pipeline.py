@@ -112,6 +112,22 @@ def test_nothing_that_repeats_the_picture_s_border_is_shown(voice):
     assert corners.min() > -1 and (corners.max(axis=0) < (200, 240)).all()
 
 
+@pytest.mark.parametrize("still", [True, False])
+def test_the_background_is_separated_for_models_that_keep_it_still(picture, voice, monkeypatch, still):
+    class Middle:
+        def find(self, crop):
+            person = np.zeros(crop.shape[:2], np.float32)
+            person[len(crop) // 4 : -len(crop) // 4, len(crop) // 4 : -len(crop) // 4] = 1
+            return person
+
+    monkeypatch.setattr("talkinghead.source.image.PersonFinder", Middle)
+    options, models = Options(crop=CropOptions(still_background=still)), fake_models()
+    for renders_layers in (True, False):
+        models.portrait.renders_layers = renders_layers
+        talkinghead.speak(picture, voice, options=options, model=models)
+        assert (models.portrait.encoded[-1].layers is not None) == (still and renders_layers)
+
+
 def test_seed_and_strength_arrive(picture, voice):
     models = fake_models()
     options = Options(crop=CropOptions(face_only=True), motion=MotionOptions(seed=5, lip_strength=2.0))
