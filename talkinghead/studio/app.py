@@ -7,7 +7,7 @@ from importlib.resources import files
 import gradio as gr
 from gradio.themes import Font, Soft
 
-from talkinghead.studio import reenact, speak
+from talkinghead.studio import about, batch, edit, narrate, reenact, speak
 from talkinghead.studio.studio import Studio
 
 _FONTS = [Font("system-ui"), Font("sans-serif")]
@@ -32,6 +32,14 @@ def build(studio: Studio) -> gr.Blocks:
                 speak.build(studio, page, queue)
             with gr.Tab("Reenact"):
                 reenact.build(studio, page, queue)
+            with gr.Tab("Edit"):
+                edit.build(studio, page)
+            with gr.Tab("Narrate"):
+                narrate.build(studio, page, queue)
+            with gr.Tab("Batch queue"):
+                batch.build(studio, queue)
+            with gr.Tab("About"):
+                about.build()
 
         def closed(request: gr.Request) -> None:
             studio.runs.close_page(str(request.session_hash))

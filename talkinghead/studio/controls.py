@@ -47,20 +47,28 @@ class Controls:
         groups: The option classes.
         first: Names of the options that are shown at once; the others are behind "More options".
         leave: Names of the options without a control.
+        choices: Suggestions for options that are texts, by their names.
     """
 
-    def __init__(self, *groups: type, first: Sequence[str], leave: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        *groups: type,
+        first: Sequence[str],
+        leave: Collection[str] = (),
+        choices: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        suggested = choices or {}
         options = [(group, each) for group in groups for each in fields(group) if each.name not in {*OWN, *leave}]
         by_name = {each.name: (group, each) for group, each in options}
-        with gr.Row():
-            self._controls = [_control(*by_name[name]) for name in first]
+        with gr.Row(elem_classes="options"):
+            self._controls = [_control(*by_name[name], suggested) for name in first]
         with gr.Accordion("More options", open=False):
             for group in groups:
                 rest = [each for kind, each in options if kind is group and each.name not in first]
                 if rest:
                     gr.Markdown(f"### {group.__name__.removesuffix('Options')}")
-                    with gr.Row():
-                        self._controls += [_control(group, each) for each in rest]
+                    with gr.Row(elem_classes="options"):
+                        self._controls += [_control(group, each, suggested) for each in rest]
             with gr.Row():
                 self._model = gr.Dropdown(["mini", "base", "animals"], value="mini", label="Model")
                 self._voice_model = gr.Dropdown(["mini", "joyvasa"], value="mini", label="Voice model")
@@ -131,31 +139,55 @@ def _usable(saved: Mapping[str, Any], kept: Sequence[Control]) -> dict[str, Any]
     return usable
 
 
-def _control(group: type, option: Field[Any]) -> Control:
+def _control(group: type, option: Field[Any], suggested: Mapping[str, Sequence[str]]) -> Control:
     kind = get_type_hints(group)[option.name]
-    low, high, shown = option.metadata["low"], option.metadata["high"], _shown(option)
     text = {"label": option.name.replace("_", " ").capitalize(), "info": option.metadata["meaning"]}
     if option.metadata["names_file"] is bool:
         return Control(group, option, gr.File(label=f"{text['label']}: {text['info']}", height=120))
+    if option.name in suggested:
+        names = gr.Dropdown(list(suggested[option.name]), value=_shown(option), allow_custom_value=True, **text)
+        return Control(group, option, names)
+    return Control(group, option, _component(kind, option, text))
+
+
+def _component(kind: Any, option: Field[Any], text: dict[str, str]) -> Any:
+    low, high, shown = option.metadata["low"], option.metadata["high"], _shown(option)
     if kind is bool:
-        return Control(group, option, gr.Checkbox(shown, min_width=240, **text))
+        return gr.Checkbox(shown, **text)
     if get_origin(kind) is Literal:
-        return Control(group, option, gr.Dropdown(list(get_args(kind)), value=shown, min_width=240, **text))
-    if kind in {int, float} and high - low < 1000 and high - low > 0.01:
-        step = 1 if kind is int else 10 ** math.floor(math.log10((high - low) / 100))
-        return Control(group, option, gr.Slider(low, high, shown, step=step, min_width=240, **text))
-    if kind in {int, float}:
-        return Control(group, option, gr.Number(shown, precision=0 if kind is int else None, min_width=240, **text))
-    return Control(group, option, gr.Textbox(shown, min_width=240, **text))
+        return gr.Dropdown(list(get_args(kind)), value=shown, **text)
+    if _can_be_off(option):
+        text["info"] += " Left end: default."
+        return gr.Slider(shown, high, shown, step=_step(low, high), **text)
+    if kind not in {int, float}:
+        return gr.Textbox(shown, **text)
+    if 0.01 < high - low < 1000:
+        return gr.Slider(low, high, shown, step=1 if kind is int else _step(low, high), **text)
+    return gr.Number(shown, precision=0 if kind is int else None, **text)
+
+
+def _step(low: float, high: float) -> float:
+    """Return a step of a slider: a power of ten, about a hundredth of its range."""
+    return 10 ** math.floor(math.log10((high - low) / 50))
 
 
 def _shown(option: Field[Any]) -> Any:
-    """Return the value that a control begins with; what may be left out is a text, which can be empty."""
+    """Return the value that a control begins with; what may be left out is a text, or a slider with one more step."""
+    if _can_be_off(option):
+        return option.metadata["low"] - _step(option.metadata["low"], option.metadata["high"])
     return "" if option.default is None else option.default
+
+
+def _can_be_off(option: Field[Any]) -> bool:
+    """Return whether an option is a number of a small range that may be left out."""
+    high = option.metadata["high"]
+    return option.default is None and "float" in str(option.type) and option.metadata["low"] == 0 and high <= 10
 
 
 def _given(option: Field[Any], value: Any) -> Any:
     """Return a control's value as the option takes it."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return option.default
+    if _can_be_off(option) and not isinstance(value, str) and value < option.metadata["low"]:
+        return None
     return float(f"{value:.6g}") if isinstance(value, float) else value  # the browser adds 1e-17 to steps

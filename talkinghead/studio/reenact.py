@@ -18,6 +18,7 @@ from talkinghead.studio.studio import Studio
 
 _GROUPS = (talkinghead.CropOptions, talkinghead.DriveOptions, talkinghead.RenderOptions)
 _FIRST = ("region", "relative", "strength", "trim", "loop", "face_only", "size")
+_REGIONS = ("all", "exp", "pose", "lip", "eyes", "brows", "lip+eyes", "all-lip")
 
 
 def build(studio: Studio, page: gr.Blocks, queue: gr.State) -> None:
@@ -26,13 +27,11 @@ def build(studio: Studio, page: gr.Blocks, queue: gr.State) -> None:
         with gr.Column():
             source = SourceInput(studio)
         with gr.Column():
-            driver = gr.File(
-                label="What it follows: a video or picture of a face, or a .safetensors template", height=130
-            )
+            driver = gr.File(label="Driving video, picture or template", height=160)
             gr.Button("Use the example motion", size="sm").click(
                 lambda: str(example("driving.mp4")), None, driver, queue=False
             )
-    controls = Controls(*_GROUPS, first=_FIRST, leave={"face"})
+    controls = Controls(*_GROUPS, first=_FIRST, leave={"face"}, choices={"region": _REGIONS})
     controls.remember(page, "reenact")
 
     def prepare(folder: Path, values: Sequence[Any]) -> Call:

@@ -18,7 +18,7 @@ from talkinghead.studio.source import fault
 from talkinghead.studio.studio import Studio
 
 _POLL_SECONDS = 0.25
-_SHOWN: Any = {"interactive": False, "wrap_lines": True, "show_line_numbers": False, "lines": 1, "buttons": ["copy"]}
+SHOWN: Any = {"interactive": False, "wrap_lines": True, "show_line_numbers": False, "lines": 1, "buttons": ["copy"]}
 CONSENT = "Only animate faces you may: your own, or those of people who have agreed. Results say that AI made them."
 
 Prepare = Callable[[Path, Sequence[Any]], Call]
@@ -49,8 +49,8 @@ class Result:
         self.status = gr.HTML(elem_classes="status")
         self.player = gr.HTML()
         with gr.Accordion("The same from the command line and in Python", open=True, visible=False) as self.taught:
-            self.command = gr.Code(label="Command line", language="shell", **_SHOWN)
-            self.python = gr.Code(label="Python", language="python", **_SHOWN)
+            self.command = gr.Code(label="Command line", language="shell", **SHOWN)
+            self.python = gr.Code(label="Python", language="python", **SHOWN)
         run = gr.State()
         outputs = [run, self.make, self.cancel, self.status, self.player, self.taught, self.command, self.python]
         self.make.click(self._run, list(inputs), outputs, concurrency_limit=None, show_progress="hidden")

@@ -60,7 +60,7 @@ class SourceInput:
 
     def __init__(self, studio: Studio, label: str = "Picture or video of a face") -> None:
         self._studio = studio
-        self.file = gr.File(label=label, height=130)
+        self.file = gr.File(label=label, height=160)
         self.example = gr.Button("Use the example: Grace M. Hopper", size="sm")
         self.message = gr.HTML()
         self._picture = gr.Image(

@@ -30,7 +30,7 @@ class VoiceInput:
     def __init__(self) -> None:
         self.kind = gr.Radio([FILE, MICROPHONE, TEXT], value=FILE, label="Voice")
         with gr.Column(visible=True) as of_file:
-            self.file = gr.File(label="Sound, or a video with sound", height=130)
+            self.file = gr.File(label="Sound, or a video with sound", height=160)
             self.example = gr.Button("Use the example voice", size="sm")
             heard = gr.HTML()
         with gr.Column(visible=False) as of_microphone:

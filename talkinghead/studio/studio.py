@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import talkinghead
-from talkinghead.options import MODEL
+from talkinghead.options import MODEL, VOICE_MODEL
 from talkinghead.studio.call import Call
 from talkinghead.studio.runs import Runs
 
@@ -28,10 +28,12 @@ class Studio:
     """
 
     def __init__(self, folder: Path, models: talkinghead.Models | None = None) -> None:
+        self.folder = folder
         self._given, self._loaded = models, {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # opening an editor loads the networks
         self.runs = Runs(folder / "runs", self.load)
         self._editor = lru_cache(_EDITORS)(self._open_editor)
+        self.find_faces = lru_cache(_EDITORS)(self._find_faces)
 
     def load(self, call: Call) -> talkinghead.Models:
         """Return the networks of a call; only those that were used last stay loaded."""
@@ -40,14 +42,11 @@ class Studio:
 
     def models(self) -> talkinghead.Models:
         """Return the default networks."""
-        return self._models(MODEL)
-
-    def find_faces(self, file: str) -> talkinghead.FoundFaces:
-        """Return the faces of an uploaded picture or video."""
-        return talkinghead.find_faces(file, model=self.models())
+        render = talkinghead.RenderOptions()
+        return self._models(MODEL, render.device, VOICE_MODEL, render.precision)
 
     def preview(self, file: str, face: int | None, edited: talkinghead.EditOptions) -> np.ndarray:
-        """Return the face of an uploaded picture with its sliders moved."""
+        """Return a face of an uploaded picture, or of the first frame of a video, with its sliders moved."""
         with self._lock:
             editor = self._editor(file, face)
         return editor.render(edited)
@@ -64,6 +63,12 @@ class Studio:
                 self._loaded = {named: talkinghead.load_models(*named)}
             return self._loaded[named]
 
+    def _find_faces(self, file: str) -> talkinghead.FoundFaces:
+        """Return the faces of an uploaded picture or video; `find_faces` remembers the latest."""
+        return talkinghead.find_faces(file, model=self.models())
+
     def _open_editor(self, file: str, face: int | None) -> talkinghead.Editor:
         crop = talkinghead.CropOptions(face=face, face_only=True, size=PREVIEW_SIDE)
-        return talkinghead.Editor(file, options=talkinghead.Options(crop=crop), model=self.models())
+        return talkinghead.Editor(
+            self.find_faces(file).picture, options=talkinghead.Options(crop=crop), model=self.models()
+        )
