@@ -47,12 +47,13 @@ def verify(
     if as_json:
         typer.echo(json.dumps({**asdict(found), "file": str(found.file), "verdict": found.verdict}))
     else:
-        for line in _lines(found):
+        for line in lines_of(found):
             typer.echo(escape(line))
     raise SystemExit(EXIT_CODES[found.verdict])
 
 
-def _lines(found: Verification) -> Iterator[str]:
+def lines_of(found: Verification) -> Iterator[str]:
+    """Yield what was found, line by line; the first one says it all."""
     yield f"{found.file}: {_SAID[found.verdict]}"
     yield from _manifest_lines(found.manifest) if found.manifest else ["C2PA manifest: none"]
     yield f"watermark: {_watermark(found.watermark)}"

@@ -7,7 +7,7 @@ from importlib.resources import files
 import gradio as gr
 from gradio.themes import Font, Soft
 
-from talkinghead.studio import about, batch, edit, narrate, reenact, speak
+from talkinghead.studio import about, batch, edit, narrate, reenact, speak, verify
 from talkinghead.studio.studio import Studio
 
 _FONTS = [Font("system-ui"), Font("sans-serif")]
@@ -38,6 +38,8 @@ def build(studio: Studio) -> gr.Blocks:
                 narrate.build(studio, page, queue)
             with gr.Tab("Batch queue"):
                 batch.build(studio, queue)
+            with gr.Tab("Verify"):
+                verify.build(studio)
             with gr.Tab("About"):
                 about.build()
 

@@ -11,7 +11,17 @@ import gradio as gr
 
 import talkinghead
 
-OWN = {"overwrite", "batch_size", "save_template", "tts_command", "work", "caption_font", "alpha"}
+OWN = {
+    "overwrite",
+    "batch_size",
+    "save_template",
+    "tts_command",
+    "work",
+    "caption_font",
+    "alpha",
+    "sign_cert",
+    "sign_key",
+}
 """Options that the studio decides itself, or that name programs or files of this machine."""
 
 
@@ -141,7 +151,7 @@ def _usable(saved: Mapping[str, Any], kept: Sequence[Control]) -> dict[str, Any]
 
 def _control(group: type, option: Field[Any], suggested: Mapping[str, Sequence[str]]) -> Control:
     kind = get_type_hints(group)[option.name]
-    text = {"label": option.name.replace("_", " ").capitalize(), "info": option.metadata["meaning"]}
+    text: dict[str, Any] = {"label": option.name.replace("_", " ").capitalize(), "info": option.metadata["meaning"]}
     if option.metadata["names_file"] is bool:
         return Control(group, option, gr.File(label=f"{text['label']}: {text['info']}", height=120))
     if option.name in suggested:
@@ -150,7 +160,7 @@ def _control(group: type, option: Field[Any], suggested: Mapping[str, Sequence[s
     return Control(group, option, _component(kind, option, text))
 
 
-def _component(kind: Any, option: Field[Any], text: dict[str, str]) -> Any:
+def _component(kind: Any, option: Field[Any], text: dict[str, Any]) -> Any:
     low, high, shown = option.metadata["low"], option.metadata["high"], _shown(option)
     if kind is bool:
         return gr.Checkbox(shown, **text)

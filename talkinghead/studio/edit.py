@@ -21,7 +21,12 @@ from talkinghead.studio.result import Result
 from talkinghead.studio.source import SourceInput, fault
 from talkinghead.studio.studio import Studio
 
-_GROUPS = (talkinghead.EditOptions, talkinghead.CropOptions, talkinghead.RenderOptions)
+_GROUPS = (
+    talkinghead.EditOptions,
+    talkinghead.CropOptions,
+    talkinghead.RenderOptions,
+    talkinghead.ProvenanceOptions,
+)
 _FIRST = (
     *("smile", "eyebrow", "wink", "eyes_open", "lips_open", "gaze_x", "gaze_y"),
     *("pitch", "yaw", "roll", "move_x", "move_y", "zoom"),

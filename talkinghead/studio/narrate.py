@@ -26,6 +26,7 @@ _GROUPS = (
     talkinghead.CropOptions,
     talkinghead.MotionOptions,
     talkinghead.RenderOptions,
+    talkinghead.ProvenanceOptions,
 )
 _FIRST = ("layout", "background", "burn", "voice", "speed", "size")
 _LAYOUTS = ("", "full", "side-by-side", "circle", "portrait")

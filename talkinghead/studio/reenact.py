@@ -16,7 +16,12 @@ from talkinghead.studio.result import Result
 from talkinghead.studio.source import SourceInput, given
 from talkinghead.studio.studio import Studio
 
-_GROUPS = (talkinghead.CropOptions, talkinghead.DriveOptions, talkinghead.RenderOptions)
+_GROUPS = (
+    talkinghead.CropOptions,
+    talkinghead.DriveOptions,
+    talkinghead.RenderOptions,
+    talkinghead.ProvenanceOptions,
+)
 _FIRST = ("region", "relative", "strength", "trim", "loop", "face_only", "size")
 _REGIONS = ("all", "exp", "pose", "lip", "eyes", "brows", "lip+eyes", "all-lip")
 

@@ -20,8 +20,14 @@ from talkinghead.studio.studio import Studio
 FILE, MICROPHONE, TEXT = "A file", "The microphone", "A text"
 _TEXT = "Hello! Write what I should say, and I will say it."
 _TEXT_NOTE = "text.txt holds the text; the voice comes with the installation"
-_GROUPS = (talkinghead.CropOptions, talkinghead.MotionOptions, talkinghead.DubOptions, talkinghead.RenderOptions)
-_FIRST = ("face_only", "size", "lip_strength", "head_strength", "seed")
+_GROUPS = (
+    talkinghead.CropOptions,
+    talkinghead.MotionOptions,
+    talkinghead.DubOptions,
+    talkinghead.RenderOptions,
+    talkinghead.ProvenanceOptions,
+)
+_FIRST = ("face_only", "size", "lip_strength", "head_strength", "seed", "label")
 
 
 class VoiceInput:

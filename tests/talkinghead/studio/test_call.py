@@ -15,6 +15,7 @@ from talkinghead import (
     MotionOptions,
     NarrationOptions,
     Options,
+    ProvenanceOptions,
     RenderOptions,
     SceneOptions,
     Summary,
@@ -26,6 +27,7 @@ from talkinghead.studio.call import Call
 
 CROP = CropOptions(face_only=True, size=128, box="1,2,30.5,40", crop_x=-0.25, rotate=False)
 RENDER = RenderOptions(fps="30000/1001", crf=23)
+MARKED = ProvenanceOptions(label="AI-generated", c2pa=False)
 SPEAK = Options(crop=CROP, motion=MotionOptions(seed=7, still=True, reference="clip 2.mp4"), render=RENDER)
 DUB = Options(dub=DubOptions(start=1.5, end=4, keep_background=0.25))
 DRIVE = DriveOptions(region="lip+eyes", relative=False, anchor=3, trim="1:2.5", audio="none", source_smooth=1e-6)
@@ -40,7 +42,7 @@ CALLS = [
     Call("speak", (Path("a b.png"), Path("it's.wav")), SPEAK),
     Call("speak", (Path("film.mp4"), Path("v.wav")), DUB),
     Call("speak", (Path("-p.png"), Path("v.wav")), Options(), model="base", voice_model="joyvasa"),
-    Call("reenact", (Path("p.png"), Path("d.mp4")), Options(crop=CROP, drive=DRIVE, render=RENDER)),
+    Call("reenact", (Path("p.png"), Path("d.mp4")), Options(crop=CROP, drive=DRIVE, render=RENDER, provenance=MARKED)),
     Call("edit", (Path("p.png"),), Options(edit=EditOptions(smile=0.5, eyes_open=0.3, yaw=-12)), "out.png"),
     Call("narrate", (Path("p.png"), Path("t.md")), NARRATION, notes=("t.md holds the text",)),
 ]

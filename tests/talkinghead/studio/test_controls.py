@@ -13,6 +13,7 @@ from talkinghead import (  # noqa: E402
     NarrationOptions,
     OptionError,
     Options,
+    ProvenanceOptions,
     RenderOptions,
     SceneOptions,
     VoiceOptions,
@@ -20,7 +21,7 @@ from talkinghead import (  # noqa: E402
 from talkinghead.studio.controls import Controls, options_of  # noqa: E402
 
 GROUPS = {
-    Options: (CropOptions, MotionOptions, DriveOptions, EditOptions, RenderOptions),
+    Options: (CropOptions, MotionOptions, DriveOptions, EditOptions, RenderOptions, ProvenanceOptions),
     NarrationOptions: (CropOptions, VoiceOptions, SceneOptions, CaptionOptions, MotionOptions, RenderOptions),
 }
 

@@ -23,27 +23,33 @@ from talkinghead.studio.guard import Guard  # noqa: E402
 from talkinghead.studio.studio import Studio  # noqa: E402
 
 
-@pytest.fixture
-def studio(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    made = Studio(tmp_path, fake_models())
-    yield made
-    made.close()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("studio")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def studio(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+        made = Studio(folder, fake_models())
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
 def page(studio):
     return build(studio)
 
 
-@pytest.fixture
-def inputs(tmp_path):
-    folder = tmp_path / "uploads" / "0a1b"
-    folder.mkdir(parents=True)
-    Image.new("RGB", (320, 240), "gray").save(folder / "two people.png")
-    soundfile.write(folder / "voice.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 3200), 16_000)
-    (folder / "bad.png").write_text("no picture")
-    return folder
+@pytest.fixture(scope="module")
+def inputs(folder):
+    uploads = folder / "uploads" / "0a1b"
+    uploads.mkdir(parents=True)
+    Image.new("RGB", (320, 240), "gray").save(uploads / "two people.png")
+    soundfile.write(uploads / "voice.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 3200), 16_000)
+    (uploads / "bad.png").write_text("no picture")
+    return uploads
 
 
 def shown(outputs):
@@ -167,7 +173,7 @@ def test_a_script_has_an_outline_before_it_is_narrated(page, studio, inputs):
     show = listener(page, script, "change").fn
     outline = show("# One\n\nSome <b>words</b> & more.\n\n# Two\n\nLast.", None)
     assert "2 chapters" in outline and "<h4>One</h4>" in outline and "&amp; more" in outline
-    assert "chapter 2 ('Two') has no slide" in show("# One\n\nA.\n\n# Two\n\nB.", [str(inputs / "two people.png")])
+    assert "has no slide" in show("# One\n\nA.\n\n# Two\n\nB.", [str(inputs / "two people.png")])
     assert show("", None) == "" and not list(studio.folder.glob("tmp*"))
 
 
@@ -216,3 +222,10 @@ def test_a_text_is_read_by_the_offline_voice(page, inputs, monkeypatch):
     given = {"Picture or video of a face": str(inputs / "two people.png"), "Voice": "A text", "Text, in English": "Hi."}
     command = commanded(press(page, "Make it speak", **given))
     assert command.endswith("talkinghead narrate 'two people.png' text.txt -o out.mp4 --no-captions")
+
+
+def test_a_file_is_verified(page, inputs):
+    look = listener(page, find(page, gr.File, "File to look at")[0], "change").fn
+    said, _, command, _ = look(str(inputs / "two people.png"))
+    assert "two people.png: nothing says that it is generated" in said and str(inputs) not in said
+    assert command == "talkinghead verify 'two people.png'"
