@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +31,7 @@ from talkinghead.models import Models
 from talkinghead.options import DubOptions, MotionOptions, Options
 from talkinghead.pipeline import Compositor, Video, animate_video
 from talkinghead.source.dubbed import DubbedVideo, prepare_dubbed
-from talkinghead.source.face_track import track_face
+from talkinghead.source.face_track import fade, track_face
 from talkinghead.source.video import open_video_sources
 
 
@@ -99,6 +100,49 @@ def dub(
     notes = tuple(dict.fromkeys(itertools.chain(*(each.notes() for each in dubbed))))
     sound = _sound(list(voices.values()), own, times, order, voiced, options.dub)
     return Video(dubbed[0], times.fps, len(order), sound, pictures, lambda: notes)
+
+
+def dub_parts(
+    file: VideoFile,
+    voice: Sound,
+    parts: Sequence[Trim],
+    background: float,
+    models: Models,
+    options: Options,
+    progress: Progress,
+) -> Video:
+    """Give a face of a video a voice in some parts; the video keeps its length, and between the parts everything.
+
+    Args:
+        file: The video.
+        voice: The voice, from the beginning of the video on.
+        parts: When it is heard.
+        background: Volume of the video's own sound in these parts.
+        models: The loaded networks.
+        options: The user's options.
+        progress: Wraps the video's frames while its face is tracked.
+
+    Raises:
+        PortraitError: The video shows no face, or several to choose from.
+    """
+    sampling_rules(models.voice, options.motion)
+    fps = options.render.fps or file.fps
+    (source,) = open_video_sources(file, models, options.crop, [options.crop.face], guess=False)
+    track = track_face(source, Trim(Fraction(0), None), None, progress)
+    spoken = np.zeros(len(track), np.bool_)
+    for part in parts:
+        frames = frames_within(part.start, part.end, file.fps, len(track))
+        spoken[frames.start : frames.stop] = True
+    track = replace(track, share=np.minimum(track.share, fade(spoken, range(len(track)))))
+    count = math.ceil(len(track) / file.fps * fps)
+    dubbed = prepare_dubbed(source, track, play_order(len(track), count, "hold", fps, file.fps))
+    compositor = _compositor(dubbed, voice, range(count), fps, models, options)
+    layers = [Layer(voice)]
+    if file.has_sound:
+        ducked = tuple((float(part.start), float(part.end or count / fps)) for part in parts)
+        layers.append(Layer(probe_sound(file.file).starting_at(file.begins), volume=background, ducked=ducked))
+    sound = mix(layers, count / fps)
+    return Video(dubbed, fps, count, sound, lambda: compositor(itertools.repeat(None)), dubbed.notes)
 
 
 def check_one_voice(name: str, asked: DubOptions, num_voices: int) -> None:
@@ -189,7 +233,8 @@ def _sound(
     layers = [Layer(voice, voiced.start / times.fps) for voice in voices]
     if own is not None:
         ends = (voiced.start / times.fps, voiced.stop / times.fps) if asked.is_part else (-1, times.seconds + 1)
-        layers.append(Layer(own, Fraction(0), asked.keep_background, *map(float, ends), repeats=not asked.is_part))
+        ducked = ((float(ends[0]), float(ends[1])),)
+        layers.append(Layer(own, Fraction(0), asked.keep_background, ducked, repeats=not asked.is_part))
     return mix(layers, len(order) / times.fps)
 
 

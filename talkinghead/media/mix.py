@@ -15,7 +15,7 @@ _BLOCK = 4096
 """Samples that are mixed at a time."""
 
 _RAMP_SECONDS = 0.05
-"""Time over which the volume of a layer changes at the ends of the ducked part."""
+"""Time over which the volume of a layer changes at the ends of a ducked part."""
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
@@ -27,17 +27,15 @@ class Layer:
     Attributes:
         sound: The sound.
         start: Seconds of the mix before it.
-        volume: Its volume between `ducked_from` and `ducked_to`; elsewhere it is 1.
-        ducked_from: Seconds of the mix.
-        ducked_to: Seconds of the mix.
+        volume: Its volume in the ducked parts; elsewhere it is 1.
+        ducked: Beginnings and ends of these parts, in seconds of the mix.
         repeats: Whether it begins again at its end.
     """
 
     sound: Sound
     start: Fraction = Fraction(0)
     volume: float = 1.0
-    ducked_from: float = 0.0
-    ducked_to: float = 0.0
+    ducked: tuple[tuple[float, float], ...] = ()
     repeats: bool = False
 
 
@@ -100,5 +98,8 @@ def _samples(layer: Layer, rate: int, layout: str, channels: int) -> Iterator[Sa
 
 def _volume(layer: Layer, seconds: Samples) -> Samples:
     """Return a layer's volume at times of the mix."""
-    inside = np.minimum(seconds - layer.ducked_from, layer.ducked_to - seconds) / _RAMP_SECONDS + 0.5
-    return (1 + (layer.volume - 1) * np.clip(inside, 0, 1)).astype(np.float32)
+    share = np.zeros(len(seconds))
+    for begin, end in layer.ducked:
+        if begin - _RAMP_SECONDS < seconds[-1] and end + _RAMP_SECONDS > seconds[0]:
+            share = np.maximum(share, np.minimum(seconds - begin, end - seconds) / _RAMP_SECONDS + 0.5)
+    return (1 + (layer.volume - 1) * np.clip(share, 0, 1)).astype(np.float32)

@@ -16,14 +16,16 @@ from talkinghead.media.formats import choose_format
 from talkinghead.media.image import Picture
 from talkinghead.media.progress import RENDERING, Progress, no_progress
 from talkinghead.media.splice import Mark, Splice, write_splice
-from talkinghead.media.video import VideoWriter
+from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_video
 from talkinghead.models import Models, load_models
 from talkinghead.narration.assembly import assemble, check_files, find_slides
 from talkinghead.narration.captions import SUFFIXES, cues_of, write_captions
+from talkinghead.narration.dubbed import check_dub, dub_subtitles
 from talkinghead.narration.errors import ScriptError
 from talkinghead.narration.options import NarrationOptions
 from talkinghead.narration.read import read_script
 from talkinghead.narration.recording import Recording, open_recording, shots_from_recording
+from talkinghead.narration.script import Script
 from talkinghead.narration.shot_renderer import ShotRenderer, fingerprint_of
 from talkinghead.narration.speech import open_voices, speak_lines
 from talkinghead.narration.timeline import Shot, chapter_bounds, late_notes, lay_out, write_soundtrack
@@ -47,8 +49,8 @@ def narrate(
     """Make a narrated video from a script.
 
     Args:
-        source: The portrait of all speakers for whom the script names none, or a video whose mouth speaks; it is played
-            to and fro.
+        source: The portrait of all speakers for whom the script names none; or a video whose mouth speaks. With SRT and
+            VTT the video is dubbed, each cue at its time; otherwise it is played to and fro.
         script: Text, Markdown, SRT, VTT or YAML.
         output: The .mp4 or .webm to write, with alpha .webm or .mov; captions are written beside it.
         options: All other options.
@@ -74,12 +76,20 @@ def narrate(
     outputs = _check_outputs(file, inputs, options)
     portrait = require_file(source, ScriptError)
     check_files(portrait, read, options)
+    dubbed = _dubbed_video(portrait, read, options)
+    if dubbed:
+        check_dub(dubbed, read, file, options)
     work = WorkFolder(Path(options.work.work or f"{file}.work"), [*outputs, *filter(os.path.exists, inputs)])
     kind = choose_format(file, alpha=options.scene.alpha)
     recording = open_recording(options.voice) if options.voice.audio else None
     voices = {} if recording else open_voices(read, options.voice)
     read = read if recording else fit_to_voices(read, voices)
     models = load_models(model, options.render.device, voice_model, options.render.precision)
+    marks = Marks(options.provenance, source, tuple(inputs))
+    if dubbed:
+        with work:
+            spoken = list(speak_lines(read, voices, options.voice.speed, work))
+            return dub_subtitles(dubbed, read, spoken, work, file, models, options, marks, progress)
     renderer = assemble(portrait, read, models, options, kind)
     with work:
         if recording:
@@ -87,8 +97,13 @@ def narrate(
         else:
             spoken = list(speak_lines(read, voices, options.voice.speed, work))
             shots = lay_out(read, spoken, renderer.fps, options.voice)
-        marks = Marks(options.provenance, source, tuple(inputs))
         return _produce(renderer, shots, recording, work, file, marks, progress)
+
+
+def _dubbed_video(source: Path, script: Script, options: NarrationOptions) -> VideoFile | None:
+    """Return the video whose subtitles the script is; None if the source only lends its face."""
+    shown = read_picture_or_video(source) if script.timed and not options.voice.audio else None
+    return shown if isinstance(shown, VideoFile) else None
 
 
 def _produce(

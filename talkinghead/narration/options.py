@@ -22,6 +22,9 @@ class VoiceOptions(Checked):
     sentence_pause: float = setting(0.35, "Seconds of silence after a sentence.", 0, 10)
     paragraph_pause: float = setting(0.7, "Seconds of silence after a paragraph.", 0, 10)
     chapter_pause: float = setting(1.2, "Seconds of silence after a chapter.", 0, 10)
+    keep_background: float = setting(
+        0.15, "Volume of a video's own sound while its subtitles are spoken, from 0 (silent) to 1.", 0.0, 1.0
+    )
     audio: str = setting("", "Recording of the script, to use instead of a synthetic voice.", names_file=bool)
     align: str = setting(
         "auto", f"How to find the words of a recording: {', '.join(ALIGNMENTS)}; auto: words if its model is installed."

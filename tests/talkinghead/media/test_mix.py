@@ -23,7 +23,7 @@ def samples(mixed):
 
 def test_a_voice_over_a_quiet_background(tmp_path):
     voice, own = sound(tmp_path / "v.wav", 0.5, 1.0), sound(tmp_path / "o.wav", 0.2, 4.0)
-    mixed = mix([Layer(voice, Fraction(1)), Layer(own, volume=0.5, ducked_from=1.0, ducked_to=2.0)], Fraction(3))
+    mixed = mix([Layer(voice, Fraction(1)), Layer(own, volume=0.5, ducked=((1.0, 2.0),))], Fraction(3))
     heard = samples(mixed)[0]
     assert len(heard) == 3 * RATE and mixed.seconds == 3 and mixed.file == voice.file
     assert heard[RATE // 2] == pytest.approx(0.2, abs=1e-3)

@@ -220,7 +220,8 @@ def test_a_video_speaks_and_is_played_to_and_fro(tmp_path, hum, video_models, mo
     networks = replace(models, faces=video_models.faces)
     source = gray_video(tmp_path / "s.mp4", [60 + 5 * n for n in range(25)])
     (tmp_path / "script.md").write_text("Hello there. It is me.\n")
-    options = NarrationOptions(render=RenderOptions(overwrite=True))
+    unmarked = ProvenanceOptions(watermark=False, c2pa=False)
+    options = NarrationOptions(render=RenderOptions(overwrite=True), provenance=unmarked)
     made = narrate(source, tmp_path / "script.md", tmp_path / "out.mp4", options=options, model=networks)
     assert (made.width, made.height) == (64, 48) and made.frames > 40
     shown = [float(frame.picture[0, 0].mean()) for frame in read_frames(made.file)]
