@@ -44,7 +44,7 @@ def create_app(options: StudioOptions, folder: Path, models: talkinghead.Models 
     """Return the application.
 
     Args:
-        options: Who may use it.
+        options: Who may use it, and who may not be animated.
         folder: A private folder for everything that is uploaded and made.
         models: The networks; None to load those that are asked for, the default ones at the start.
     """
@@ -52,12 +52,13 @@ def create_app(options: StudioOptions, folder: Path, models: talkinghead.Models 
     import gradio as gr
     from fastapi import FastAPI
 
+    from talkinghead.provenance.deny_list import DenyList
     from talkinghead.studio.app import THEME, build, style
     from talkinghead.studio.examples import ASSETS
     from talkinghead.studio.guard import Guard
     from talkinghead.studio.studio import Studio
 
-    studio = Studio(folder, models)
+    studio = Studio(folder, models, DenyList.read(options.deny_list) if options.deny_list else None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

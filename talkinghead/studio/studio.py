@@ -10,6 +10,7 @@ import numpy as np
 
 import talkinghead
 from talkinghead.options import MODEL, VOICE_MODEL
+from talkinghead.provenance.deny_list import DenyList
 from talkinghead.studio.call import Call
 from talkinghead.studio.runs import Runs
 
@@ -25,10 +26,11 @@ class Studio:
     Args:
         folder: A private folder; uploads lie below it too.
         models: The networks; None to load those that a call names.
+        denied: Portraits that may not be animated.
     """
 
-    def __init__(self, folder: Path, models: talkinghead.Models | None = None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, models: talkinghead.Models | None = None, denied: DenyList | None = None) -> None:
+        self.folder, self._denied = folder, denied or DenyList()
         self._given, self._loaded = models, {}
         self._lock = threading.RLock()  # opening an editor loads the networks
         self.runs = Runs(folder / "runs", self.load)
@@ -36,9 +38,15 @@ class Studio:
         self.find_faces = lru_cache(_EDITORS)(self._find_faces)
 
     def load(self, call: Call) -> talkinghead.Models:
-        """Return the networks of a call; only those that were used last stay loaded."""
+        """Return the networks of a call; only those that were used last stay loaded.
+
+        Raises:
+            DeniedError: Its source may not be animated.
+        """
         render = call.options.render
-        return self._models(call.model, render.device, call.voice_model, render.precision)
+        models = self._models(call.model, render.device, call.voice_model, render.precision)
+        self._denied.check(call.inputs[0], models.faces)
+        return models
 
     def models(self) -> talkinghead.Models:
         """Return the default networks."""
@@ -65,6 +73,7 @@ class Studio:
 
     def _find_faces(self, file: str) -> talkinghead.FoundFaces:
         """Return the faces of an uploaded picture or video; `find_faces` remembers the latest."""
+        self._denied.check(file, self.models().faces)
         return talkinghead.find_faces(file, model=self.models())
 
     def _open_editor(self, file: str, face: int | None) -> talkinghead.Editor:

@@ -15,9 +15,11 @@ gr = pytest.importorskip("gradio")
 from pressing import REQUEST, find, listener, press  # noqa: E402
 
 import talkinghead  # noqa: E402
-from talkinghead import EditOptions, Summary  # noqa: E402
+from talkinghead import EditOptions, Options, Summary  # noqa: E402
+from talkinghead.provenance.deny_list import DenyList, hash_portrait  # noqa: E402
 from talkinghead.studio.app import THEME, build, style  # noqa: E402
 from talkinghead.studio.batch import as_yaml  # noqa: E402
+from talkinghead.studio.call import Call  # noqa: E402
 from talkinghead.studio.edit import with_keyframe  # noqa: E402
 from talkinghead.studio.guard import Guard  # noqa: E402
 from talkinghead.studio.studio import Studio  # noqa: E402
@@ -229,3 +231,13 @@ def test_a_file_is_verified(page, inputs):
     said, _, command, _ = look(str(inputs / "two people.png"))
     assert "two people.png: nothing says that it is generated" in said and str(inputs) not in said
     assert command == "talkinghead verify 'two people.png'"
+
+
+def test_a_portrait_on_the_deny_list_is_refused(folder, inputs, tmp_path):
+    picture = inputs / "two people.png"
+    denied = DenyList(tuple(hash_portrait(picture, fake_models().faces)))
+    studio = Studio(tmp_path, fake_models(), denied)
+    for use in (lambda: studio.load(Call("edit", (picture,), Options())), lambda: studio.find_faces(str(picture))):
+        with pytest.raises(talkinghead.PortraitError, match="deny list"):
+            use()
+    studio.close()
