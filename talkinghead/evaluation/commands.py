@@ -21,6 +21,7 @@ from talkinghead.cli.tools import new_app
 from talkinghead.evaluation.background import judge_background
 from talkinghead.evaluation.closures import closure_figures, rendered_figures
 from talkinghead.evaluation.dub import dub_clip
+from talkinghead.evaluation.files import judge_file, pairs_in
 from talkinghead.evaluation.lips import describe_lips
 from talkinghead.evaluation.mouths import judge_mouths
 from talkinghead.evaluation.reenact import reenact_clip
@@ -76,6 +77,17 @@ def reenact(
     """Drive each clip's first frame with its later frames; compare with copying and with warping alone."""
     judged = {path.stem: reenact_clip(path, model, perception) for path in clips_in(clips, limit)}
     report(f"reenact, {model}", judged, output)
+
+
+@app.command()
+def files(
+    generated: Annotated[Path, typer.Argument(help="Video made by any program, or a folder of them.")],
+    real: Annotated[Path, typer.Argument(help="The real video, or a folder with files of the same names.")],
+    perception: Annotated[Path | None, typer.Option(help="Network of `prepare.py perception`, for LPIPS.")] = None,
+    output: Json = None,
+) -> None:
+    """Compare generated videos with the real ones: pictures, expression, pose, gaze and lips, found anew in both."""
+    report("files", {mine.stem: judge_file(mine, true, perception) for mine, true in pairs_in(generated, real)}, output)
 
 
 @app.command()
