@@ -99,9 +99,22 @@ def seen(page, role, name, **more):
     return page.get_by_role(role, name=name, **more).locator("visible=true").first
 
 
+def use_example(page):
+    """Choose the example portrait, and wait until its face has been looked at."""
+    seen(page, "button", EXAMPLE).click()
+    page.locator(".block:has-text('The source') img").locator("visible=true").first.wait_for()
+
+
 def upload(page, label, file):
     area = page.locator(".block", has=page.get_by_text(label, exact=True)).locator("visible=true").last
     area.locator("input[type=file]").set_input_files(file)
+
+
+def finish(page):
+    """Wait for a result, or for the reason why there is none."""
+    answer = page.locator("[role=alert], [role=status]:text('Done.')").locator("visible=true").first
+    answer.wait_for(timeout=SECONDS)
+    assert answer.inner_text() == "Done."
 
 
 def shoot(page, name):
@@ -115,11 +128,11 @@ def files(folder):
 
 def test_a_portrait_speaks_and_the_command_is_shown(open_page, inputs):
     page = open_page()
-    seen(page, "button", EXAMPLE).click()
+    use_example(page)
     upload(page, "Sound, or a video with sound", inputs / "short.wav")
     page.get_by_text("short.wav").first.wait_for()
     seen(page, "button", "Make it speak").click()
-    page.get_by_text("Done.").wait_for(timeout=SECONDS)
+    finish(page)
     page.wait_for_function("() => document.querySelector('.after video').videoWidth > 0")
     assert "talkinghead speak portrait.jpg short.wav -o out.mp4" in page.locator(".cm-content").first.inner_text()
     shoot(page, "speak")
@@ -127,7 +140,7 @@ def test_a_portrait_speaks_and_the_command_is_shown(open_page, inputs):
 
 def test_cancel_leaves_nothing(open_page, folder):
     page = open_page()
-    seen(page, "button", EXAMPLE).click()
+    use_example(page)
     seen(page, "button", "Use the example voice").click()
     page.get_by_text("voice.flac").first.wait_for()
     seen(page, "button", "Make it speak").click()
@@ -141,13 +154,13 @@ def test_cancel_leaves_nothing(open_page, folder):
 def test_two_browsers_do_not_disturb_each_other(open_page, inputs):
     pages = [open_page(), open_page()]
     for page in pages:
-        seen(page, "button", EXAMPLE).click()
+        use_example(page)
         upload(page, "Sound, or a video with sound", inputs / "short.wav")
         page.get_by_text("short.wav").first.wait_for()
     for page in pages:
         seen(page, "button", "Make it speak").click()
     for page in pages:
-        page.get_by_text("Done.").wait_for(timeout=SECONDS)
+        finish(page)
     sources = {page.locator(".after video").get_attribute("src") for page in pages}
     assert len(sources) == 2
 
@@ -177,7 +190,7 @@ def test_a_face_is_picked_by_a_click_and_follows_a_motion(open_page, inputs):
     page.get_by_text("driving.mp4").first.wait_for()
     seen(page, "textbox", "Trim").fill(":0.5")
     seen(page, "button", "Reenact", exact=True).click()
-    page.get_by_text("Done.").locator("visible=true").wait_for(timeout=SECONDS)
+    finish(page)
     assert "--face 1" in page.locator(".cm-content").locator("visible=true").first.inner_text()
     shoot(page, "reenact")
 
@@ -190,7 +203,7 @@ def shown_width(picture):
 def test_sliders_are_shown_at_once_and_remembered(open_page):
     page = open_page()
     seen(page, "tab", "Edit").click()
-    seen(page, "button", EXAMPLE).click()
+    use_example(page)
     preview = page.locator("#edit-preview img.preview")
     preview.wait_for(timeout=SECONDS)
     before = preview.get_attribute("src")
@@ -208,19 +221,19 @@ def test_sliders_are_shown_at_once_and_remembered(open_page):
 def test_a_script_is_outlined_and_narrated(open_page):
     page = open_page()
     seen(page, "tab", "Narrate").click()
-    seen(page, "button", EXAMPLE).click()
+    use_example(page)
     seen(page, "textbox", "Script in Markdown").fill("# One\n\nHello there.\n\n# Two\n\nBye.")
     page.get_by_text("2 chapters").wait_for()
     seen(page, "textbox", "Size").fill("128")
     seen(page, "button", "Narrate", exact=True).click()
-    page.get_by_text("Done.").locator("visible=true").wait_for(timeout=SECONDS)
+    finish(page)
     page.wait_for_function("() => [...document.querySelectorAll('.after track')].some(t => t.track.cues?.length === 2)")
     shoot(page, "narrate")
 
 
 def test_the_queue_is_filled_and_made(open_page, inputs):
     page = open_page()
-    seen(page, "button", EXAMPLE).click()
+    use_example(page)
     upload(page, "Sound, or a video with sound", inputs / "short.wav")
     page.get_by_text("short.wav").first.wait_for()
     for _ in range(2):
