@@ -339,7 +339,7 @@ class MiniRenderer(nn.Module):
             masks: Its driving masks.
             x_d: Driving keypoints, shape (T, K, 3).
         """
-        count, inside = len(x_d), F.max_pool2d(masks[:, :1], 3, 1, 1)
+        count, inside = len(x_d), parted(masks)
         fine = replace(self.mouth_patch, size=FINE_MOUTH * warped.shape[-1])
         flow = prior_flow(self.face, mouth.x, x_d).permute(0, 3, 1, 2)
         points = sample(flow, patch_points(frame, fine.size)).permute(0, 2, 3, 1)
@@ -358,7 +358,7 @@ class MiniRenderer(nn.Module):
             F.interpolate(x, points.shape[1:3], mode="bilinear") for x in (warped, color, occlusion)
         )
         masks = draw_masks(fine, frame, x_d)
-        color = torch.lerp(color, (sharp * light).clamp(0, 1), F.max_pool2d(masks[:, :1], 3, 1, 1) * shown)
+        color = torch.lerp(color, (sharp * light).clamp(0, 1), parted(masks) * shown)
         return Painted(warped, color, occlusion, masks)
 
     def _prepared(self, memory: Tensor) -> Tensor:
@@ -366,6 +366,14 @@ class MiniRenderer(nn.Module):
         if self._prepared_memory is None or self._prepared_memory[0] is not memory:
             self._prepared_memory = memory, self.mouth.decoder.prepare(memory.float())
         return self._prepared_memory[1]
+
+
+def parted(masks: Tensor) -> Tensor:
+    """Return where lips are parted, from a mouth's masks (T, m, S, S): zero all along closed lips, (T, 1, S, S).
+
+    The mask itself is a half on closed lips, since its edge is soft; nothing of an open mouth may be seen there.
+    """
+    return F.max_pool2d((2 * masks[:, :1] - 1).clamp_min(0), 3, 1, 1)
 
 
 def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:

@@ -27,7 +27,7 @@ from talkinghead.options import CropOptions
 from talkinghead.source.face_track import FaceTrack, quiet_motion, track_face
 from talkinghead.source.framing import frame_around
 from talkinghead.source.image import SourceFrame, encode
-from talkinghead.source.mouth_area import mouth_mask
+from talkinghead.source.mouth_area import cover_mouth, mouth_mask
 from talkinghead.source.video import VideoSource, longest_side, open_video_sources
 
 
@@ -39,7 +39,7 @@ class DubbedVideo:
         source: The video and the face to track.
         track: The face in every frame.
         quiet: Its motion with a silent mouth, or None.
-        mouth: The frame that shows its teeth best, or None.
+        mouth: The frame that shows its teeth best, or None if each frame shows its own.
         order: The frames to show.
     """
 
@@ -79,7 +79,8 @@ class DubbedVideo:
     def _crop(self, picture: Picture, points: Array) -> SourceFrame:
         source = self.source
         frame = frame_around(points, picture.shape, source.models.portrait, source.options)
-        portrait = replace(encode(picture, frame, points, source.models), mouth=self.mouth)
+        shown = picture if self.mouth is None else cover_mouth(picture, points)
+        portrait = replace(encode(shown, frame, points, source.models), mouth=self.mouth)
         mask = mouth_mask(frame, points)
         if source.others:
             mask = np.minimum(mask, overlap_mask(frame, face_rect(points, 1.0, 0.0), source.others, len(mask)))
@@ -111,7 +112,7 @@ def prepare_dubbed(source: VideoSource, track: FaceTrack, order: Sequence[int]) 
     """
     quiet = quiet_motion(track, source.models.portrait, source.file.fps)
     mouth = None
-    if track.teeth is not None:
+    if track.teeth is not None and quiet is not None:  # other models paint the teeth of each frame
         (picture,), points = _pictures(source, [track.teeth]), track.points[track.teeth]
         frame = frame_around(points, picture.shape, source.models.portrait, source.options)
         mouth = encode(picture, frame, points, source.models)

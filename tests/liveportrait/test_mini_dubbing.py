@@ -8,7 +8,8 @@ import torch
 from liveportrait import Crop, LivePortrait, Motion, SpeechMotion
 from liveportrait.mini.dubbing import dubbed_face, mouth_share, quiet_mouths
 from liveportrait.mini.face_model import embedded_face_model
-from liveportrait.mini.regions import JAW, KEYPOINTS, LEFT_BROW, LEFT_EYE, LEFT_IRIS, LIPS, NOSE, rows
+from liveportrait.mini.raster import polygon_masks
+from liveportrait.mini.regions import JAW, KEYPOINTS, LEFT_BROW, LEFT_EYE, LEFT_IRIS, LIPS, LIPS_INNER, NOSE, rows
 
 CHIN = 152
 
@@ -73,8 +74,8 @@ def test_a_slow_smile_stays_and_quick_changes_go(face):
     assert float(moved.diff(dim=0).abs().max()) < 0.01
 
 
-@pytest.mark.parametrize("portrait_first", [True, False])
-def test_the_inside_of_the_mouth_is_another_pictures(portrait_first):
+@pytest.mark.parametrize("on_tensors", [True, False])
+def test_the_inside_of_the_mouth_is_another_pictures(on_tensors):
     """Both renderers show it: a white mouth in a gray face, and nothing of the face's own red one."""
     model = LivePortrait.from_pretrained("mini")
     face = model.renderer.face
@@ -91,8 +92,27 @@ def test_the_inside_of_the_mouth_is_another_pictures(portrait_first):
     mouth, own = model.encode(crop((0.95, 0.95, 0.95))), model.encode(crop((0.9, 0.0, 0.0)))
     portrait = replace(own, mouth=mouth)
     x_d = portrait.x_s.clone()
-    if portrait_first:
-        shown = model.render(portrait, x_d)[0, :, y, x]
-    else:
-        shown = torch.from_numpy(model.picture_renderer(portrait)(x_d, None)[0, y, x]).float() / 255
-    assert float(shown.min()) > 0.7
+    assert float(shown_at(model, portrait, x_d, y, x, on_tensors).min()) > 0.7
+
+
+@pytest.mark.parametrize("on_tensors", [True, False])
+def test_nothing_of_the_other_pictures_mouth_is_seen_between_closed_lips(on_tensors):
+    """A white mouth closes to the colour of a gray face; a strip of it would lighten the lips by 0.1."""
+    model = LivePortrait.from_pretrained("mini")
+    points = torch.zeros(1, 478, 3)
+    points[:, list(KEYPOINTS)] = 0.2 * opened(model.renderer.face, [0.3]) + torch.tensor([0.0, -0.1, 0.0])
+    skin, teeth = torch.full((1, 3, 256, 256), 0.5), torch.ones(1, 3, 256, 256)
+    inside = polygon_masks([points[:, list(LIPS_INNER), :2]], 256, 0.005)
+    mouth = model.encode(Crop(torch.lerp(skin, teeth, inside), points))
+    portrait = replace(model.encode(Crop(skin, points)), mouth=mouth)
+    x_d = model.silence(portrait)
+    x, y = ((x_d[0, rows((13, 14)), :2].mean(0) + 1) * 128).long().tolist()
+    shown = shown_at(model, portrait, x_d, slice(y - 8, y + 9), slice(x - 24, x + 25), on_tensors)
+    assert float(shown.max()) < 0.57
+
+
+def shown_at(model, portrait, x_d, y, x, on_tensors):
+    """Return the colours that one of the two renderers shows, RGB first."""
+    if on_tensors:
+        return model.render(portrait, x_d)[0, :, y, x]
+    return torch.from_numpy(model.picture_renderer(portrait)(x_d, None)[0, y, x]).float().movedim(-1, 0) / 255
