@@ -96,11 +96,11 @@ def test_the_inside_of_the_mouth_is_another_pictures(on_tensors):
 
 
 @pytest.mark.parametrize("on_tensors", [True, False])
-def test_nothing_of_the_other_pictures_mouth_is_seen_between_closed_lips(on_tensors):
+def test_nothing_of_the_other_pictures_mouth_is_seen_between_closed_lips(face, on_tensors):
     """A white mouth closes to the colour of a gray face; a strip of it would lighten the lips by 0.1."""
     model = LivePortrait.from_pretrained("mini")
     points = torch.zeros(1, 478, 3)
-    points[:, list(KEYPOINTS)] = 0.2 * opened(model.renderer.face, [0.3]) + torch.tensor([0.0, -0.1, 0.0])
+    points[:, list(KEYPOINTS)] = 0.2 * opened(face, [0.3]) + torch.tensor([0.0, -0.1, 0.0])
     skin, teeth = torch.full((1, 3, 256, 256), 0.5), torch.ones(1, 3, 256, 256)
     inside = polygon_masks([points[:, list(LIPS_INNER), :2]], 256, 0.005)
     mouth = model.encode(Crop(torch.lerp(skin, teeth, inside), points))
