@@ -12,10 +12,14 @@ from talkinghead.media.image import Picture
 from talkinghead.provenance.marks import Marks
 from talkinghead.provenance.pattern import SHORTER_SIDE, Plane, spread, tile
 
-_STRENGTH = 1.8
-"""Root mean square of what is added, in levels of 255: a PSNR of 43 dB."""
-_FLAT, _TEXTURED, _BUSY = 0.6, 1.6, 8.0
-"""Relative strength in flat and in textured parts, and the contrast between them that changes it by 1."""
+_FLAT, _TEXTURED = 0.5, 2.5
+"""Root mean square of what is added in flat parts and in the strongest texture, in levels of 255."""
+_BUSY = 1.5
+"""Contrast of texture that hides one level more."""
+_NEARBY = 9
+"""Side of the square, in canonical pixels, whose lowest contrast counts."""
+_WHOLE_STRENGTH = 1.8
+"""Highest root mean square over a whole picture: a PSNR of 43 dB."""
 
 LUMA_SHARE = 219 / 255
 """Levels of luma in video of limited range for one of RGB."""
@@ -69,17 +73,19 @@ def _halves(gray: Plane, payload: int, share: float) -> tuple[Plane, Plane]:
     """Return what is added to a plane and what is subtracted from it: 8-bit numbers are fastest without signs."""
     height, width = gray.shape
     added = spread(tile(payload), (height, width)) * _strength(gray)
-    added *= share * _STRENGTH / np.sqrt(np.mean(np.square(added)))
+    added *= share * min(1, _WHOLE_STRENGTH / np.sqrt(np.mean(np.square(added))))
     whole = np.rint(added)
     return np.maximum(whole, 0).astype(np.uint8), np.maximum(-whole, 0).astype(np.uint8)
 
 
 def _strength(gray: Plane) -> Plane:
-    """Return how strong the watermark may be at every pixel: more where there is texture that hides it."""
+    """Return how strong the watermark is at every pixel, in levels: more where there is texture that hides it."""
     height, width = gray.shape
     step = SHORTER_SIDE / min(height, width)
     canonical = (max(round(width * step), 1), max(round(height * step), 1))
     values = cv2.resize(gray, canonical, interpolation=cv2.INTER_AREA).astype(np.float32)
-    detail = values - cv2.GaussianBlur(values, (0, 0), 3)
-    contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 5))
-    return cv2.resize(np.clip(_FLAT + contrast / _BUSY, _FLAT, _TEXTURED), (width, height))
+    detail = values - cv2.GaussianBlur(values, (0, 0), 2)
+    contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 2))
+    # The lowest nearby: an edge hides nothing on the flat parts beside it.
+    texture = cv2.GaussianBlur(cv2.erode(contrast, np.ones((_NEARBY, _NEARBY))), (0, 0), 2)
+    return cv2.resize(np.clip(_FLAT + texture / _BUSY, _FLAT, _TEXTURED), (width, height))

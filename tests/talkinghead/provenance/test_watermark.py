@@ -69,6 +69,17 @@ def test_it_is_not_seen_and_not_found_where_it_is_not():
     assert find_watermark([]) is None and LIKELY < SURE
 
 
+def test_flat_parts_get_little_of_it_also_beside_an_edge():
+    picture = np.full((720, 1280), 128, np.uint8)
+    picture[:, 640:] = 230
+    marked = Watermark(PAYLOAD).lay(picture)
+    error = marked.astype(float) - picture
+    for flat in (error[:, :620], error[:, 660:]):
+        assert 0.3 < np.sqrt(np.mean(flat**2)) < 0.7
+    assert np.sqrt(np.mean(error[:, 600:620] ** 2)) < 0.9
+    assert find_watermark([marked]).payload == f"{PAYLOAD:016x}"
+
+
 def test_a_long_thin_picture_is_no_long_work():
     assert search([RNG.integers(0, 255, (2, 20_000), np.uint8)]).score < SURE
 
