@@ -20,8 +20,10 @@ def deny(
     from talkinghead.media.files import output_error
     from talkinghead.provenance.deny_list import DenyList, hash_portrait
 
+    begin = ""
     if to.exists():
         DenyList.read(to)  # nothing is added to a file that is something else
+        begin = "" if to.read_bytes().endswith(b"\n") else "\n"  # the last line may lack its end
     faces = FaceDetector()
     added = []
     for portrait in portraits:
@@ -31,7 +33,7 @@ def deny(
             typer.echo(f"{portrait}: no face was found, the whole picture is on the list", err=True)
     try:
         with to.open("a", encoding="utf-8") as target:
-            target.writelines(f"{entry}\n" for entry in added)
+            target.write(begin + "".join(f"{entry}\n" for entry in added))
     except OSError as error:
         raise output_error(to, error) from error
-    typer.echo(f"{to}: {len(added)} hashes added")
+    typer.echo(f"{to}: {len(added)} {'hash' if len(added) == 1 else 'hashes'} added")

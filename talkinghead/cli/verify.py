@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from talkinghead.provenance.verify import Verification
 
 EXIT_CODES = {"intact": 0, "nothing": 3, "changed": 4, "unsigned": 5}
-"""Exit codes by finding; 1 and 2 are errors of the program and of its arguments."""
+"""Exit codes by finding; 1 is a mistake of the user's."""
 
 _SAID = {
     "intact": "says that it is generated, and is as it was signed",

@@ -43,7 +43,7 @@ def signing_key(options: ProvenanceOptions) -> SigningKey:
     Raises:
         OptionError: The user's files hold no key, no certificate, or two that do not belong together.
         InputNotFoundError: One of the user's files does not exist.
-        OutputError: The key of this installation cannot be kept.
+        OutputError: The key of this installation cannot be kept, or its file is damaged.
     """
     if options.sign_cert:
         return _read_users(Path(options.sign_cert), Path(options.sign_key))
@@ -57,6 +57,8 @@ def signing_key(options: ProvenanceOptions) -> SigningKey:
             f"{file}: the key that signs what is made cannot be kept there ({error.strerror}); set XDG_DATA_HOME, give"
             " --sign-cert and --sign-key, or say --no-c2pa"
         ) from error
+    if not begin or b"PRIVATE KEY" not in private_key:
+        raise OutputError(f"{file}: holds no key and certificate any more; delete it, and a new one is made")
     return SigningKey(begin + certificates, private_key, "es256")
 
 

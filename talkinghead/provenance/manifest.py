@@ -9,6 +9,7 @@ import errno
 import io
 import json
 import mimetypes
+import mmap
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from liveportrait.errors import PortraitError
 from liveportrait.writing import create_beside
 from talkinghead.errors import OptionError, OutputError
 from talkinghead.media.files import require_file
@@ -157,8 +159,19 @@ def read_manifest(file: Path, trust: Path | None = None) -> Manifest | None:
     except c2pa.C2paError as error:
         if str(error).startswith(("ManifestNotFound", "NotSupported")):
             return None
+        if str(error).startswith(("Io", "Other")) and not _has_boxes(file):  # not what its suffix says
+            return None
         return Manifest(False, problems=(f"the manifest cannot be read ({error})",))
     return replace(found, is_own=found.is_intact and _is_own(file))
+
+
+def _has_boxes(file: Path) -> bool:
+    """Return whether a file holds boxes of JUMBF, in which manifests lie.
+
+    Source: ISO/IEC 19566-5, "JUMBF superbox": their type is `jumb`.
+    """
+    with file.open("rb") as content, mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as found:
+        return found.find(b"jumb") >= 0
 
 
 def _is_own(file: Path) -> bool:
@@ -166,10 +179,11 @@ def _is_own(file: Path) -> bool:
     import c2pa
 
     own = own_key_file()
-    if not own.is_file():
+    try:
+        with _context(own) as context, c2pa.Reader(file, context=context) as reader:
+            return reader.get_validation_state() == "Trusted"
+    except (PortraitError, c2pa.C2paError):  # there is no key here, or it is damaged
         return False
-    with _context(own) as context, c2pa.Reader(file, context=context) as reader:
-        return reader.get_validation_state() == "Trusted"
 
 
 def _read(shown: dict[str, Any], state: str | None) -> Manifest:
@@ -238,10 +252,11 @@ def _describe(marks: Marks) -> dict[str, Any]:
 
 def _ingredients(marks: Marks) -> dict[str, dict[str, str]]:
     """Describe every input by its path; it is named by what it is for, because names of files can be private."""
+    source = str(Path(marks.source)) if isinstance(marks.source, str | os.PathLike) else None
     return {
         file: {
             "label": f"input{number}",
-            "title": "source" if file == str(marks.source) else "input",
+            "title": "source" if file == source else "input",
             "relationship": "inputTo",
             "description": f"SHA-256 {digest}",
         }

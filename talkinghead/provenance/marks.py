@@ -39,7 +39,9 @@ class Marks:
     def hashes(self) -> dict[str, str]:
         """SHA-256 of every input by its path, the source first; keys and certificates are no inputs."""
         files = [Path(self.source)] if isinstance(self.source, str | os.PathLike) else []
-        files += [file for file in self.inputs if str(file) not in {self.options.sign_cert, self.options.sign_key}]
+        files += [
+            file for file in self.inputs if file not in {Path(self.options.sign_cert), Path(self.options.sign_key)}
+        ]
         return {str(file): _hash_file(file) for file in dict.fromkeys(files) if file.is_file()}  # fonts may be names
 
     @cached_property

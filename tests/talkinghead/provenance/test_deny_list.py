@@ -67,6 +67,9 @@ def test_the_command_adds_the_face_too(tmp_path, capsys):
     denied = DenyList.read(file)
     with pytest.raises(DeniedError, match="face"):
         denied.check(cropped, FaceDetector())
+    file.write_text("picture 00000000000000ff asked by mail")  # an editor left out the end of the line
+    assert run("deny", str(portrait), "--to", str(file)) == 0
+    assert len(DenyList.read(file)) == 3
     file.write_text("something else\n")
     assert run("deny", str(portrait), "--to", str(file)) == 1
     assert file.read_text() == "something else\n"

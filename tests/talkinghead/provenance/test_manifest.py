@@ -5,6 +5,7 @@ import hashlib
 import json
 import stat
 from fractions import Fraction
+from pathlib import Path
 
 import c2pa
 import numpy as np
@@ -81,6 +82,16 @@ def test_inputs_are_named_by_hash_and_not_by_name(tmp_path, source):
     assert b"private name" not in file.read_bytes()
 
 
+def test_paths_may_be_written_in_any_way(tmp_path, source, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own_certificate(tmp_path)
+    options = ProvenanceOptions(sign_cert="./cert.pem", sign_key=".//key.pem")
+    marks = Marks(options, "./source.png", (source, *map(Path, ("./source.png", "./cert.pem", "./key.pem"))))
+    assert list(marks.hashes) == ["source.png", str(source)]  # neither certificate nor key
+    inputs = read_manifest(make(tmp_path / "out.png", Marks(options, "./source.png"))).inputs
+    assert [each.partition(":")[0] for each in inputs] == ["source"]
+
+
 def test_a_source_with_a_manifest_brings_it_along(tmp_path, source):
     first = make(tmp_path / "first.png", Marks(source=source))
     second = make(tmp_path / "second.mp4", Marks(source=first))
@@ -120,6 +131,19 @@ def test_the_key_is_private_and_made_once():
     certificates = x509.load_pem_x509_certificates(key.certificates)
     assert len(certificates) == 2 and certificates[0].issuer == certificates[1].subject
     assert file.read_bytes().count(b"PRIVATE KEY-----") == 2  # one key: that of the root is not kept
+
+
+def test_a_damaged_key_is_one_line_and_hinders_no_check(tmp_path, source, monkeypatch):
+    file = make(tmp_path / "out.png", Marks(source=source))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    own = own_key_file()
+    own.parent.mkdir(parents=True)
+    for content in (b"", b"-----BEGIN CERTIFICATE-----", b"something else"):
+        own.write_bytes(content)
+        with pytest.raises(OutputError, match=r"signing\.pem.*delete it"):
+            keys.signing_key(ProvenanceOptions())
+        manifest = read_manifest(file)
+        assert manifest.is_intact and not manifest.is_own
 
 
 def test_a_key_that_cannot_be_kept_is_one_line(tmp_path, source, monkeypatch):

@@ -41,8 +41,14 @@ def test_unsigned_and_nothing(tmp_path, capsys):
     assert run("verify", str(file)) == 5
     Image.fromarray(PICTURE).save(file)
     assert run("verify", str(file)) == 3
-    (tmp_path / "text.txt").write_text("a text")
-    assert run("verify", str(tmp_path / "text.txt")) == 3
+    for name in ("text.txt", "text.mp4", "text.png", "text.gif"):  # some are not what their suffix says
+        (tmp_path / name).write_text("a text")
+        assert run("verify", str(tmp_path / name)) == 3
+
+
+def test_what_is_left_of_a_signed_file_is_changed(signed):
+    signed.write_bytes(signed.read_bytes()[:-3000])
+    assert run("verify", str(signed)) == 4
 
 
 def test_json(signed, capsys):
