@@ -230,7 +230,11 @@ class AvatarSession:
         while len(self._ahead) < self._pacer.frames_ahead():
             now = time.monotonic()
             repeat = real_time and self._pacer.skips(now, len(self._ahead))
-            self._ahead.append(self._mover.submit(self._move, now, repeat=repeat))
+            try:
+                self._ahead.append(self._mover.submit(self._move, now, repeat=repeat))
+            except RuntimeError:  # closed in another thread meanwhile, or Python ends
+                self._closed = True
+                return
 
     @own_settings()
     def _move(self, asked: float, *, repeat: bool) -> _Begun:
@@ -281,7 +285,7 @@ class AvatarFrames:
 
     def __iter__(self) -> Iterator[AvatarFrame]:
         self._begin()
-        while True:
+        while self._session._ahead:
             begun = self._session._ahead[0].result()
             picture = begun.picture.result()
             time.sleep(self._early_seconds())
@@ -291,7 +295,7 @@ class AvatarFrames:
 
     async def __aiter__(self) -> AsyncIterator[AvatarFrame]:
         self._begin()
-        while True:
+        while self._session._ahead:
             # Cancelling the task that reads must not cancel the frame, which another one may read.
             begun = await asyncio.shield(asyncio.wrap_future(self._session._ahead[0]))
             picture = await asyncio.shield(asyncio.wrap_future(begun.picture))

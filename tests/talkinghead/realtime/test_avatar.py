@@ -130,6 +130,14 @@ def test_closing_ends_the_frames_and_leaves_no_thread(models):
     assert all(name.startswith("avatar") for name in left)  # shared by all sessions
 
 
+def test_closing_in_another_thread_while_frames_are_asked_for(session):
+    frames = session.frames(real_time=False)
+    reader = iter(frames)
+    next(reader)
+    session._mover.shutdown()  # what `close` does just after the reader has looked whether the session is closed
+    assert len(list(islice(reader, 10))) < 10 and session.is_closed
+
+
 def test_several_sessions_share_models(models):
     sessions = [AvatarSession(PICTURE, options=OPTIONS, model=models) for _ in range(3)]
     readers = [iter(session.frames()) for session in sessions]
