@@ -180,7 +180,9 @@ def _plan(file: VideoFile, voices: Mapping[int | None, Sound], options: Options)
             )
         return _Times(Trim(start, None), seconds, fps)
     if start >= length:
-        raise OptionError(f"{file.file}: lasts {float(length):.1f} s, --from {asked.start:g} is behind its end")
+        raise OptionError(
+            f"{file.file}: lasts {float(length):.1f} s, --from {asked.start:g} is after its end: give an earlier one"
+        )
     end = length if asked.end is None else min(Fraction(asked.end), length)
     if seconds > end - start + 1 / file.fps:
         raise OptionError(

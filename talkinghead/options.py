@@ -366,7 +366,7 @@ class RenderOptions(Checked):
 
     fps: Fraction | None = setting(  # noqa: RUF009
         None,
-        "Frames per second: 25, 29.97, 30000/1001 ...; default: those of the driving video, else 25.",
+        "Frames per second: 25, 29.97, 30000/1001 ...; default: those of the source or driving video, else 25.",
         SLOWEST_FPS,
         FASTEST_FPS,
     )

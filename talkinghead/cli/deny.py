@@ -15,7 +15,7 @@ def deny(
     to: Annotated[Path, typer.Option(help="List to add them to; it is made if there is none.")],
     debug: Debug = False,
 ) -> None:
-    """Add portraits to a list that `serve` and `ui` refuse with --deny-list; it holds hashes, not pictures."""
+    """Put portraits on a list that makes `serve` and `ui` refuse them (--deny-list); it holds hashes, not pictures."""
     from talkinghead.face import FaceDetector
     from talkinghead.media.files import output_error
     from talkinghead.provenance.deny_list import DenyList, hash_portrait

@@ -89,7 +89,7 @@ def _read(option: Field[Any], kind: Any, given: Any) -> Any:
     Raises:
         ValueError: The value has another type, or is out of range.
     """
-    name, low, high = option.name, option.metadata["low"], option.metadata["high"]
+    name, low, high = option.metadata["flag"] or option.name, option.metadata["low"], option.metadata["high"]
     kinds = get_args(kind) or (kind,)
     if given is None and type(None) in kinds:
         return None

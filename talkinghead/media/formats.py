@@ -84,5 +84,5 @@ def choose_format(file: Path, *, alpha: bool) -> Format:
     kind = known.get(file.suffix.lower())
     if kind is None:
         what = "transparent videos" if alpha else "videos"
-        raise OutputError(f"{file}: {what} are written as {' or '.join(known)}: give a name with this suffix")
+        raise OutputError(f"{file}: {what} are written as {' or '.join(known)}: give a name that ends in one of them")
     return kind

@@ -33,7 +33,7 @@ def check_dub(shown: VideoFile, script: Script, file: Path, options: NarrationOp
     """Check that subtitles fit a video, and that nothing is asked that only a portrait can do.
 
     Raises:
-        ScriptError: A cue begins behind the video's end.
+        ScriptError: A cue begins after the video's end.
         OptionError: An option is for portraits, or the format cannot be written.
     """
     name = shown.file

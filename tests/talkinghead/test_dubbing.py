@@ -143,8 +143,10 @@ def test_what_does_not_fit(tmp_path, models):
     source, voice = gray_video(tmp_path / "s.mp4", [90] * 50), tone(tmp_path / "v.wav", 1.5)
     with pytest.raises(OptionError, match=r"v\.wav: lasts 1\.5 s, the part to dub 1\.0 s"):
         dub(source, voice, models, start=1)
-    with pytest.raises(OptionError, match="--from 3 is behind its end"):
+    with pytest.raises(OptionError, match="--from 3 is after its end"):
         dub(source, voice, models, start=3)
+    with pytest.raises(OptionError, match=r"^from is -1"):  # as users call it
+        DubOptions(start=-1)
     with pytest.raises(OptionError, match="--from 2 --to 1 is no part"):
         DubOptions(start=2, end=1)
     with pytest.raises(OptionError, match="leave one out"):

@@ -76,5 +76,5 @@ def test_clips_that_are_not_alike_are_refused(tmp_path):
 
 @pytest.mark.parametrize(("name", "alpha"), [("a.mp4", True), ("a.mov", False), ("a.gif", False)])
 def test_names_that_stand_for_no_format(tmp_path, name, alpha):
-    with pytest.raises(OutputError, match="give a name with this suffix"):
+    with pytest.raises(OutputError, match="give a name that ends in one of them"):
         choose_format(tmp_path / name, alpha=alpha)

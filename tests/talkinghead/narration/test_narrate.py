@@ -156,7 +156,7 @@ def test_nothing_is_overwritten(tmp_path, make):
     assert not (tmp_path / "out.mp4.work").exists()
     make(render=RenderOptions(), captions=CaptionOptions(captions=False))
     assert (tmp_path / "out.srt").read_text() == "mine"
-    with pytest.raises(OutputError, match="give a name with this suffix"):
+    with pytest.raises(OutputError, match="give a name that ends in one of them"):
         make(name="out.avi")
 
 
