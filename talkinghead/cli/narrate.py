@@ -25,7 +25,12 @@ from talkinghead.options import MODEL, VOICE_MODEL, CropOptions, MotionOptions, 
     into=NarrationOptions,
 )
 def narrate(
-    source: Annotated[Path, typer.Argument(help="Portrait picture, or a video, which is played to and fro.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Portrait picture, or a video: subtitles dub it, with other scripts it is played to and fro."
+        ),
+    ],
     script: Annotated[Path, typer.Argument(help="Script to read: .txt, .md, .srt, .vtt or .yaml.")],
     output: Annotated[Path, typer.Option("--output", "-o", help=".mp4, .webm or .mov file to write.")],
     options: NarrationOptions,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from talkinghead.api import StrPath, Summary
+from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
 from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import check_output, new_output, require_file
@@ -22,7 +23,7 @@ from talkinghead.narration.assembly import assemble, check_files, find_slides
 from talkinghead.narration.captions import SUFFIXES, cues_of, write_captions
 from talkinghead.narration.dubbed import check_dub, dub_subtitles
 from talkinghead.narration.errors import ScriptError
-from talkinghead.narration.options import NarrationOptions
+from talkinghead.narration.options import NarrationOptions, VoiceOptions
 from talkinghead.narration.read import read_script
 from talkinghead.narration.recording import Recording, open_recording, shots_from_recording
 from talkinghead.narration.script import Script
@@ -77,6 +78,10 @@ def narrate(
     portrait = require_file(source, ScriptError)
     check_files(portrait, read, options)
     dubbed = _dubbed_video(portrait, read, options)
+    if options.voice.keep_background not in {0, VoiceOptions.keep_background} and not (dubbed and dubbed.has_sound):
+        raise OptionError(
+            f"{portrait}: --keep-background is for subtitles of a video with sound, without --audio: leave it out"
+        )
     if dubbed:
         check_dub(dubbed, read, file, options)
     work = WorkFolder(Path(options.work.work or f"{file}.work"), [*outputs, *filter(os.path.exists, inputs)])

@@ -90,3 +90,14 @@ def test_what_does_not_fit_is_refused_in_one_line(dub):
         dub(captions=CaptionOptions(burn=True))
     with pytest.raises(OptionError, match=r"is an mp4: give a name"):
         dub(name="out.webm")
+
+
+def test_a_sound_that_is_not_there_is_not_kept(tmp_path, networks):
+    gray_video(tmp_path / "silent.mp4", [90] * 25)
+    (tmp_path / "film.srt").write_text(SUBTITLES)
+    (tmp_path / "script.txt").write_text("Hello there.")
+    options = NarrationOptions(voice=VoiceOptions(keep_background=0.3))
+    for script in ("film.srt", "script.txt"):
+        with pytest.raises(OptionError, match=r"silent\.mp4: --keep-background"):
+            narrate(tmp_path / "silent.mp4", tmp_path / script, tmp_path / "o.mp4", options=options, model=networks)
+    assert not (tmp_path / "o.mp4.work").exists()
