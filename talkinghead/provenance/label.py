@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from talkinghead.errors import OptionError
 from talkinghead.media.fonts import default_font
 from talkinghead.media.image import Picture
 from talkinghead.provenance.marks import Marks
 
 _HEIGHT, _SMALLEST = 0.035, 9
 """Height of the letters relative to the shorter side of the picture, and the smallest one in pixels."""
+_NO_LETTER, _CLEAR = "\U0010ffff", 24
+"""A code that is no letter, for which fonts draw a box; and a size in pixels at which no letter looks like it."""
 _BAND = (0, 0, 0, 150)
 
 
@@ -23,7 +26,11 @@ class Label:
         Args:
             text: The text, in one line; its letters shrink if it would be wider than the picture.
             size: (height, width) of the pictures.
+
+        Raises:
+            OptionError: The font lacks a letter, in whose place there would be a box.
         """
+        _check_letters(text)
         height, width = size
         points = max(round(min(size) * _HEIGHT), _SMALLEST)
         font = ImageFont.truetype(default_font(), points)
@@ -47,6 +54,20 @@ class Label:
         if picture.shape[2] == 4:
             part[..., 3:] = np.rint(255 * self._share + part[..., 3:] * (1 - self._share))
         return labelled
+
+
+def _check_letters(text: str) -> None:
+    font = ImageFont.truetype(default_font(), _CLEAR)
+
+    def drawn(letter: str) -> bytes:
+        picture = Image.new("L", (2 * _CLEAR, 2 * _CLEAR))
+        ImageDraw.Draw(picture).text((0, 0), letter, fill=255, font=font)
+        return picture.tobytes()
+
+    box = drawn(_NO_LETTER)
+    lacking = next((letter for letter in text if drawn(letter) == box), None)
+    if lacking:
+        raise OptionError(f"label {text!r}: the font has no {lacking!r}; write it in Latin, Greek or Cyrillic letters")
 
 
 def open_label(marks: Marks | None, size: tuple[int, int]) -> Label | None:
