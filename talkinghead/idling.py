@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import overload
 
@@ -13,8 +14,9 @@ from talkinghead.media.files import check_output
 from talkinghead.media.formats import PLAIN
 from talkinghead.media.image import Picture
 from talkinghead.media.progress import Progress, no_progress
+from talkinghead.media.video import VideoFile, read_picture_or_video
 from talkinghead.models import Models, load_models
-from talkinghead.options import MODEL, VOICE_MODEL, Options, StrPath
+from talkinghead.options import MODEL, VOICE_MODEL, MotionOptions, Options, StrPath
 from talkinghead.pipeline import Video
 from talkinghead.provenance.marks import Marks
 from talkinghead.source.image import open_image_source
@@ -71,12 +73,21 @@ def idle(
         >>> summary = talkinghead.idle("portrait.png", "idle.mp4", options=options)
     """
     options = options or Options()
-    if options.motion.reference:
-        raise OptionError("reference lends the motion of speech, an idle portrait says nothing: leave it out")
+    _check_motion(options.motion)
     inputs, overwrite = files_read(options, source), options.render.overwrite
     file = None if output is None else check_output(output, inputs, overwrite=overwrite, suffixes=tuple(PLAIN))
+    if isinstance(source, str | os.PathLike) and isinstance(read_picture_or_video(source), VideoFile):
+        raise OptionError(f"{source}: is a video, a picture idles: give a picture")
     picture, name = read_picture(source)
     models = load_models(model, options.render.device, voice_model, options.render.precision)
     video = pipeline.idle(open_image_source(picture, name, models, options.crop), models, options)
     marks = Marks(options.provenance, source, tuple(inputs))
     return video if file is None else save(video, file, options.render, marks, progress)
+
+
+def _check_motion(asked: MotionOptions) -> None:
+    """Check that nothing is asked that only speech can do."""
+    usual = MotionOptions()
+    for name in ("reference", "lips_only", "lip_strength"):
+        if getattr(asked, name) != getattr(usual, name):
+            raise OptionError(f"{name} is for speech, an idle portrait says nothing: leave it out")

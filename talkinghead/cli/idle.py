@@ -21,7 +21,17 @@ from talkinghead.options import (
 )
 
 
-@takes(CropOptions, MotionOptions, IdleOptions, RenderOptions, ProvenanceOptions, leave={"reference"})
+_OF_SPEECH = {"reference", "lips_only", "lip_strength"}
+
+
+@takes(
+    CropOptions,
+    MotionOptions,
+    IdleOptions,
+    RenderOptions,
+    ProvenanceOptions,
+    leave={"reference", "lips_only", "lip_strength"},
+)
 def idle(
     source: Portrait,
     output: Annotated[Path, typer.Option("--output", "-o", help="MP4, GIF or animated WebP file to write.")],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from drawn_face import drawn_face
+from gray_videos import gray_video
 
 import talkinghead
 from audio2motion import FRAME_RATE
@@ -52,7 +53,13 @@ def test_the_video_is_silent_and_as_long_as_asked(models, tmp_path):
     assert summary.frames == 25 and summary.file.stat().st_size > 0
 
 
-def test_a_reference_of_speech_is_refused(models, tmp_path):
-    options = Options(motion=MotionOptions(reference=str(tmp_path / "clip.mp4")))
+@pytest.mark.parametrize("speech", [{"reference": "clip.mp4"}, {"lips_only": True}, {"lip_strength": 0.5}])
+def test_what_only_speech_can_do_is_refused(models, speech):
     with pytest.raises(OptionError, match="leave it out"):
-        talkinghead.idle(drawn_face(), options=options, model=models)
+        talkinghead.idle(drawn_face(), options=Options(motion=MotionOptions(**speech)), model=models)
+
+
+def test_a_video_is_refused(models, tmp_path):
+    source = gray_video(tmp_path / "film.mp4", [90] * 5)
+    with pytest.raises(OptionError, match=r"film\.mp4: is a video, a picture idles: give a picture"):
+        talkinghead.idle(source, options=Options(), model=models)
