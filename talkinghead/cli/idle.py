@@ -20,7 +20,6 @@ from talkinghead.options import (
     RenderOptions,
 )
 
-
 _OF_SPEECH = {"reference", "lips_only", "lip_strength"}
 
 
