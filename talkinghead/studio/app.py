@@ -27,17 +27,18 @@ def build(studio: Studio) -> gr.Blocks:
     with gr.Blocks(title="Talkinghead studio", analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
         gr.Markdown("# Talkinghead studio\nEverything stays on this computer.")
         queue = gr.State([])
+        kept = {name: _kept(name) for name in ("speak", "reenact", "edit", "narrate")}
         with gr.Tabs():
-            with gr.Tab("Speak"):
-                speak.build(studio, page, queue)
-            with gr.Tab("Reenact"):
-                reenact.build(studio, page, queue)
-            with gr.Tab("Edit"):
-                edit.build(studio, page)
-            with gr.Tab("Narrate"):
-                narrate.build(studio, page, queue)
-            with gr.Tab("Batch queue"):
-                batch.build(studio, queue)
+            with gr.Tab("Speak") as tab:
+                speak.build(studio, [page.load, tab.select], kept["speak"], queue)
+            with gr.Tab("Reenact") as tab:
+                reenact.build(studio, [tab.select], kept["reenact"], queue)
+            with gr.Tab("Edit") as tab:
+                edit.build(studio, [tab.select], kept["edit"])
+            with gr.Tab("Narrate") as tab:
+                narrate.build(studio, [tab.select], kept["narrate"], queue)
+            with gr.Tab("Batch queue") as tab:
+                batch.build(studio, queue, tab)
             with gr.Tab("Verify"):
                 verify.build(studio)
             with gr.Tab("About"):
@@ -50,3 +51,8 @@ def build(studio: Studio) -> gr.Blocks:
     for dependency in page.fns.values():
         dependency.api_visibility = "private"
     return page
+
+
+def _kept(tab: str) -> gr.BrowserState:
+    """Return what the browser keeps of a tab's settings, also when the program has ended."""
+    return gr.BrowserState({}, storage_key=f"talkinghead-{tab}", secret="talkinghead-studio")

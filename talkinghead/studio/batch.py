@@ -23,7 +23,7 @@ _COMMAND = "talkinghead batch jobs.yaml"
 _EMPTY = "The queue is empty. Other tabs add to it, and so do the pictures and voices above."
 
 
-def build(studio: Studio, queue: gr.State) -> None:
+def build(studio: Studio, queue: gr.State, tab: gr.Tab) -> None:
     """Fill the tab."""
     gr.Markdown("Add jobs here or with *Add to the batch queue* in other tabs; then make all of them.")
     with gr.Row():
@@ -72,10 +72,16 @@ def build(studio: Studio, queue: gr.State) -> None:
         return [*calls, *new], ""
 
     quiet: Any = {"queue": False, "show_progress": "hidden"}
-    queue.change(lambda calls: (tabled(calls), as_yaml(calls)), queue, [table, jobs], **quiet)
+
+    def show(calls: list[Call]) -> tuple[str, str]:
+        return tabled(calls), as_yaml(calls)
+
+    tab.select(show, queue, [table, jobs], **quiet)
     use.click(lambda: [[str(file)] for file in demo_inputs()], None, [pictures, voices], queue=False)
-    add.click(add_all, [queue, pictures, voices], [queue, status], **quiet)
-    clear.click(list, None, queue, **quiet)
+    added = add.click(add_all, [queue, pictures, voices], [queue, status], **quiet)
+    emptied = clear.click(list, None, queue, **quiet)
+    for changed in (added, emptied):
+        changed.then(show, queue, [table, jobs], **quiet)
     make.click(work, queue, [run, make, cancel, status, results], concurrency_limit=None, show_progress="hidden")
     cancel.click(stop, run, status, **quiet)
 

@@ -97,20 +97,24 @@ class Controls:
             made.setdefault(control.group.__name__, {})[control.option.name] = _given(control.option, value)
         return made, values[-2], values[-1]
 
-    def remember(self, page: gr.Blocks, name: str) -> None:
-        """Keep the values in the browser, and show them again when the page is opened."""
+    def remember(self, shown: Sequence[Any], state: gr.BrowserState) -> None:
+        """Keep the values in the browser, and show them again when the tab is shown again.
+
+        Args:
+            shown: The events that show the tab; a page has no contents of tabs before these are chosen.
+            state: Where they are kept, outside all tabs.
+        """
         kept = [each for each in self._controls if not each.is_file]
         components = [*(control.component for control in kept), self._model, self._voice_model]
         keys = [*(control.key for control in kept), "model", "voice_model"]
-        state = gr.BrowserState({}, storage_key=f"talkinghead-{name}", secret="talkinghead-studio")
 
         def restore(saved: Mapping[str, Any] | None) -> list[Any]:
             usable = _usable(saved or {}, kept)
             return [usable.get(key, gr.skip()) for key in keys]
 
-        page.load(restore, state, components, show_progress="hidden", queue=False)
-        gr.on(
-            [component.change for component in components],
+        gr.on(shown, restore, state, components, show_progress="hidden", queue=False)
+        gr.on(  # not `change`, which the page itself causes when it is opened
+            [component.input for component in components],
             lambda *values: dict(zip(keys, values, strict=True)),
             components,
             state,

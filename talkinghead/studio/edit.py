@@ -37,7 +37,7 @@ _NO_PREVIEW = "<p>The face is shown here as the sliders change it.</p>"
 _NOTE = "keyframes.yaml holds the keyframes"
 
 
-def build(studio: Studio, page: gr.Blocks) -> None:
+def build(studio: Studio, opened: Sequence[Any], kept: gr.BrowserState) -> None:
     """Fill the tab."""
     with gr.Row():
         with gr.Column():
@@ -45,7 +45,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         with gr.Column():
             preview = gr.HTML(_NO_PREVIEW, elem_id="edit-preview")
             controls = Controls(*_GROUPS, first=_FIRST, leave={"face", "keyframes"})
-    controls.remember(page, "edit")
+    controls.remember(opened, kept)
     with gr.Accordion("Keyframes: sliders over time make a video", open=False):
         with gr.Row():
             time = gr.Number(0, label="Time", info="Seconds from the beginning.", minimum=0, step=0.1)

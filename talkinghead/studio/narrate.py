@@ -33,7 +33,7 @@ _LAYOUTS = ("", "full", "side-by-side", "circle", "portrait")
 _NOTES = ("script.md holds the script", "slides holds the slides, which are used in the order of their names")
 
 
-def build(studio: Studio, page: gr.Blocks, queue: gr.State) -> None:
+def build(studio: Studio, opened: Sequence[Any], kept: gr.BrowserState, queue: gr.State) -> None:
     """Fill the tab."""
     with gr.Row():
         with gr.Column():
@@ -46,7 +46,7 @@ def build(studio: Studio, page: gr.Blocks, queue: gr.State) -> None:
             )
             shown = gr.HTML(elem_id="outline")
     controls = Controls(*_GROUPS, first=_FIRST, leave={"face", "slides"}, choices={"layout": _LAYOUTS})
-    controls.remember(page, "narrate")
+    controls.remember(opened, kept)
 
     def show(text: str, pictures: list[str] | None) -> str:
         if not text.strip():

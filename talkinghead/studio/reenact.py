@@ -26,7 +26,7 @@ _FIRST = ("region", "relative", "strength", "trim", "loop", "face_only", "size")
 _REGIONS = ("all", "exp", "pose", "lip", "eyes", "brows", "lip+eyes", "all-lip")
 
 
-def build(studio: Studio, page: gr.Blocks, queue: gr.State) -> None:
+def build(studio: Studio, opened: Sequence[Any], kept: gr.BrowserState, queue: gr.State) -> None:
     """Fill the tab."""
     with gr.Row():
         with gr.Column():
@@ -37,7 +37,7 @@ def build(studio: Studio, page: gr.Blocks, queue: gr.State) -> None:
                 lambda: str(example("driving.mp4")), None, driver, queue=False
             )
     controls = Controls(*_GROUPS, first=_FIRST, leave={"face"}, choices={"region": _REGIONS})
-    controls.remember(page, "reenact")
+    controls.remember(opened, kept)
 
     def prepare(folder: Path, values: Sequence[Any]) -> Call:
         portrait, face = source.read(values[:2])

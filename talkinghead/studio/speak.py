@@ -75,7 +75,7 @@ class VoiceInput:
         return written, True
 
 
-def build(studio: Studio, page: gr.Blocks, queue: gr.State) -> None:
+def build(studio: Studio, opened: Sequence[Any], kept: gr.BrowserState, queue: gr.State) -> None:
     """Fill the tab."""
     with gr.Row():
         with gr.Column():
@@ -83,7 +83,7 @@ def build(studio: Studio, page: gr.Blocks, queue: gr.State) -> None:
         with gr.Column():
             voice = VoiceInput()
     controls = Controls(*_GROUPS, first=_FIRST, leave={"face"})
-    controls.remember(page, "speak")
+    controls.remember(opened, kept)
 
     def prepare(folder: Path, values: Sequence[Any]) -> Call:
         portrait, face = source.read(values[:2])

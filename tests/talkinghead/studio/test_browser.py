@@ -105,6 +105,12 @@ def use_example(page):
     page.locator(".block:has-text('The source') img").locator("visible=true").first.wait_for()
 
 
+def wait_for_files(page, count):
+    """Wait until files have arrived."""
+    listed = "n => [...document.querySelectorAll('.file-preview')].filter(each => each.offsetParent).length >= n"
+    page.wait_for_function(listed, arg=count)
+
+
 def upload(page, label, file):
     area = page.locator(".block", has=page.get_by_text(label, exact=True)).locator("visible=true").last
     area.locator("input[type=file]").set_input_files(file)
@@ -130,7 +136,7 @@ def test_a_portrait_speaks_and_the_command_is_shown(open_page, inputs):
     page = open_page()
     use_example(page)
     upload(page, "Sound, or a video with sound", inputs / "short.wav")
-    page.get_by_text("short.wav").first.wait_for()
+    wait_for_files(page, 2)
     seen(page, "button", "Make it speak").click()
     finish(page)
     page.wait_for_function("() => document.querySelector('.after video').videoWidth > 0")
@@ -142,7 +148,7 @@ def test_cancel_leaves_nothing(open_page, folder):
     page = open_page()
     use_example(page)
     seen(page, "button", "Use the example voice").click()
-    page.get_by_text("voice.flac").first.wait_for()
+    wait_for_files(page, 2)
     seen(page, "button", "Make it speak").click()
     page.get_by_text("frames, about").wait_for(timeout=SECONDS)
     shoot(page, "progress")
@@ -156,7 +162,7 @@ def test_two_browsers_do_not_disturb_each_other(open_page, inputs):
     for page in pages:
         use_example(page)
         upload(page, "Sound, or a video with sound", inputs / "short.wav")
-        page.get_by_text("short.wav").first.wait_for()
+        wait_for_files(page, 2)
     for page in pages:
         seen(page, "button", "Make it speak").click()
     for page in pages:
@@ -187,7 +193,7 @@ def test_a_face_is_picked_by_a_click_and_follows_a_motion(open_page, inputs):
             f"() => [...document.querySelectorAll('input[type=radio]:checked')].some(r => r.value === '{face}')"
         )
     seen(page, "button", "Use the example motion").click()
-    page.get_by_text("driving.mp4").first.wait_for()
+    wait_for_files(page, 2)
     seen(page, "textbox", "Trim").fill(":0.5")
     seen(page, "button", "Reenact", exact=True).click()
     finish(page)
@@ -235,7 +241,7 @@ def test_the_queue_is_filled_and_made(open_page, inputs):
     page = open_page()
     use_example(page)
     upload(page, "Sound, or a video with sound", inputs / "short.wav")
-    page.get_by_text("short.wav").first.wait_for()
+    wait_for_files(page, 2)
     for _ in range(2):
         seen(page, "button", "Add to the batch queue").click()
         page.wait_for_timeout(1000)
@@ -251,10 +257,11 @@ def test_it_works_by_keyboard_and_on_a_phone(open_page, inputs):
     example = seen(page, "button", EXAMPLE)
     example.focus()
     page.keyboard.press("Enter")
-    page.get_by_text("portrait.jpg").first.wait_for()
+    wait_for_files(page, 1)
     seen(page, "radio", "A file").focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
+    for _ in range(2):  # each choice is a stop of its own
+        page.keyboard.press("Tab")
+    page.keyboard.press("Space")
     text = seen(page, "textbox", "Text, in English")
     text.focus()
     page.keyboard.press("Control+A")

@@ -61,7 +61,7 @@ def test_a_value_out_of_range_is_one_line():
 
 def test_remembered_values_that_no_longer_fit_are_left_out():
     with gr.Blocks() as page:
-        Controls(MotionOptions, first=("seed",)).remember(page, "test")
+        Controls(MotionOptions, first=("seed",)).remember([page.load], gr.BrowserState({}))
     restore = next(fn.fn for fn in page.fns.values() if fn.fn.__name__ == "restore")
     shown = restore({"MotionOptions.seed": -3, "MotionOptions.still": True, "unknown": 1, "model": "base"})
     assert [each for each in shown if each is not None and not isinstance(each, dict)] == [True, "base"]
