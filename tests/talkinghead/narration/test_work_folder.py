@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from liveportrait import writing
-from talkinghead import RenderOptions
+from talkinghead import ProvenanceOptions, RenderOptions
 from talkinghead.errors import AudioError, OutputError, OutputExistsError
 from talkinghead.narration.errors import WorkFolderError
 from talkinghead.narration.narrate import narrate
@@ -26,7 +26,8 @@ def make(tmp_path, hum, models, source):
     def make(text=TEXT, name="out.mp4", **parts):
         script = tmp_path / "script.md"
         script.write_text(text)
-        options = NarrationOptions(**{"render": OVERWRITE, **parts})
+        unsigned = ProvenanceOptions(c2pa=False)  # no two signatures have the same bytes
+        options = NarrationOptions(**{"render": OVERWRITE, "provenance": unsigned, **parts})
         narrate(source, script, tmp_path / name, options=options, model=models)
         return (tmp_path / name).read_bytes()
 
