@@ -6,7 +6,8 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -111,6 +112,17 @@ class Trainer(ABC, Generic[S]):
         for name, value in self._modules["network"].state_dict().items():
             if value.is_floating_point():
                 self.average[name].lerp_(value, 1 - keep)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Give the network its averaged weights for a while."""
+        network = self._modules["network"]
+        kept = {name: value.clone() for name, value in network.state_dict().items()}
+        network.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            network.load_state_dict(kept)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: modules, averaged weights, optimisers, step and settings."""

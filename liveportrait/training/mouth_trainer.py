@@ -187,11 +187,9 @@ class MouthTrainer(Trainer[MouthTrainConfig]):
         """Judge the averaged weights on the stills that are held out: LPIPS, colour and sharpness of the inside."""
         if not len(self.validation):
             return {}
-        kept = {name: value.clone() for name, value in self.painter.state_dict().items()}
-        self.painter.load_state_dict(self.average)
         batch = self.batches.batch(self.validation, len(self.validation), None)
-        shown = self.paint(batch).blended
-        self.painter.load_state_dict(kept)
+        with self.averaged_weights():
+            shown = self.paint(batch).blended
         inside = (batch.masks[:, :1] > 0.5).float()
         mean = [(p * inside).sum((2, 3)) / inside.sum((2, 3)).clamp_min(1) for p in (shown, batch.target)]
         detail = [(laplacian(p).square() * inside).sum((1, 2, 3)) for p in (shown, batch.target)]

@@ -151,13 +151,11 @@ class ThinTrainer(Trainer[ThinConfig]):
         """Compare averaged weights with the teacher on mouths that are held out: peak signal-to-noise ratio in dB."""
         if not len(self.validation):
             return {}
-        kept = {name: value.clone() for name, value in self.student.state_dict().items()}
-        self.student.load_state_dict(self.average)
         errors = []
-        for part in self.validation.split(self.config.batch_size):
-            batch = self.batches.batch(part, 0, None)
-            for shown in (batch.shown, torch.zeros_like(batch.shown)):
-                theirs, mine = self.paint(batch, shown)
-                errors.append((mine.shown - theirs.shown).square().mean())
-        self.student.load_state_dict(kept)
+        with self.averaged_weights():
+            for part in self.validation.split(self.config.batch_size):
+                batch = self.batches.batch(part, 0, None)
+                for shown in (batch.shown, torch.zeros_like(batch.shown)):
+                    theirs, mine = self.paint(batch, shown)
+                    errors.append((mine.shown - theirs.shown).square().mean())
         return {"psnr": float(-10 * torch.stack(errors).mean().log10())}

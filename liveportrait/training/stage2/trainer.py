@@ -180,14 +180,12 @@ class Stage2Trainer(Trainer[Stage2Config]):
         """Measure on people who are not trained on, with the averaged weights."""
         if self.validation is None:
             return {}
-        own = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.network.load_state_dict(self.average)
         sampler = FaceSampler(self.validation, VALIDATION_SEED, 0.0)
         size, rows = max(2, self.config.batch_size), list[Figures]()
-        for number in range(VALIDATION_BATCHES):
-            batch = sampler.batch(number, size, self.device)
-            rows.append(self._figures(batch, torch.Generator().manual_seed(number)))
-        self.network.load_state_dict(own)
+        with self.averaged_weights():
+            for number in range(VALIDATION_BATCHES):
+                batch = sampler.batch(number, size, self.device)
+                rows.append(self._figures(batch, torch.Generator().manual_seed(number)))
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
     def _figures(self, batch: FaceBatch, random: torch.Generator) -> Figures:
