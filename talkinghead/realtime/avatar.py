@@ -198,7 +198,7 @@ class AvatarSession:
         """End the session and the iteration over its frames; wait for the frames that are being rendered."""
         self._closed = True
         self._mover.shutdown()
-        wait([self._picture] if self._picture is not None else [])
+        wait([begun.result().picture for begun in self._ahead if begun.exception() is None])
 
     async def aclose(self) -> None:
         """End the session like `close`, without blocking the event loop."""
