@@ -137,17 +137,17 @@ def speak(
     voices = dict(audio) if isinstance(audio, Mapping) else {options.crop.face: audio}
     inputs, overwrite = files_read(options, source, *voices.values()), options.render.overwrite
     file = None if output is None else check_output(output, inputs, overwrite=overwrite, suffixes=tuple(PLAIN))
-    shown = _read_moving(source)
+    shown = read_moving(source)
     sounds = {number: probe_sound(voice) for number, voice in voices.items()}
     if not isinstance(shown, VideoFile):
-        check_one_voice(_name_of(source), options.dub, len(voices))
+        check_one_voice(name_of(source), options.dub, len(voices))
     models = load_models(model, options.render.device, voice_model, options.render.precision)
     if isinstance(shown, VideoFile):
         video = dub(shown, sounds, models, options, progress)
     else:
         ((number, sound),) = sounds.items()
         crop = replace(options.crop, face=number)
-        video = pipeline.speak(open_image_source(shown, _name_of(source), models, crop), sound, models, options)
+        video = pipeline.speak(open_image_source(shown, name_of(source), models, crop), sound, models, options)
     marks = Marks(options.provenance, source, tuple(inputs))
     return video if file is None else save(video, file, options.render, marks, progress)
 
@@ -211,7 +211,7 @@ def reenact(
     kept = options.drive.save_template and _check_template(options.drive.save_template, inputs, model, options.render)
     check_assignment(list(given.values()), len(assigned), options)
     file = None if output is None else _check_reenactment(output, inputs, list(given.values()), options)
-    shown = _read_moving(source)
+    shown = read_moving(source)
     sound = choose_sound(list(given.values()), shown, options.drive)
     models = load_models(model, options.render.device, precision=options.render.precision)
     sources, rate = _open_moving(source, shown, models, options, list(assigned))
@@ -300,7 +300,7 @@ def edit(
     """
     options = options or Options()
     asked = options.edit
-    inputs, shown = files_read(options, source), _read_moving(source)
+    inputs, shown = files_read(options, source), read_moving(source)
     moving = asked.keyframes or isinstance(shown, VideoFile)
     what, suffixes = ("videos", PLAIN) if moving else ("pictures", PICTURE_SUFFIXES)
     file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=tuple(suffixes))
@@ -318,7 +318,7 @@ def edit(
         sound = choose_sound([], shown, options.drive)
         edited = pipeline.edit_video(video, constant_sliders(asked), sound, models, options)
         return save(edited, file, options.render, marks, progress)
-    opened = open_image_source(shown, _name_of(source), models, options.crop)
+    opened = open_image_source(shown, name_of(source), models, options.crop)
     fps = options.render.fps or FRAME_RATE
     track = (
         interpolate_keyframes(keyframes, asked, opened.portrait.motion, fps) if keyframes else constant_sliders(asked)
@@ -366,7 +366,7 @@ def read_picture(source: StrPath | Picture) -> tuple[Picture, str]:
     return check_picture(source), _ARRAY
 
 
-def _read_moving(source: StrPath | Picture) -> Picture | VideoFile:
+def read_moving(source: StrPath | Picture) -> Picture | VideoFile:
     """Return a picture, or a video that has been opened but not decoded."""
     if not isinstance(source, str | os.PathLike):
         return check_picture(source)
@@ -379,10 +379,10 @@ def _open_moving(
     """Return the faces of a picture or a video, and the frame rate of a video."""
     if isinstance(shown, VideoFile):
         return open_video_sources(shown, models, options.crop, numbers), shown.fps
-    return open_image_sources(shown, _name_of(source), models, options.crop, numbers), None
+    return open_image_sources(shown, name_of(source), models, options.crop, numbers), None
 
 
-def _name_of(source: StrPath | Picture) -> str:
+def name_of(source: StrPath | Picture) -> str:
     """Return a source's name in messages."""
     return str(source) if isinstance(source, str | os.PathLike) else _ARRAY
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,14 +161,23 @@ def check_one_voice(name: str, asked: DubOptions, num_voices: int) -> None:
         raise OptionError(f"{name}: --{changed} is for videos, this is a picture: leave it out")
 
 
+def check_no_reference(file: Path, asked: MotionOptions) -> None:
+    """Check that no clip is to lend a video head motion.
+
+    Raises:
+        OptionError: One is.
+    """
+    if asked.reference:
+        raise OptionError(f"{file}: a video has its own head motion, --reference is for pictures: leave it out")
+
+
 def _plan(file: VideoFile, voices: Mapping[int | None, Sound], options: Options) -> _Times:
     """Check that voices and video fit each other.
 
     Raises:
         OptionError: A voice is too long, or an option is for pictures.
     """
-    if options.motion.reference:
-        raise OptionError(f"{file.file}: a video has its own head motion, --reference is for pictures: leave it out")
+    check_no_reference(file.file, options.motion)
     asked, seconds = options.dub, max(voice.seconds for voice in voices.values())
     length, name = file.num_frames / file.fps, max(voices.values(), key=lambda voice: voice.seconds).file
     start = Fraction(asked.start)

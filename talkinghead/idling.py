@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import overload
 
 from talkinghead import pipeline
-from talkinghead.api import Summary, read_picture, save
+from talkinghead.api import Summary, name_of, read_moving, save
 from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
 from talkinghead.media.files import check_output
 from talkinghead.media.formats import PLAIN
 from talkinghead.media.image import Picture
 from talkinghead.media.progress import Progress, no_progress
-from talkinghead.media.video import VideoFile, read_picture_or_video
+from talkinghead.media.video import VideoFile
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, VOICE_MODEL, MotionOptions, Options, StrPath
 from talkinghead.pipeline import Video
@@ -76,11 +75,11 @@ def idle(
     _check_motion(options.motion)
     inputs, overwrite = files_read(options, source), options.render.overwrite
     file = None if output is None else check_output(output, inputs, overwrite=overwrite, suffixes=tuple(PLAIN))
-    if isinstance(source, str | os.PathLike) and isinstance(read_picture_or_video(source), VideoFile):
-        raise OptionError(f"{source}: is a video, a picture idles: give a picture")
-    picture, name = read_picture(source)
+    shown, name = read_moving(source), name_of(source)
+    if isinstance(shown, VideoFile):
+        raise OptionError(f"{name}: is a video, a picture idles: give a picture")
     models = load_models(model, options.render.device, voice_model, options.render.precision)
-    video = pipeline.idle(open_image_source(picture, name, models, options.crop), models, options)
+    video = pipeline.idle(open_image_source(shown, name, models, options.crop), models, options)
     marks = Marks(options.provenance, source, tuple(inputs))
     return video if file is None else save(video, file, options.render, marks, progress)
 

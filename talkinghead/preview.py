@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from talkinghead import pipeline
-from talkinghead.api import read_picture
+from talkinghead.api import name_of, read_moving, read_picture
 from talkinghead.driver.sliders import constant_sliders
 from talkinghead.face.detect import Face, choose_face, usable_faces
 from talkinghead.host.isolation import own_settings
 from talkinghead.inputs.option_values import PixelBox
-from talkinghead.media.image import Picture, check_picture
-from talkinghead.media.video import VideoFile, read_picture_or_video
+from talkinghead.media.image import Picture
+from talkinghead.media.video import VideoFile
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, EditOptions, Options, StrPath
 from talkinghead.source.framing import faces_in, part_of
@@ -56,10 +55,7 @@ def find_faces(
         >>> left, top, width, height = found.boxes[found.largest]
     """
     options = options or Options()
-    if isinstance(source, str | os.PathLike):
-        shown, name = read_picture_or_video(source), str(source)
-    else:
-        shown, name = check_picture(source), "the picture"
+    shown, name = read_moving(source), name_of(source)
     models = load_models(model, options.render.device, precision=options.render.precision)
     if isinstance(shown, VideoFile):
         _, picture, faces = first_faces(shown, models, options.crop)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from liveportrait import Crop
-from liveportrait.keypoints import euler_degrees
 from liveportrait.mini.face_model import FaceModel, embedded_face_model
 from liveportrait.mini.regions import KEYPOINTS, LEFT_EYE_CORNERS, LEFT_IRIS, RIGHT_EYE_CORNERS, RIGHT_IRIS, rows
 from liveportrait.mini.speech import EYEBALL_RADIUS
@@ -17,12 +16,13 @@ from liveportrait.training.perception import Perception
 from talkinghead.errors import VideoError
 from talkinghead.evaluation import metrics
 from talkinghead.evaluation.metrics import Picture, Points
-from talkinghead.evaluation.reenact import load_looks, load_model, seen
+from talkinghead.evaluation.reenact import landmarks_motion, load_looks, motion_distance, seen
+from talkinghead.evaluation.speak import lip_figures
 from talkinghead.face import FaceTracker, cut, frame_face
-from talkinghead.face.crop import CropRule
+from talkinghead.face.crop import SOURCE_CROP
 from talkinghead.media.video import probe_video, read_frames
 
-CROP = CropRule(size=256, scale=2.3, vy_ratio=-0.125)
+CROP = replace(SOURCE_CROP, size=256)
 """What is compared: the real face's surroundings, as large as the crop of LivePortrait."""
 
 
@@ -115,12 +115,9 @@ def picture_figures(shown: Picture, truth: Picture, points: Points, looks: Perce
 
 def face_figures(found: Points, points: Points, side: int) -> dict[str, float]:
     """Compare landmarks in pixels, shape (478, 3), of pictures whose longer side is given."""
-    mine, real = (_motion(each, side) for each in (found, points))
-    angles = [torch.cat(euler_degrees(motion.rotation)) for motion in (mine, real)]
+    mine, real = (landmarks_motion(each, side) for each in (found, points))
     gaze = [gaze_degrees(each) for each in (found, points)]
-    return {
-        "aed": float((mine.expression - real.expression).abs().mean()),
-        "apd deg": float((angles[0] - angles[1]).abs().mean()),
+    return motion_distance(mine, real) | {
         "gaze deg": float(np.abs(gaze[0] - gaze[1]).mean()),
         "landmarks": float(metrics.landmark_distance(found, points)),
         "lips": float(metrics.lip_distance(found, points)),
@@ -149,22 +146,8 @@ def _in_head(face: FaceModel, points: torch.Tensor) -> torch.Tensor:
     return face.to_head(points, face.pose(points))
 
 
-def _motion(points: Points, side: int):
-    scaled = np.concatenate([points[:, :2] / side * 2 - 1, points[:, 2:] / side * 2], 1)
-    return load_model("mini").extract(Crop(torch.zeros(1, 3, 1, 1), torch.from_numpy(scaled)[None].float()))
-
-
 def _lip_figures(faces: list[tuple[Points, Points]]) -> dict[str, float]:
     if len(faces) < metrics.MIN_FRAMES:
         return {}
-    mine, real = (metrics.lip_opening(np.stack(side)) for side in zip(*faces, strict=True))
-    lags = metrics.lip_lags(mine, real)
-    return {
-        "lip r": lags[0],
-        "lag": max(lags, key=lambda lag: lags[lag]),
-        "amplitude": float(mine.std() / max(real.std(), 1e-6)),
-    }
-
-
-def _size(picture: Picture) -> str:
-    return f"{picture.shape[1]}×{picture.shape[0]}"
+    figures = lip_figures(*(np.stack(side) for side in zip(*faces, strict=True)))
+    return {"lip r": figures["correlation"], "lag": figures["lag"], "amplitude": figures["amplitude"]}

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from liveportrait import Crop, LivePortrait, Portrait, PortraitModel
+from liveportrait import Crop, LivePortrait, Motion, Portrait, PortraitModel
 from liveportrait.keypoints import euler_degrees, transform_keypoints
 from liveportrait.mini import MiniLivePortrait
 from liveportrait.training.perception import Features, Perception, load_perception
@@ -126,12 +126,20 @@ def motion_errors(found: NDArray[np.float32] | None, points: NDArray[np.float32]
     """
     if found is None:
         return dict.fromkeys(("lip distance", "aed", "apd deg"), np.nan)
-    side, model = driving.image.shape[-1], load_model("mini")
-    shown = torch.from_numpy(np.concatenate([found[:, :2] / side * 2 - 1, found[:, 2:] / side * 2], 1))[None].float()
-    mine, real = model.extract(Crop(driving.image, shown)), model.extract(driving)
+    mine, real = landmarks_motion(found, driving.image.shape[-1]), load_model("mini").extract(driving)
+    return {"lip distance": float(metrics.lip_distance(found, points))} | motion_distance(mine, real)
+
+
+def landmarks_motion(points: NDArray[np.float32], side: int) -> Motion:
+    """Read pose and expression from landmarks in pixels, shape (478, 3), of pictures whose longer side is given."""
+    scaled = np.concatenate([points[:, :2] / side * 2 - 1, points[:, 2:] / side * 2], 1)
+    return load_model("mini").extract(Crop(torch.zeros(1, 3, 1, 1), torch.from_numpy(scaled)[None].float()))
+
+
+def motion_distance(mine: Motion, real: Motion) -> dict[str, float]:
+    """Return the AED and the APD of one frame's motion, see `motion_errors`."""
     angles = [torch.cat(euler_degrees(motion.rotation)) for motion in (mine, real)]
     return {
-        "lip distance": float(metrics.lip_distance(found, points)),
         "aed": float((mine.expression - real.expression).abs().mean()),
         "apd deg": float((angles[0] - angles[1]).abs().mean()),
     }

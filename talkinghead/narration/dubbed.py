@@ -8,10 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from talkinghead.api import Summary, save
-from talkinghead.dubbing import dub_parts
+from talkinghead.dubbing import check_no_reference, dub_parts
 from talkinghead.errors import OptionError
 from talkinghead.inputs.option_values import Trim
-from talkinghead.media.audio import probe_sound
 from talkinghead.media.formats import MP4
 from talkinghead.media.progress import Progress
 from talkinghead.media.video import VideoFile
@@ -21,8 +20,8 @@ from talkinghead.narration.errors import ScriptError
 from talkinghead.narration.options import NarrationOptions, SceneOptions
 from talkinghead.narration.script import Script
 from talkinghead.narration.speech import LEAD, Spoken
-from talkinghead.narration.timeline import Shot, late_notes, lay_out, write_soundtrack
-from talkinghead.narration.work import WorkFolder, key_of
+from talkinghead.narration.timeline import Shot, late_notes, lay_out, make_soundtrack
+from talkinghead.narration.work import WorkFolder
 from talkinghead.provenance.marks import Marks
 
 _SHORTEST_BREAK = Fraction(1, 2)
@@ -44,8 +43,7 @@ def check_dub(shown: VideoFile, script: Script, file: Path, options: NarrationOp
             f"{name}: a video dubbed from subtitles keeps its pictures: leave out layout, slides, background, alpha"
             " and burn"
         )
-    if options.motion.reference:
-        raise OptionError(f"{name}: a video has its own head motion, --reference is for pictures: leave it out")
+    check_no_reference(name, options.motion)
     length = float(shown.num_frames / shown.fps)
     late = next((line for line in script.lines if line.slot and line.slot.start >= length), None)
     if late and late.slot:
@@ -81,9 +79,7 @@ def dub_subtitles(
     """
     fps = options.render.fps or shown.fps
     shots = lay_out(script, spoken, fps, options.voice)
-    parts = [(shot.file.name if shot.file else None, shot.start, str(shot.lead)) for shot in shots]
-    key = key_of(part="soundtrack", shots=parts, end=shots[-1].end, fps=str(fps))
-    voice = probe_sound(work.made(key, ".wav", lambda path: write_soundtrack(path, shots, fps)))
+    voice = make_soundtrack(shots, fps, work)
     video = dub_parts(
         shown, voice, spoken_parts(shots, fps), options.voice.keep_background, models, options.shared, progress
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 from talkinghead.api import StrPath, Summary
 from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
-from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.media.files import check_output, new_output, require_file
 from talkinghead.media.formats import choose_format
 from talkinghead.media.image import Picture
@@ -29,8 +28,8 @@ from talkinghead.narration.recording import Recording, open_recording, shots_fro
 from talkinghead.narration.script import Script
 from talkinghead.narration.shot_renderer import ShotRenderer, fingerprint_of
 from talkinghead.narration.speech import open_voices, speak_lines
-from talkinghead.narration.timeline import Shot, chapter_bounds, late_notes, lay_out, write_soundtrack
-from talkinghead.narration.work import WorkFolder, key_of
+from talkinghead.narration.timeline import Shot, chapter_bounds, late_notes, lay_out, make_soundtrack
+from talkinghead.narration.work import WorkFolder
 from talkinghead.narration.writing_systems import fit_to_voices
 from talkinghead.options import MODEL, VOICE_MODEL
 from talkinghead.provenance.manifest import open_signer
@@ -131,7 +130,7 @@ def _produce(
         pass  # `_render` writes each picture to its clip before yielding it
     splice = Splice(
         clips=[(clip, shot.frames) for clip, shot in zip(clips, shots, strict=True)],
-        sound=recording.sound if recording else _soundtrack(renderer, shots, work),
+        sound=recording.sound if recording else make_soundtrack(shots, renderer.fps, work),
         fps=renderer.fps,
         kind=renderer.kind,
         chapters=[Mark(*bounds) for bounds in chapter_bounds(shots, renderer.script.chapters)],
@@ -168,12 +167,6 @@ def _render(renderer: ShotRenderer, missing: dict[Path, Shot], work: WorkFolder,
 def _clips(renderer: ShotRenderer, shots: Sequence[Shot], work: WorkFolder, marks: Marks) -> list[Path]:
     fingerprint = f"{fingerprint_of(renderer.models)} {marks.in_pictures}"
     return [work.file(renderer.key(shot, fingerprint), renderer.kind.suffix) for shot in shots]
-
-
-def _soundtrack(renderer: ShotRenderer, shots: Sequence[Shot], work: WorkFolder) -> Sound:
-    parts = [(shot.file.name if shot.file else None, shot.start, str(shot.lead)) for shot in shots]
-    key = key_of(part="soundtrack", shots=parts, end=shots[-1].end, fps=str(renderer.fps))
-    return probe_sound(work.made(key, ".wav", lambda file: write_soundtrack(file, shots, renderer.fps)))
 
 
 def _check_outputs(file: Path, inputs: list[Path], options: NarrationOptions) -> list[Path]:

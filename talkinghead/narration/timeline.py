@@ -10,9 +10,11 @@ from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
+from talkinghead.media.audio import Sound, probe_sound
 from talkinghead.narration.options import VoiceOptions
 from talkinghead.narration.script import Chapter, Line, Script
 from talkinghead.narration.speech import LEAD, RATE, Spoken
+from talkinghead.narration.work import WorkFolder, key_of
 
 NOTICED_SECONDS = 0.1
 """Delay of a line above which it is reported."""
@@ -122,6 +124,13 @@ def chapter_bounds(shots: Iterable[Shot], chapters: Sequence[Chapter]) -> list[t
         first, _ = bounds.get(shot.line.chapter, (shot.start, 0))
         bounds[shot.line.chapter] = (first, shot.end)
     return [(chapters[n].title, first, end) for n, (first, end) in sorted(bounds.items()) if chapters[n].title]
+
+
+def make_soundtrack(shots: Sequence[Shot], fps: Fraction, work: WorkFolder) -> Sound:
+    """Return the sound of all shots as one, which the work folder keeps."""
+    parts = [(shot.file.name if shot.file else None, shot.start, str(shot.lead)) for shot in shots]
+    key = key_of(part="soundtrack", shots=parts, end=shots[-1].end, fps=str(fps))
+    return probe_sound(work.made(key, ".wav", lambda file: write_soundtrack(file, shots, fps)))
 
 
 def write_soundtrack(file: Path, shots: Sequence[Shot], fps: Fraction) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from liveportrait.hub import sha256
 from talkinghead.media.image import Picture
 from talkinghead.options import ProvenanceOptions, StrPath
 
@@ -42,7 +43,7 @@ class Marks:
         files += [
             file for file in self.inputs if file not in {Path(self.options.sign_cert), Path(self.options.sign_key)}
         ]
-        return {str(file): _hash_file(file) for file in dict.fromkeys(files) if file.is_file()}  # fonts may be names
+        return {str(file): sha256(file) for file in dict.fromkeys(files) if file.is_file()}  # fonts may be names
 
     @cached_property
     def source_type(self) -> str:
@@ -68,11 +69,6 @@ class Marks:
         """Everything that the marks change about the pictures."""
         watermark = f"{self.payload:016x}" if self.options.watermark else "none"
         return f"watermark {watermark}, label {self.options.label!r}"
-
-
-def _hash_file(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _ends_of(file: Path) -> bytes:

@@ -87,8 +87,8 @@ class DubbedVideo:
         paste = PasteBack(picture, frame, mask=mask).place
         if not source.options.face_only:
             return SourceFrame(portrait, paste)
-        shown = frame.inside(picture.shape).resized(source.size[0])
-        return SourceFrame(portrait, lambda crop, background: cut(paste(crop, background), shown))
+        window = frame.inside(picture.shape).resized(source.size[0])
+        return SourceFrame(portrait, lambda crop, background: cut(paste(crop, background), window))
 
 
 def open_dubbed(file: VideoFile, models: Models, options: CropOptions) -> DubbedVideo:
