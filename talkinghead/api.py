@@ -36,6 +36,7 @@ from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_vide
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrPath
 from talkinghead.pipeline import DrivenFace, Video
+from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.marks import Marks
 from talkinghead.provenance.pictures import write_picture
 from talkinghead.source.image import ImageSource, open_image_source, open_image_sources
@@ -137,6 +138,7 @@ def speak(
     voices = dict(audio) if isinstance(audio, Mapping) else {options.crop.face: audio}
     inputs, overwrite = files_read(options, source, *voices.values()), options.render.overwrite
     file = None if output is None else check_output(output, inputs, overwrite=overwrite, suffixes=tuple(PLAIN))
+    check_marks(options.provenance, file)
     shown = read_moving(source)
     sounds = {number: probe_sound(voice) for number, voice in voices.items()}
     if not isinstance(shown, VideoFile):
@@ -211,6 +213,7 @@ def reenact(
     kept = options.drive.save_template and _check_template(options.drive.save_template, inputs, model, options.render)
     check_assignment(list(given.values()), len(assigned), options)
     file = None if output is None else _check_reenactment(output, inputs, list(given.values()), options)
+    check_marks(options.provenance, file)
     shown = read_moving(source)
     sound = choose_sound(list(given.values()), shown, options.drive)
     models = load_models(model, options.render.device, precision=options.render.precision)
@@ -304,6 +307,7 @@ def edit(
     moving = asked.keyframes or isinstance(shown, VideoFile)
     what, suffixes = ("videos", PLAIN) if moving else ("pictures", PICTURE_SUFFIXES)
     file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=tuple(suffixes))
+    check_marks(options.provenance, file)
     keyframes = None
     if asked.keyframes:
         from talkinghead.driver.keyframes import read_keyframes  # loads pydantic, which nothing else here needs

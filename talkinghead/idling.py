@@ -17,6 +17,7 @@ from talkinghead.media.video import VideoFile
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, VOICE_MODEL, MotionOptions, Options, StrPath
 from talkinghead.pipeline import Video
+from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.marks import Marks
 from talkinghead.source.image import open_image_source
 
@@ -75,6 +76,7 @@ def idle(
     _check_motion(options.motion)
     inputs, overwrite = files_read(options, source), options.render.overwrite
     file = None if output is None else check_output(output, inputs, overwrite=overwrite, suffixes=tuple(PLAIN))
+    check_marks(options.provenance, file)
     shown, name = read_moving(source), name_of(source)
     if isinstance(shown, VideoFile):
         raise OptionError(f"{name}: is a video, a picture idles: give a picture")

@@ -13,6 +13,7 @@ from talkinghead.batch.options import BatchOptions, PoolOptions
 from talkinghead.cli.lines import one_line
 from talkinghead.cli.options import Debug, takes
 from talkinghead.cli.report import FAILED, INTERRUPTED, say
+from talkinghead.wording import counted
 
 
 @takes(PoolOptions, into=BatchOptions)
@@ -30,7 +31,7 @@ def batch(
     try:
         for done, outcome in enumerate(outcomes, 1):
             failed += bool(outcome.error)
-            said = outcome.error or f"{outcome.frames} frames in {outcome.seconds:.1f} s"
+            said = outcome.error or f"{counted(outcome.frames, 'frame')} in {outcome.seconds:.1f} s"
             line = one_line(f"[{done}/{len(asked)}] {outcome.name}: {said}")
             text = json.dumps(asdict(outcome)) if as_json else line
             typer.echo(text, err=bool(outcome.error) and not as_json)

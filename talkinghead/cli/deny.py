@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from talkinghead.cli.options import Debug
+from talkinghead.wording import counted
 
 
 def deny(
@@ -36,4 +37,4 @@ def deny(
             target.write(begin + "".join(f"{entry}\n" for entry in added))
     except OSError as error:
         raise output_error(to, error) from error
-    typer.echo(f"{to}: {len(added)} {'hash' if len(added) == 1 else 'hashes'} added")
+    typer.echo(f"{to}: {counted(len(added), 'hash', 'hashes')} added")

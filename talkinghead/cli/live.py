@@ -9,6 +9,7 @@ import typer
 
 from talkinghead.cli.options import PORTRAIT, Debug, Model, takes
 from talkinghead.options import MODEL, CropOptions, DriveOptions, LiveOptions, Options, ProvenanceOptions, RenderOptions
+from talkinghead.wording import counted
 
 _NOT_LIVE = {"anchor", "trim", "loop", "audio", "save_template", "concat", "batch_size", "dense_residual"}
 """Options that need the whole driving video, or have no meaning for one frame at a time."""
@@ -32,6 +33,7 @@ def live(
 
     made = run_live(source, output, options, model)
     typer.echo(
-        f"{made.frames} frames in {made.seconds:.1f} s, {made.size[1]}×{made.size[0]} at {float(made.fps):g} fps",
+        f"{counted(made.frames, 'frame')} in {made.seconds:.1f} s, {made.size[1]}×{made.size[0]}"
+        f" at {float(made.fps):g} fps",
         err=True,
     )

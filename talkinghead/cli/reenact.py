@@ -12,6 +12,7 @@ from talkinghead.cli.options import AsJson, Debug, Model, takes
 from talkinghead.cli.report import report, say
 from talkinghead.inputs.option_values import assign_drivers
 from talkinghead.options import MODEL, CropOptions, DriveOptions, Options, ProvenanceOptions, RenderOptions
+from talkinghead.wording import counted
 
 _FOR_TEMPLATES = {"trim", "driver_crop", "driver_scale", "driver_x", "driver_y", "fps", "device", "overwrite"}
 """The options that reading a driving video has."""
@@ -62,6 +63,6 @@ def template(
         from talkinghead.api import template
 
         made = template(driver, output, options=options, model=model, progress=bar.progress)
-    typer.echo(escape(f"{output}: {len(made.motion)} frames at {float(made.fps):g} fps"))
+    typer.echo(escape(f"{output}: {counted(len(made.motion), 'frame')} at {float(made.fps):g} fps"))
     for note in made.notes:
         say(note)

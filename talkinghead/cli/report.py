@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from talkinghead.cli.lines import LONGEST, escape, one_line
+from talkinghead.wording import counted
 
 if TYPE_CHECKING:
     from talkinghead.api import Summary
@@ -48,7 +49,7 @@ def _as_line(made: Summary) -> str:
     if not made.seconds:
         return f"{made.file}: {made.width}×{made.height}"
     return (
-        f"{made.file}: {made.frames} frames, {made.seconds:.2f} s at {float(made.fps):g} fps, "
+        f"{made.file}: {counted(made.frames, 'frame')}, {made.seconds:.2f} s at {float(made.fps):g} fps, "
         f"{made.width}×{made.height}, made in {made.elapsed_seconds:.1f} s "
         f"({made.frames_per_second:.1f} frames per second)"
     )

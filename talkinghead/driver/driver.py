@@ -31,6 +31,7 @@ from talkinghead.media.timing import positions, steady, trimmed
 from talkinghead.media.video import VideoFile, probe_placed_sound, read_picture_or_video
 from talkinghead.models import Models
 from talkinghead.options import DriveOptions, Options
+from talkinghead.wording import counted
 
 FRAME_RATE = Fraction(25)
 """Frames per second of a video driven by a picture, unless the user sets another rate."""
@@ -69,7 +70,7 @@ class Driver:
             return None
         if number is not None and number >= len(self.motion):
             raise OptionError(
-                f"anchor is frame {number}, but {self.name} has {len(self.motion)} frames, counted from 0"
+                f"anchor is frame {number}, but {self.name} has {counted(len(self.motion), 'frame')}, counted from 0"
             )
         return self.motion[neutral_frame(self.motion) if number is None else number]
 

@@ -31,6 +31,7 @@ from talkinghead.media.image import Picture
 from talkinghead.media.timing import positions
 from talkinghead.media.video import VideoFile, VideoFrame
 from talkinghead.models import Models
+from talkinghead.wording import counted
 
 _BATCH = 16
 """Number of driving frames that are processed at once."""
@@ -147,7 +148,9 @@ def extract_video(
     if not times:
         raise VideoError(f"{video.file}: no frames in the part that --trim chooses")
     if not parts:
-        raise NoFaceError(f"{video.file}: no face in any of its {len(times)} frames; give a video of one face")
+        raise NoFaceError(
+            f"{video.file}: no face in any of its {counted(len(times), 'frame')}; give a video of one face"
+        )
     motion = interpolate(Motion.cat(parts), positions(times, seen, fps or video.fps))
     return ExtractedMotion(motion, len(times), _notes(str(video.file), times, seen))
 

@@ -13,6 +13,7 @@ import numpy as np
 from talkinghead.face.crop import Array, CropFrame, FaceRect, Picture, cut, face_rect
 from talkinghead.face.errors import FaceIndexError, FaceTooSmallError, NoFaceError
 from talkinghead.face.landmarks import BoxFinder, Detection, FaceMesh
+from talkinghead.wording import counted
 
 MIN_FACE_SIZE = 32
 """Smallest face, longer side from brows to chin in pixels, to which the mesh can be fitted."""
@@ -176,7 +177,7 @@ def choose_face(
         return largest
     usable = usable_faces(faces)
     if not 0 <= number < len(usable):
-        found = "1 face" if len(usable) == 1 else f"{len(usable)} faces"
+        found = counted(len(usable), "face")
         raise FaceIndexError(f"{name}: there is no face {number}; {found} found, counted from 0 at the left")
     return usable[number]
 

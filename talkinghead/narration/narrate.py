@@ -32,6 +32,7 @@ from talkinghead.narration.timeline import Shot, chapter_bounds, late_notes, lay
 from talkinghead.narration.work import WorkFolder
 from talkinghead.narration.writing_systems import fit_to_voices
 from talkinghead.options import MODEL, VOICE_MODEL
+from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.manifest import open_signer
 from talkinghead.provenance.marks import Marks
 
@@ -74,6 +75,7 @@ def narrate(
     slides = find_slides(read, options.scene)
     inputs = files_read(options, source, *read.files(), *slides)
     outputs = _check_outputs(file, inputs, options)
+    check_marks(options.provenance, file)
     portrait = require_file(source, ScriptError)
     check_files(portrait, read, options)
     dubbed = _dubbed_video(portrait, read, options)

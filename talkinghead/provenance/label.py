@@ -30,7 +30,7 @@ class Label:
         Raises:
             OptionError: The font lacks a letter, in whose place there would be a box.
         """
-        _check_letters(text)
+        check_letters(text)
         height, width = size
         points = max(round(min(size) * _HEIGHT), _SMALLEST)
         font = ImageFont.truetype(default_font(), points)
@@ -56,7 +56,12 @@ class Label:
         return labelled
 
 
-def _check_letters(text: str) -> None:
+def check_letters(text: str) -> None:
+    """Check that the font has all letters of a label.
+
+    Raises:
+        OptionError: It lacks one.
+    """
     font = ImageFont.truetype(default_font(), _CLEAR)
 
     def drawn(letter: str) -> bytes:

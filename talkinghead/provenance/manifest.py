@@ -18,15 +18,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from liveportrait.errors import PortraitError
 from liveportrait.writing import create_beside
 from talkinghead.errors import OptionError, OutputError
 from talkinghead.media.files import require_file
-from talkinghead.provenance.keys import own_key_file, signing_key
+from talkinghead.provenance.keys import SigningKey, own_key_file, signing_key
 from talkinghead.provenance.marks import Marks
 
 if TYPE_CHECKING:
-    from c2pa import Builder, Context
+    import c2pa
 
 SIGNED = {
     ".mp4": "video/mp4",
@@ -47,6 +49,8 @@ _SETTINGS: dict[str, Any] = {
 
 _WATERMARK = "org.talkinghead.watermark.1"
 """Name of the watermark's algorithm, by which its payload is given."""
+
+_ADVICE = "check --sign-cert and --sign-key, or say --no-c2pa"
 
 _UNKNOWN = "application/octet-stream"
 
@@ -84,13 +88,11 @@ class Signer:
 
         if shutil.disk_usage(partial.parent).free < partial.stat().st_size:  # the library would say no more than "Io"
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(partial))
-        key = self._key
         signed = create_beside(partial)
         try:
-            info = c2pa.C2paSignerInfo(key.algorithm.encode(), key.certificates, key.private_key, None)
             with (
                 _context() as context,
-                c2pa.Signer.from_info(info) as signer,
+                _signer(self._key) as signer,
                 c2pa.Builder(manifest, context) as builder,
                 partial.open("rb") as plain,
                 signed.open("w+b") as target,
@@ -100,9 +102,7 @@ class Signer:
                 builder.sign(signer, SIGNED[suffix.lower()], plain, target)
             os.replace(signed, partial)
         except c2pa.C2paError as error:
-            raise OutputError(
-                f"the result cannot be signed ({error}); check --sign-cert and --sign-key, or say --no-c2pa"
-            ) from error
+            raise OutputError(f"the result cannot be signed ({error}); {_ADVICE}") from error
         finally:
             signed.unlink(missing_ok=True)
 
@@ -114,6 +114,33 @@ def open_signer(marks: Marks | None, suffix: str) -> Signer | None:
         PortraitError: The key cannot be used.
     """
     return Signer(marks) if marks and marks.options.c2pa and suffix.lower() in SIGNED else None
+
+
+def try_key(key: SigningKey, file: Path) -> None:
+    """Sign an empty picture, because the library looks at the certificate only then.
+
+    Args:
+        key: The key.
+        file: Where its certificate is from.
+
+    Raises:
+        OptionError: The certificate has ended, or is not one to sign with.
+    """
+    import c2pa
+
+    plain, signed = io.BytesIO(), io.BytesIO()
+    Image.new("L", (1, 1)).save(plain, "PNG")
+    try:
+        with _context() as context, _signer(key) as signer, c2pa.Builder({}, context) as builder:
+            builder.sign(signer, SIGNED[".png"], plain, signed)
+    except c2pa.C2paError as error:
+        raise OptionError(f"{file}: nothing can be signed with it ({error}); {_ADVICE}") from error
+
+
+def _signer(key: SigningKey) -> c2pa.Signer:
+    import c2pa
+
+    return c2pa.Signer.from_info(c2pa.C2paSignerInfo(key.algorithm.encode(), key.certificates, key.private_key, None))
 
 
 @dataclass(frozen=True)
@@ -213,7 +240,7 @@ def _read(shown: dict[str, Any], state: str | None) -> Manifest:
     )
 
 
-def _context(trust: Path | None = None) -> Context:
+def _context(trust: Path | None = None) -> c2pa.Context:
     """Return the library's settings for one file.
 
     Raises:
@@ -264,7 +291,7 @@ def _ingredients(marks: Marks) -> dict[str, dict[str, str]]:
     }
 
 
-def _add(builder: Builder, file: str, ingredient: dict[str, str]) -> None:
+def _add(builder: c2pa.Builder, file: str, ingredient: dict[str, str]) -> None:
     """Add an input, with its own manifest if it has one that can be read."""
     import c2pa
 

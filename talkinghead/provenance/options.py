@@ -29,6 +29,8 @@ class ProvenanceOptions(Checked):
         super().__post_init__()
         if not self.label.isprintable() or len(self.label) > MAX_LABEL:
             raise OptionError(f"label must be one line of at most {MAX_LABEL} characters")
+        if self.label and not self.label.strip():
+            raise OptionError("label is blank: give a text, or leave it out")
         if bool(self.sign_cert) != bool(self.sign_key):
             raise OptionError("sign_cert and sign_key belong together: give both or none")
         if self.sign_cert and not self.c2pa:

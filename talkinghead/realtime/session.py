@@ -21,6 +21,7 @@ from talkinghead.media.timing import steady
 from talkinghead.media.video import VideoFrame, VideoWriter
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL, Options, StrPath
+from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.marks import Marks
 from talkinghead.realtime.live import LiveReenactor
 from talkinghead.realtime.stopping import Stop
@@ -70,6 +71,7 @@ def run_live(
     file = None
     if output not in {None, PIPE}:
         file = check_output(str(output), files_read(options, source), overwrite=options.render.overwrite)
+        check_marks(options.provenance, file)
     elif output is None:
         _require_screen()
     picture, name = read_picture(source)

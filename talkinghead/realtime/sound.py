@@ -15,6 +15,7 @@ from liveportrait.numerals import read_whole
 from talkinghead.errors import AudioError
 from talkinghead.host.isolation import made_with_callers
 from talkinghead.media.audio import MODEL_RATE
+from talkinghead.wording import counted
 
 Samples = NDArray[Any] | Tensor
 """Mono samples of shape (N,), (N, 1) or (1, N), N ≥ 0: floating-point in [-1, 1], or integers as in WAV files."""
@@ -118,7 +119,7 @@ def from_bytes(pcm: bytes | bytearray | memoryview) -> NDArray[np.int16]:
         AudioError: The number of bytes is odd.
     """
     if len(pcm) % 2:
-        raise AudioError(f"a chunk of sound has {len(pcm)} bytes: 16-bit samples have two bytes each")
+        raise AudioError(f"a chunk of sound has {counted(len(pcm), 'byte')}: 16-bit samples have two bytes each")
     return np.frombuffer(pcm, "<i2")
 
 

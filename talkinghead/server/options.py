@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from talkinghead.errors import OptionError
 from talkinghead.inputs.settings import Checked, setting
+from talkinghead.wording import counted
 
 TOKEN = "TALKINGHEAD_TOKEN"
 
@@ -32,7 +33,7 @@ class ListenOptions(Checked):
                 " listen on 127.0.0.1"
             )
         if self.token and len(self.token) < 16:
-            raise OptionError(f"the token has {len(self.token)} characters: give at least 16")
+            raise OptionError(f"the token has {counted(len(self.token), 'character')}: give at least 16")
 
     @property
     def is_local(self) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from talkinghead.host.web import serve_until_signal
 from talkinghead.options import ProvenanceOptions
-from talkinghead.provenance.keys import signing_key
+from talkinghead.provenance.check import check_marks
 from talkinghead.server.app import create_app
 from talkinghead.server.options import ServerOptions
 
@@ -24,11 +25,10 @@ def serve(options: ServerOptions, announce: Callable[[str], None], provenance: P
 
     Raises:
         OptionError: The address cannot be used.
-        OutputError: The key that signs videos cannot be kept.
+        PortraitError: Videos cannot be marked as asked.
     """
     provenance = provenance or ProvenanceOptions()
-    if provenance.c2pa:
-        signing_key(provenance)  # fails now rather than after the first video
+    check_marks(provenance, Path("made.mp4"))
     serve_until_signal(
         options.host,
         options.port,

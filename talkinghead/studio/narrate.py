@@ -18,6 +18,7 @@ from talkinghead.studio.examples import example
 from talkinghead.studio.result import Result
 from talkinghead.studio.source import SourceInput, fault
 from talkinghead.studio.studio import Studio
+from talkinghead.wording import counted
 
 _GROUPS = (
     talkinghead.SceneOptions,
@@ -106,5 +107,5 @@ def outlined(outline: talkinghead.Outline) -> str:
         parts.append(f"<h4>{title}{slide}</h4><ol>{captions}</ol>")
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in outline.notes)
     count = len(outline.chapters)
-    head = f"{count} chapter{'s' if count != 1 else ''}, about {outline.seconds:.0f} s. Captions as they will be shown:"
+    head = f"{counted(count, 'chapter')}, about {outline.seconds:.0f} s. Captions as they will be shown:"
     return f'<div class="outline"><p>{head}</p>{"".join(parts)}{notes}</div>'

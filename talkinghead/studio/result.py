@@ -16,6 +16,7 @@ from talkinghead.studio.player import pair
 from talkinghead.studio.runs import Outcome, Run
 from talkinghead.studio.source import fault
 from talkinghead.studio.studio import Studio
+from talkinghead.wording import counted
 
 _POLL_SECONDS = 0.25
 SHOWN: Any = {"interactive": False, "wrap_lines": True, "show_line_numbers": False, "lines": 1, "buttons": ["copy"]}
@@ -108,7 +109,7 @@ def waiting(studio: Studio, run: Run) -> str:
     number = f"Job {len(run.outcomes) + 1} of {len(run.calls)}. " if len(run.calls) > 1 else ""
     if not run.stage:
         before = studio.runs.waiting_before(run)
-        return told(f"Waiting for {before} other video{'s' if before != 1 else ''}" if before else "Starting")
+        return told(f"Waiting for {counted(before, 'other video')}" if before else "Starting")
     if not run.total:
         return f'{told(number + run.stage)}<progress aria-label="Progress"></progress>'
     left = run.seconds_left

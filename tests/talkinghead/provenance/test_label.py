@@ -24,3 +24,9 @@ def test_letters_that_the_font_lacks(tmp_path, text):
     ):
         pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", [" ", "   ", "a\nb", "x" * 101])
+def test_labels_that_are_none(text):
+    with pytest.raises(OptionError, match="label"):
+        ProvenanceOptions(label=text)

@@ -16,10 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from PIL import Image
 
+import talkinghead
 from talkinghead import OptionError, OutputError, ProvenanceOptions
+from talkinghead.cli.demo import demo_inputs
 from talkinghead.media.formats import PLAIN, WEBM
 from talkinghead.media.video import VideoWriter
 from talkinghead.provenance import keys
+from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.keys import own_key_file
 from talkinghead.provenance.manifest import SIGNED, read_manifest
 from talkinghead.provenance.marks import COMPOSITE, GENERATED, Marks
@@ -189,6 +192,29 @@ def test_a_certificate_that_is_not_for_signing_is_refused(tmp_path, source):
     with pytest.raises(OutputError, match="--sign-cert"):
         make(tmp_path / "out.mp4", Marks(options, source))
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_key_that_cannot_sign_is_found_before_anything_is_made(tmp_path):
+    file = tmp_path / "out.mp4"
+    check_marks(own_certificate(tmp_path), file)
+    wrong = own_certificate(tmp_path, for_signing=False)
+    with pytest.raises(OptionError, match=r"cert\.pem: nothing can be signed with it"):
+        check_marks(wrong, file)
+    check_marks(wrong, tmp_path / "out.webm")  # has no manifest
+    check_marks(wrong, None)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("make_video", ["speak", "reenact", "idle", "edit"])
+def test_commands_check_it_before_they_load_anything(tmp_path, source, make_video, monkeypatch):
+    monkeypatch.setattr("talkinghead.api.load_models", lambda *_, **__: pytest.fail("models were loaded"))
+    monkeypatch.setattr("talkinghead.idling.load_models", lambda *_, **__: pytest.fail("models were loaded"))
+    options = talkinghead.Options(provenance=own_certificate(tmp_path, for_signing=False))
+    voice = {"speak": [demo_inputs().voice], "reenact": [source]}.get(make_video, [])
+    with pytest.raises(OptionError, match="nothing can be signed"):
+        getattr(talkinghead, make_video)(
+            source, *voice, tmp_path / ("out.png" if make_video == "edit" else "out.mp4"), options=options
+        )
 
 
 def test_wrong_keys_are_user_errors(tmp_path, source):
