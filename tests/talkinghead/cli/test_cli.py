@@ -164,7 +164,7 @@ def test_a_mistake_in_dubbing_is_one_line(files, brightness_tracker, capsys, arg
 def test_several_faces_by_command(files, capsys):
     command = ("reenact", "a.png", "-o", "out/a.mp4", "--face", "0=a.png", "--face", "1=a.png")
     assert run(*command) == 0
-    assert "out/a.mp4: 1 frames" in capsys.readouterr().out
+    assert "out/a.mp4: 1 frame," in capsys.readouterr().out
     assert run(*command[:4], "a.png", "--face", "1", "--concat", "--overwrite") == 0
 
 
