@@ -44,7 +44,7 @@ class AvatarGenerator(avatar.VideoGenerator):
 
     def __init__(self, session: AvatarSession) -> None:
         self._session = session
-        self._shown = self._dropped = -1  # numbers of the last frame shown, and of the last one to be shown silently
+        self._first_turn = 0  # turns before it have been interrupted
 
     async def push_audio(self, frame: rtc.AudioFrame | avatar.AudioSegmentEnd) -> None:
         """Add speech, whose channels are mixed, or end the turn."""
@@ -57,18 +57,16 @@ class AvatarGenerator(avatar.VideoGenerator):
     def clear_buffer(self) -> None:
         """Drop what has not been played. The runner reports the interruption itself."""
         self._session.interrupt()
-        self._dropped = self._shown + 1  # it is being rendered; the runner would count its sound to the next turn
+        self._first_turn = self._session.next_turn
 
     async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | avatar.AudioSegmentEnd]:
         """Yield pictures all the time, with sound while the avatar speaks and an end after each complete turn."""
         async for frame in self._session.frames():
-            self._shown = frame.number
             height, width, _ = frame.picture.shape
             yield rtc.VideoFrame(width, height, rtc.VideoBufferType.RGB24, frame.picture.tobytes())
-            if frame.number == self._dropped:
-                continue
-            if frame.speaks:
-                yield rtc.AudioFrame(frame.sound.tobytes(), frame.sample_rate, 1, len(frame.sound))
+            if frame.turn is None or frame.turn < self._first_turn:
+                continue  # the runner would count sound of an interrupted turn, still being rendered, to the next one
+            yield rtc.AudioFrame(frame.sound.tobytes(), frame.sample_rate, 1, len(frame.sound))
             if _ends_turn(frame):
                 yield avatar.AudioSegmentEnd()
 

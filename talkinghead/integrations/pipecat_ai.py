@@ -70,7 +70,7 @@ class TalkingheadVideoService(AIService):
         self._ends: deque[TTSStoppedFrame] = deque()  # of turns that are still being spoken
         self._silent = asyncio.Event()
         self._silent.set()
-        self._shown = self._dropped = -1  # numbers of the last frame shown, and of the last one to be shown silently
+        self._first_turn = 0  # turns before it have been interrupted
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Open the portrait.
@@ -127,7 +127,7 @@ class TalkingheadVideoService(AIService):
             return
         if self._avatar is not None and isinstance(frame, InterruptionFrame):
             self._avatar.interrupt()
-            self._dropped = self._shown + 1  # it is being rendered; its sound belongs to what was interrupted
+            self._first_turn = self._avatar.next_turn
             self._ends.clear()
             self._speech_came = False
             self._silent.set()
@@ -142,15 +142,13 @@ class TalkingheadVideoService(AIService):
             await self.push_error(error_msg=f"the avatar stopped: {error}", exception=error)
 
     async def _show_frame(self, frame: AvatarFrame) -> None:
-        self._shown = frame.number
         height, width, _ = frame.picture.shape
         image = OutputImageRawFrame(image=frame.picture.tobytes(), size=(width, height), format="RGB")
         image.sync_with_audio = True
         await self.push_frame(image)
-        if frame.number == self._dropped:
+        if frame.turn is None or frame.turn < self._first_turn:  # the latter was being rendered when interrupted
             return
-        if frame.speaks:
-            await self.push_frame(TTSAudioRawFrame(frame.sound.tobytes(), frame.sample_rate, 1))
+        await self.push_frame(TTSAudioRawFrame(frame.sound.tobytes(), frame.sample_rate, 1))
         if any(mark.kind == "turn_ended" for mark in frame.marks):
             if self._ends:
                 await self.push_frame(self._ends.popleft())

@@ -55,7 +55,7 @@ class AvatarFrame:
         number: Counted from 0.
         seconds: The time of the frame since the first one.
         marks: Events at this frame.
-        speaks: Whether the sound is that of a turn.
+        turn: The number of the turn whose sound it is; None while the avatar does not speak.
         repeated: Whether the picture is that of the frame before.
     """
 
@@ -65,8 +65,13 @@ class AvatarFrame:
     number: int
     seconds: float
     marks: tuple[Mark, ...]
-    speaks: bool
+    turn: int | None
     repeated: bool
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the sound is that of a turn."""
+        return self.turn is not None
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ class AvatarSession:
         self._mover = ThreadPoolExecutor(1, "avatar motion")  # one thread, for frames in order
         self._ahead: deque[Future[_Begun]] = deque()
         self._picture: Future[Picture] | None = None
-        self._reader: AvatarFrames | None = None
+        self._reader: object = None  # identifies the loop that reads the frames
         self._closed = False
 
     def push_audio(self, pcm: Samples | bytes, sample_rate: int, *, max_delay: float | None = None) -> None:
@@ -188,6 +193,11 @@ class AvatarSession:
             SessionError: During iteration: the session is closed, or somebody else has begun to read its frames.
         """
         return AvatarFrames(self, real_time=real_time)
+
+    @property
+    def next_turn(self) -> int:
+        """The number that the next turn will get; after an interruption, frames of turns before it can be ignored."""
+        return self._turns.next_number
 
     @property
     def is_closed(self) -> bool:
@@ -272,7 +282,7 @@ class AvatarSession:
             number=begun.number,
             seconds=float(begun.number / self.fps),
             marks=begun.live.marks,
-            speaks=begun.live.speaks,
+            turn=begun.live.turn,
             repeated=begun.repeated,
         )
 
@@ -282,6 +292,7 @@ class AvatarFrames:
 
     def __init__(self, session: AvatarSession, *, real_time: bool) -> None:
         self._session, self._real_time = session, real_time
+        self._identity = object()  # for the session, which would be freed late if it referred to this object
 
     def __iter__(self) -> Iterator[AvatarFrame]:
         self._begin()
@@ -307,7 +318,7 @@ class AvatarFrames:
     def _begin(self) -> None:
         """Become the reader of the session, from the frame on that the reader before has left."""
         self._session._check_open()
-        self._session._reader = self
+        self._session._reader = self._identity
         self._session._fill(real_time=self._real_time)
 
     def _advance(self, begun: _Begun, picture: Picture) -> AvatarFrame:
@@ -320,7 +331,7 @@ class AvatarFrames:
         return self._session._pacer.wait(time.monotonic()) if self._real_time else 0.0
 
     def _has_ended(self) -> bool:
-        if self._session._reader is not self:
+        if self._session._reader is not self._identity:
             raise SessionError("the frames of this session are being read elsewhere: read them once")
         return self._session._closed
 

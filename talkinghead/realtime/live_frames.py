@@ -53,16 +53,17 @@ def live_frames(
     """
     sound, begun = np.zeros(0, np.int16), 0  # of what has been taken from `turns`, and the number of its first sample
     marks: deque[tuple[int, Mark]] = deque()  # with the number of the sample where they belong
-    spoken_until = -1
+    turn, spoken_until = 0, -1  # the turn that has spoken last, and its last sample
 
     def taken() -> Iterator[SpeechMotion]:
-        nonlocal sound, spoken_until
+        nonlocal sound, turn, spoken_until
         while True:
             frame = turns.next()
             first, sound = begun + len(sound), np.concatenate([sound, frame.sound])
             last = begun + len(sound) - 1
             marks.extend((last if mark.kind == "turn_ended" else first, mark) for mark in frame.marks)
-            spoken_until = last if frame.speaks else spoken_until
+            if frame.turn is not None:
+                turn, spoken_until = frame.turn, last
             yield frame.motion
 
     parts = styled(taken(), options, num_mouth, fps, reference)
@@ -75,6 +76,7 @@ def live_frames(
         here = []
         while marks and marks[0][0] < end:
             here.append(marks.popleft()[1])
-        frame = LiveFrame(ready.popleft(), sound[: end - begun], tuple(here), speaks=spoken_until >= begun)
+        spoken = turn if spoken_until >= begun else None
+        frame = LiveFrame(ready.popleft(), sound[: end - begun], tuple(here), spoken)
         sound, begun = sound[end - begun :], end
         yield frame

@@ -58,13 +58,18 @@ class LiveFrame:
         motion: One frame.
         sound: Mono, shape (N,), int16.
         marks: What happens here.
-        speaks: Whether the sound is that of a turn.
+        turn: The number of the turn whose sound it is; None for silence between turns or while sound is late.
     """
 
     motion: SpeechMotion
     sound: NDArray[np.int16]
     marks: tuple[Mark, ...] = ()
-    speaks: bool = False
+    turn: int | None = None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the sound is that of a turn."""
+        return self.turn is not None
 
 
 class Turn:
@@ -218,6 +223,11 @@ class Turns:
             self._interrupted.append(Mark("interrupted", turn.number, turn.taken / FRAME_RATE))
             return turn.taken / FRAME_RATE
 
+    @property
+    def next_number(self) -> int:
+        """The number that the next turn will get."""
+        return self._count
+
     def can_speak(self) -> bool:
         """Tell whether the next frame is one of speech."""
         turn = self._first()
@@ -265,4 +275,4 @@ class Turns:
         if turn.is_over:
             self._turns.popleft()
             marks = (*marks, Mark("turn_ended", turn.number, turn.taken / FRAME_RATE))
-        return LiveFrame(self._motion.speak(features, begins=begins), sound, marks, speaks=True)
+        return LiveFrame(self._motion.speak(features, begins=begins), sound, marks, turn.number)

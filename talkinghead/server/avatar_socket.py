@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, WebSocket
@@ -78,20 +79,30 @@ async def _serve(
     content = "image/jpeg" if asked.format == "jpeg" else MP4_TYPE
     await socket.send_json(ready | {"sample_rate": session.sample_rate, "content_type": content})
     control = Control(session, options.max_text)
-    tasks = [
-        asyncio.create_task(_send_frames(socket, session, asked, avatars)),
-        asyncio.create_task(_receive(socket, session, asked, control)),
-    ]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        await _until_first_ends(
+            _send_frames(socket, session, asked, avatars), _receive(socket, session, asked, control)
+        )
         await socket.close(1001 if session.is_closed else 1000)
     finally:
         await control.stop()
+
+
+async def _until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines until one ends, cancel the others, and raise what went wrong."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    error = next((each for each in ended if isinstance(each, Exception)), None)
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del tasks, task, ended, error  # the error refers to this frame: in a cycle, avatars and coders would live on
 
 
 async def _send_frames(socket: WebSocket, session: AvatarSession, asked: AvatarRequest, avatars: Avatars) -> None:

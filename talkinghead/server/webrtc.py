@@ -106,6 +106,9 @@ class Peer:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await connection.close()
+            connection.remove_all_listeners()  # they refer to the avatar, and aiortc's objects are freed late
+            if self._channel is not None:
+                self._channel.remove_all_listeners()
 
     def _prepare(self, connection: RTCPeerConnection, session: AvatarSession, control: Control) -> asyncio.Event:
         """Listen to the client; the event tells when the connection has ended."""

@@ -100,6 +100,25 @@ def test_slow_rendering_repeats_pictures_and_keeps_the_clock(models):
     assert 20 < repeated < 60
 
 
+def test_frames_say_to_which_turn_their_sound_belongs_also_if_two_are_rendered_at_a_time(models):
+    class SlowPortrait(GrayPortrait):
+        def render(self, portrait, x_d, dense_residual=None):
+            time.sleep(0.03)
+            return super().render(portrait, x_d)
+
+    with AvatarSession(PICTURE, options=OPTIONS, model=replace(models, portrait=SlowPortrait())) as session:
+        frames = iter(session.frames())
+        session.push_audio(tone(5), 24_000)
+        before = list(islice(frames, 40))
+        session.interrupt()
+        assert session.next_turn == 1
+        session.push_audio(tone(5), 24_000)
+        after = list(islice(frames, 20))
+    assert {frame.turn for frame in before[-10:]} == {0}
+    assert 1 <= sum(frame.turn == 0 for frame in after) <= 4  # being rendered; a frame is half as long as a motion's
+    assert all(frame.turn == 1 for frame in after[4:])
+
+
 def test_the_newest_reader_goes_on_and_the_one_before_is_told(session):
     first = iter(session.frames())
     assert next(first).number == 0

@@ -1,10 +1,12 @@
 """Live avatars through a real server: the web socket with a real client, and WebRTC with aiortc as the client."""
 
 import asyncio
+import gc
 import io
 import json
 import threading
 import time
+import weakref
 from fractions import Fraction
 
 import av
@@ -21,8 +23,9 @@ from running import running  # noqa: E402
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 from websockets.sync.client import connect  # noqa: E402
 
+from talkinghead import AvatarSession  # noqa: E402
 from talkinghead.server import avatars  # noqa: E402
-from talkinghead.server.fragments import HEADER  # noqa: E402
+from talkinghead.server.fragments import HEADER, Mp4Fragments  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +289,56 @@ def test_bad_offers_are_refused_and_leave_no_avatar(server, offer, status):
     answer = httpx.post(f"http://127.0.0.1:{server[0]}/v1/avatar/offer", json=offer, timeout=20)
     assert answer.status_code == status
     assert all_gone(server)
+
+
+@pytest.fixture
+def alive(monkeypatch):
+    """Avatars and coders that are in memory, without the garbage collector, which comes late in a large process."""
+    kept = weakref.WeakSet()
+    for kind in (AvatarSession, Mp4Fragments):
+
+        def keep(self, *arguments, made=kind.__init__, **named):
+            kept.add(self)
+            made(self, *arguments, **named)
+
+        monkeypatch.setattr(kind, "__init__", keep)
+    gc.disable()
+    yield kept
+    gc.enable()
+
+
+@pytest.mark.parametrize("last", [b"\0\0\0", '{"type": "close"}', None])
+@pytest.mark.parametrize("form", ["jpeg", "mp4"])
+def test_nothing_is_kept_of_a_web_socket(server, portrait, alive, form, last):
+    socket, _ = opened(server, portrait, format=form)
+    with socket:
+        socket.recv(timeout=10)
+        assert len(alive) >= 1
+        if last is not None:
+            socket.send(last)
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    socket.recv(timeout=10)
+    assert all_gone(server)
+    assert freed(alive)
+
+
+def test_nothing_is_kept_of_a_webrtc_connection(server, portrait, said, alive):
+    async def talk(channel, frames, events):
+        channel.send(json.dumps({"type": "say", "text": "Hello you."}))
+        while not events:
+            await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(call(server[0], portrait, Tone(), talk), 30))
+    assert all_gone(server)
+    assert freed(alive)
+
+
+def freed(alive):
+    end = time.monotonic() + 5
+    while alive and time.monotonic() < end:
+        time.sleep(0.02)
+    return not alive
 
 
 def test_closing_the_server_ends_sockets_and_threads(portrait):

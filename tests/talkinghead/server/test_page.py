@@ -1,8 +1,10 @@
 """The demo page in a real browser with a fake microphone; `pytest -m browser`, screenshots in $SCREENSHOTS."""
 
+import logging
 import os
 import shutil
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,14 @@ pytest.importorskip("aiortc")
 playwright = pytest.importorskip("playwright.sync_api")
 soundfile = pytest.importorskip("soundfile")
 
-from running import running  # noqa: E402
+from PIL import Image  # noqa: E402
+from running import running, stand_ins  # noqa: E402
 
 from talkinghead.cli.demo import demo_inputs  # noqa: E402
 from talkinghead.models import load_models  # noqa: E402
+from talkinghead.server import avatars  # noqa: E402
+
+logger = logging.getLogger(__name__)
 
 STATS = """async () => {
   const found = {};
@@ -41,25 +47,27 @@ def microphone(tmp_path_factory):
     return file
 
 
-@pytest.fixture
-def page(microphone):
+@contextmanager
+def opened(models, *arguments):
+    """Yield the demo page of a server."""
     browser_file = shutil.which("chromium")
     if browser_file is None:
         pytest.skip("chromium is not installed")
-    arguments = [
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}",
-        "--autoplay-policy=no-user-gesture-required",
-        "--no-sandbox",
-    ]
+    arguments = [*arguments, "--autoplay-policy=no-user-gesture-required", "--no-sandbox"]
     with (
-        running(load_models("mini", "cpu")) as (port, _),
+        running(models) as (port, _),
         playwright.sync_playwright() as driver,
         driver.chromium.launch(executable_path=browser_file, args=arguments) as browser,
     ):
-        page = browser.new_page()
+        page = browser.new_page(bypass_csp=True)  # for the worklet that listens
         page.goto(f"http://127.0.0.1:{port}/")
+        yield page
+
+
+@pytest.fixture
+def page(microphone):
+    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    with opened(load_models("mini", "cpu"), *fake, f"--use-file-for-fake-audio-capture={microphone}") as page:
         yield page
 
 
@@ -100,7 +108,7 @@ def test_the_page_shows_a_portrait_that_speaks_the_microphone_and_a_text(page):
     page.uncheck("#microphone")
     wait_for(page, "turn ended", 30)
     page.fill("#text", "Hello, can you hear me?")
-    page.click("text=Say")
+    page.click("#say button:text-is('Say')")
     wait_for(page, "speech started", 60)
     for number in range(4):
         time.sleep(0.4)
@@ -108,3 +116,72 @@ def test_the_page_shows_a_portrait_that_speaks_the_microphone_and_a_text(page):
     page.click("#interrupt")
     wait_for(page, "interrupted", 30)
     shoot(page, "4 interrupted")
+
+
+WATCH = """async () => {
+  window.seen = [];  // [milliseconds when it is shown, brightness, RTP timestamp]
+  window.heard = [];  // [seconds of the audio clock, loudness]
+  window.clocks = [];  // [seconds of the audio clock, milliseconds], of the same moments
+  const video = document.getElementById("video");
+  const context = new OffscreenCanvas(8, 8).getContext("2d", { willReadFrequently: true });
+  const look = (now, frame) => {
+    context.drawImage(video, 0, 0, 8, 8);
+    seen.push([frame.expectedDisplayTime, context.getImageData(4, 4, 1, 1).data[0], frame.rtpTimestamp]);
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+  const audio = new AudioContext({ latencyHint: "interactive" });
+  const worklet = `registerProcessor("listener", class extends AudioWorkletProcessor {
+    process([[samples]]) {
+      if (samples) this.port.postMessage([currentTime, Math.max(...samples)]);
+      return true;
+    }
+  })`;
+  await audio.audioWorklet.addModule(URL.createObjectURL(new Blob([worklet], { type: "text/javascript" })));
+  const listener = new AudioWorkletNode(audio, "listener");
+  listener.port.onmessage = ({ data }) => heard.push(data);
+  audio.createMediaStreamSource(video.srcObject).connect(listener).connect(audio.destination);
+  setInterval(() => {
+    const { contextTime, performanceTime } = audio.getOutputTimestamp();
+    clocks.push([contextTime, performanceTime]);
+  }, 100);
+}"""
+
+
+def rises(times, values, threshold):
+    """Return when values rise above a threshold after half as long as a pause below it."""
+    found, quiet_since = [], times[0]
+    for time_, value in zip(times, values, strict=True):
+        if value > threshold and time_ - quiet_since > 150:
+            found.append(time_)
+        if value > threshold:
+            quiet_since = time_
+    return np.array(found)
+
+
+def test_sound_and_picture_are_less_than_80_ms_apart(tmp_path, monkeypatch):
+    """Bursts of sound, during which the stand-in for the portrait is bright, as the browser shows and plays them."""
+    pauses = np.random.default_rng(0).integers(8, 16, 24)
+    bursts = [np.concatenate([np.zeros(960 * pause), np.full(960 * 6, 0.5)]) for pause in pauses]
+    samples = np.concatenate(bursts) * np.sin(np.arange(sum(map(len, bursts))) / 5)
+    monkeypatch.setattr(avatars, "synthesize", lambda text: (samples.astype(np.float32), 24_000))
+    Image.fromarray(np.full((240, 240, 3), 40, np.uint8)).save(tmp_path / "portrait.png")
+    with opened(stand_ins()) as page:
+        page.set_input_files("#portrait", tmp_path / "portrait.png")
+        page.click("#connect")
+        wait_for(page, "connected", 20)
+        page.wait_for_function("() => document.getElementById('video').videoWidth > 0", timeout=20_000)
+        page.evaluate(WATCH)
+        time.sleep(4)  # until the browser knows both clocks from reports
+        page.fill("#text", "Beep.")
+        page.click("#say button:text-is('Say')")
+        wait_for(page, "turn ended", 60)
+        shoot(page, "bursts")
+        seen, heard, clocks = (np.array(page.evaluate(name)) for name in ("seen", "heard", "clocks"))
+    offset = np.median(clocks[5:, 1] - 1000 * clocks[5:, 0])
+    lit = rises(seen[:, 0], seen[:, 1], 80)
+    loud = rises(1000 * heard[:, 0] + offset, heard[:, 1], 0.05)
+    apart = np.array([lit[np.abs(lit - each).argmin()] - each for each in loud])
+    logger.info("picture after sound, ms: %s", apart.round().astype(int))
+    assert len(loud) > 20 and len(lit) > 20
+    assert np.quantile(np.abs(apart), 0.95) <= 80

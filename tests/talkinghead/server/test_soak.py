@@ -1,13 +1,15 @@
-"""Half an hour with the real server: memory, threads and descriptors stay flat; `pytest -m soak -s` shows the curve.
+"""Half an hour with the real server: memory, threads and descriptors stay flat.
 
-One avatar stays connected all the time. Others come through the web socket and WebRTC, speak, are interrupted and leave;
-after each of them a video is made and a bad request refused. $SOAK_MINUTES is the duration.
+One avatar stays connected all the time. Others come through the web socket and WebRTC, speak, are interrupted and
+leave; after each of them a video is made and a bad request refused. `pytest -m soak --log-cli-level=INFO` shows the
+curve; $SOAK_MINUTES is the duration.
 """
 
 import asyncio
 import base64
 import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -29,6 +31,8 @@ soundfile = pytest.importorskip("soundfile")
 websockets = pytest.importorskip("websockets")
 
 from talkinghead.cli.demo import demo_inputs  # noqa: E402
+
+logger = logging.getLogger(__name__)
 
 ROUND_SECONDS = 18
 SMALL = {"size": 64, "fps": 5}
@@ -178,7 +182,7 @@ async def soak(process, port, voice, minutes):
         await make_video(port, voice)
         await asyncio.sleep(max(end - time.monotonic(), 1))
         samples.append(measure(process, begun))
-        print("{:6.2f} min {:8.1f} MB {:4} threads {:4} descriptors".format(*samples[-1]), flush=True)
+        logger.info("%5.2f min %8.1f MB %4d threads %4d descriptors", *samples[-1])
         assert not staying.done(), staying.exception()
     staying.cancel()
     return samples, len(frames)
