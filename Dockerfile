@@ -6,6 +6,7 @@
 # socket.
 FROM python:3.11-slim-bookworm
 
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libegl1 libgles2 \
     && rm -rf /var/lib/apt/lists/* \
@@ -17,11 +18,12 @@ COPY pyproject.toml README.md LICENSE MANIFEST.in ./
 COPY liveportrait liveportrait
 COPY audio2motion audio2motion
 COPY talkinghead talkinghead
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu ".[serve]" \
     && pip uninstall --yes opencv-contrib-python \
     && pip install --no-cache-dir "opencv-contrib-python-headless==4.11.*"
 
-USER talkinghead
+USER 1000
 WORKDIR /home/talkinghead
 ENV OMP_WAIT_POLICY=PASSIVE MALLOC_ARENA_MAX=2 PYTHONUNBUFFERED=1
 EXPOSE 8000

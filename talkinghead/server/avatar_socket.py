@@ -94,15 +94,19 @@ async def _until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        ended = await _cancelled(tasks)
     error = next((each for each in ended if isinstance(each, Exception)), None)
     try:
         if error is not None:
             raise error
     finally:
-        del tasks, task, ended, error  # the error refers to this frame: in a cycle, avatars and coders would live on
+        del tasks, ended, error  # the error refers to this frame: in a cycle, avatars and coders would live on
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> list[BaseException | None]:
+    for task in tasks:
+        task.cancel()
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _send_frames(socket: WebSocket, session: AvatarSession, asked: AvatarRequest, avatars: Avatars) -> None:
