@@ -21,8 +21,14 @@ from talkinghead.studio.app import THEME, build, style  # noqa: E402
 from talkinghead.studio.batch import as_yaml  # noqa: E402
 from talkinghead.studio.call import Call  # noqa: E402
 from talkinghead.studio.edit import with_keyframe  # noqa: E402
+from talkinghead.studio.examples import example  # noqa: E402
 from talkinghead.studio.guard import Guard  # noqa: E402
 from talkinghead.studio.studio import Studio  # noqa: E402
+
+
+@pytest.mark.parametrize("name", ["portrait.jpg", "driving.mp4", "voice.flac", "script.md"])
+def test_examples_ship(name):
+    assert example(name).is_file()
 
 
 @pytest.fixture(scope="module")
