@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from statistics import NormalDist
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -18,14 +19,25 @@ import numpy as np
 from talkinghead.media.image import Picture, is_still, read_image
 from talkinghead.media.video import VideoWriter, read_frames
 from talkinghead.options import ProvenanceOptions
-from talkinghead.provenance.detection import LIKELY, SURE, Found, is_found, search
+from talkinghead.provenance.detection import (
+    IN_PLACE,
+    LIKELY,
+    SURE,
+    Found,
+    is_found,
+    look_in_place,
+    pool,
+    search,
+    search_everywhere,
+)
 from talkinghead.provenance.marks import Marks
 from talkinghead.provenance.pattern import Plane
 from talkinghead.provenance.pictures import write_picture
+from talkinghead.provenance.verify import EVERY
 from talkinghead.provenance.watermark import Watermark
 
-FRAMES, EVERY = 80, 8
-"""Frames of a clip that are marked, and the distance between those in which the watermark is searched."""
+FRAMES = 80
+"""Frames of a clip that are marked; it is searched in every `EVERY`th of them, as `verify` does."""
 
 Row = dict[str, Any]
 Attack = Callable[[list[Picture], Path, np.random.Generator], list[Picture]]
@@ -48,7 +60,7 @@ def measure_watermark(files: Iterable[Path], kept: Path, minutes: float, *, unma
     for file in files:
         if str(file) in done or time.monotonic() > until:
             continue
-        row: Row = {"file": str(file), "unmarked": _found(search(map(_gray, _read(file)[::EVERY])), "")}
+        row: Row = {"file": str(file), "unmarked": _unmarked(_read(file)[::EVERY])}
         if not unmarked_only:
             row |= _judge(file)
         rows.append(row)
@@ -68,13 +80,22 @@ def describe_watermark(rows: list[Row]) -> Iterator[str]:
             yield "| --- | --- | --- | --- | --- |"
             for attack in judged[0]["attacks"]:
                 yield _table_row(attack, [row["attacks"][attack] for row in judged])
-    scores = np.array([row["unmarked"]["score"] for row in rows])
-    false = sum(row["unmarked"]["found"] for row in rows)
+    yield from _describe_unmarked([row["unmarked"] for row in rows])
+
+
+def _describe_unmarked(rows: list[Row]) -> Iterator[str]:
+    """Yield how often something was found in unmarked files, and how often that is to be expected."""
+    in_place, scores = (np.array([row[name] for row in rows]) for name in ("in_place", "everywhere"))
+    false = sum(row["found"] for row in rows)
+    yield f"{len(rows)} unmarked: {false} false positives"
+    yield f"in place: mean {in_place.mean():.2f}, standard deviation {in_place.std():.2f}, highest {in_place.max():.2f}"
+    yield f"everywhere: mean {scores.mean():.2f}, highest {scores.max():.2f}"
     width = max(float(scores.std()), 1e-6) * np.sqrt(6) / np.pi
     middle = scores.mean() - np.euler_gamma * width
     sure, likely = (-np.expm1(-np.exp(-(limit - middle) / width)) for limit in (SURE, LIKELY))
-    yield f"{len(rows)} unmarked: {false} false positives, highest score {scores.max():.2f}, mean {scores.mean():.2f}"
-    yield f"expected rate of false positives (Gumbel's distribution of maxima): {sure + likely * 2.0**-16:.1e}"
+    place = NormalDist().cdf(-IN_PLACE)
+    searched = sure + likely * 2.0**-16
+    yield f"expected rate: {place + searched:.1e}, {place:.1e} in place (normal) and {searched:.1e} everywhere (Gumbel)"
 
 
 def _table_row(attack: str, found: list[Row]) -> str:
@@ -101,6 +122,14 @@ def _judge(file: Path) -> Row:
         }
     psnr = float(10 * np.log10(255**2 / np.mean(error**2)))
     return {"kind": "stills" if still else "clips", "psnr": psnr, "attacks": found}
+
+
+def _unmarked(pictures: list[Picture]) -> Row:
+    pooled = pool(map(_gray, pictures))
+    assert pooled is not None  # every file has a picture
+    in_place, everywhere = look_in_place(pooled), search_everywhere(pooled)
+    is_there = is_found(in_place) or is_found(everywhere)
+    return {"in_place": in_place.score, "everywhere": everywhere.score, "found": is_there}
 
 
 def _found(found: Found, payload: str) -> Row:

@@ -22,7 +22,7 @@ from talkinghead.provenance.marks import COMPOSITE, GENERATED
 from talkinghead.provenance.pattern import Plane
 from talkinghead.provenance.tags import read_tags
 
-_FRAMES, _EVERY = 16, 8
+FRAMES, EVERY = 200, 2
 """Number of frames in which the watermark of a video is searched, and the distance between them."""
 
 Verdict = Literal["intact", "nothing", "changed", "unsigned"]
@@ -88,5 +88,5 @@ def _luma(file: Path) -> Iterator[Plane]:
         if is_still(file):
             yield cv2.cvtColor(read_image(file), cv2.COLOR_RGB2GRAY)
             return
-        for frame in islice(read_frames(file), 0, _FRAMES * _EVERY, _EVERY):
+        for frame in islice(read_frames(file), 0, FRAMES * EVERY, EVERY):
             yield cv2.cvtColor(frame.picture, cv2.COLOR_RGB2GRAY)

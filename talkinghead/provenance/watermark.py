@@ -12,14 +12,16 @@ from talkinghead.media.image import Picture
 from talkinghead.provenance.marks import Marks
 from talkinghead.provenance.pattern import SHORTER_SIDE, Plane, spread, tile
 
-_FLAT, _TEXTURED = 0.5, 2.5
+_FLAT, _TEXTURED = 0.45, 2.5
 """Root mean square of what is added in flat parts and in the strongest texture, in levels of 255."""
-_BUSY = 1.5
-"""Contrast of texture that hides one level more."""
-_NEARBY = 9
+_UNSEEN, _HIDES = 0.3, 3.0
+"""Contrast of texture from which more is hidden, and levels that each one above it hides."""
+_FINE = 1.0
+"""Texture finer than this counts, in canonical pixels: blurred shapes and shades hide nothing."""
+_NEARBY = 5
 """Side of the square, in canonical pixels, whose lowest contrast counts."""
-_WHOLE_STRENGTH = 1.8
-"""Highest root mean square over a whole picture: a PSNR of 43 dB."""
+_WHOLE_STRENGTH = 1.9
+"""Highest root mean square over a whole picture: a PSNR of 42.5 dB."""
 
 LUMA_SHARE = 219 / 255
 """Levels of luma in video of limited range for one of RGB."""
@@ -84,8 +86,8 @@ def _strength(gray: Plane) -> Plane:
     step = SHORTER_SIDE / min(height, width)
     canonical = (max(round(width * step), 1), max(round(height * step), 1))
     values = cv2.resize(gray, canonical, interpolation=cv2.INTER_AREA).astype(np.float32)
-    detail = values - cv2.GaussianBlur(values, (0, 0), 2)
-    contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 2))
+    detail = values - cv2.GaussianBlur(values, (0, 0), _FINE)
+    contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _FINE))
     # The lowest nearby: an edge hides nothing on the flat parts beside it.
     texture = cv2.GaussianBlur(cv2.erode(contrast, np.ones((_NEARBY, _NEARBY))), (0, 0), 2)
-    return cv2.resize(np.clip(_FLAT + texture / _BUSY, _FLAT, _TEXTURED), (width, height))
+    return cv2.resize(np.clip(_FLAT + _HIDES * (texture - _UNSEEN), _FLAT, _TEXTURED), (width, height))

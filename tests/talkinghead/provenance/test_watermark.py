@@ -11,7 +11,17 @@ from talkinghead import ProvenanceOptions
 from talkinghead.media.formats import WEBM, WEBM_ALPHA
 from talkinghead.media.video import VideoWriter, read_frames
 from talkinghead.media.yuv import YuvConverter
-from talkinghead.provenance.detection import LIKELY, SURE, find_watermark, search
+from talkinghead.provenance.detection import (
+    IN_PLACE,
+    LIKELY,
+    SURE,
+    find_watermark,
+    is_found,
+    look_in_place,
+    pool,
+    search,
+    search_everywhere,
+)
 from talkinghead.provenance.error_correction import CODED_BITS, decode, encode
 from talkinghead.provenance.label import Label
 from talkinghead.provenance.marks import Marks
@@ -57,6 +67,23 @@ def screenshot(picture):
 )
 def test_it_survives(attack):
     assert find_watermark([attack(MARKED)]).payload == f"{PAYLOAD:016x}"
+
+
+def test_in_whole_pictures_it_is_found_without_a_search():
+    smaller = cv2.resize(MARKED, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    for whole in (MARKED, smaller):
+        found = search([whole])
+        assert found.in_place and found.score >= IN_PLACE
+    cropped = search([MARKED[13:-13, 16:-16]])
+    assert not cropped.in_place and is_found(cropped)
+    pooled = pool([scene(seed=1)])
+    assert not is_found(look_in_place(pooled)) and not is_found(search_everywhere(pooled))
+
+
+def test_blurred_shapes_hide_nothing():
+    blurred = cv2.GaussianBlur(scene(), (0, 0), 6)
+    error = Watermark(PAYLOAD).lay(blurred).astype(float) - blurred
+    assert np.sqrt(np.mean(error**2)) < 0.8
 
 
 def test_it_is_not_seen_and_not_found_where_it_is_not():
