@@ -13,8 +13,13 @@ from talkinghead.studio.studio import Studio
 _FONTS = [Font("system-ui"), Font("sans-serif")]
 _MONO = [Font("ui-monospace"), Font("monospace")]
 
-THEME = Soft(primary_hue="blue", font=_FONTS, font_mono=_MONO)
-"""Fonts of the system, because those of Gradio's themes may come from a server."""
+THEME = Soft(primary_hue="blue", font=_FONTS, font_mono=_MONO).set(
+    input_border_width="1px",
+    input_border_color="*neutral_400",
+    input_border_color_dark="*neutral_500",
+    checkbox_border_color="*neutral_400",
+)
+"""Fonts of the system, because Gradio's own may come from a server; borders, because its white fields lie on white."""
 
 
 def style() -> str:

@@ -4,7 +4,10 @@ import asyncio
 import os
 import shutil
 import socket
+import sys
 import threading
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,9 @@ uvicorn = pytest.importorskip("uvicorn")
 playwright = pytest.importorskip("playwright.sync_api")
 
 from talkinghead.cli.demo import demo_inputs  # noqa: E402
+from talkinghead.media.video import VideoWriter, read_frames  # noqa: E402
 from talkinghead.models import load_models  # noqa: E402
+from talkinghead.studio.examples import example  # noqa: E402
 from talkinghead.studio.options import StudioOptions  # noqa: E402
 from talkinghead.studio.run import create_app  # noqa: E402
 
@@ -47,13 +52,18 @@ def address(folder):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(folder):
+    """Chromium, whose microphone hears the example voice."""
     file = shutil.which("chromium")
     if file is None:
         pytest.skip("chromium is not installed")
+    voice, heard = demo_inputs().voice, folder / "heard.wav"
+    soundfile.write(heard, *soundfile.read(voice), subtype="PCM_16")
+    microphone = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    microphone.append(f"--use-file-for-fake-audio-capture={heard}")
     with (
         playwright.sync_playwright() as driver,
-        driver.chromium.launch(executable_path=file, args=["--no-sandbox"]) as launched,
+        driver.chromium.launch(executable_path=file, args=["--no-sandbox", *microphone]) as launched,
     ):
         yield launched
 
@@ -66,6 +76,9 @@ def inputs(tmp_path):
         two.paste(portrait, (portrait.width, 0))
     two.save(tmp_path / "two.jpg")
     (tmp_path / "bad.png").write_text("no picture")
+    with VideoWriter(tmp_path / "film.mp4", Fraction(25), (256, 256)) as writer:
+        for frame in islice(read_frames(example("driving.mp4")), 12):
+            writer.write(frame.picture)
     soundfile.write(tmp_path / "short.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 8000), 16_000)
     return tmp_path
 
@@ -142,6 +155,42 @@ def test_a_portrait_speaks_and_the_command_is_shown(open_page, inputs):
     page.wait_for_function("() => document.querySelector('.after video').videoWidth > 0")
     assert "talkinghead speak portrait.jpg short.wav -o out.mp4" in page.locator(".cm-content").first.inner_text()
     shoot(page, "speak")
+
+
+def test_a_recording_speaks(open_page):
+    page = open_page()
+    use_example(page)
+    seen(page, "radio", "The microphone").check()
+    seen(page, "button", "Record", exact=True).click()
+    page.wait_for_timeout(1500)
+    seen(page, "button", "Stop", exact=True).click()
+    page.locator("#waveform, [data-testid^=waveform]").locator("visible=true").first.wait_for()
+    shoot(page, "microphone")
+    seen(page, "button", "Make it speak").click()
+    finish(page)
+    page.wait_for_function("() => document.querySelector('.after video').duration > 0.5")
+    assert "audio.wav" in page.locator(".cm-content").first.inner_text()
+
+
+@pytest.mark.parametrize("tab", ["Speak", "Reenact"])
+def test_a_film_is_animated(open_page, inputs, tab):
+    page = open_page()
+    seen(page, "tab", tab).click()
+    upload(page, "Picture or video of a face", inputs / "film.mp4")
+    page.locator(".block:has-text('The source') img").locator("visible=true").first.wait_for()
+    if tab == "Speak":
+        upload(page, "Sound, or a video with sound", inputs / "short.wav")
+        wait_for_files(page, 2)
+        seen(page, "button", "Make it speak").click()
+    else:
+        seen(page, "button", "Use the example motion").click()
+        wait_for_files(page, 2)
+        seen(page, "button", "Reenact", exact=True).click()
+    finish(page)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.before video, .after video')].filter(v => v.videoWidth).length >= 2"
+    )
+    shoot(page, f"film-{tab.lower()}")
 
 
 def test_cancel_leaves_nothing(open_page, folder):
@@ -222,6 +271,34 @@ def test_sliders_are_shown_at_once_and_remembered(open_page):
     page.reload()
     seen(page, "tab", "Edit").click()
     page.wait_for_function("() => [...document.querySelectorAll('input[type=number]')].some(i => i.value === '0.8')")
+
+
+SLIDE = """async times => {
+  const sliders = [...document.querySelectorAll("input[type=range]")];
+  const slider = sliders.find(each => each.offsetParent && /Smile/.test(each.ariaLabel));
+  const preview = document.querySelector("#edit-preview"), took = [];
+  for (let n = 0; n < times; n++) {
+    const before = preview.querySelector("img.preview").src, begun = performance.now();
+    slider.value = (n % 17) / 20 - 0.4;
+    slider.dispatchEvent(new Event("input", {bubbles: true}));
+    while (preview.querySelector("img.preview")?.src === before) await new Promise(requestAnimationFrame);
+    await preview.querySelector("img.preview").decode();
+    took.push(performance.now() - begun);
+  }
+  return took;
+}"""
+
+
+def test_the_preview_follows_a_slider_at_once(open_page):
+    page = open_page()
+    seen(page, "tab", "Edit").click()
+    use_example(page)
+    page.locator("#edit-preview img.preview").wait_for(timeout=SECONDS)
+    page.evaluate(SLIDE, 3)
+    took = page.evaluate(SLIDE, 30)
+    middle, late = np.percentile(took, [50, 95])
+    sys.stderr.write(f"\npreview: {middle:.0f} ms in the median, {late:.0f} ms for 95 %\n")
+    assert middle < 1000  # the goal is 300; beside other work it takes longer
 
 
 def test_a_script_is_outlined_and_narrated(open_page):
