@@ -87,10 +87,11 @@ class Peer:
                 control = Control(session, self._options.max_text)
                 try:
                     ended = self._prepare(connection, session, control)
-                    video, sound = FrameTrack("video"), FrameTrack("audio")
+                    sound = SoundTrack()
+                    video = PictureTrack(sound)
                     await _accept(connection, offer, video, sound)
                     ready.set_result({"sdp": connection.localDescription.sdp, "type": "answer"})
-                    self._begin(self._show(session, connection, video, sound))
+                    self._begin(self._show(session, connection, video))
                     await ended.wait()
                 finally:
                     await control.stop()
@@ -140,23 +141,22 @@ class Peer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _show(
-        self, session: AvatarSession, connection: RTCPeerConnection, video: FrameTrack, sound: FrameTrack
-    ) -> None:
+    async def _show(self, session: AvatarSession, connection: RTCPeerConnection, video: PictureTrack) -> None:
         left = np.zeros(0, np.int16)
         while connection.connectionState != "connected":
             await asyncio.sleep(0.02)
         async for frame in session.frames():
             shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.picture), "rgb24")
             shown.pts, shown.time_base = int(frame.seconds * 90_000), Fraction(1, 90_000)
-            await video.queue.put(shown)
             left = np.concatenate([left, frame.sound])
             first = round(frame.seconds * RATE) + len(frame.sound) - len(left)
+            packets: list[av.AudioFrame] = []
             while len(left) >= _PACKET:
                 heard = av.AudioFrame.from_ndarray(left[None, :_PACKET], "s16", "mono")
                 heard.sample_rate, heard.pts, heard.time_base = RATE, first, Fraction(1, RATE)
                 first, left = first + _PACKET, left[_PACKET:]
-                await sound.queue.put(heard)
+                packets.append(heard)
+            await video.queue.put((shown, packets))
             for mark in described_marks(frame):
                 self._tell(mark)
             self._avatars.count(frame)
@@ -195,26 +195,50 @@ class Peer:
             self._channel.send(json.dumps(message))
 
 
-class FrameTrack(MediaStreamTrack):
-    """A track of frames from a queue.
+class SoundTrack(MediaStreamTrack):
+    """A track of sound from a queue."""
 
-    Args:
-        kind: "video" or "audio".
-    """
+    kind = "audio"
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.kind = kind
-        self.queue: asyncio.Queue[Any] = asyncio.Queue(_QUEUED)
+        self.queue: asyncio.Queue[av.AudioFrame] = asyncio.Queue(_QUEUED)
 
-    async def recv(self) -> Any:
-        """Return the next frame."""
+    async def recv(self) -> av.AudioFrame:
+        """Return the next packet."""
         if self.readyState != "live":
             raise MediaStreamError
         return await self.queue.get()
 
 
-async def _accept(connection: RTCPeerConnection, offer: Offer, video: FrameTrack, sound: FrameTrack) -> None:
+class PictureTrack(MediaStreamTrack):
+    """A track of pictures from a queue, each with its sound, which follows once the picture has been sent.
+
+    Browsers keep sound and picture in step by the times that aiortc reports, which are those of sending. To code a
+    picture takes time, so its sound has to wait as long.
+
+    Args:
+        sound: The track of the sound.
+    """
+
+    kind = "video"
+
+    def __init__(self, sound: SoundTrack) -> None:
+        super().__init__()
+        self.queue: asyncio.Queue[tuple[av.VideoFrame, list[av.AudioFrame]]] = asyncio.Queue(_QUEUED)
+        self._sound, self._unsent = sound, list[av.AudioFrame]()
+
+    async def recv(self) -> av.VideoFrame:
+        """Return the next picture, now that the one before has been sent."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        for packet in self._unsent:
+            await self._sound.queue.put(packet)
+        picture, self._unsent = await self.queue.get()
+        return picture
+
+
+async def _accept(connection: RTCPeerConnection, offer: Offer, video: PictureTrack, sound: SoundTrack) -> None:
     """Set both descriptions.
 
     Raises:
