@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.datastructures import State
 
+from liveportrait.errors import PortraitError
 from talkinghead.api import Summary, reenact, speak
 from talkinghead.errors import OptionError
 from talkinghead.media.audio import probe_sound
@@ -22,7 +23,7 @@ from talkinghead.media.video import VideoFile, read_picture_or_video
 from talkinghead.narration.narrate import narrate
 from talkinghead.server.examples import job_request
 from talkinghead.server.inputs import Inputs, read_inputs
-from talkinghead.server.jobs import FINISHED, Job, JobQueue, QueueFullError, Work
+from talkinghead.server.jobs import FINISHED, Job, JobQueue, QueueFullError, Work, without_folder
 
 _POLL_SECONDS = 0.2
 
@@ -34,12 +35,15 @@ async def post_speak(request: Request) -> dict[str, Any]:
     """Let a portrait speak a recorded voice."""
     most, models = request.app.state.options.max_seconds, request.app.state.models
 
-    def work(inputs: Inputs, result: Path, progress: Progress) -> Summary:
+    def check(inputs: Inputs) -> None:
         check_length("audio", float(probe_sound(inputs.files["audio"]).seconds), most)
+        read_picture_or_video(inputs.files["portrait"])
+
+    def work(inputs: Inputs, result: Path, progress: Progress) -> Summary:
         portrait, audio = inputs.files["portrait"], inputs.files["audio"]
         return speak(portrait, audio, result, options=inputs.options, model=models, progress=progress)
 
-    return await _queue(request, "speak", ["portrait", "audio"], [], work)
+    return await _queue(request, "speak", ["portrait", "audio"], [], check, work)
 
 
 @router.post("/reenact", status_code=202, openapi_extra=job_request("reenact"))
@@ -47,14 +51,16 @@ async def post_reenact(request: Request) -> dict[str, Any]:
     """Let a portrait follow the face in a video."""
     most, models = request.app.state.options.max_seconds, request.app.state.models
 
-    def work(inputs: Inputs, result: Path, progress: Progress) -> Summary:
-        driver, portrait = inputs.files["driver"], inputs.files["portrait"]
+    def check(inputs: Inputs) -> None:
         for name, file in inputs.files.items():
             given = read_picture_or_video(file)
             check_length(name, float(given.num_frames / given.fps) if isinstance(given, VideoFile) else 0.0, most)
+
+    def work(inputs: Inputs, result: Path, progress: Progress) -> Summary:
+        driver, portrait = inputs.files["driver"], inputs.files["portrait"]
         return reenact(portrait, driver, result, options=inputs.options, model=models, progress=progress)
 
-    return await _queue(request, "reenact", ["portrait", "driver"], [], work)
+    return await _queue(request, "reenact", ["portrait", "driver"], [], check, work)
 
 
 @router.post("/narrate", status_code=202, openapi_extra=job_request("narrate"))
@@ -62,13 +68,18 @@ async def post_narrate(request: Request) -> dict[str, Any]:
     """Let a portrait read a text aloud; headings of Markdown become chapters."""
     most, models = request.app.state.options.max_text, request.app.state.models
 
+    def check(inputs: Inputs) -> None:
+        if len(inputs.texts["script"]) > most:
+            raise HTTPException(413, f"script has {len(inputs.texts['script']):,} characters, {most:,} is the most")
+        read_picture_or_video(inputs.files["portrait"])
+
     def work(inputs: Inputs, result: Path, progress: Progress) -> Summary:
         script = result.parent / "uploads" / "script.md"
         script.write_text(inputs.texts["script"], encoding="utf-8")
         portrait = inputs.files["portrait"]
         return narrate(portrait, script, result, options=inputs.options, model=models, progress=progress)
 
-    return await _queue(request, "narrate", ["portrait"], ["script"], work, longest=most)
+    return await _queue(request, "narrate", ["portrait"], ["script"], check, work)
 
 
 @router.get("/jobs/{name}")
@@ -117,27 +128,25 @@ async def _queue(
     kind: str,
     files: Collection[str],
     texts: Collection[str],
+    check: Callable[[Inputs], None],
     work: Any,
-    *,
-    longest: int | None = None,
 ) -> dict[str, Any]:
-    """Read a request and queue its job; nothing stays of a request that is refused."""
+    """Read and check a request and queue its job; nothing stays of a request that is refused."""
     jobs: JobQueue = request.app.state.jobs
-    folder: Path | None = None
     try:
         folder = jobs.new_folder()
-        inputs = await read_inputs(request, kind, files, texts, folder / "uploads")
-        for name, text in inputs.texts.items():
-            if longest is not None and len(text) > longest:
-                raise HTTPException(413, f"{name} has {len(text):,} characters, {longest:,} is the most")
-        job = Job(kind, folder, _with_inputs(work, inputs, request.app.state))
-        jobs.submit(job)
+        try:
+            inputs = await read_inputs(request, kind, files, texts, folder / "uploads")
+            await asyncio.to_thread(check, inputs)
+            job = Job(kind, folder, _with_inputs(work, inputs, request.app.state))
+            jobs.submit(job)
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, PortraitError):
+                raise HTTPException(422, without_folder(str(error), folder / "uploads")) from None
+            raise
     except QueueFullError:
-        _discard(folder)
         raise HTTPException(429, "too many jobs are waiting: try again later", {"Retry-After": "10"}) from None
-    except BaseException:
-        _discard(folder)
-        raise
     return job.describe()
 
 
@@ -148,11 +157,6 @@ def _with_inputs(work: Any, inputs: Inputs, state: State) -> Work:
         return work(replace(inputs, options=options), result, progress)
 
     return checked
-
-
-def _discard(folder: Path | None) -> None:
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find(request: Request, name: str) -> Job:

@@ -165,7 +165,7 @@ class JobQueue:
         except _CancelledError:
             state = "cancelled"
         except PortraitError as error:
-            state, job.error = "failed", _without_folder(str(error), job.uploads)
+            state, job.error = "failed", without_folder(str(error), job.uploads)
         except Exception:
             logger.exception("job %s failed", job.id)
             state, job.error = "failed", "this is a fault of the server, which has logged it"
@@ -191,6 +191,6 @@ class JobQueue:
         shutil.rmtree(job.folder, ignore_errors=True)
 
 
-def _without_folder(message: str, folder: Path) -> str:
+def without_folder(message: str, folder: Path) -> str:
     """Leave out where uploads lie, which is nobody's business."""
     return message.replace(f"{folder}/", "").replace(str(folder), "upload")
