@@ -42,13 +42,21 @@ class Perception(nn.Module):
 
     def features(self, pictures: Tensor) -> Features:
         """Look at pictures (T, 3, H, W) in [0, 1]: one map of unit-length features per stage."""
+        return self.unit_length(self.maps(pictures))
+
+    @staticmethod
+    def unit_length(maps: Features) -> Features:
+        """Scale what was found at each place to a length of one."""
+        return [each / (each.square().sum(1, keepdim=True) + TINY).sqrt() for each in maps]
+
+    def maps(self, pictures: Tensor) -> Features:
+        """Return what the last convolution of each stage finds in pictures (T, 3, H, W) in [0, 1]."""
         h, found = (2 * pictures - 1 - self.shift) / self.scale, []
         for number, stage in enumerate(self.stages):
             h = F.max_pool2d(h, 2) if number else h
             for convolution in stage:  # type: ignore[attr-defined]
                 h = F.relu(convolution(h))
-            wide = h.float()
-            found.append(wide / (wide.square().sum(1, keepdim=True) + TINY).sqrt())
+            found.append(h.float())
         return found
 
     def distance(self, shown: Features, real: Features) -> Tensor:

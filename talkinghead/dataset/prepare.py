@@ -3,7 +3,8 @@
 Faces are followed, cut into stretches of one shot, cropped to 256×256 at 25 frames a second, and filtered; the offset
 between lips and sound is estimated for each file and taken out. Writes train/ and val/ with their manifests and
 landmarks, speech_motion.npz, and rejected.csv, which says why each stretch or file was left out. Videos in one
-subfolder count as one person, others as one person each; people of val/ are in no training clip.
+subfolder count as one person, others as one person each, unless their faces say otherwise: a clip with two people is
+left out, and one person in two folders is one person. People of val/ are in no training clip.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import csv
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,8 @@ from torch import Tensor
 from audio2motion import AudioToMotion
 from liveportrait.errors import PortraitError
 from liveportrait.writing import partial_name
+from talkinghead.dataset.looks import Looker
+from talkinghead.dataset.people import name_people
 from talkinghead.dataset.sync import LEAST_SCORE, Sync, find_sync, score_of
 from talkinghead.dataset.tracking import (
     FRAME_RATE,
@@ -39,6 +42,7 @@ from talkinghead.dataset.tracking import (
 from talkinghead.dataset.writing import Clip, ClipWriter, cut_sound, write_landmarks, write_manifest, write_speech
 from talkinghead.errors import InputNotFoundError, OutputError, OutputExistsError
 from talkinghead.face import cut
+from talkinghead.face.recognise import FaceRecogniser
 from talkinghead.media.audio import stream_mono_16k
 from talkinghead.media.video import VideoFile, probe_video
 
@@ -52,17 +56,19 @@ class Video:
 
     Attributes:
         file: What it says about itself.
-        identity: Who is in it.
+        name: Of its subfolder, or of the file.
         good: Stretches to be used.
         sync: How its lips go with its sound; None where there is no sound.
         scores: Each stretch's own agreement of lips and sound.
+        people: Who is in each stretch.
     """
 
     file: VideoFile
-    identity: str
+    name: str
     good: list[Stretch]
     sync: Sync | None
     scores: list[float]
+    people: list[str] = field(default_factory=list)
 
     def is_synced(self, number: int) -> bool:
         """Whether a stretch's sound is its voice."""
@@ -81,8 +87,8 @@ def find_videos(folder: Path) -> list[Path]:
     return found
 
 
-def identity_of(file: Path, folder: Path) -> str:
-    """Name the person in a video: by its subfolder, else by the file."""
+def name_of(file: Path, folder: Path) -> str:
+    """Name a video by its subfolder, else by the file."""
     inside = file.relative_to(folder)
     return inside.parts[0] if len(inside.parts) > 1 else inside.stem
 
@@ -93,10 +99,10 @@ def predict_lips(file: Path, voice: AudioToMotion) -> Tensor:
     return torch.cat(parts) if parts else torch.zeros(0)
 
 
-def inspect_video(file: Path, identity: str, voice: AudioToMotion) -> tuple[Video | None, list[Rejection]]:
+def inspect_video(file: Path, name: str, voice: AudioToMotion, looker: Looker) -> tuple[Video | None, list[Rejection]]:
     """Find a video's good stretches and its sync; say what was left out."""
     try:
-        about, found = probe_video(file), list(stretches(file))
+        about, found = probe_video(file), list(stretches(file, looker))
         reasons = [why_not(one) for one in found]
         good = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
         heard = predict_lips(file, voice) if about.has_sound and good else torch.zeros(0)
@@ -107,7 +113,13 @@ def inspect_video(file: Path, identity: str, voice: AudioToMotion) -> tuple[Vide
         left = [Rejection(file, 0, 0, "no face in any frame")]
     sync = find_sync(good, heard) if len(heard) else None
     scores = [score_of(one, heard, sync) if sync else 0.0 for one in good]
-    return Video(about, identity, good, sync, scores), left
+    return Video(about, name, good, sync, scores), left
+
+
+def name_everybody(videos: list[Video]) -> list[Video]:
+    """Say who is in every stretch, by the faces."""
+    names = iter(name_people([(video.name, one.looks.person) for video in videos for one in video.good]))
+    return [replace(video, people=[next(names) for _ in video.good]) for video in videos]
 
 
 def choose_validation(videos: list[Video], share: float) -> set[tuple[int, int]]:
@@ -118,7 +130,7 @@ def choose_validation(videos: list[Video], share: float) -> set[tuple[int, int]]
     everything = [(v, n) for v, video in enumerate(videos) for n in range(len(video.good))]
     people: dict[str, list[tuple[int, int]]] = {}
     for v, n in everything:
-        people.setdefault(videos[v].identity, []).append((v, n))
+        people.setdefault(videos[v].people[n], []).append((v, n))
     if len(people) < 2:
         return set(everything[len(everything) - math.ceil(share * len(everything)) :]) if len(everything) > 1 else set()
 
@@ -147,10 +159,11 @@ def write_clips(video: Video, numbers: list[int], ids: Iterator[int], folder: Pa
                 break
         writer.close()
         height, width = stretch.size
+        sharpness, blockiness, clipped = stretch.looks.usual
         yield Clip(
             id=name,
             file=f"{name}.mp4",
-            identity=video.identity,
+            identity=video.people[n],
             seconds=len(stretch) / FRAME_RATE,
             fps_original=round(float(video.file.fps), 3),
             has_synced_audio="yes" if n in synced else UNUSED_SOUND,
@@ -161,6 +174,9 @@ def write_clips(video: Video, numbers: list[int], ids: Iterator[int], folder: Pa
             source_start_s=stretch.start / FRAME_RATE,
             face_px_source=round(crop.size / crop.zoom / scale),
             crop_scale=round(scale, 2),
+            sharpness=round(sharpness, 1),
+            blockiness=round(blockiness, 2),
+            clipped=round(clipped, 3),
             permissive="yes" if free else "no",
         )
 
@@ -181,17 +197,27 @@ def write_split(folder: Path, name: str, videos: list[Video], chosen: set[tuple[
     return rows
 
 
-def prepare(folder: Path, output: Path, share: float, free: bool) -> None:
-    """Look through a folder and write what is good of it, complete or not at all."""
+def prepare(folder: Path, output: Path, share: float, free: bool, *, recognise: bool = True) -> None:
+    """Look through a folder and write what is good of it, complete or not at all.
+
+    Args:
+        folder: Of the videos.
+        output: To write.
+        share: Of people that are kept from training.
+        free: Whether weights trained on them may be published.
+        recognise: Whether to tell people apart by their faces.
+    """
     files = find_videos(folder)
     if output.exists():
         raise OutputExistsError(f"{output}: exists; give another folder, or remove it")
+    looker = Looker(FaceRecogniser() if recognise else None)
     voice, videos, left = AudioToMotion.from_pretrained(), list[Video](), list[Rejection]()
     for file in files:
-        video, reasons = inspect_video(file, identity_of(file, folder), voice)
+        video, reasons = inspect_video(file, name_of(file, folder), voice, looker)
         videos += [video] if video else []
         left += reasons
         typer.echo(f"{file}: {_summary(video, reasons)}")
+    videos = name_everybody(videos)
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(partial_name(output))
     partial.mkdir()
@@ -230,10 +256,13 @@ def clips(
     output: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")],
     validation: Annotated[float, typer.Option(help="Share of people that are kept from training.", min=0, max=1)] = 0.1,
     permissive: Annotated[bool, typer.Option(help="Whether weights trained on them may be published.")] = True,
+    recognise: Annotated[
+        bool, typer.Option(help="Tell people apart by their faces; otherwise by folders alone.")
+    ] = True,
 ) -> None:
     """Turn a folder of talking videos into clips to train on."""
     try:
-        prepare(folder, output, validation, permissive)
+        prepare(folder, output, validation, permissive, recognise=recognise)
     except PortraitError:
         raise
     except OSError as error:

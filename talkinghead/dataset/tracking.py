@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from audio2motion import FRAME_RATE
 from liveportrait.mini.regions import KEYPOINTS
+from talkinghead.dataset.looks import Looker, Looks
 from talkinghead.face import CropFrame, FaceTracker, landmarks_in_crop
 from talkinghead.face.crop import FaceRect
 from talkinghead.face.mesh import FRAMING
@@ -40,12 +41,14 @@ class Stretch:
         points: Mesh points in pixels of the picture, shape (frames, 162, 3).
         boxes: Left, top, right and bottom of the face, shape (frames, 4).
         size: (height, width) of the picture.
+        looks: What was seen of the face.
     """
 
     start: int
     points: Array
     boxes: Array
     size: tuple[int, int]
+    looks: Looks
 
     def __len__(self) -> int:
         return len(self.points)
@@ -73,7 +76,7 @@ def frames_of(file: Path) -> Iterator[VideoFrame]:
     return steady(read_frames(file), Fraction(FRAME_RATE))
 
 
-def stretches(file: Path) -> Iterator[Stretch]:
+def stretches(file: Path, looker: Looker) -> Iterator[Stretch]:
     """Follow the face through a video; a stretch ends with the shot, with the face, or when it is long enough."""
     tracker, start, before = FaceTracker(), 0, np.zeros((1, 1), np.float32)
     points: list[Array] = []
@@ -87,14 +90,15 @@ def stretches(file: Path) -> Iterator[Stretch]:
         box = None if found is None else _box(found)
         jumped = box is not None and boxes and _moved(boxes[-1], box) > JUMP
         if points and (found is None or cut or jumped or len(points) == LONGEST):
-            yield Stretch(start, np.stack(points), np.stack(boxes), size)
+            yield Stretch(start, np.stack(points), np.stack(boxes), size, looker.finish())
             points, boxes = [], []
         if found is not None and box is not None:
             start = start if points else number
             points.append(found[list(KEYPOINTS)])
             boxes.append(box)
+            looker.look(frame.picture, found)
     if points:
-        yield Stretch(start, np.stack(points), np.stack(boxes), size)
+        yield Stretch(start, np.stack(points), np.stack(boxes), size, looker.finish())
 
 
 def _thumbnail(frame: VideoFrame) -> Array:
@@ -134,7 +138,7 @@ def why_not(stretch: Stretch) -> str | None:
         return f"the face changes size by a factor of {sizes.max() / sizes.min():.1f}, at most {ZOOM:g}"
     if crop_of(stretch) is None:
         return "the face is too near to the edge of the picture"
-    return None
+    return stretch.looks.why_not()
 
 
 def crop_of(stretch: Stretch) -> tuple[CropFrame, float] | None:

@@ -42,6 +42,9 @@ class Clip:
     source_start_s: float
     face_px_source: int
     crop_scale: float
+    sharpness: float
+    blockiness: float
+    clipped: float
     permissive: str
 
 

@@ -6,27 +6,23 @@ measure keypoints and coefficients.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from talkinghead.cli.tools import new_app
 from talkinghead.evaluation.background import judge_background
 from talkinghead.evaluation.closures import closure_figures, rendered_figures
 from talkinghead.evaluation.dub import dub_clip
-from talkinghead.evaluation.files import judge_file, pairs_in
 from talkinghead.evaluation.lips import describe_lips
 from talkinghead.evaluation.mouths import judge_mouths
-from talkinghead.evaluation.reenact import reenact_clip
-from talkinghead.evaluation.speak import speak_clip
+from talkinghead.evaluation.networks import load_networks
+from talkinghead.evaluation.options import Clips, Json, Limit, Model, clips_in
+from talkinghead.evaluation.report import report
 from talkinghead.evaluation.speed import measure_speed
+from talkinghead.evaluation.table_commands import cross, files, reenact, retarget, sanity, speak, stitch
 from talkinghead.evaluation.watermark import describe_watermark, measure_watermark
 from talkinghead.media.picture_formats import PICTURE_ENDINGS
 from talkinghead.media.video import probe_video
@@ -34,60 +30,8 @@ from talkinghead.models import load_models
 
 app = new_app("Measure how faithful pictures are, how true lips are, and how fast the product is.")
 
-Clips = Annotated[Path, typer.Argument(help="Folder of video clips, one face each.")]
-Model = Annotated[str, typer.Option(help="mini, base, animals or a directory.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
-Limit = Annotated[int | None, typer.Option(help="Use only the first so many clips.")]
-
-
-def clips_in(folder: Path, limit: int | None) -> Iterator[Path]:
-    """List a folder's videos by name."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".mp4", ".mov", ".mkv", ".webm"))
-    if not found:
-        raise typer.BadParameter(f"{folder}: no video clips in it")
-    yield from found[:limit]
-
-
-def report(title: str, rows: dict[str, dict[str, float]], output: Path | None) -> None:
-    """Print one row for each clip, then median and mean, and write JSON if asked."""
-    names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    table = np.array([[row.get(name, np.nan) for name in names] for row in rows.values()], float)
-    summary = {"median": np.nanmedian(table, 0), "mean": np.nanmean(table, 0)}
-    view = Table("clip", *names, title=title)
-    for clip, values in [*zip(rows, table, strict=True), *summary.items()]:
-        view.add_row(
-            clip, *("" if np.isnan(value) else f"{value:.3f}" for value in values), end_section=clip == list(rows)[-1]
-        )
-    Console(width=240).print(view)
-    if output is not None:
-        figures = {name: dict(zip(names, map(float, values), strict=True)) for name, values in summary.items()}
-        output.write_text(json.dumps({"clips": rows, **figures}, indent=2) + "\n")
-
-
-@app.command()
-def reenact(
-    clips: Clips,
-    model: Model = "mini",
-    perception: Annotated[
-        Path | None, typer.Option(help="Network of `prepare.py perception`: LPIPS of the mouth, too.")
-    ] = None,
-    limit: Limit = None,
-    output: Json = None,
-) -> None:
-    """Drive each clip's first frame with its later frames; compare with copying and with warping alone."""
-    judged = {path.stem: reenact_clip(path, model, perception) for path in clips_in(clips, limit)}
-    report(f"reenact, {model}", judged, output)
-
-
-@app.command()
-def files(
-    generated: Annotated[Path, typer.Argument(help="Video made by any program, or a folder of them.")],
-    real: Annotated[Path, typer.Argument(help="The real video, or a folder with files of the same names.")],
-    perception: Annotated[Path | None, typer.Option(help="Network of `prepare.py perception`, for LPIPS.")] = None,
-    output: Json = None,
-) -> None:
-    """Compare generated videos with the real ones: pictures, expression, pose, gaze and lips, found anew in both."""
-    report("files", {mine.stem: judge_file(mine, true, perception) for mine, true in pairs_in(generated, real)}, output)
+for _command in (reenact, cross, speak, retarget, stitch, sanity, files):
+    app.command()(_command)
 
 
 @app.command()
@@ -107,15 +51,8 @@ def mouths(
 ) -> None:
     """Shut the open mouths of portraits that training never sees, open them again, and compare with the real ones."""
     models = [model] if against is None else [model, against]
-    for name, judged in judge_mouths(data, models, perception, limit).items():
+    for name, judged in judge_mouths(data, models, load_networks(perception), limit).items():
         report(f"mouths, {name}", judged, output if name == model else None)
-
-
-@app.command()
-def speak(clips: Clips, model: Model = "mini", seed: int = 0, limit: Limit = None, output: Json = None) -> None:
-    """Drive each clip's first frame with its sound; compare the lips with the real ones. Silent clips are skipped."""
-    results = {path.stem: speak_clip(path, model, seed) for path in clips_in(clips, limit)}
-    report(f"speak, {model}", {clip: result for clip, result in results.items() if result is not None}, output)
 
 
 @app.command()

@@ -49,12 +49,6 @@ def ssim(a: Picture, b: Picture) -> float:
     return float(np.mean((2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))))
 
 
-def sharpness(picture: Picture, where: NDArray[np.bool_] | None = None) -> float:
-    """Laplacian energy of the luma, in a part of the picture if asked: how much fine detail it has."""
-    detail = cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_64F)
-    return float(np.var(detail if where is None else detail[where]))
-
-
 def lab(colour: NDArray) -> NDArray[np.float32]:
     """Convert an sRGB colour (3,), 0 to 255, to CIE L*a*b*."""
     pixel = np.asarray(colour, np.float32).reshape(1, 1, 3) / 255

@@ -19,11 +19,14 @@ from liveportrait.training.shut_mouths import shut_mouths
 from talkinghead.dataset.portraits import read_portraits
 from talkinghead.errors import OptionError
 from talkinghead.evaluation import metrics
-from talkinghead.evaluation.reenact import LOOKED_AT, Picture, load_looks, seen, to_picture
+from talkinghead.evaluation.metrics import Picture
+from talkinghead.evaluation.networks import MOUTH_SIDE, Networks
+from talkinghead.evaluation.reenact import to_picture
+from talkinghead.face.quality import sharpness
 from talkinghead.models import embedded_model
 
 SEAM = 0.5  # brightness of the line between the shut lips, over what is around it
-FEWEST_PIXELS = 30  # of an inside that is judged, in boxes of LOOKED_AT pixels
+FEWEST_PIXELS = 30  # of an inside that is judged, in boxes of MOUTH_SIDE pixels
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,14 @@ def mouths_of(data: Path, face: FaceModel) -> Iterator[Mouth]:
 
 
 def judge_mouths(
-    data: Path, models: list[str], perception: Path, limit: int | None
+    data: Path, models: list[str], networks: Networks, limit: int | None
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Judge models on the same mouths.
 
     Args:
         data: Folder of portraits.
         models: Names or directories of embedded models.
-        perception: Network of `prepare.py perception`.
+        networks: What looks at the mouths; has LPIPS.
         limit: Use only the first so many mouths.
 
     Returns:
@@ -81,13 +84,13 @@ def judge_mouths(
                 break
             for name, model in loaded.items():
                 shown = to_picture(model.render(model.encode(mouth.shut), mouth.x), mouth.real.image.shape[-1])
-                judged[name][mouth.name] = compare(shown, mouth, perception)
+                judged[name][mouth.name] = compare(shown, mouth, networks)
     if not judged[models[0]]:
         raise OptionError(f"{data}: no open mouths among the portraits that are held out")
     return judged
 
 
-def compare(shown: Picture, mouth: Mouth, perception: Path) -> dict[str, float]:
+def compare(shown: Picture, mouth: Mouth, networks: Networks) -> dict[str, float]:
     """Compare a painted mouth with the real one.
 
     Returns:
@@ -98,10 +101,9 @@ def compare(shown: Picture, mouth: Mouth, perception: Path) -> dict[str, float]:
     points = (mouth.x[0, :, :2].numpy() + 1) * (real.shape[0] / 2) - 0.5
     box = metrics.mouth_box_of(points[rows(LIPS_OUTER)], real.shape)
     inside = inside_of(points[rows(LIPS_INNER)], box)
-    looks = load_looks(perception)
     small, true = (_looked_at(picture[box]) for picture in (shown, real))
     figures = {
-        "lpips": float(looks.distance(seen(looks, shown[box]), seen(looks, real[box]))),
+        "lpips": networks.mouth_lpips(shown[box], real[box])["mouth lpips"],
         "psnr": metrics.psnr(shown[box], real[box]),
     }
     if inside.sum() >= FEWEST_PIXELS:
@@ -109,22 +111,22 @@ def compare(shown: Picture, mouth: Mouth, perception: Path) -> dict[str, float]:
         figures |= {
             "inside psnr": metrics.psnr(small[inside], true[inside]),
             "teeth delta e": metrics.ciede2000(*colours),
-            "sharpness": metrics.sharpness(small, inside) / max(metrics.sharpness(true, inside), 1e-6),
+            "sharpness": sharpness(small, inside) / max(sharpness(true, inside), 1e-6),
         }
     return figures
 
 
 def _looked_at(picture: Picture) -> Picture:
-    """Resize a mouth box to LOOKED_AT pixels."""
-    resized = cv2.resize(picture, (LOOKED_AT, LOOKED_AT), interpolation=cv2.INTER_AREA)
+    """Resize a mouth box to MOUTH_SIDE pixels."""
+    resized = cv2.resize(picture, (MOUTH_SIDE, MOUTH_SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(resized, np.uint8)
 
 
 def inside_of(lips: NDArray[np.float32], box: tuple[slice, slice]) -> NDArray[np.bool_]:
-    """Draw the inside of the inner lips (N, 2) in a mouth box that is LOOKED_AT pixels large."""
+    """Draw the inside of the inner lips (N, 2) in a mouth box that is MOUTH_SIDE pixels large."""
     corner = np.array([box[1].start, box[0].start], np.float32)
-    scale = np.array([LOOKED_AT / (side.stop - side.start) for side in reversed(box)], np.float32)
-    area = np.zeros((LOOKED_AT, LOOKED_AT), np.uint8)
+    scale = np.array([MOUTH_SIDE / (side.stop - side.start) for side in reversed(box)], np.float32)
+    area = np.zeros((MOUTH_SIDE, MOUTH_SIDE), np.uint8)
     cv2.fillPoly(area, [np.round((lips - corner) * scale).astype(np.int32)], (1,))
     return area > 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
 
@@ -16,51 +17,110 @@ from numpy.typing import NDArray
 import talkinghead
 from audio2motion.config import FRAME_SAMPLES
 from talkinghead.evaluation import metrics
-from talkinghead.face import FaceTracker
+from talkinghead.evaluation.judged import Judged
+from talkinghead.evaluation.metrics import Picture, Points
+from talkinghead.evaluation.networks import Networks
+from talkinghead.evaluation.theval import natural_figures, natural_score
+from talkinghead.face import FaceTracker, cut, frame_face
+from talkinghead.face.quality import FACE_CROP, sharpness
+from talkinghead.face.recognise import identity_similarity
 from talkinghead.media.audio import MODEL_RATE, stream_mono_16k
 from talkinghead.media.video import read_frames
+from talkinghead.models import Models
 
 QUIET_DB = -45.0  # below the clip's loudest frame: no speech
 QUIET_RUN = 4  # frames around that must be quiet too, so that lips had time to close
 CLOSED = 0.03  # lip opening over the inter-ocular distance
+DESCRIBED = 10  # frames between two whose identity is compared
 STILL_BORDER = 0.06  # share of the picture at each side that must not move
 
 
-def speak_clip(clip: Path, model: str, seed: int) -> dict[str, float] | None:
+@dataclass(frozen=True)
+class Watched:
+    """What was seen in the pictures of a video.
+
+    Attributes:
+        points: Landmarks of each picture in pixels, shape (478, 3); None where no face was found.
+        border: Change of each picture's border since the one before, in grey levels.
+        detail: Fine detail of face and mouth of each picture, shape (T, 2); NaN without a face.
+        faces: Descriptions of some of the faces, shape (128,) each; none without a network that recognises them.
+    """
+
+    points: list[Points | None]
+    border: list[float]
+    detail: NDArray[np.float64]
+    faces: list[NDArray[np.float32]]
+
+
+def speak_clip(clip: Path, models: Models, networks: Networks, seed: int) -> Judged | None:
     """Judge one clip; None if it has no sound. A quiet second is put after its sound, to see the mouth close.
 
+    Args:
+        clip: A clip at 25 frames a second.
+        models: The model.
+        networks: What recognises faces.
+        seed: Seed of the motion.
+
     Returns:
-        Pearson correlation of lip opening and width with the real lips at lag 0; best lag in frames (positive:
-        generated lips come late); ratio of the spreads; share of silent frames with closed lips; blinks per minute;
-        spread of the nose's position over the inter-ocular distance; mean change of the border from frame to frame in
-        grey levels, and that of the real clip's.
+        `lip_figures` and `motion_figures`; mean change of the border from frame to frame in grey levels, and the real
+        clip's; similarity of the identity with the source; `natural_figures` of the generated video, those of the real
+        one ("real"), and the mean closeness of the former to the latter ("natural").
     """
     with av.open(str(clip)) as container:
         if not container.streams.audio:
             return None
-    truth, real_border = watch(frame.picture for frame in read_frames(clip))
+    truth = watch((frame.picture for frame in read_frames(clip)), networks)
     first = next(iter(read_frames(clip))).picture
     options = talkinghead.Options(motion=talkinghead.MotionOptions(seed=seed))
     with tempfile.TemporaryDirectory() as folder:
         voice = Path(folder) / "voice.wav"
         samples = torch.cat([*stream_mono_16k(clip), torch.zeros(MODEL_RATE)]).numpy()
         soundfile.write(voice, samples, MODEL_RATE)
-        spoken, border = watch(iter(talkinghead.speak(first, voice, options=options, model=model)))
-    both = [(mine, real) for mine, real in zip(spoken, truth, strict=False) if mine is not None and real is not None]
-    seen = {n: points for n, points in enumerate(spoken) if points is not None}
+        spoken = watch(iter(talkinghead.speak(first, voice, options=options, model=models)), networks)
+    pairs = enumerate(zip(spoken.points, truth.points, strict=False))
+    both = [n for n, (mine, real) in pairs if mine is not None and real is not None]
     if len(both) < metrics.MIN_FRAMES:
         return None
-    mine, real = (np.stack(side) for side in zip(*both, strict=True))
-    lips = lip_figures(mine, real)
-    motion = motion_figures(np.stack(list(seen.values())), silence(samples)[list(seen)])
-    return lips | motion | {"border change": float(np.mean(border)), "real border": float(np.mean(real_border))}
+    mine, real = (
+        np.stack([points for n in both if (points := each.points[n]) is not None]) for each in (spoken, truth)
+    )
+    seen = {n: points for n, points in enumerate(spoken.points) if points is not None}
+    quiet, loudness = silence(samples), frame_loudness(samples)
+    figures = lip_figures(mine, real) | motion_figures(np.stack(list(seen.values())), quiet[list(seen)])
+    figures |= {"border change": float(np.mean(spoken.border)), "real border": float(np.mean(truth.border))}
+    if truth.faces and spoken.faces:
+        figures["identity"] = float(np.mean([identity_similarity(truth.faces[0], each) for each in spoken.faces]))
+    natural = {
+        name: natural_figures(points, quiet[both], loudness[both], watched.detail[both])
+        for name, points, watched in (("", mine, spoken), ("real ", real, truth))
+    }
+    figures |= {name + measure: value for name, each in natural.items() for measure, value in each.items()}
+    return Judged(clip=figures | {"natural": natural_score(natural[""], natural["real "])})
 
 
-def watch(pictures: Iterator[NDArray[np.uint8]]) -> tuple[list[NDArray[np.float32] | None], list[float]]:
-    """Find the landmarks of each picture of a video, and how much its border changes."""
-    shown, extracted = tee(pictures)
-    pairs = list(zip(tracked(shown), border_changes(extracted), strict=True))
-    return [points for points, _ in pairs], [change for _, change in pairs]
+def watch(pictures: Iterator[Picture], networks: Networks) -> Watched:
+    """Find the landmarks of each picture of a video, how much its border changes, and how much detail its face has."""
+    shown, extracted, described = tee(pictures, 3)
+    points: list[Points | None] = []
+    border: list[float] = []
+    detail: list[tuple[float, float]] = []
+    faces: list[NDArray[np.float32]] = []
+    for number, (found, change, picture) in enumerate(
+        zip(tracked(shown), border_changes(extracted), described, strict=True)
+    ):
+        points.append(found)
+        border.append(change)
+        detail.append((np.nan, np.nan) if found is None else face_detail(picture, found))
+        if found is not None and networks.recogniser and number % DESCRIBED == 0:
+            faces.append(networks.recogniser.describe(picture, found))
+    return Watched(points, border, np.array(detail, float), faces)
+
+
+def face_detail(picture: Picture, points: Points) -> tuple[float, float]:
+    """Measure the fine detail of the face at 256 pixels, and in the box around its mouth there."""
+    place = frame_face(points, FACE_CROP)
+    face = cut(picture, place)
+    return sharpness(face), sharpness(face[metrics.mouth_box(place.points_to_crop(points), face.shape)])
 
 
 def tracked(pictures: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32] | None]:
@@ -92,13 +152,19 @@ def motion_figures(mine: NDArray[np.float32], quiet: NDArray[np.bool_]) -> dict[
     }
 
 
-def silence(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell which frames of 16 kHz sound lie in silence: quiet themselves and all around."""
+def frame_loudness(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the root mean square of each frame of 16 kHz sound, shape (frames,)."""
     import librosa  # its first use compiles code for half a minute, which is why `speak` itself does without it
 
     whole = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
-    rms = librosa.feature.rms(y=whole, frame_length=FRAME_SAMPLES, hop_length=FRAME_SAMPLES, center=False)[0]
-    level = librosa.amplitude_to_db(rms, amin=1e-5, top_db=None)
+    return librosa.feature.rms(y=whole, frame_length=FRAME_SAMPLES, hop_length=FRAME_SAMPLES, center=False)[0]
+
+
+def silence(samples: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell which frames of 16 kHz sound lie in silence: quiet themselves and all around."""
+    import librosa
+
+    level = librosa.amplitude_to_db(frame_loudness(samples), amin=1e-5, top_db=None)
     loud = level > max(level.max() + QUIET_DB, -70.0)
     return np.convolve(loud, np.ones(2 * QUIET_RUN + 1), "same") == 0
 

@@ -20,6 +20,8 @@ from liveportrait.mini.regions import KEYPOINTS, rows
 from liveportrait.training.loop import TrainingError
 from talkinghead.dataset import prepare
 from talkinghead.dataset.clips import load_clips, load_stills
+from talkinghead.dataset.looks import Looks
+from talkinghead.dataset.people import name_people
 from talkinghead.dataset.speech import decode_sound, read_training, read_validation
 from talkinghead.dataset.sync import find_sync, score_of
 from talkinghead.dataset.tracking import Stretch, crop_of, landmarks_of, why_not
@@ -30,8 +32,19 @@ from talkinghead.training.speech import PRESETS, export, train
 FRAMES = 60
 
 
-def film(file, sizes, sound=None):
-    """Write a video of a drawn face that opens and shuts its mouth; None is a frame without it."""
+class ByColour:
+    """Takes blue faces for one person and others for another."""
+
+    def describe(self, picture, points):
+        red, _, blue = picture[tuple(points[1, 1::-1].round().astype(int))].astype(int)
+        return np.eye(128, dtype=np.float32)[int(blue > red)]
+
+
+def film(file, sizes, sound=None, colours=None):
+    """Write a video of a drawn face that opens and shuts its mouth; None is a frame without it.
+
+    For each frame `colours` may say whether the face is blue.
+    """
     with av.open(str(file), "w") as container:
         video = container.add_stream("libx264", 25, {"crf": "12"})
         video.width = video.height = 320
@@ -40,7 +53,9 @@ def film(file, sizes, sound=None):
         for n, size in enumerate(sizes):
             picture = np.full((320, 320, 3), 90, np.uint8)
             if size is not None:
-                picture[20 : 20 + size, 20 : 20 + size] = drawn_face(size, mouth=0.5 - 0.5 * np.cos(n / 2))
+                face = drawn_face(size, mouth=0.5 - 0.5 * np.cos(n / 2))
+                blue = colours is not None and colours[n]
+                picture[20 : 20 + size, 20 : 20 + size] = face[..., ::-1] if blue else face
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = n, Fraction(1, 25)
             container.mux(video.encode(frame))
@@ -63,12 +78,15 @@ def prepared(tmp_path_factory):
     (root / "raw" / "ada").mkdir(parents=True)
     film(root / "raw" / "ada" / "one.mp4", [256] * FRAMES, noise(FRAMES / 25))
     film(root / "raw" / "ada" / "two.mp4", [256] * 34 + [None] * 3 + [256] * 5)
-    film(root / "raw" / "bob.mov", [256] * 34, noise(2, 1))
+    film(root / "raw" / "bob.mov", [256] * 34, noise(2, 1), [True] * 34)
+    film(root / "raw" / "both.mp4", [256] * 40, None, [n % 20 > 9 for n in range(40)])
     film(root / "raw" / "empty.mp4", [None] * 5)
     (root / "raw" / "broken.mp4").write_text("no video\n" * 100)
     (root / "raw" / "notes.txt").write_text("no video at all")
     patch = pytest.MonkeyPatch()
     patch.setattr(prepare.Video, "is_synced", lambda video, number: video.file.has_sound)
+    patch.setattr(prepare, "FaceRecogniser", ByColour)
+    patch.setattr("talkinghead.dataset.tracking.ANOTHER_SHOT", 300.0)  # the two people appear in one shot
     prepare.prepare(root / "raw", root / "clips", 0.3, True)
     patch.undo()
     return root / "clips"
@@ -93,7 +111,8 @@ def test_reasons_are_given_for_what_is_left_out(prepared):
     assert reasons["two.mp4"] == "shorter than 1.2 s: 0.2 s"
     assert reasons["empty.mp4"] == "no face in any frame"
     assert "not a video that can be read" in reasons["broken.mp4"]
-    assert set(reasons) == {"two.mp4", "empty.mp4", "broken.mp4"}
+    assert reasons["both.mp4"] == "shows more than one person: 50% of the looks are at somebody else"
+    assert set(reasons) == {"two.mp4", "empty.mp4", "broken.mp4", "both.mp4"}
 
 
 def test_pictures_and_landmarks_belong_together(prepared, tmp_path):
@@ -144,6 +163,12 @@ def test_landmarks_come_back_from_files(tmp_path):
         assert z["offsets"].tolist() == [0, 5]
 
 
+def looks(people=(), quality=()):
+    """What was seen of faces: people by number, and their sharpness, blockiness and clipped pixels."""
+    seen = np.eye(128, dtype=np.float32)[list(people)] if people else np.zeros((0, 128), np.float32)
+    return Looks(seen, np.array(quality, float).reshape(-1, 3))
+
+
 def stretch(opening, start=0, size=200.0, shift=0.0, picture=(600, 600)):
     """A face whose lips are open as told, in units of the mouth's width."""
     frames = len(opening)
@@ -152,7 +177,7 @@ def stretch(opening, start=0, size=200.0, shift=0.0, picture=(600, 600)):
     points[:, lower, 1], points[:, right, 0] = 50 * np.asarray(opening), 50
     x = 200 + shift * size * np.linspace(0, 1, frames)
     boxes = np.stack([x, np.full(frames, 200), x + size, np.full(frames, 200 + size)], 1).astype(np.float32)
-    return Stretch(start, points, boxes, picture)
+    return Stretch(start, points, boxes, picture, looks())
 
 
 @pytest.mark.parametrize("lag", [-5, 0, 3])
@@ -187,6 +212,31 @@ def test_what_is_wrong_with_a_stretch(given, reason):
     found = why_not(stretch(np.zeros(40), **given))
     assert found is reason if reason is None else reason in str(found)
     assert "shorter than 1.2 s" in str(why_not(stretch(np.zeros(10))))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"people": (0, 0, 0, 0, 0)}, None),
+        ({"people": (0, 0, 0, 0, 1)}, None),  # one look in five may be at a hand
+        ({"people": (0, 0, 0, 1, 1)}, "more than one person: 40%"),
+        ({"quality": [(200, 1, 0)]}, None),
+        ({"quality": [(1, 1, 0)]}, "blurred: sharpness 1"),
+        ({"quality": [(200, 2, 0), (200, 2, 0)]}, "blocks of coding: 2.0"),
+        ({"quality": [(200, 1, 0.6)]}, "60% of the face is black or white"),
+    ],
+)
+def test_faces_are_looked_at(given, reason):
+    found = looks(**given).why_not()
+    assert found is reason if reason is None else reason in str(found)
+
+
+def test_people_are_named_by_their_faces():
+    ada, bob, near = np.zeros((3, 2), np.float32)
+    bob[0], near[0] = 1.0, 0.55
+    assert name_people([("a", ada), ("a", bob), ("b", bob), ("b", ada), ("c", None)]) == ["a", "a 2", "a 2", "a", "c"]
+    assert name_people([("a", ada), ("a", near)]) == ["a", "a"]
+    assert name_people([("a", ada), ("b", near)]) == ["a", "b"]  # not near enough in another folder
 
 
 def test_a_crop_is_as_wide_as_the_picture_allows():

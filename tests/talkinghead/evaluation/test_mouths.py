@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from talkinghead.evaluation.metrics import ciede2000, lab, sharpness
-from talkinghead.evaluation.mouths import LOOKED_AT, inside_of, teeth_colour
+from talkinghead.evaluation.metrics import ciede2000, lab
+from talkinghead.evaluation.mouths import MOUTH_SIDE, inside_of, teeth_colour
+from talkinghead.face.quality import sharpness
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_the_inside_is_drawn_at_the_size_that_is_looked_at():
     lips = np.array([[120, 120], [180, 120], [180, 140], [120, 140]], np.float32)
     inside = inside_of(lips, (slice(100, 164), slice(100, 228)))
     rows, columns = np.nonzero(inside)
-    assert inside.shape == (LOOKED_AT, LOOKED_AT)
+    assert inside.shape == (MOUTH_SIDE, MOUTH_SIDE)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (40, 80, 20, 80)
 
 

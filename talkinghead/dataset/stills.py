@@ -1,0 +1,143 @@
+"""Turn a folder of pictures into stills to train on, beside the footage: photos, paintings, drawings, renderings."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import typer
+
+from liveportrait.errors import PortraitError
+from liveportrait.writing import partial_name
+from talkinghead.dataset.looks import BLOCKIEST, MOST_CLIPPED
+from talkinghead.dataset.people import name_people
+from talkinghead.dataset.tracking import SMALLEST
+from talkinghead.errors import InputNotFoundError, OutputExistsError
+from talkinghead.face import FaceDetector, cut, frame_face
+from talkinghead.face.crop import Array, CropRule
+from talkinghead.face.quality import face_quality
+from talkinghead.face.recognise import FaceRecogniser
+from talkinghead.media.image import read_image
+from talkinghead.media.picture_formats import PICTURE_ENDINGS
+
+KEPT = CropRule(size=768, scale=3.0, rotate=False)
+"""The face's surroundings that are kept: more than a crop, so that training can turn and shift it."""
+
+QUALITY = 95  # of the JPEGs
+
+
+@dataclass(frozen=True)
+class Still:
+    """A row of the manifest; names are its columns."""
+
+    id: str
+    file: str
+    identity: str
+    licence: str
+    face_px_source: int
+    sharpness: float
+    blockiness: float
+    clipped: float
+    source_path: str
+
+
+def prepare_stills(folder: Path, output: Path, licence: str, *, recognise: bool = True) -> tuple[int, dict[Path, str]]:
+    """Write the pictures of a folder that show a face well, complete or not at all.
+
+    Args:
+        folder: Of pictures.
+        output: To write.
+        licence: Of the pictures.
+        recognise: Whether to tell people apart by their faces; otherwise each picture shows somebody else.
+
+    Returns:
+        How many were written, and why the others were not.
+
+    Raises:
+        InputNotFoundError: There is no picture.
+        OutputExistsError: The folder to write exists.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in PICTURE_ENDINGS)
+    if not files:
+        raise InputNotFoundError(f"{folder}: no pictures here; give a folder with jpg, png or webp files")
+    if output.exists():
+        raise OutputExistsError(f"{output}: exists; give another folder, or remove it")
+    faces, network = FaceDetector(), FaceRecogniser() if recognise else None
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(partial_name(output))
+    partial.mkdir()
+    rows: list[Still] = []
+    people: list[tuple[str, Array | None]] = []
+    left: dict[Path, str] = {}
+    try:
+        for file in files:
+            found = _take(file, faces, network)
+            if isinstance(found, str):
+                left[file] = found
+                continue
+            crop, size, quality, person = found
+            name = f"{len(rows):05}"
+            cv2.imwrite(str(partial / f"{name}.jpg"), crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            rounded = {key: round(value, 3) for key, value in quality.items()}
+            rows.append(Still(name, f"{name}.jpg", "", licence, round(size), source_path=str(file), **rounded))
+            people.append((file.stem, person))
+        _write_manifest(partial / "manifest.csv", rows, name_people(people))
+        partial.rename(output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return len(rows), left
+
+
+def _take(
+    file: Path, faces: FaceDetector, network: FaceRecogniser | None
+) -> tuple[Array, float, dict[str, float], Array | None] | str:
+    """Return a picture's crop, the size of its face, its quality and who it is; or why it is left out."""
+    try:
+        picture = read_image(file)
+    except PortraitError as error:
+        return str(error)
+    face = max(faces.detect(picture), key=lambda each: each.size, default=None)
+    if face is None:
+        return "no face found"
+    if face.size < SMALLEST:
+        return f"the face measures {face.size:.0f} pixels, at least {SMALLEST:.0f} are needed"
+    quality = face_quality(picture, face.landmarks)
+    if quality["blockiness"] > BLOCKIEST:
+        return f"the face shows blocks of coding: {quality['blockiness']:.1f}, at most {BLOCKIEST:g}"
+    if quality["clipped"] > MOST_CLIPPED:
+        return f"{quality['clipped']:.0%} of the face is black or white, at most {MOST_CLIPPED:.0%}"
+    person = None if network is None else network.describe(picture, face.landmarks)
+    return cut(picture, frame_face(face.landmarks, KEPT)), face.size, quality, person  # type: ignore[return-value]
+
+
+def _write_manifest(file: Path, rows: list[Still], people: list[str]) -> None:
+    names = [each.name for each in fields(Still)]
+    with file.open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(names)
+        for row, person in zip(rows, people, strict=True):
+            values = {name: getattr(row, name) for name in names} | {"identity": person}
+            table.writerow(values.values())
+
+
+def stills(
+    folder: Annotated[Path, typer.Argument(help="Folder of pictures, one person each.")],
+    output: Annotated[
+        Path, typer.Option(help="Folder to write: CLIPS/stills is read by training.")
+    ],
+    licence: Annotated[
+        str, typer.Option(help='Of the pictures: "CC0", "MIT", "public domain" ...')
+    ],
+    recognise: Annotated[
+        bool, typer.Option(help="Tell people apart by their faces; otherwise each picture shows somebody else.")
+    ] = True,
+) -> None:
+    """Turn a folder of pictures into stills to train on, mixed with the clips."""
+    written, left = prepare_stills(folder, output, licence, recognise=recognise)
+    for file, reason in left.items():
+        typer.echo(f"{file}: left out: {reason}")
+    typer.echo(f"{output}: {written} stills, {len(left)} pictures left out")
