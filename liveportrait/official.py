@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
 from liveportrait.official_driving import drive_animal, drive_picture, drive_video
 from liveportrait.official_map import official_map
 from liveportrait.official_speech import speech_keypoints
-from liveportrait.regions import FACE_MESH, OFFICIAL
+from liveportrait.regions import FACE_MESH, LANDMARKS_203, OFFICIAL
 from liveportrait.retarget import eye_ratio, lip_ratio
 from liveportrait.sliders import Sliders, edit, edit_video_lips, silence
 
@@ -56,7 +56,11 @@ class OfficialPortrait(PortraitModel):
         retarget_lip: R_lip.
         precision: Precision of F, M, W and G; S, R_eyes, R_lip and all geometry stay in float32.
         config: Sizes of the networks.
+        landmarks_203: Finds upstream's own 203 landmarks in crops, shape (T, 203, 2); None measures openness on the
+            face mesh, whose scale is mapped to theirs.
     """
+
+    landmarks_203: Callable[[Crop], Tensor] | None = None
 
     def __init__(self, config: OfficialConfig, needs_landmarks: bool, precision: Precision = "fp32"):
         super().__init__()
@@ -135,6 +139,9 @@ class OfficialPortrait(PortraitModel):
         """Add the openness ratios measured on the crop's landmarks, on the scale of upstream's own landmarks."""
         if crop.landmarks is None:
             return motion
+        if self.landmarks_203 is not None:
+            found = self.landmarks_203(crop).to(motion.rotation)
+            return replace(motion, eye_ratio=eye_ratio(found, LANDMARKS_203), lip_ratio=lip_ratio(found, LANDMARKS_203))
         points = crop.landmarks.to(motion.rotation)
         scale = official_map()
         eyes, lips = (

@@ -92,6 +92,8 @@ def _load(name_or_directory: str | Path, device: torch.device, voice: str | Path
         portrait.set_precision(cast(Precision, precision))
     elif device.type == "cuda":
         portrait.set_precision(portrait.gpu_precision)
+    if portrait.needs_landmarks and not portrait.extracts_from_landmarks:
+        _use_own_landmarks(portrait, Path(name_or_directory))
     moved = keypoints_of(voice)
     if moved not in (None, portrait.num_keypoints):
         raise OptionError(
@@ -99,6 +101,16 @@ def _load(name_or_directory: str | Path, device: torch.device, voice: str | Path
             f"{str(name_or_directory)!r} has {portrait.num_keypoints}: give --model base or animals, or another voice"
         )
     return Models(portrait, load_voice(voice).to(device), FaceDetector(), device)
+
+
+def _use_own_landmarks(portrait: PortraitModel, folder: Path) -> None:
+    """Let an official model measure openness by upstream's landmark network if the folder of its weights has it."""
+    from liveportrait.official import OfficialPortrait
+    from talkinghead.face.landmarks_203 import Landmarks203, find_network
+
+    network = find_network(folder)
+    if network is not None and isinstance(portrait, OfficialPortrait):
+        portrait.landmarks_203 = Landmarks203(network)
 
 
 def choose_device(name: str) -> torch.device:

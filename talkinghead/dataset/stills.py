@@ -126,12 +126,8 @@ def _write_manifest(file: Path, rows: list[Still], people: list[str]) -> None:
 
 def stills(
     folder: Annotated[Path, typer.Argument(help="Folder of pictures, one person each.")],
-    output: Annotated[
-        Path, typer.Option(help="Folder to write: CLIPS/stills is read by training.")
-    ],
-    licence: Annotated[
-        str, typer.Option(help='Of the pictures: "CC0", "MIT", "public domain" ...')
-    ],
+    output: Annotated[Path, typer.Option(help="Folder to write: CLIPS/stills is read by training.")],
+    licence: Annotated[str, typer.Option(help='Of the pictures: "CC0", "MIT", "public domain" ...')],
     recognise: Annotated[
         bool, typer.Option(help="Tell people apart by their faces; otherwise each picture shows somebody else.")
     ] = True,
