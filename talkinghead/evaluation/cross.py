@@ -33,7 +33,8 @@ def cross_pairs(clips: list[Path], sources: Path | None) -> Iterator[tuple[Path,
         VideoError: The folder holds no pictures, or there is only one clip.
     """
     if sources is not None:
-        pictures = sorted(path for path in sources.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)
+        everything = sorted(sources.iterdir()) if sources.is_dir() else []
+        pictures = [path for path in everything if path.suffix.lower() in PICTURE_ENDINGS]
         if not pictures:
             raise VideoError(f"{sources}: no pictures here; give a folder of portraits")
         yield from ((clip, read_image(picture)) for clip, picture in zip(clips, cycle(pictures), strict=False))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from talkinghead.errors import InputNotFoundError
 from talkinghead.evaluation.networks import Networks, load_networks, missing
 
 Clips = Annotated[Path, typer.Argument(help="Folder of video clips, one face each.")]
@@ -31,7 +32,13 @@ Minutes = Annotated[float, typer.Option(help="Begin no further clip after this t
 
 
 def clips_in(folder: Path, limit: int | None) -> Iterator[Path]:
-    """List a folder's videos by name."""
+    """List a folder's videos by name.
+
+    Raises:
+        InputNotFoundError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputNotFoundError(f"{folder}: no such folder; give one with video clips")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".mp4", ".mov", ".mkv", ".webm"))
     if not found:
         raise typer.BadParameter(f"{folder}: no video clips in it")

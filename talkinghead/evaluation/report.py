@@ -37,6 +37,7 @@ MARKS = {
     "amplitude": ONE,
     "closed": UP,
     "sharpness": ONE,
+    "natural": UP,
 }
 """Unit and direction of figures: "head" is the head's size, "eyes" the distance of the eyes' centres."""
 

@@ -20,7 +20,7 @@ from talkinghead.evaluation import metrics
 from talkinghead.evaluation.judged import Judged
 from talkinghead.evaluation.metrics import Picture, Points
 from talkinghead.evaluation.networks import Networks
-from talkinghead.evaluation.theval import natural_figures, natural_score
+from talkinghead.evaluation.theval import REAL, natural_figures
 from talkinghead.face import FaceTracker, cut, frame_face
 from talkinghead.face.quality import FACE_CROP, sharpness
 from talkinghead.face.recognise import identity_similarity
@@ -63,8 +63,8 @@ def speak_clip(clip: Path, models: Models, networks: Networks, seed: int) -> Jud
 
     Returns:
         `lip_figures` and `motion_figures`; mean change of the border from frame to frame in grey levels, and the real
-        clip's; similarity of the identity with the source; `natural_figures` of the generated video, those of the real
-        one ("real"), and the mean closeness of the former to the latter ("natural").
+        clip's; similarity of the identity with the source; `natural_figures` of the generated video and those of the
+        real one ("real").
     """
     with av.open(str(clip)) as container:
         if not container.streams.audio:
@@ -90,12 +90,10 @@ def speak_clip(clip: Path, models: Models, networks: Networks, seed: int) -> Jud
     figures |= {"border change": float(np.mean(spoken.border)), "real border": float(np.mean(truth.border))}
     if truth.faces and spoken.faces:
         figures["identity"] = float(np.mean([identity_similarity(truth.faces[0], each) for each in spoken.faces]))
-    natural = {
-        name: natural_figures(points, quiet[both], loudness[both], watched.detail[both])
-        for name, points, watched in (("", mine, spoken), ("real ", real, truth))
-    }
-    figures |= {name + measure: value for name, each in natural.items() for measure, value in each.items()}
-    return Judged(clip=figures | {"natural": natural_score(natural[""], natural["real "])})
+    for name, points, watched in (("", mine, spoken), (REAL, real, truth)):
+        natural = natural_figures(points, quiet[both], loudness[both], watched.detail[both])
+        figures |= {name + measure: value for measure, value in natural.items()}
+    return Judged(clip=figures)
 
 
 def watch(pictures: Iterator[Picture], networks: Networks) -> Watched:

@@ -35,13 +35,14 @@ from talkinghead.evaluation.retargeting import retarget_clip
 from talkinghead.evaluation.sanity import judge_changes
 from talkinghead.evaluation.speak import speak_clip
 from talkinghead.evaluation.stitching import stitch_clip
+from talkinghead.evaluation.theval import natural_score
 from talkinghead.models import load_models
 
 
-def show(title: str, judged: dict[str, Judged], output: Path | None) -> None:
+def show(title: str, judged: dict[str, Judged], output: Path | None, further: dict[str, float] | None = None) -> None:
     """Print and write the figures of clips, and what is measured on all of them together."""
     rows = {name: each.figures() for name, each in judged.items()}
-    whole = fid(judged.values())
+    whole = fid(judged.values()) | (further or {})
     report(title, rows, output, {"together": whole} if whole else None)
 
 
@@ -124,7 +125,7 @@ def speak(
         f"speak {model} {seed}",
         minutes,
     )
-    show(f"speak, {model}", judged, output)
+    show(f"speak, {model}", judged, output, {"natural": natural_score(mean_of(judged.values()))})
 
 
 def retarget(

@@ -17,6 +17,7 @@ from talkinghead.evaluation.landmark_motion import pose_degrees
 from talkinghead.evaluation.metrics import Curve, Points
 
 BROWS = (105, 334)  # middle of each brow
+REAL = "real "  # begins the names of the real clip's measures
 TINY = 1e-6
 
 
@@ -86,9 +87,16 @@ def closeness(generated: float, real: float) -> float:
     return 1 - abs(generated - real) / max(abs(real), TINY)
 
 
-def natural_score(generated: dict[str, float], real: dict[str, float]) -> float:
-    """Return the mean closeness of all measures to the real video's; higher is better, 1 at most."""
-    return float(np.nanmean([closeness(generated[name], real[name]) for name in real]))
+def natural_score(means: dict[str, float]) -> float:
+    """Return the mean closeness of the generated videos' measures to the real ones'; higher is better, 1 at most.
+
+    Args:
+        means: Mean of each measure over all clips, and under the same name after `REAL` that of the real clips.
+
+    Source: THEval, final score.
+    """
+    names = [name.removeprefix(REAL) for name in means if name.startswith(REAL) and name.removeprefix(REAL) in means]
+    return float(np.nanmean([closeness(means[name], means[REAL + name]) for name in names])) if names else float("nan")
 
 
 def _scaled(curve: Curve) -> Curve:

@@ -222,7 +222,7 @@ def test_what_is_wrong_with_a_stretch(given, reason):
         ({"people": (0, 0, 0, 1, 1)}, "more than one person: 40%"),
         ({"quality": [(200, 1, 0)]}, None),
         ({"quality": [(1, 1, 0)]}, "blurred: sharpness 1"),
-        ({"quality": [(200, 2, 0), (200, 2, 0)]}, "blocks of coding: 2.0"),
+        ({"quality": [(200, 3, 0), (200, 3, 0)]}, "blocks of coding: 3.0"),
         ({"quality": [(200, 1, 0.6)]}, "60% of the face is black or white"),
     ],
 )

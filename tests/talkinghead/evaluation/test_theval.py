@@ -43,4 +43,4 @@ def test_heads_and_brows_that_hold_still_do_not_move():
 
 def test_a_video_is_near_itself():
     assert closeness(2, 2) == 1 and closeness(1, 2) == 0.5 and closeness(5, 2) == -0.5
-    assert natural_score({"a": 1.0, "b": np.nan}, {"a": 2.0, "b": 1.0}) == 0.5
+    assert natural_score({"a": 1.0, "real a": 2.0, "b": np.nan, "real b": 1.0, "real border": 3.0}) == 0.5
