@@ -113,7 +113,7 @@ def picture_figures(
     place, box = frame_face(points, CROP), metrics.mouth_box(points, truth.shape)
     crops, mouths = (cut(shown, place), cut(truth, place)), (shown[box], truth[box])
     looks, features = networks.compare(*crops)
-    return pair_figures(crops, mouths) | looks | networks.mouth_lpips(*mouths), features
+    return pair_figures(crops, mouths) | looks | networks.mouth_lpips({"mouth lpips": mouths[0]}, mouths[1]), features
 
 
 def _lip_figures(faces: list[tuple[Points, Points]]) -> dict[str, float]:

@@ -103,7 +103,7 @@ def compare(shown: Picture, mouth: Mouth, networks: Networks) -> dict[str, float
     inside = inside_of(points[rows(LIPS_INNER)], box)
     small, true = (_looked_at(picture[box]) for picture in (shown, real))
     figures = {
-        "lpips": networks.mouth_lpips(shown[box], real[box])["mouth lpips"],
+        "lpips": networks.mouth_lpips({"lpips": shown[box]}, real[box])["lpips"],
         "psnr": metrics.psnr(shown[box], real[box]),
     }
     if inside.sum() >= FEWEST_PIXELS:

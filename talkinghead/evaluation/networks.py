@@ -48,13 +48,15 @@ class Networks:
         first, second = (self._features(each, seen[-1]) for each, seen in zip(pictures, maps, strict=True))
         return {"lpips": lpips}, (first, second)
 
-    def mouth_lpips(self, shown: Picture, real: Picture) -> dict[str, float]:
-        """Compare two mouth boxes by LPIPS, if there is its network."""
+    def mouth_lpips(self, shown: dict[str, Picture], real: Picture) -> dict[str, float]:
+        """Compare mouth boxes with the real one by LPIPS, if there is its network; the names are kept."""
         if self.perception is None:
             return {}
+        pictures = torch.cat([to_tensor(each, MOUTH_SIDE) for each in (*shown.values(), real)])
         with torch.no_grad():
-            seen = [self.perception.features(to_tensor(each, MOUTH_SIDE)) for each in (shown, real)]
-            return {"mouth lpips": float(self.perception.distance(*seen))}
+            seen = self.perception.features(pictures)
+            mine, true = [each[:-1] for each in seen], [each[-1:] for each in seen]
+            return dict(zip(shown, self.perception.distance(mine, true).tolist(), strict=True))
 
     def features(self, picture: Picture) -> NDArray[np.float32]:
         """Return the features of a crop for FID, shape (D,); D is 0 without a network."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -19,15 +20,15 @@ from talkinghead.errors import VideoError
 from talkinghead.evaluation import metrics
 from talkinghead.evaluation.judged import TURN, Judged
 from talkinghead.evaluation.landmark_motion import FACE_FIGURES, face_figures, turn_degrees
+from talkinghead.evaluation.metrics import Picture, Points
 from talkinghead.evaluation.networks import Networks, to_tensor
-from talkinghead.face import FaceTracker, cut, landmarks_in_crop, make_crop
+from talkinghead.face import CropFrame, FaceTracker, cut, landmarks_in_crop, make_crop
 from talkinghead.face.optical_flow import optical_flow
 from talkinghead.face.quality import sharpness
 from talkinghead.face.recognise import identity_similarity
 from talkinghead.media.video import read_frames
 from talkinghead.models import choose_device
 
-Picture = NDArray[np.uint8]
 EVERY = 3  # frames between two that are judged
 
 
@@ -58,45 +59,80 @@ def reenact_clip(
     if tracks[0] is None:
         raise VideoError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
     crop, place = make_crop(frames[0], tracks[0])
-    portrait = model.encode(crop.to(model_device(model)))
-    inside = cut(np.full_like(frames[0], 255), place, border="black")[..., 0] == 255
-    own, rows, pairs = place.points_to_crop(tracks[0]), [], []
-    source = networks.recogniser and networks.recogniser.describe(cut(frames[0], place), own)
-    trackers = {kind: FaceTracker() for kind in ("warp", "full")}
+    own = place.points_to_crop(tracks[0])
+    scene = Scene(
+        model,
+        model.encode(crop.to(model_device(model))),
+        place,
+        cut(np.full_like(frames[0], 255), place, border="black")[..., :1] == 255,
+        own,
+        None if networks.recogniser is None else networks.recogniser.describe(cut(frames[0], place), own),
+    )
+    trackers, rows, pairs = {kind: FaceTracker() for kind in ("warp", "full")}, [], []
     for frame, track in islice(zip(frames, tracks, strict=True), every, most and every * (most + 1), every):
-        if track is None:
-            continue
-        truth = np.where(inside[..., None], cut(frame, place), 0)
-        driving = Crop(to_tensor(cut(frame, place)), torch.from_numpy(landmarks_in_crop(track, place))[None])
-        points = place.points_to_crop(track)
-        box = metrics.mouth_box(points, truth.shape)
-        row = {TURN: turn_degrees(own, points), "transfer copy": float(metrics.landmark_distance(own, points))}
-        row["copy apd deg"] = face_figures(own, points, len(truth))["apd deg"]
-        for kind, picture in renderings(model, portrait, driving):
-            shown = np.where(inside[..., None], picture, 0)
-            found = trackers[kind].track(picture) if kind in trackers else None
-            if kind != "full":
-                row |= {
-                    f"{kind} {name}": value
-                    for name, value in pair_figures((shown, truth), (shown[box], truth[box])).items()
-                }
-                row |= {f"{kind} {name}": value for name, value in networks.mouth_lpips(shown[box], truth[box]).items()}
-            if kind == "warp":
-                row["transfer warp"] = np.nan if found is None else float(metrics.landmark_distance(found, points))
-            if kind == "full":
-                row |= pair_figures((shown, truth), (shown[box], truth[box])) | networks.mouth_lpips(
-                    shown[box], truth[box]
-                )
-                looks, pair = networks.compare(shown, truth)
-                row |= (
-                    looks | face_figures(found, points, len(truth)) | metrics.mouth_oracles(shown, truth, points, box)
-                )
-                row["sharpness"] = sharpness(shown[box]) / max(sharpness(truth[box]), 1e-6)
-                if networks.recogniser and source is not None and found is not None:
-                    row["identity"] = identity_similarity(source, networks.recogniser.describe(picture, found))
-                pairs.append(pair)
-        rows.append(row)
+        if track is not None:
+            row, pair = judge_frame(scene, trackers, frame, track, networks)
+            rows.append(row)
+            pairs.append(pair)
     return Judged.of(rows, {"faces": found_share(rows)}, pairs)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A source that is animated.
+
+    Attributes:
+        model: The model.
+        portrait: The source, encoded.
+        place: Where its crop lies in the clip's pictures.
+        inside: Which pixels of the crop the clip shows, shape (S, S, 1).
+        own: The source's landmarks in the crop, shape (478, 3).
+        person: Description of its face, shape (128,); None without a network that recognises faces.
+    """
+
+    model: PortraitModel
+    portrait: Portrait
+    place: CropFrame
+    inside: NDArray[np.bool_]
+    own: Points
+    person: NDArray[np.float32] | None
+
+
+def judge_frame(
+    scene: Scene, trackers: dict[str, FaceTracker], frame: Picture, track: Points, networks: Networks
+) -> tuple[dict[str, float], tuple[NDArray, NDArray]]:
+    """Let the source follow one frame; return the figures, and the features of both crops for FID.
+
+    Args:
+        scene: The source.
+        trackers: Find the face anew in what was rendered, by kind of rendering.
+        frame: The driver's picture, (H, W, 3).
+        track: Its landmarks, shape (478, 3).
+        networks: What looks at the pictures.
+    """
+    place, real = scene.place, cut(frame, scene.place)
+    truth, points = np.where(scene.inside, real, 0), place.points_to_crop(track)
+    driving = Crop(to_tensor(real), torch.from_numpy(landmarks_in_crop(track, place))[None])
+    box = metrics.mouth_box(points, truth.shape)
+    row = {TURN: turn_degrees(scene.own, points), "transfer copy": float(metrics.landmark_distance(scene.own, points))}
+    row["copy apd deg"] = face_figures(scene.own, points, len(truth))["apd deg"]
+    mouths: dict[str, Picture] = {}
+    found, picture, shown = None, truth, truth
+    for kind, picture in renderings(scene.model, scene.portrait, driving):
+        shown, prefix = np.where(scene.inside, picture, 0), "" if kind == "full" else f"{kind} "
+        found = trackers[kind].track(picture) if kind in trackers else None
+        figures = pair_figures((shown, truth), (shown[box], truth[box]))
+        row |= {prefix + name: value for name, value in figures.items()}
+        mouths[f"{prefix}mouth lpips"] = shown[box]
+        if kind == "warp":
+            row["transfer warp"] = np.nan if found is None else float(metrics.landmark_distance(found, points))
+    looks, features = networks.compare(shown, truth)  # the full rendering, which comes last
+    row |= networks.mouth_lpips(mouths, truth[box]) | looks | face_figures(found, points, len(truth))
+    row |= metrics.mouth_oracles(shown, truth, points, box)
+    row["sharpness"] = sharpness(shown[box]) / max(sharpness(truth[box]), 1e-6)
+    if networks.recogniser is not None and scene.person is not None and found is not None:
+        row["identity"] = identity_similarity(scene.person, networks.recogniser.describe(picture, found))
+    return row, features
 
 
 def found_share(rows: list[dict[str, float]]) -> float:
