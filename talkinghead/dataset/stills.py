@@ -18,7 +18,7 @@ from talkinghead.dataset.people import name_people
 from talkinghead.dataset.tracking import SMALLEST
 from talkinghead.errors import InputNotFoundError, OutputExistsError
 from talkinghead.face import FaceDetector, cut, frame_face
-from talkinghead.face.crop import Array, CropRule
+from talkinghead.face.crop import Array, CropRule, Picture
 from talkinghead.face.quality import face_quality
 from talkinghead.face.recognise import FaceRecogniser
 from talkinghead.media.image import read_image
@@ -94,7 +94,7 @@ def prepare_stills(folder: Path, output: Path, licence: str, *, recognise: bool 
 
 def _take(
     file: Path, faces: FaceDetector, network: FaceRecogniser | None
-) -> tuple[Array, float, dict[str, float], Array | None] | str:
+) -> tuple[Picture, float, dict[str, float], Array | None] | str:
     """Return a picture's crop, the size of its face, its quality and who it is; or why it is left out."""
     try:
         picture = read_image(file)
@@ -111,7 +111,7 @@ def _take(
     if quality["clipped"] > MOST_CLIPPED:
         return f"{quality['clipped']:.0%} of the face is black or white, at most {MOST_CLIPPED:.0%}"
     person = None if network is None else network.describe(picture, face.landmarks)
-    return cut(picture, frame_face(face.landmarks, KEPT)), face.size, quality, person  # type: ignore[return-value]
+    return cut(picture, frame_face(face.landmarks, KEPT)), face.size, quality, person
 
 
 def _write_manifest(file: Path, rows: list[Still], people: list[str]) -> None:

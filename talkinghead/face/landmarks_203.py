@@ -11,7 +11,7 @@ from torch import Tensor
 
 from liveportrait import Crop, PortraitError
 from talkinghead.errors import OptionError
-from talkinghead.face.crop import LANDMARK_CROP, Array, CropFrame, cut, frame_face
+from talkinghead.face.crop import LANDMARK_CROP, Array, CropFrame, Picture, cut, frame_face
 
 FILE = "landmark.onnx"
 """Name of the network in upstream's folder; it is published with the weights, under the MIT licence."""
@@ -61,11 +61,11 @@ class Landmarks203:
         found = [self._find(image, mesh * half + (half - 0.5)) for image, mesh in zip(images, meshes, strict=True)]
         return torch.from_numpy(np.stack(found))
 
-    def _find(self, image: Array, mesh: Array) -> Array:
+    def _find(self, image: Picture, mesh: Array) -> Array:
         place: CropFrame = frame_face(mesh[:, :2].astype(np.float32), LANDMARK_CROP)
         return place.points_to_image(self._run(cut(image, place)))
 
-    def _run(self, picture: Array) -> Array:
+    def _run(self, picture: Picture) -> Array:
         batch = picture.transpose(2, 0, 1)[None].astype(np.float32) / 255
         outputs = self._session.run(None, {self._session.get_inputs()[0].name: batch})
         return outputs[-1].reshape(-1, 2).astype(np.float32) * LANDMARK_CROP.size
