@@ -139,6 +139,60 @@ def test_fragments_of_an_mp4_can_be_played(server, portrait):
         assert sum(frame.samples for frame in container.decode(audio=0)) > 36 * 960
 
 
+def bursts():
+    """A second and a half of three bursts of sound, each 200 ms after 300 ms of silence, int16 at 24 kHz."""
+    loud = np.tile(np.repeat([0, 8_000], [7_200, 4_800]), 3)
+    return (loud * np.sin(np.arange(len(loud)) / 5)).astype(np.int16)
+
+
+def test_every_jpeg_comes_with_its_sound(server, portrait):
+    socket, _ = opened(server, portrait)
+    with socket:
+        socket.send(bursts().tobytes())
+        socket.send('{"type": "flush"}')
+        _, frames = read(socket, "turn_ended")
+    shown = [
+        (np.abs(sound).max() > 1_000, np.asarray(Image.open(io.BytesIO(jpeg))).mean() > 60)
+        for _, sound, jpeg in frames
+        if jpeg
+    ]
+    assert len(shown) > 20 and sum(is_loud for is_loud, _ in shown) > 8
+    assert all(is_loud == is_lit for is_loud, is_lit in shown)
+
+
+def test_times_of_sound_and_picture_in_an_mp4_agree(server, portrait):
+    socket, _ = opened(server, portrait, format="mp4")
+    content = b""
+    with socket:
+        socket.send(np.tile(bursts(), 2).tobytes())
+        socket.send('{"type": "flush"}')
+        ended = time.monotonic() + 4
+        while time.monotonic() < ended:
+            message = socket.recv(timeout=10)
+            content += message if isinstance(message, bytes) else b""
+    lit, loud = [], []
+    with av.open(io.BytesIO(content)) as container:
+        for frame in container.decode(video=0):
+            lit.append((frame.time, frame.to_ndarray(format="gray").mean() > 60))
+    with av.open(io.BytesIO(content)) as container:
+        for frame in container.decode(audio=0):
+            for n, part in enumerate(frame.to_ndarray()[0].reshape(-1, 128)):
+                loud.append((frame.time + n * 128 / 24_000, np.abs(part).max() > 0.1))
+    lit, loud = (begins(values) for values in (lit, loud))
+    assert len(lit) == len(loud) == 6
+    assert np.abs(np.subtract(lit, loud)).max() < 0.04
+
+
+def begins(values):
+    """Return the times when something begins that was not there before, for more than 200 ms."""
+    found, last = [], -1.0
+    for moment, is_there in values:
+        if is_there and moment - last > 0.2:
+            found.append(moment)
+        last = moment if is_there else last
+    return found
+
+
 @pytest.mark.parametrize(
     ("messages", "reason"),
     [
