@@ -68,7 +68,7 @@ def read_sizes(kind: type[Sizes], values: object, path: Path) -> Sizes:
         raise WeightsError(f"{path}: expected settings by name, found {type(values).__name__}")
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if unknown := set(values) - known:
-        raise WeightsError(f"{path}: unknown setting {min(unknown)[:40]!r}; known: {', '.join(sorted(known))}")
+        raise WeightsError(f"{path}: unknown setting {min(unknown)[:40]!r}; fetch it again, or upgrade talkinghead")
     hints = typing.get_type_hints(kind)
     return kind(**{name: _read_size(name, hints[name], value, path) for name, value in values.items()})
 

@@ -161,8 +161,7 @@ def _blend(picture: Picture, frame: NDArray[np.float64], patch: NDArray[np.float
     matrix[:, 2] -= (left, top)
     found = cv2.warpAffine(patch, matrix, (int(right - left), int(bottom - top)))
     box = picture[top:bottom, left:right]
-    colors, veil = found[..., :3], found[..., 3:]
-    np.rint(np.clip(colors + box * (1 - veil), 0, LEVELS), out=box, casting="unsafe")
+    cv2.add(found[..., :3], box * (1 - found[..., 3:]), box, dtype=cv2.CV_8U)  # rounds, and clips to eight bits
 
 
 def seen_size(crop: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import LEFT_LID_PAIRS, LIP_PAIRS, RIGHT_LID_PAIRS, rows
 from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow, forward_shifts
 
-SPLINE_SIZE, FLOW_SIZE = 64, 128
-"""Sizes of the grids on which splines are evaluated and the flow is returned; closed lips need the finer one."""
+SPLINE_SIZE, CLOSING_SIZE, FLOW_SIZE = 48, 64, 128
+"""Sizes of the grids on which the smooth spline and that of closing lips are evaluated, and the flow is returned."""
 UPPER, LOWER = (rows(side) for side in zip(*LIP_PAIRS, *LEFT_LID_PAIRS, *RIGHT_LID_PAIRS, strict=True))
 INSIDE = (0.2, 0.5, 0.8)  # positions between the upper and the lower lip or eyelid
 MIN_CLOSING = 0.004  # in half crops: smaller closing motions are left to the spline
@@ -40,7 +40,7 @@ def prior_flow(face: FaceModel, x_s: Tensor, x_d: Tensor) -> Tensor:
     x_c, x_d = close_source(face, x_s, x_d)
     coarse, fine = (pixel_grid(size, size).to(x_d) for size in (SPLINE_SIZE, FLOW_SIZE))
     shift = (backward_flow(x_c, x_d, coarse) - coarse).permute(0, 3, 1, 2).contiguous()
-    flow = fine + F.interpolate(shift, (FLOW_SIZE, FLOW_SIZE), mode="bilinear").permute(0, 2, 3, 1)
+    flow = fine + F.interpolate(shift, (FLOW_SIZE, FLOW_SIZE), mode="bicubic").permute(0, 2, 3, 1)
     closing = ((x_c - x_s).abs().amax((1, 2)) >= MIN_CLOSING).nonzero()[:, 0]
     if len(closing):
         sources = x_s if len(x_s) == 1 else x_s[closing]
@@ -81,7 +81,7 @@ def closing_flow(x_s: Tensor, x_c: Tensor, grid: Tensor) -> Tensor:
         Shape (T, H, W, 2): the inverse of a spline from the source to the closed face, computed by Newton's method with
         bounded steps.
     """
-    coarse = pixel_grid(SPLINE_SIZE, SPLINE_SIZE).to(x_c)
+    coarse = pixel_grid(CLOSING_SIZE, CLOSING_SIZE).to(x_c)
     shift = forward_shifts(_with_insides(x_s), _with_insides(x_c), coarse).permute(0, 3, 1, 2)
     moving = F.interpolate(shift.abs().amax((0, 1), keepdim=True), grid.shape[:2])[0, 0] > STILL
     origin = grid.expand(len(x_c), -1, -1, -1).clone()

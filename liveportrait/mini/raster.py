@@ -23,26 +23,32 @@ def signed_distances(polygons: Sequence[Tensor], points: Tensor) -> Tensor:
     """
     corners = [polygon.shape[1] for polygon in polygons]
     start, end = torch.cat(list(polygons), 1), torch.cat([polygon.roll(-1, 1) for polygon in polygons], 1)
-    squared = _squared_distances(start, end, points.flatten(1, 2))
-    distance = torch.stack([part.amin(1) for part in squared.split(corners, 1)], 1).clamp_min(0).sqrt()
+    squared = [_squared_distances(polygon, points) for polygon in polygons]
+    distance = torch.stack(squared, 1).clamp_min(0).sqrt()
     crossed = _crossed(start, end, points).flatten(2)
     inside = torch.stack([part.sum(1, dtype=torch.uint8) & 1 for part in crossed.split(corners, 1)], 1).bool()
     return torch.where(inside, distance, -distance).unflatten(-1, points.shape[1:3])
 
 
-def _squared_distances(start: Tensor, end: Tensor, points: Tensor) -> Tensor:
-    """Return the squared distances from points (T, P, 2) to edges, two tensors (T, E, 2): shape (T, E, P).
+def _squared_distances(polygon: Tensor, points: Tensor) -> Tensor:
+    """Return the squared distances from points (T, H, W, 2) to the nearest edge of a polygon (T, N, 2), (T, H · W).
 
-    |p - a - t e|² = |p|² - 2 p·a + |a|² + t (t |e|² - 2 (p - a)·e); the products with p are matrix products.
+    |p - a - t e|² = |p - a|² + t (t - 2 (p - a)·e) for an edge from a with direction e of length 1, where t is at most
+    the edge's length; the products with p are matrix products. Frame by frame, because one fits in the CPU's cache.
     """
-    edges = end - start
-    lengths = edges.square().sum(-1, keepdim=True).clamp_min(1e-12)
-    homogeneous = F.pad(points, (0, 1), value=1.0).mT
-    along = torch.cat([edges, -(start * edges).sum(-1, keepdim=True)], -1) @ homogeneous
-    share = (along / lengths).clamp(0, 1)
-    to_start = torch.cat([-2 * start, start.square().sum(-1, keepdim=True)], -1) @ homogeneous
-    beyond = torch.addcmul(to_start, share, torch.mul(share, lengths).sub_(along, alpha=2))
-    return beyond.add_(points.square().sum(-1)[:, None])
+    edges = polygon.roll(-1, 1) - polygon
+    lengths = edges.norm(dim=-1, keepdim=True)
+    directions = edges / lengths.clamp_min(1e-6)
+    along = torch.cat([directions, -(polygon * directions).sum(-1, keepdim=True)], -1)
+    to_start = torch.cat([-2 * polygon, polygon.square().sum(-1, keepdim=True)], -1)
+    nearest = []
+    for frame, length, *products in zip(points.flatten(1, 2), lengths, along, to_start, strict=True):
+        homogeneous = F.pad(frame, (0, 1), value=1.0).T
+        projected, squared = (product @ homogeneous for product in products)
+        share = torch.minimum(projected, length).clamp_min(0)
+        squared = torch.addcmul(squared, share, torch.sub(share, projected, alpha=2))
+        nearest.append(squared.amin(0) + frame.square().sum(-1))
+    return torch.stack(nearest)
 
 
 def _crossed(start: Tensor, end: Tensor, points: Tensor) -> Tensor:

@@ -1,20 +1,56 @@
-"""Make a thinner decoder from a trained one by keeping the channels that weigh most."""
+"""Make thinner networks from trained ones by keeping the channels that weigh most.
+
+Importance is the sum of the absolute weights that read or write a channel.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from liveportrait.mini.blocks import Spade, SpadeBlock
+from liveportrait.mini.blocks import ResBlock, Spade, SpadeBlock
+from liveportrait.mini.flow import ResidualFlow
 from liveportrait.mini.painter import PatchDecoder
+from liveportrait.mini.renderer import MiniConfig, MiniRenderer
+
+
+def thinned(renderer: MiniRenderer, config: MiniConfig) -> MiniRenderer:
+    """Return a copy of a renderer whose flow network and decoders have the widths of another config.
+
+    Example:
+        >>> thin = thinned(renderer, replace(renderer.config, flow_channels=16))
+    """
+    thin = MiniRenderer(config)
+    pruned = ("flow.", "mouth.decoder.", "eyes.decoder.")
+    kept = {name: value for name, value in renderer.state_dict().items() if not name.startswith(pruned)}
+    thin.load_state_dict(kept, strict=False)
+    thin.memory, thin.light = renderer.memory, renderer.light
+    prune_flow(renderer.flow, thin.flow)
+    for old, new in ((renderer.mouth, thin.mouth), (renderer.eyes, thin.eyes)):
+        prune_decoder(old.decoder, new.decoder)
+    return thin.eval()
 
 
 @torch.no_grad()
-def prune(old: PatchDecoder, new: PatchDecoder) -> None:
-    """Copy the most important channels of a decoder into a thinner one with as many blocks.
+def prune_flow(old: ResidualFlow, new: ResidualFlow) -> None:
+    """Copy the most important channels of a flow network into a thinner one."""
+    full = _largest(_reads(old.last.weight) + _writes(old.up_0.weight), new.last.in_channels)
+    half = _largest(_reads(old.up_0.weight) + _writes(old.up_1.weight), new.up_0.in_channels)
+    blocks = list(old.middle)
+    quarter = _largest(_importance(blocks) + _reads(old.up_1.weight), new.up_1.in_channels)
+    _copy(old.first, new.first, full, torch.arange(old.INPUTS))
+    _copy(old.down_0, new.down_0, half, full)
+    _copy(old.down_1, new.down_1, quarter, half)
+    for before, after in zip(blocks, new.middle, strict=True):
+        _prune_convolutions(before, after, quarter)  # type: ignore[arg-type]
+    _copy(old.up_1, new.up_1, half, quarter)
+    _copy(old.up_0, new.up_0, full, half)
+    _copy(old.last, new.last, torch.arange(old.last.out_channels), full)
 
-    Importance is the sum of the absolute weights that read or write a channel.
-    """
+
+@torch.no_grad()
+def prune_decoder(old: PatchDecoder, new: PatchDecoder) -> None:
+    """Copy the most important channels of a decoder into a thinner one with as many blocks."""
     quarter = old.channels // 4
     coarse = _largest(_importance(list(old.coarse)) + _reads(old.up.weight), new.channels)
     detail = _largest(_reads(old.merge.weight)[:quarter], new.channels // 4)
@@ -31,11 +67,17 @@ def prune(old: PatchDecoder, new: PatchDecoder) -> None:
 
 
 def _prune_block(old: SpadeBlock, new: SpadeBlock, kept: Tensor) -> None:
-    inner = _largest(_reads(old.conv_1.weight), len(kept))
+    inner = _prune_convolutions(old, new, kept)
     _prune_norm(old.norm_0, new.norm_0, kept)
     _prune_norm(old.norm_1, new.norm_1, inner)
+
+
+def _prune_convolutions(old: ResBlock | SpadeBlock, new: ResBlock | SpadeBlock, kept: Tensor) -> Tensor:
+    """Prune the two convolutions of a residual block; return which channels remain between them."""
+    inner = _largest(_reads(old.conv_1.weight), len(kept))
     _copy(old.conv_0, new.conv_0, inner, kept)
     _copy(old.conv_1, new.conv_1, kept, inner)
+    return inner
 
 
 def _prune_norm(old: Spade, new: Spade, kept: Tensor) -> None:
@@ -52,12 +94,17 @@ def _copy(old: torch.nn.Conv2d, new: torch.nn.Conv2d, outputs: Tensor, inputs: T
 
 def _importance(blocks: list[torch.nn.Module]) -> Tensor:
     """Sum over the blocks of a residual stream what reads and writes each of its channels."""
-    return sum(_reads(b.conv_0.weight) + b.conv_1.weight.abs().sum((1, 2, 3)) for b in blocks)  # type: ignore
+    return sum(_reads(b.conv_0.weight) + _writes(b.conv_1.weight) for b in blocks)  # type: ignore
 
 
 def _reads(weight: Tensor) -> Tensor:
     """Return how much weight each input channel has."""
     return weight.abs().sum((0, 2, 3))
+
+
+def _writes(weight: Tensor) -> Tensor:
+    """Return how much weight each output channel has."""
+    return weight.abs().sum((1, 2, 3))
 
 
 def _largest(importance: Tensor, count: int) -> Tensor:

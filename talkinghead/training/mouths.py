@@ -12,12 +12,11 @@ import typer
 
 from liveportrait.mini import save
 from liveportrait.mini.renderer import MiniRenderer
-from liveportrait.training.loop import change_settings, check_same, read_average, run
+from liveportrait.training.loop import change_settings, read_average, run
 from liveportrait.training.mouth_light import fit_light
 from liveportrait.training.mouth_trainer import MOUTH_PRESETS, MouthTrainer
 from liveportrait.training.perception import load_perception
 from liveportrait.training.renderer import NUM_STAGES
-from liveportrait.training.thin_trainer import ThinConfig, ThinTrainer, with_thin_mouth
 from talkinghead.cli.tools import new_app
 from talkinghead.dataset.mouths import read_mouths
 from talkinghead.models import embedded_model
@@ -62,26 +61,6 @@ def train(
     looks = load_perception(perception, NUM_STAGES)
     trainer = MouthTrainer(config, with_new_mouth(model), read_mouths(mouths), looks, torch.get_num_threads())
     run(trainer, run_folder, trainer.validate, every=every, minutes=minutes, best_by="looks")
-
-
-@app.command()
-def thin(
-    mouths: Mouths,
-    run_folder: RunFolder,
-    output: Annotated[Path, typer.Option(help="Folder to write the model to.")],
-    model: Model = "mini",
-    change: Change = [],  # noqa: B006
-    every: Every = 250,
-    minutes: Minutes = math.inf,
-) -> None:
-    """Distil the mouth's decoder into a thinner, faster one, and write the renderer with it."""
-    config, teacher = change_settings(ThinConfig(), change), embedded_model(model).renderer.float()
-    check_same(run_folder, config, ["channels", "hidden"])
-    trainer = ThinTrainer(config, teacher, read_mouths(mouths), torch.get_num_threads())
-    run(trainer, run_folder, trainer.validate, every=every, minutes=minutes, best_by="psnr")
-    renderer = with_thin_mouth(teacher, config.channels, config.hidden)
-    renderer.mouth.decoder.load_state_dict(trainer.average)
-    save(renderer, output)
 
 
 @app.command()
