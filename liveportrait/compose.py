@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import tee
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from liveportrait.keypoints import euler_degrees, relative_rotation, rotation_ma
 from liveportrait.motion import Motion
 from liveportrait.regions import OFFICIAL, OFFICIAL_BROWS
 from liveportrait.smoothing import smooth
+from liveportrait.streams import tee
 
 
 def compose_picture(source: Motion, driving: Motion, anchor: Motion | None, rules: DrivingRules) -> Motion:

@@ -7,7 +7,6 @@ retargeted, the keypoints equal upstream's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import tee
 
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from liveportrait.driving_rules import DrivingRules
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.motion import Motion, Portrait
 from liveportrait.retarget import Retargeter, eye_ratio_to_keep, finish_keypoints, needed_ratio, rescale
+from liveportrait.streams import tee
 
 
 def drive_picture(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import tee
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from liveportrait.motion import Motion, Portrait
 from liveportrait.regions import OFFICIAL
 from liveportrait.retarget import Retargeter, needed_ratio
 from liveportrait.smoothing import smooth
+from liveportrait.streams import tee
 
 # Useful range of each slider, as in upstream's web interface.
 RANGES: dict[str, tuple[float, float]] = {

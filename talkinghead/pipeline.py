@@ -15,6 +15,7 @@ from torch import Tensor
 from audio2motion import FRAME_RATE
 from liveportrait import Motion, Portrait
 from liveportrait.smoothing import MotionSmoother
+from liveportrait.streams import tee
 from talkinghead.driver.driver import Driver, driving_rules, extend
 from talkinghead.driver.idle import idle_motion
 from talkinghead.driver.reference import extract_reference
@@ -96,7 +97,7 @@ def animate_video(
     def parts() -> Iterator[tuple[Tensor, SourceFrame]]:
         pairs = zip(driving, source.source_frames(), strict=False)
         for shows_face, run in itertools.groupby(pairs, lambda pair: pair[1].portrait is not None):
-            ahead, kept = itertools.tee(run)
+            ahead, kept = tee(run)
             faces = ((frame.portrait, motion) for motion, frame in ahead if frame.portrait is not None)
             keypoints = to_keypoints(faces) if shows_face else (_NO_KEYPOINTS for _ in ahead)
             yield from zip(keypoints, (frame for _, frame in kept), strict=True)

@@ -35,6 +35,7 @@ from talkinghead.options import MODEL, VOICE_MODEL
 from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.manifest import open_signer
 from talkinghead.provenance.marks import Marks
+from talkinghead.source.video import first_faces
 
 
 def narrate(
@@ -93,6 +94,7 @@ def narrate(
     models = load_models(model, options.render.device, voice_model, options.render.precision)
     marks = Marks(options.provenance, source, tuple(inputs))
     if dubbed:
+        first_faces(dubbed, models, options.shared.crop)  # nothing is spoken for a video without a face
         with work:
             spoken = list(speak_lines(read, voices, options.voice.speed, work))
             return dub_subtitles(dubbed, read, spoken, work, file, models, options, marks, progress)

@@ -212,12 +212,15 @@ def first_faces(file: VideoFile, models: Models, options: CropOptions) -> tuple[
         NoFaceError: None of the first frames shows a face.
         OptionError: The box lies outside the picture.
     """
+    n = -1
     for n, frame in enumerate(islice(steady(read_frames(file.file), file.fps), _SEARCH)):
         picture = limit_size(frame.picture, longest_side(options))
         part = part_of(picture, str(file.file), options.box, len(picture) / file.size[0])
         faces = faces_in(picture, part, models.faces, options, thorough=n == 0)
         if faces:
             return n, picture, faces
+    if n + 1 < _SEARCH:
+        raise NoFaceError(f"{file.file}: no face in its {n + 1} frames; give another video, or say where with --box")
     raise NoFaceError(f"{file.file}: no face in its first {_SEARCH} frames; trim the video so that it begins with one")
 
 

@@ -11,7 +11,7 @@ from gray_videos import gray_level, gray_video
 
 from talkinghead import ProvenanceOptions, RenderOptions
 from talkinghead.errors import OptionError
-from talkinghead.face import Face
+from talkinghead.face import Face, NoFaceError
 from talkinghead.media.audio import probe_sound, stream_frames
 from talkinghead.media.video import read_frames
 from talkinghead.narration.dubbed import spoken_parts
@@ -90,6 +90,13 @@ def test_what_does_not_fit_is_refused_in_one_line(dub):
         dub(captions=CaptionOptions(burn=True))
     with pytest.raises(OptionError, match=r"is an mp4: give a name"):
         dub(name="out.webm")
+
+
+def test_nothing_is_spoken_for_a_video_without_a_face(dub, hum, networks, monkeypatch):
+    monkeypatch.setattr(networks.faces, "detect", lambda *_, **__: [])
+    with pytest.raises(NoFaceError, match=r"s\.mp4: no face in its 125 frames"):
+        dub()
+    assert not hum.said
 
 
 def test_a_sound_that_is_not_there_is_not_kept(tmp_path, networks):

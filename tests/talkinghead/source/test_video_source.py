@@ -58,7 +58,7 @@ def test_the_sound_is_the_sources_unless_the_drivers_is_asked_for(tmp_path, vide
 
 
 def test_a_source_video_without_a_face(tmp_path, video_models):
-    with pytest.raises(NoFaceError, match=r"s\.mp4"):
+    with pytest.raises(NoFaceError, match=r"s\.mp4: no face in its 60 frames; give another video"):
         reenact(gray_video(tmp_path / "s.mp4", [5] * 60), gray_video(tmp_path / "d.mp4", [100] * 3), video_models)
 
 
