@@ -14,6 +14,7 @@ _FONTS = [Font("system-ui"), Font("sans-serif")]
 _MONO = [Font("ui-monospace"), Font("monospace")]
 
 THEME = Soft(primary_hue="blue", font=_FONTS, font_mono=_MONO).set(
+    background_fill_primary="*neutral_50",  # as in Soft; `set` forgets it
     input_border_width="1px",
     input_border_color="*neutral_400",
     input_border_color_dark="*neutral_500",

@@ -94,6 +94,8 @@ def build(studio: Studio, opened: Sequence[Any], kept: gr.BrowserState, queue: g
             made["CaptionOptions"] = {"captions": False}
             options = options_of(talkinghead.NarrationOptions, made)
             return Call("narrate", (portrait, audio), options, "out.mp4", model, voice_model, (_TEXT_NOTE,))
-        return Call("speak", (portrait, audio), options_of(talkinghead.Options, made), "out.mp4", model, voice_model)
+        notes = (f"{audio.name} holds the recording",) if values[2] == MICROPHONE else ()
+        options = options_of(talkinghead.Options, made)
+        return Call("speak", (portrait, audio), options, "out.mp4", model, voice_model, notes)
 
     Result(studio, [*source.components, *voice.components, *controls.components], prepare, "Make it speak", queue)
