@@ -45,6 +45,8 @@ class AvatarGenerator(avatar.VideoGenerator):
     def __init__(self, session: AvatarSession) -> None:
         self._session = session
         self._first_turn = 0  # turns before it have been interrupted
+        self._sent = asyncio.Event()  # whether the runner has sent and counted the sound that it was given
+        self._sent.set()
 
     async def push_audio(self, frame: rtc.AudioFrame | avatar.AudioSegmentEnd) -> None:
         """Add speech, whose channels are mixed, or end the turn."""
@@ -54,10 +56,11 @@ class AvatarGenerator(avatar.VideoGenerator):
         samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)
         self._session.push_audio(mix(samples), frame.sample_rate)
 
-    def clear_buffer(self) -> None:
-        """Drop what has not been played. The runner reports the interruption itself."""
+    async def clear_buffer(self) -> None:
+        """Drop what has not been played. The runner then reports the interruption itself."""
         self._session.interrupt()
         self._first_turn = self._session.next_turn
+        await self._sent.wait()  # or the runner would count sound that it is still sending to the next turn
 
     async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | avatar.AudioSegmentEnd]:
         """Yield pictures all the time, with sound while the avatar speaks and an end after each complete turn."""
@@ -65,8 +68,12 @@ class AvatarGenerator(avatar.VideoGenerator):
             height, width, _ = frame.picture.shape
             yield rtc.VideoFrame(width, height, rtc.VideoBufferType.RGB24, frame.picture.tobytes())
             if frame.turn is None or frame.turn < self._first_turn:
-                continue  # the runner would count sound of an interrupted turn, still being rendered, to the next one
-            yield rtc.AudioFrame(frame.sound.tobytes(), frame.sample_rate, 1, len(frame.sound))
+                continue  # the latter was being rendered when it was interrupted
+            self._sent.clear()
+            try:
+                yield rtc.AudioFrame(frame.sound.tobytes(), frame.sample_rate, 1, len(frame.sound))
+            finally:
+                self._sent.set()
             if _ends_turn(frame):
                 yield avatar.AudioSegmentEnd()
 

@@ -67,10 +67,12 @@ def test_the_generator_speaks_two_turns_with_an_interruption_between_them(models
             async for frame in generator:
                 shown.append(frame)
                 if len(shown) == 20:
-                    generator.clear_buffer()
+                    clearing = asyncio.create_task(generator.clear_buffer())
+                    await asyncio.sleep(0)
                     await generator.push_audio(second)
                     await generator.push_audio(avatar.AudioSegmentEnd())
                 if isinstance(frame, avatar.AudioSegmentEnd):
+                    await clearing
                     return shown
 
     second, expected = tone(0.5, 0.2, channels=2)
@@ -94,7 +96,9 @@ def test_the_runner_of_livekit_publishes_and_reports_playback(models):
             await runner.start()
             await speech.capture_frame(tone(3, 0.1)[0])
             speech.flush()
-            await asyncio.sleep(1.0)
+            while not events:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.6)
             speech.clear_buffer()
             await asyncio.sleep(0.4)
             await speech.capture_frame(tone(0.4, 0.2)[0])
