@@ -35,7 +35,7 @@ from talkinghead.media.encode import VideoEncoder
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.formats import MP4, Format
 from talkinghead.media.image import Picture, is_still, read_image
-from talkinghead.media.picture_formats import is_animation
+from talkinghead.media.picture_formats import PICTURE_ENDINGS, is_animation
 from talkinghead.provenance.manifest import open_signer
 from talkinghead.provenance.marks import Marks
 
@@ -241,8 +241,15 @@ def read_picture_or_video(path: str | os.PathLike[str]) -> Picture | VideoFile:
         ImageError: It is a picture that cannot be read.
         VideoError: It is neither a picture nor a video that can be read.
     """
-    require_file(path, VideoError)
-    return read_image(path) if is_still(path) else probe_video(path)
+    file = require_file(path, VideoError)
+    if is_still(file):
+        return read_image(file)
+    try:
+        return probe_video(file)
+    except VideoError:
+        if file.suffix.lower() in PICTURE_ENDINGS:
+            read_image(file)  # says what is wrong with what is called a picture
+        raise
 
 
 def first_picture(shown: Picture | VideoFile) -> Picture:

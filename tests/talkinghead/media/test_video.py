@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from talkinghead.errors import OutputError, OutputExistsError, VideoError
+from talkinghead.errors import ImageError, OutputError, OutputExistsError, VideoError
 from talkinghead.media.audio import probe_sound, stream_frames
 from talkinghead.media.files import check_output
-from talkinghead.media.video import VideoWriter, read_frames
+from talkinghead.media.video import VideoWriter, read_frames, read_picture_or_video
 
 
 def clicks(file, rate, channels=1, seconds=2.0):
@@ -223,3 +223,12 @@ def test_what_is_no_video_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(100), 16_000)
     with pytest.raises(VideoError, match="no picture"):
         next(read_frames(tmp_path / "a.wav"))
+
+
+def test_a_file_that_is_called_a_picture_is_not_called_a_video(tmp_path):
+    (tmp_path / "bad.png").write_text("no picture")
+    with pytest.raises(ImageError, match=r"bad\.png: not a picture that can be read"):
+        read_picture_or_video(tmp_path / "bad.png")
+    (tmp_path / "bad.mp4").write_text("no video")
+    with pytest.raises(VideoError, match="not a video"):
+        read_picture_or_video(tmp_path / "bad.mp4")

@@ -136,8 +136,14 @@ def finish(page):
     assert answer.inner_text() == "Done."
 
 
+SHOW = """() => Promise.all([...document.querySelectorAll("video")].filter(each => each.offsetParent).map(
+  video => new Promise(shown => { video.onseeked = shown; video.currentTime = 0.2; setTimeout(shown, 3000); })
+))"""
+
+
 def shoot(page, name):
     if os.environ.get("SCREENSHOTS"):
+        page.evaluate(SHOW)  # a moment in which something is said
         page.screenshot(path=str(Path(os.environ["SCREENSHOTS"]) / f"{name}.png"), full_page=True)
 
 
@@ -344,5 +350,6 @@ def test_it_works_by_keyboard_and_on_a_phone(open_page, inputs):
     page.keyboard.press("Control+A")
     page.keyboard.type("Hi.")
     assert text.input_value() == "Hi."
+    page.locator(".block:has-text('The source') img").locator("visible=true").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     shoot(page, "phone")
