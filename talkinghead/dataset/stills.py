@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import cv2
+import numpy as np
 import typer
 
 from liveportrait.errors import PortraitError
@@ -17,15 +18,17 @@ from talkinghead.dataset.looks import BLOCKIEST, MOST_CLIPPED
 from talkinghead.dataset.people import name_people
 from talkinghead.dataset.tracking import SMALLEST
 from talkinghead.errors import InputNotFoundError, OutputExistsError
-from talkinghead.face import FaceDetector, cut, frame_face
-from talkinghead.face.crop import Array, CropRule, Picture
+from talkinghead.face import FaceDetector
+from talkinghead.face.crop import Array, Picture, face_rect
 from talkinghead.face.quality import face_quality
 from talkinghead.face.recognise import FaceRecogniser
-from talkinghead.media.image import read_image
+from talkinghead.media.image import limit_size, read_image
 from talkinghead.media.picture_formats import PICTURE_ENDINGS
 
-KEPT = CropRule(size=768, scale=3.0, rotate=False)
-"""The face's surroundings that are kept: more than a crop, so that training can turn and shift it."""
+KEPT = 3.0
+"""Side of what is kept around a face, in units of it: more than a crop, so that training can turn and shift it."""
+
+LONGEST = 768  # pixels of a still's longer side
 
 QUALITY = 95  # of the JPEGs
 
@@ -111,7 +114,15 @@ def _take(
     if quality["clipped"] > MOST_CLIPPED:
         return f"{quality['clipped']:.0%} of the face is black or white, at most {MOST_CLIPPED:.0%}"
     person = None if network is None else network.describe(picture, face.landmarks)
-    return cut(picture, frame_face(face.landmarks, KEPT)), face.size, quality, person
+    return surroundings(picture, face.landmarks), face.size, quality, person
+
+
+def surroundings(picture: Picture, landmarks: Array) -> Picture:
+    """Return the part of a picture around a face, shrunk if it is large; nothing is made up beyond its edges."""
+    square = face_rect(landmarks, KEPT)
+    left, top = np.maximum(square.center - square.size / 2, 0).astype(int)
+    right, bottom = (square.center + square.size / 2).astype(int)
+    return limit_size(np.ascontiguousarray(picture[top:bottom, left:right]), LONGEST)
 
 
 def _write_manifest(file: Path, rows: list[Still], people: list[str]) -> None:
