@@ -48,7 +48,10 @@ async function connect() {
   microphone = connection.addTransceiver("audio", { direction: "sendrecv" });
   const stream = new MediaStream();
   get("video").srcObject = stream;
-  connection.ontrack = (event) => stream.addTrack(event.track);
+  connection.ontrack = ({ track, receiver }) => {
+    receiver.jitterBufferTarget = 120; // ms for both, so that sound and picture are in step from the beginning
+    stream.addTrack(track);
+  };
   connection.onconnectionstatechange = () => {
     show(connection.connectionState);
     const on = connection.connectionState === "connected";
