@@ -29,8 +29,9 @@ from liveportrait.mini.patches import patch_frame, patch_points, sample
 from liveportrait.mini.pictures import open_mouth, painted_size, prepare_source, render_pictures, seen_size
 from liveportrait.mini.prior_flow import prior_flow
 from liveportrait.mini.regions import KEYPOINTS
-from liveportrait.mini.renderer import MiniConfig, MiniRenderer, resize_flow
+from liveportrait.mini.renderer import MiniConfig, MiniRenderer
 from liveportrait.mini.speech import speaking_face
+from liveportrait.mini.warp import resize_flow
 from liveportrait.model import PictureRenderer, PortraitModel
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
 from liveportrait.pictures import Picture, joined

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.painted import OpenMouth, Painted
-from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Warp
+from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
+from liveportrait.mini.warp import Warp
 from liveportrait.motion import Portrait
 from liveportrait.pictures import LEVELS, Picture, to_pictures
 

@@ -30,10 +30,10 @@ from liveportrait.mini.patches import (
     sample,
     shown_share,
 )
-from liveportrait.mini.picture_edges import keep_inside
 from liveportrait.mini.prior_flow import FLOW_SIZE, prior_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
+from liveportrait.mini.warp import Warp, resize_flow
 
 GRAPHS = ("flow", "paint_mouth", "paint_eyes")
 SEEN_SIZE = 64  # side of the flow network's input pictures
@@ -76,48 +76,6 @@ class MiniConfig:
     mouth_size: int = 96
     mouth_bank: int | None = None
     painted_size: int = 256
-
-
-@dataclass(frozen=True)
-class Warp:
-    """Flow and lighting change of a source, on a coarse grid.
-
-    Attributes:
-        flow: Source position of each output position, shape (T, FLOW_SIZE, FLOW_SIZE, 2).
-        prior: Its analytic part, the prior flow, same shape.
-        light: Values to add to the warped source, shape (T, 3, FLOW_SIZE, FLOW_SIZE).
-    """
-
-    flow: Tensor
-    prior: Tensor
-    light: Tensor
-
-    def apply(self, image: Tensor) -> Tensor:
-        """Warp pictures (T, 3, H, W) and add the light."""
-        height, width = image.shape[2:]
-        light = F.interpolate(self.light, (height, width), mode="bilinear")
-        return sample(image, resize_flow(self.flow, height, width)).add_(light)
-
-    def shift(self, image: Tensor) -> Tensor:
-        """Warp pictures (1 or T, C, H, W) without adding the light."""
-        return sample(image.expand(len(self.flow), -1, -1, -1), resize_flow(self.flow, *image.shape[2:]))
-
-    def apply_at(self, image: Tensor, points: Tensor) -> Tensor:
-        """Warp pictures (T, 3, H, W) and add the light, only at output positions (T, h, w, 2)."""
-        fields = sample(torch.cat([self.flow.permute(0, 3, 1, 2), self.light], 1), points)
-        return sample(image, fields[:, :2].permute(0, 2, 3, 1)) + fields[:, 2:]
-
-    def darkened(self, factor: Tensor) -> Warp:
-        """Undo `brighten`."""
-        return replace(self, light=self.light / factor)
-
-    def kept_inside(self, edges: Tensor | None) -> Warp:
-        """Take no colour from beyond the picture's edges, given as `Crop.edges`; None changes nothing."""
-        return self if edges is None else replace(self, flow=keep_inside(self.flow, edges))
-
-    def detach(self) -> Warp:
-        """Return the same warp without gradients."""
-        return Warp(self.flow.detach(), self.prior, self.light.detach())
 
 
 class PatchPainter(nn.Module):
@@ -407,9 +365,3 @@ def parted(masks: Tensor) -> Tensor:
     The mask itself is a half on closed lips, since its edge is soft; nothing of an open mouth may be seen there.
     """
     return F.max_pool2d((2 * masks[:, :1] - 1).clamp_min(0), 3, 1, 1)
-
-
-def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
-    """Upsample a flow field (T, G, G, 2) to (T, height, width, 2)."""
-    planes = flow.permute(0, 3, 1, 2).contiguous()  # four times as fast as with interleaved channels
-    return F.interpolate(planes, (height, width), mode="bilinear").permute(0, 2, 3, 1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from liveportrait.mini.painted import Painted
 from liveportrait.mini.raster import disc_mask
 from liveportrait.mini.regions import LIPS, rows
-from liveportrait.mini.renderer import Warp
+from liveportrait.mini.warp import Warp
 from liveportrait.training.perception import STAGES, Features
 
 WIDTHS = [widths[-1] for widths in STAGES]

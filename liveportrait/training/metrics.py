@@ -10,7 +10,8 @@ from torch import Tensor
 
 from liveportrait.mini.patches import sample
 from liveportrait.mini.regions import LIPS_OUTER, rows
-from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer, resize_flow
+from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer
+from liveportrait.mini.warp import resize_flow
 
 FRAMES_PER_CLIP = 6
 MOUTH_MARGIN = 1.6

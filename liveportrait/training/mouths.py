@@ -17,7 +17,8 @@ from liveportrait.mini.patches import MOUTH, patch_frame, patch_points, sample, 
 from liveportrait.mini.prior_flow import FLOW_SIZE, closing_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import LIPS_INNER, rows
-from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer, resize_flow
+from liveportrait.mini.renderer import SEEN_SIZE, MiniRenderer
+from liveportrait.mini.warp import resize_flow
 from liveportrait.training.pairs import OPEN_STILL
 from liveportrait.training.shut_mouths import SOFTNESS, shut_points, spread
 

@@ -16,7 +16,8 @@ from liveportrait.mini.mouth_color import tint
 from liveportrait.mini.painter import PatchDecoder
 from liveportrait.mini.patches import draw_masks, patch_frame, patch_points, shown_share
 from liveportrait.mini.prior_flow import prior_flow
-from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer, Warp
+from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
+from liveportrait.mini.warp import Warp
 from liveportrait.training.loop import Figures, Trainer
 from liveportrait.training.losses import around_mouth, gradient_l1
 from liveportrait.training.pairs import ClipSet, PairSampler, Shares

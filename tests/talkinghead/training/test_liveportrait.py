@@ -34,7 +34,7 @@ def data(tmp_path_factory):
         for _ in range(6):
             writer.write(random.integers(0, 255, (256, 256, 3), np.uint8))
         writer.close()
-        row = Clip("0", "0.mp4", f"person {n}", 0.24, 25.0, "no", 0, "", "", "", 0.0, 100, 2.3, "yes")
+        row = Clip("0", "0.mp4", f"person {n}", 0.24, 25.0, "no", 0, "", "", "", 0.0, 100, 2.3, 9.0, 1.0, 0.0, "yes")
         write_manifest(root / split / "manifest.csv", [row])
         points = random.uniform(60, 200, (6, len(KEYPOINTS), 3)).astype(np.float16)
         np.savez(root / f"landmarks_{split}.npz", offsets=np.array([0, 6]), landmarks=points)

@@ -30,7 +30,9 @@ def motion(tmp_path_factory):
         for _ in range(24):
             writer.write(random.integers(0, 255, (256, 256, 3), np.uint8))
         writer.close()
-        row = Clip(str(n), f"{n}.mp4", f"person {n}", 0.96, 25.0, voiced, 0, "", "", "", 0.0, 100, 2.3, "yes")
+        row = Clip(
+            str(n), f"{n}.mp4", f"person {n}", 0.96, 25.0, voiced, 0, "", "", "", 0.0, 100, 2.3, 9.0, 1.0, 0.0, "yes"
+        )
         rows = [*rows, row] if split == "train" else [row]
         write_manifest(root / split / "manifest.csv", rows)
     save_official(tiny_official(), root / "base")
