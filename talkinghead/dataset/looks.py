@@ -57,11 +57,16 @@ class Looks:
         sharpness, blockiness, clipped = self.usual
         if sharpness < SOFTEST:
             return f"the face is blurred: sharpness {sharpness:.0f}, at least {SOFTEST:.0f} is needed"
-        if blockiness > BLOCKIEST:
-            return f"the face shows blocks of coding: {blockiness:.1f}, at most {BLOCKIEST:g}"
-        if clipped > MOST_CLIPPED:
-            return f"{clipped:.0%} of the face is black or white, at most {MOST_CLIPPED:.0%}"
-        return None
+        return spoiled(blockiness, clipped)
+
+
+def spoiled(blockiness: float, clipped: float) -> str | None:
+    """Say whether coding or light has spoiled a picture of a face; None where neither has."""
+    if blockiness > BLOCKIEST:
+        return f"the face shows blocks of coding: {blockiness:.1f}, at most {BLOCKIEST:g}"
+    if clipped > MOST_CLIPPED:
+        return f"{clipped:.0%} of the face is black or white, at most {MOST_CLIPPED:.0%}"
+    return None
 
 
 class Looker:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +13,10 @@ import typer
 
 from liveportrait.errors import PortraitError
 from liveportrait.writing import partial_name
-from talkinghead.dataset.looks import BLOCKIEST, MOST_CLIPPED
+from talkinghead.dataset.looks import spoiled
 from talkinghead.dataset.people import name_people
 from talkinghead.dataset.tracking import SMALLEST
+from talkinghead.dataset.writing import write_manifest
 from talkinghead.errors import InputNotFoundError, OutputExistsError
 from talkinghead.face import FaceDetector
 from talkinghead.face.crop import Array, Picture, face_rect
@@ -88,7 +88,8 @@ def prepare_stills(folder: Path, output: Path, licence: str, *, recognise: bool 
             rounded = {key: round(value, 3) for key, value in quality.items()}
             rows.append(Still(name, f"{name}.jpg", "", licence, round(size), source_path=str(file), **rounded))
             people.append((file.stem, person))
-        _write_manifest(partial / "manifest.csv", rows, name_people(people))
+        named = [replace(row, identity=person) for row, person in zip(rows, name_people(people), strict=True)]
+        write_manifest(partial / "manifest.csv", named, Still)
         partial.rename(output)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -109,10 +110,8 @@ def _take(
     if face.size < SMALLEST:
         return f"the face measures {face.size:.0f} pixels, at least {SMALLEST:.0f} are needed"
     quality = face_quality(picture, face.landmarks)
-    if quality["blockiness"] > BLOCKIEST:
-        return f"the face shows blocks of coding: {quality['blockiness']:.1f}, at most {BLOCKIEST:g}"
-    if quality["clipped"] > MOST_CLIPPED:
-        return f"{quality['clipped']:.0%} of the face is black or white, at most {MOST_CLIPPED:.0%}"
+    if fault := spoiled(quality["blockiness"], quality["clipped"]):
+        return fault
     person = None if network is None else network.describe(picture, face.landmarks)
     return surroundings(picture, face.landmarks), face.size, quality, person
 
@@ -123,16 +122,6 @@ def surroundings(picture: Picture, landmarks: Array) -> Picture:
     left, top = np.maximum(square.center - square.size / 2, 0).astype(int)
     right, bottom = (square.center + square.size / 2).astype(int)
     return limit_size(np.ascontiguousarray(picture[top:bottom, left:right]), LONGEST)
-
-
-def _write_manifest(file: Path, rows: list[Still], people: list[str]) -> None:
-    names = [each.name for each in fields(Still)]
-    with file.open("w", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(names)
-        for row, person in zip(rows, people, strict=True):
-            values = {name: getattr(row, name) for name in names} | {"identity": person}
-            table.writerow(values.values())
 
 
 def stills(

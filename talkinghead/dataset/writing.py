@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -115,9 +116,9 @@ def cut_sound(file: Path, spans: list[tuple[int, int]]) -> Iterator[Sound]:
         yield (padded.clip(-1, 1) * 32767).round().astype(np.int16)
 
 
-def write_manifest(file: Path, rows: list[Clip]) -> None:
-    """Write the table of clips."""
-    names = [field.name for field in fields(Clip)]
+def write_manifest(file: Path, rows: Sequence[Any], kind: type = Clip) -> None:
+    """Write a table of clips, or of another kind of row; its columns are the dataclass's fields."""
+    names = [field.name for field in fields(kind)]
     with file.open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,12 @@ def clips_in(folder: Path, limit: int | None) -> Iterator[Path]:
     if not found:
         raise typer.BadParameter(f"{folder}: no video clips in it")
     yield from found[:limit]
+
+
+def clips_with_next(folder: Path, limit: int | None) -> Iterator[tuple[Path, Path]]:
+    """Yield each of a folder's videos with the next one, the last with the first; only the first `limit` pairs."""
+    everything = list(clips_in(folder, None))
+    return islice(zip(everything, everything[1:] + everything[:1], strict=True), limit)
 
 
 def looking(perception: Path | None, fid_network: Path | None, *, pictures: bool = True) -> Networks:

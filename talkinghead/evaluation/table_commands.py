@@ -5,7 +5,6 @@ Every figure is measured on generated pictures, whose landmarks are found anew. 
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +26,7 @@ from talkinghead.evaluation.options import (
     Most,
     Perception,
     clips_in,
+    clips_with_next,
     looking,
 )
 from talkinghead.evaluation.reenact import EVERY, reenact_clip
@@ -146,10 +146,9 @@ def stitch(
     output: Json = None,
 ) -> None:
     """Let each clip's first frame follow the next clip; measure how much the crop's border and the shoulders change."""
-    everything = list(clips_in(clips, None))
     judged = {
         clip.stem: stitch_clip(clip, driver, model, every, most, device)
-        for clip, driver in islice(zip(everything, everything[1:] + everything[:1], strict=True), limit)
+        for clip, driver in clips_with_next(clips, limit)
     }
     show(f"stitch, {model}", judged, output)
 
@@ -166,9 +165,9 @@ def sanity(
     output: Json = None,
 ) -> None:
     """Change real clips in known ways and judge them: each figure has to move when it should."""
-    networks, everything = looking(perception, fid_network), list(clips_in(clips, None))
+    networks = looking(perception, fid_network)
     judged: dict[str, list[Judged]] = {}
-    for clip, other in islice(zip(everything, everything[1:] + everything[:1], strict=True), limit):
+    for clip, other in clips_with_next(clips, limit):
         for change, found in judge_changes(clip, other, networks, every, most).items():
             judged.setdefault(change, []).append(found)
         if model is not None:
