@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from liveportrait import Crop
 from liveportrait.keypoints import transform_keypoints
-from talkinghead.errors import VideoError
+from talkinghead.evaluation.first_face import check_first_face
 from talkinghead.evaluation.reenact import load_model
 from talkinghead.face import FaceTracker, cut, landmarks_in_crop, make_crop
 from talkinghead.face.landmarks import PersonFinder
@@ -45,9 +45,8 @@ def judge_background(clip: Path) -> dict[str, float]:
     model, finder = load_model("mini"), PersonFinder()
     frames = [frame.picture for frame in islice(read_frames(clip), LONGEST)]
     tracks = list(FaceTracker().follow(frames))
-    if tracks[0] is None:
-        raise VideoError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
-    crop, place = make_crop(frames[0], tracks[0])
+    points = check_first_face(clip, tracks[0])
+    crop, place = make_crop(frames[0], points)
     pictures = {"real": [], "without": [], "with": []}
     layers = separate(cut(frames[0], place), finder)
     portrait = model.encode(crop)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from liveportrait import Crop, LivePortrait, Portrait, PortraitModel
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.mini import MiniLivePortrait
-from talkinghead.errors import VideoError
 from talkinghead.evaluation import metrics
+from talkinghead.evaluation.first_face import check_first_face
 from talkinghead.evaluation.judged import TURN, Judged
 from talkinghead.evaluation.landmark_motion import FACE_FIGURES, face_figures, turn_degrees
 from talkinghead.evaluation.metrics import Picture, Points
@@ -56,10 +56,9 @@ def reenact_clip(
     model = load_model(name, device)
     frames = [frame.picture for frame in read_frames(clip)]
     tracks = list(FaceTracker().follow(frames))
-    if tracks[0] is None:
-        raise VideoError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
-    crop, place = make_crop(frames[0], tracks[0])
-    own = place.points_to_crop(tracks[0])
+    points = check_first_face(clip, tracks[0])
+    crop, place = make_crop(frames[0], points)
+    own = place.points_to_crop(points)
     scene = Scene(
         model,
         model.encode(crop.to(model_device(model))),

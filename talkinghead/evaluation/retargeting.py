@@ -10,15 +10,13 @@ import torch
 
 from liveportrait import Crop, Motion, Portrait, PortraitModel
 from liveportrait.sliders import Sliders
-from talkinghead.errors import VideoError
+from talkinghead.evaluation.first_face import first_face
 from talkinghead.evaluation.judged import Judged
 from talkinghead.evaluation.metrics import Picture
 from talkinghead.evaluation.networks import to_tensor
 from talkinghead.evaluation.reenact import load_model, model_device, to_picture
 from talkinghead.face import FaceDetector, landmarks_in_crop, make_crop
 from talkinghead.face.crop import CropFrame
-from talkinghead.face.track import FaceTracker
-from talkinghead.media.video import read_frames
 
 ASKED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Openness that is asked for, height over width."""
@@ -42,10 +40,7 @@ def retarget_clip(clip: Path, name: str, device: str = "cpu") -> Judged:
         VideoError: The first frame shows no face.
     """
     model = load_model(name, device)
-    picture = next(iter(read_frames(clip))).picture
-    points = FaceTracker().track(picture)
-    if points is None:
-        raise VideoError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
+    picture, points = first_face(clip)
     portrait = model.encode(make_crop(picture, points)[0].to(model_device(model)))
     figures: dict[str, float] = {}
     for part, (sliders, openness) in PARTS.items():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from liveportrait import Motion, PortraitModel
 from liveportrait.mini.regions import JAW
 from talkinghead.driver.driver import driving_rules
-from talkinghead.errors import VideoError
+from talkinghead.evaluation.first_face import check_first_face, first_face
 from talkinghead.evaluation.judged import Judged
 from talkinghead.evaluation.metrics import Picture, Points
 from talkinghead.evaluation.reenact import load_model, model_device, to_picture
@@ -51,10 +51,7 @@ def stitch_clip(source: Path, driver: Path, name: str, every: int, most: int, de
         VideoError: A first frame shows no face.
     """
     model = load_model(name, device)
-    picture = next(iter(read_frames(source))).picture
-    points = FaceTracker().track(picture)
-    if points is None:
-        raise VideoError(f"{source}: no face in the first frame; cut the clip so that it begins with one")
+    picture, points = first_face(source)
     crop, place = make_crop(picture, points)
     portrait = model.encode(crop.to(model_device(model)))
     side = crop.image.shape[-1]
@@ -105,9 +102,7 @@ def driving_motions(clip: Path, model: PortraitModel, every: int, most: int) -> 
     tracker, place = FaceTracker(), None
     for number, frame in enumerate(islice(read_frames(clip), (most - 1) * every + 1)):
         points = tracker.track(frame.picture)
-        if points is None and place is None:
-            raise VideoError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
-        place = place or make_crop(frame.picture, points, DRIVING_CROP)[1]  # type: ignore[arg-type]
+        place = place or make_crop(frame.picture, check_first_face(clip, points), DRIVING_CROP)[1]
         if points is not None and number % every == 0:
             with torch.inference_mode():
                 yield model.extract(cut_crop(frame.picture, place, points).to(model_device(model)))
