@@ -27,6 +27,7 @@ from talkinghead.dubbing import check_one_voice, dub
 from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
 from talkinghead.media.audio import probe_sound
+from talkinghead.media.copying import plan_copy
 from talkinghead.media.files import check_output
 from talkinghead.media.formats import PLAIN
 from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image
@@ -350,13 +351,17 @@ def save(
         write_picture(next(iter(video)), file, marks, overwrite=render.overwrite)
         return Summary(file, 1, 0.0, video.fps, width, height, time.perf_counter() - begun, video.notes)
     shape, sound, kind, overwrite = (height, width), video.sound, PLAIN[suffix], render.overwrite
-    with VideoWriter(file, video.fps, shape, sound, render.crf, kind, overwrite=overwrite, marks=marks) as writer:
+    plan, remarks = plan_copy(video.changes, shape, video.fps, sound, kind, marks)
+    with VideoWriter(
+        file, video.fps, shape, sound, render.crf, kind, overwrite=overwrite, marks=marks, plan=plan
+    ) as writer:
         count = 0
         for count, picture in enumerate(progress(video, len(video), RENDERING), 1):  # noqa: B007
             writer.write(picture)
     took = time.perf_counter() - begun
-    notes = (*video.notes, f"{file}: {suffix} files have no sound") if sound and not kind.sound else video.notes
-    return Summary(file, count, float(count / video.fps), video.fps, width, height, took, notes)
+    if sound and not kind.sound:
+        remarks = (*remarks, f"{file}: {suffix} files have no sound")
+    return Summary(file, count, float(count / video.fps), video.fps, width, height, took, (*video.notes, *remarks))
 
 
 def read_picture(source: StrPath | Picture) -> tuple[Picture, str]:

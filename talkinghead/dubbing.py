@@ -23,6 +23,7 @@ from talkinghead.errors import AudioError, OptionError
 from talkinghead.host.isolation import own_settings
 from talkinghead.inputs.option_values import Trim
 from talkinghead.media.audio import MODEL_RATE, Sound, probe_sound, stream_mono_16k
+from talkinghead.media.copying import Changes
 from talkinghead.media.image import Picture
 from talkinghead.media.mix import Layer, mix
 from talkinghead.media.playback import frames_within, play_order
@@ -32,7 +33,7 @@ from talkinghead.models import Models
 from talkinghead.options import DubOptions, MotionOptions, Options
 from talkinghead.pipeline import Compositor, Video, animate_video
 from talkinghead.source.dubbed import DubbedVideo, prepare_dubbed
-from talkinghead.source.face_track import fade, track_face
+from talkinghead.source.face_track import FaceTrack, fade, track_face
 from talkinghead.source.video import open_video_sources
 
 
@@ -100,7 +101,8 @@ def dub(
 
     notes = tuple(dict.fromkeys(itertools.chain(*(each.notes() for each in dubbed))))
     sound = _sound(list(voices.values()), own, times, order, voiced, options.dub)
-    return Video(dubbed[0], times.fps, len(order), sound, pictures, lambda: notes)
+    changes = _changes(file, tracks, times, voiced) if options.dub.is_part else None
+    return Video(dubbed[0], times.fps, len(order), sound, pictures, lambda: notes, changes=changes)
 
 
 def dub_parts(
@@ -138,12 +140,14 @@ def dub_parts(
     count = math.ceil(len(track) / file.fps * fps)
     dubbed = prepare_dubbed(source, track, play_order(len(track), count, "hold", fps, file.fps))
     compositor = _compositor(dubbed, voice, range(count), fps, models, options)
-    layers = [Layer(voice)]
+    layers, own = [Layer(voice)], None
+    ducked = tuple((float(part.start), float(part.end or count / fps)) for part in parts)
     if file.has_sound:
-        ducked = tuple((float(part.start), float(part.end or count / fps)) for part in parts)
-        layers.append(Layer(probe_sound(file.file).starting_at(file.begins), volume=background, ducked=ducked))
-    sound = mix(layers, count / fps)
-    return Video(dubbed, fps, count, sound, lambda: compositor(itertools.repeat(None)), dubbed.notes)
+        own = probe_sound(file.file).starting_at(file.begins)
+        layers.append(Layer(own, volume=background, ducked=ducked))
+    sound = mix(layers, count / fps, own)
+    changes = Changes(file, track.share > 0, ducked)
+    return Video(dubbed, fps, count, sound, lambda: compositor(itertools.repeat(None)), dubbed.notes, changes=changes)
 
 
 def check_one_voice(name: str, asked: DubOptions, num_voices: int) -> None:
@@ -247,7 +251,14 @@ def _sound(
         ends = (voiced.start / times.fps, voiced.stop / times.fps) if asked.is_part else (-1, times.seconds + 1)
         ducked = ((float(ends[0]), float(ends[1])),)
         layers.append(Layer(own, Fraction(0), asked.keep_background, ducked, repeats=not asked.is_part))
-    return mix(layers, len(order) / times.fps)
+    return mix(layers, len(order) / times.fps, own if asked.is_part else None)
+
+
+def _changes(file: VideoFile, tracks: Sequence[FaceTrack], times: _Times, voiced: range) -> Changes:
+    """Return what dubbing a part changes of the video."""
+    start = voiced.start / times.fps
+    end = max(voiced.stop / times.fps, start + times.seconds)
+    return Changes(file, np.any([track.share > 0 for track in tracks], axis=0), [(float(start), float(end))])
 
 
 def _compositor(

@@ -24,6 +24,7 @@ from talkinghead.driver.sliders import SliderTrack
 from talkinghead.driver.speech import generate_motion, sampling_rules
 from talkinghead.host.isolation import made_with_own, own_settings
 from talkinghead.media.audio import Sound, stream_mono_16k
+from talkinghead.media.copying import Changes
 from talkinghead.media.image import Picture
 from talkinghead.models import Models
 from talkinghead.options import Options
@@ -284,6 +285,7 @@ class Video:
         pictures: Renders the pictures from the first one on.
         report: Returns remarks about the inputs, complete once the pictures are rendered.
         shown_size: (height, width) of the pictures if it differs from the source's.
+        changes: What it changes of the file that it is made from, if most of that stays as it is.
     """
 
     source: ImageSource | VideoSource | DubbedVideo
@@ -293,6 +295,7 @@ class Video:
     pictures: Callable[[], Iterator[Picture]]
     report: Callable[[], tuple[str, ...]] = tuple
     shown_size: tuple[int, int] | None = None
+    changes: Changes | None = None
 
     @property
     def size(self) -> tuple[int, int]:

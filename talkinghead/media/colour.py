@@ -73,7 +73,7 @@ def to_picture(frame: av.VideoFrame, size: tuple[int, int]) -> Picture:
     converted = frame.reformat(
         *size,
         format="rgb48le" if wide or hdr else "rgb24",
-        src_colorspace=_matrix(frame),
+        src_colorspace=color_matrix(frame),
         dst_color_range=ColorRange.JPEG,
         interpolation=Interpolation.BICUBIC if size != (frame.width, frame.height) else None,
     )
@@ -98,7 +98,7 @@ def narrowed(codes: NDArray[np.uint16], trc: int) -> Picture:
     return _code_table()[_index(np.sqrt(shown))]
 
 
-def _matrix(frame: av.VideoFrame) -> Colorspace | None:
+def color_matrix(frame: av.VideoFrame) -> Colorspace | None:
     """Return the frame's colour matrix; if the file does not state it, it depends on the size."""
     if frame.format.is_rgb or frame.colorspace == 8:  # YCgCo has no variants
         return None

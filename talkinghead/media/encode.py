@@ -22,7 +22,7 @@ from talkinghead.provenance.marks import COMPOSITE, Marks
 from talkinghead.provenance.tags import video_tags
 from talkinghead.provenance.watermark import LUMA_SHARE, open_watermark
 
-_THREADS = 2
+THREADS = 2
 
 
 def open_output(file: Path, kind: Format, marks: Marks | None) -> OutputContainer:
@@ -123,7 +123,7 @@ class VideoEncoder:
         stream.pix_fmt = self._kind.pixels
         stream.time_base = 1 / self._fps
         context = stream.codec_context
-        context.thread_count = _THREADS
+        context.thread_count = THREADS
         if self._kind.is_animation:
             return stream
         context.colorspace = Colorspace.ITU709

@@ -14,7 +14,7 @@ from talkinghead.media.audio import Samples, Sound, stream_part
 _BLOCK = 4096
 """Samples that are mixed at a time."""
 
-_RAMP_SECONDS = 0.05
+RAMP_SECONDS = 0.05
 """Time over which the volume of a layer changes at the ends of a ducked part."""
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
@@ -61,16 +61,18 @@ class MixedSound(Sound):
             yield frame
 
 
-def mix(layers: Sequence[Layer], seconds: Fraction) -> MixedSound:
+def mix(layers: Sequence[Layer], seconds: Fraction, like: Sound | None = None) -> MixedSound:
     """Mix sounds.
 
     Args:
         layers: The sounds; the first one gives the mix its name.
         seconds: Length of the mix; sounds that end earlier are silent from then on.
+        like: The sound whose rate and channels it has, at most two; by default the highest of all.
     """
     first = layers[0].sound
-    rate = max(layer.sound.rate for layer in layers)
-    channels = min(max(layer.sound.channels for layer in layers), 2)
+    counted = [like] if like else [layer.sound for layer in layers]
+    rate = max(sound.rate for sound in counted)
+    channels = min(max(sound.channels for sound in counted), 2)
     return MixedSound(first.file, rate, channels, round(seconds * rate), layers=tuple(layers))
 
 
@@ -100,6 +102,6 @@ def _volume(layer: Layer, seconds: Samples) -> Samples:
     """Return a layer's volume at times of the mix."""
     share = np.zeros(len(seconds))
     for begin, end in layer.ducked:
-        if begin - _RAMP_SECONDS < seconds[-1] and end + _RAMP_SECONDS > seconds[0]:
-            share = np.maximum(share, np.minimum(seconds - begin, end - seconds) / _RAMP_SECONDS + 0.5)
+        if begin - RAMP_SECONDS < seconds[-1] and end + RAMP_SECONDS > seconds[0]:
+            share = np.maximum(share, np.minimum(seconds - begin, end - seconds) / RAMP_SECONDS + 0.5)
     return (1 + (layer.volume - 1) * np.clip(share, 0, 1)).astype(np.float32)

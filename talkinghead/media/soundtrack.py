@@ -16,10 +16,10 @@ _RATES = {
     "libopus": (8000, 12000, 16000, 24000, 48000),
     "pcm_s16le": (8000, 16000, 22050, 24000, 44100, 48000, 96000),
 }
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _FRAME = {"aac": 1024, "libopus": 960, "pcm_s16le": 1024}
 _SAMPLES = {"aac": "fltp", "libopus": "flt", "pcm_s16le": "s16"}
-_BITS_PER_CHANNEL = 96_000
+BITS_PER_CHANNEL = 96_000
 
 
 class SoundTrack:
@@ -29,8 +29,8 @@ class SoundTrack:
         """Add a stream for the sound, at its own rate and channels if the encoder supports them."""
         self._container = container
         rate = next((rate for rate in _RATES[codec] if rate >= sound.rate), _RATES[codec][-1])
-        layout = _LAYOUTS.get(sound.channels, "stereo")
-        coding = {} if codec.startswith("pcm") else {"bit_rate": _BITS_PER_CHANNEL * sound.channels}
+        layout = LAYOUTS.get(sound.channels, "stereo")
+        coding = {} if codec.startswith("pcm") else {"bit_rate": BITS_PER_CHANNEL * sound.channels}
         self._stream: AudioStream = container.add_stream(codec, rate=rate, layout=layout, **coding)  # type: ignore[assignment]
         self._stream.codec_context.format = _SAMPLES[codec]
         self._rate, self._done = rate, 0

@@ -31,11 +31,14 @@ from talkinghead.media.container import (
     is_playlist,
     open_container,
 )
+from talkinghead.media.copying import CopyPlan
+from talkinghead.media.copying_encoder import CopyingEncoder
 from talkinghead.media.encode import VideoEncoder
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.formats import MP4, Format
 from talkinghead.media.image import Picture, is_still, read_image
 from talkinghead.media.picture_formats import PICTURE_ENDINGS, is_animation
+from talkinghead.media.video_file import VideoFile
 from talkinghead.provenance.manifest import open_signer
 from talkinghead.provenance.marks import Marks
 
@@ -65,6 +68,7 @@ class VideoWriter:
         *,
         overwrite: bool = False,
         marks: Marks | None = None,
+        plan: CopyPlan | None = None,
     ) -> None:
         """Open a partial file beside the output.
 
@@ -77,6 +81,7 @@ class VideoWriter:
             kind: The format.
             overwrite: Whether an existing file may be replaced.
             marks: How the file is marked; None for parts of a video that are not shown alone.
+            plan: What is copied from the file that the video is made from; None if every picture is encoded.
 
         Raises:
             OutputError: The file cannot be written.
@@ -87,7 +92,10 @@ class VideoWriter:
         try:
             self._partial = create_beside(file)
             try:
-                self._encoder = VideoEncoder(self._partial, fps, size, sound, crf, kind, marks)
+                if plan:
+                    self._encoder = CopyingEncoder(self._partial, plan, sound, crf, marks)
+                else:
+                    self._encoder = VideoEncoder(self._partial, fps, size, sound, crf, kind, marks)
             except BaseException:
                 self._partial.unlink(missing_ok=True)
                 raise
@@ -173,27 +181,6 @@ class VideoFrame:
 
     picture: Picture
     seconds: Fraction
-
-
-@dataclass(frozen=True)
-class VideoFile:
-    """A video file and what its headers state.
-
-    Attributes:
-        file: Its path.
-        fps: Frames per second; for a variable rate the nominal one.
-        size: (height, width) of the frames in square pixels.
-        num_frames: The estimated number of frames.
-        has_sound: Whether there is a sound track.
-        begins: Time of the first frame in seconds by the file's clock, which sound and picture share.
-    """
-
-    file: Path
-    fps: Fraction
-    size: tuple[int, int]
-    num_frames: int
-    has_sound: bool
-    begins: Fraction = Fraction(0)
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoFile:

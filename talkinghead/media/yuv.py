@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from talkinghead.media.image import Picture
 from talkinghead.provenance.watermark import Watermark
 
-_MARGIN = 16
+MARGIN = 16
 """Pixels around a changed box that are converted too, because colours are averaged over neighbours; a multiple of 2."""
 
 Box = tuple[slice, slice]
@@ -41,7 +41,7 @@ class YuvConverter:
         before, self._before = self._before, picture
         if before is None:
             frame = to_yuv(picture)
-            self._planes = [plane.copy() for plane in _planes(frame)]
+            self._planes = [plane.copy() for plane in planes(frame)]
             if self._watermark:
                 self._planes[0] = self._watermark.lay(self._planes[0])
             return self._frame(picture)
@@ -54,16 +54,16 @@ class YuvConverter:
         """Return the planes as a frame of the picture's size."""
         frame = av.VideoFrame(picture.shape[1], picture.shape[0], "yuv420p")
         frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
-        for plane, kept in zip(_planes(frame), self._planes, strict=True):
+        for plane, kept in zip(planes(frame), self._planes, strict=True):
             plane[:] = kept
         return frame
 
     def _update(self, picture: Picture, box: Box) -> None:
         """Convert a box, with a margin whose own outer part is thrown away."""
-        inner = _grown(box, _MARGIN // 2, picture.shape)
-        outer = _grown(box, _MARGIN, picture.shape)
+        inner = grown(box, MARGIN // 2, picture.shape)
+        outer = grown(box, MARGIN, picture.shape)
         converted = to_yuv(np.ascontiguousarray(picture[outer]))
-        for n, (plane, kept) in enumerate(zip(_planes(converted), self._planes, strict=True)):
+        for n, (plane, kept) in enumerate(zip(planes(converted), self._planes, strict=True)):
             step = 1 if n == 0 else 2  # of the colour planes, a pixel covers two of the picture
             rows, columns = (slice(side.start // step, side.stop // step) for side in inner)
             where = (rows, columns)
@@ -92,7 +92,7 @@ def changed_box(before: Picture, after: Picture) -> Box | None:
     return high, slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _grown(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+def grown(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     """Grow a box to even sides with a margin, as far as the picture reaches."""
     rows, columns = (
         slice(max(side.start - margin, 0) // 2 * 2, min(side.stop + margin + 1, length) // 2 * 2)
@@ -101,7 +101,7 @@ def _grown(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     return rows, columns
 
 
-def _planes(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
+def planes(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
     """Return the planes of a frame, without the padding of their lines, as views."""
     return [
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]  # type: ignore[arg-type] — a buffer

@@ -11,7 +11,7 @@ from fake_models import TwoFaces, fake_models, mesh_at
 from gray_videos import gray_level, gray_video
 
 import talkinghead
-from talkinghead import DubOptions, MotionOptions, Options, RenderOptions
+from talkinghead import DubOptions, MotionOptions, Options, ProvenanceOptions, RenderOptions
 from talkinghead.errors import AudioError, OptionError
 from talkinghead.face import Face, FaceIndexError, NoFaceError
 from talkinghead.media.audio import probe_sound, stream_frames
@@ -163,3 +163,31 @@ def test_what_pictures_cannot_do(tmp_path, models):
         dub(picture, voice, models, start=1)
     with pytest.raises(OptionError, match="several voices are for videos"):
         dub(picture, {0: voice, 1: voice}, models)
+
+
+def test_what_is_not_dubbed_is_copied(tmp_path, models):
+    """A part of the second of three groups of pictures is dubbed, once alone and once with a label on everything."""
+    source = tmp_path / "s.mp4"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "10", "crf": "1", "sc_threshold": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for n in range(30):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 60 + n, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    voice = tone(tmp_path / "v.wav", 0.2)
+    summary = dub(source, voice, models, tmp_path / "o.mp4", start=0.44, end=0.72)
+    assert summary.frames == 30 and not summary.notes
+    old, new = pictures_coded(source), pictures_coded(tmp_path / "o.mp4")
+    assert [a == b for a, b in zip(old, new, strict=True)] == [True] * 10 + [False] * 10 + [True] * 10
+    levels = [gray_level(frame.picture) for frame in read_frames(tmp_path / "o.mp4")]
+    changed = {n for n, level in enumerate(levels) if abs(level - 60 - n) > 3}
+    assert changed and changed <= set(range(11, 18))
+    options = Options(dub=DubOptions(start=0.44, end=0.72), provenance=ProvenanceOptions(label="AI"))
+    summary = talkinghead.speak(source, voice, tmp_path / "l.mp4", options=options, model=models)
+    assert "label" in summary.notes[0]
+
+
+def pictures_coded(file):
+    with av.open(str(file)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
