@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -58,9 +59,11 @@ class OfficialPortrait(PortraitModel):
         config: Sizes of the networks.
         landmarks_203: Finds upstream's own 203 landmarks in crops, shape (T, 203, 2); None measures openness on the
             face mesh, whose scale is mapped to theirs.
+        folder: Of the weights, in upstream's layout; None if they were not read from files.
     """
 
     landmarks_203: Callable[[Crop], Tensor] | None = None
+    folder: Path | None = None
 
     def __init__(self, config: OfficialConfig, needs_landmarks: bool, precision: Precision = "fp32"):
         super().__init__()

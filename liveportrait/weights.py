@@ -31,7 +31,7 @@ REVISION = "82a4fa6735ca58432b6ce39301b4b9ee066dea47"
 NOTICE = """\
 The official LivePortrait weights (Kuaishou Technology, KlingTeam/LivePortrait on the Hugging Face hub, revision
 {revision}) are published under the MIT licence: https://huggingface.co/KlingTeam/LivePortrait
-Fetched once, {size} in {count} files, to {folder}.
+Fetched once, {size} in {count}, to {folder}.
 Upstream's face detector (InsightFace) and animal detector (X-Pose) are for non-commercial use and are not fetched.
 Use portraits of people only with their consent."""
 
@@ -94,6 +94,11 @@ RELEASES: dict[str, tuple[hub.HubFile, ...]] = {
 }
 MODEL_NAMES = ("mini", *RELEASES)
 
+LANDMARKS = hub.HubFile(
+    "liveportrait/landmark.onnx", "31d22a5041326c31f19b78886939a634a5aedcaa5ab8b9b951a1167595d147db", 114_666_491
+)
+"""Upstream's network of 203 landmarks, which `base` uses if it lies beside its weights."""
+
 
 class OfficialFiles(NamedTuple):
     """Where the five files of an official model lie."""
@@ -132,7 +137,9 @@ def load(name_or_directory: str | Path, precision: Precision = "fp32") -> Portra
     if isinstance(name_or_directory, str) and name_or_directory in RELEASES:
         root = download(name_or_directory, logger.warning)
         files = OfficialFiles._make(root / file.path for file in RELEASES[name_or_directory])
-        return load_official(files, OfficialConfig(), name_or_directory != "animals", precision)
+        model = load_official(files, OfficialConfig(), name_or_directory != "animals", precision)
+        model.folder = root
+        return model
     try:
         return _load_directory(Path(name_or_directory), precision)
     except PortraitError:
@@ -147,7 +154,7 @@ def download(
     """Make sure that an official model's files are on this machine, whole and unchanged.
 
     Args:
-        name: "base" or "animals".
+        name: "base", "animals" or "landmarks".
         announce: Called once with licence, size and place when the hub has answered, before anything is written, and
             not at all when nothing is missing. It may raise to refuse.
         progress: Called with a file's name, its bytes so far and its size while it is fetched.
@@ -159,13 +166,20 @@ def download(
         WeightsNotFoundError: The name is unknown, or a file is missing and cannot be fetched.
         WeightsError: What the hub sent is not the pinned file.
     """
-    if name not in RELEASES:
-        raise WeightsNotFoundError(f"nothing to download for {name!r}; choose from {', '.join(RELEASES)}")
+    files = downloads()
+    if name not in files:
+        raise WeightsNotFoundError(f"nothing to download for {name!r}; choose from {', '.join(files)}")
 
     def say(folder: Path, missing: list[hub.HubFile]) -> None:
-        announce(NOTICE.format(revision=REVISION, size=_size(missing), count=len(missing), folder=folder))
+        count = "1 file" if len(missing) == 1 else f"{len(missing)} files"
+        announce(NOTICE.format(revision=REVISION, size=_size(missing), count=count, folder=folder))
 
-    return hub.complete(REPOSITORY, REVISION, RELEASES[name], say, progress, FORMER_REPOSITORY)
+    return hub.complete(REPOSITORY, REVISION, files[name], say, progress, FORMER_REPOSITORY)
+
+
+def downloads() -> dict[str, tuple[hub.HubFile, ...]]:
+    """Return the files that can be fetched, by the name that `download` takes."""
+    return {**RELEASES, "landmarks": (LANDMARKS,)}
 
 
 def _size(files: list[hub.HubFile]) -> str:
@@ -192,7 +206,9 @@ def _load_directory(directory: Path, precision: Precision) -> PortraitModel:
         raise WeightsError(f'{config_file}: "model" is {repr(kind)[:40]}; known are {", ".join(MODEL_NAMES)}')
     files, is_animal = _find_official(directory)
     config = _read_config(config_file, settings.get("networks", {}))
-    return load_official(files, config, not (is_animal or kind == "animals"), precision)
+    model = load_official(files, config, not (is_animal or kind == "animals"), precision)
+    model.folder = directory
+    return model
 
 
 def _find_official(directory: Path) -> tuple[OfficialFiles, bool]:

@@ -34,7 +34,7 @@ from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, re
 from talkinghead.media.progress import RENDERING, Progress, no_progress
 from talkinghead.media.side_by_side import beside_inputs
 from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_video
-from talkinghead.models import Models, load_models
+from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrPath
 from talkinghead.pipeline import DrivenFace, Video
 from talkinghead.provenance.check import check_marks
@@ -144,7 +144,7 @@ def speak(
     sounds = {number: probe_sound(voice) for number, voice in voices.items()}
     if not isinstance(shown, VideoFile):
         check_one_voice(name_of(source), options.dub, len(voices))
-    models = load_models(model, options.render.device, voice_model, options.render.precision)
+    models = load_models_for(options.render, model, voice_model)
     if isinstance(shown, VideoFile):
         video = dub(shown, sounds, models, options, progress)
     else:
@@ -217,7 +217,7 @@ def reenact(
     check_marks(options.provenance, file)
     shown = read_moving(source)
     sound = choose_sound(list(given.values()), shown, options.drive)
-    models = load_models(model, options.render.device, precision=options.render.precision)
+    models = load_models_for(options.render, model)
     sources, rate = _open_moving(source, shown, models, options, list(assigned))
     if isinstance(shown, VideoFile) and not kept:  # the dense residual is only applied to pictures
         options = replace(options, drive=replace(options.drive, dense_residual=False))
@@ -267,7 +267,7 @@ def template(
     options = options or Options()
     file = _check_template(output, files_read(options, driver), model, options.render)
     given = open_driver(driver)
-    models = load_models(model, options.render.device, precision=options.render.precision)
+    models = load_models_for(options.render, model)
     extracted = extract_driver(given, str(driver), models, options, progress)
     write_template(extracted, file, overwrite=options.render.overwrite)
     return extracted
@@ -317,7 +317,7 @@ def edit(
     if keyframes and isinstance(shown, VideoFile):
         raise OptionError(f"{shown.file}: keyframes animate a picture, this is a video: give its sliders as options")
     marks = Marks(options.provenance, source, tuple(inputs))
-    models = load_models(model, options.render.device, precision=options.render.precision)
+    models = load_models_for(options.render, model)
     if isinstance(shown, VideoFile):
         (video,) = open_video_sources(shown, models, options.crop, [options.crop.face])
         sound = choose_sound([], shown, options.drive)

@@ -14,7 +14,7 @@ from talkinghead.media.formats import PLAIN
 from talkinghead.media.image import Picture
 from talkinghead.media.progress import Progress, no_progress
 from talkinghead.media.video import VideoFile
-from talkinghead.models import Models, load_models
+from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, VOICE_MODEL, MotionOptions, Options, StrPath
 from talkinghead.pipeline import Video
 from talkinghead.provenance.check import check_marks
@@ -80,7 +80,7 @@ def idle(
     shown, name = read_moving(source), name_of(source)
     if isinstance(shown, VideoFile):
         raise OptionError(f"{name}: is a video, a picture idles: give a picture")
-    models = load_models(model, options.render.device, voice_model, options.render.precision)
+    models = load_models_for(options.render, model, voice_model)
     video = pipeline.idle(open_image_source(shown, name, models, options.crop), models, options)
     marks = Marks(options.provenance, source, tuple(inputs))
     return video if file is None else save(video, file, options.render, marks, progress)

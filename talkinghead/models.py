@@ -16,9 +16,11 @@ from liveportrait.config import Precision
 from liveportrait.mini import MiniLivePortrait
 from talkinghead.errors import OptionError
 from talkinghead.face import FaceDetector
+from talkinghead.face.crop import Array, Picture
+from talkinghead.face.upstream_landmarks import UpstreamLandmarks, load_upstream_landmarks
 from talkinghead.host.forks import check_process
 from talkinghead.host.isolation import own_settings
-from talkinghead.options import MODEL, PRECISION, VOICE_MODEL
+from talkinghead.options import LANDMARKS, MODEL, PRECISION, VOICE_MODEL, RenderOptions
 
 _one_loads = threading.Lock()
 """Some libraries fail when several threads import them for the first time at once."""
@@ -33,12 +35,24 @@ class Models:
         voice: Generates motion from speech.
         faces: Detects faces.
         device: Where `portrait` and `voice` run.
+        landmarks: Finds the landmarks that upstream crops faces around; None leaves it to the face mesh.
     """
 
     portrait: PortraitModel
     voice: MotionGenerator
     faces: FaceDetector
     device: torch.device
+    landmarks: UpstreamLandmarks | None = None
+
+    def crop_points(self, picture: Picture, mesh: Array, *, still: bool = False) -> Array:
+        """Return the landmarks to crop a face around, in pixels of the picture, shape (N, 2 or 3).
+
+        Args:
+            picture: RGB, shape (H, W, 3).
+            mesh: The face's mesh in it, shape (478, 3).
+            still: Whether it is a source picture, not a frame of a video.
+        """
+        return mesh if self.landmarks is None else self.landmarks.crop_points(picture, mesh, still=still)
 
 
 def load_models(
@@ -46,6 +60,7 @@ def load_models(
     device: str = "auto",
     voice: str | Path = VOICE_MODEL,
     precision: str = PRECISION,
+    landmarks: str = LANDMARKS,
 ) -> Models:
     """Load the networks; return them unchanged if they are loaded already.
 
@@ -54,9 +69,12 @@ def load_models(
         device: Where they run: "auto" or a torch device.
         voice: The speech-to-motion model: "mini", "joyvasa" or a directory.
         precision: The renderer's precision: "fp32", "bf16", "fp16" or "auto" (the model's default).
+        landmarks: What `base` crops faces around: "auto", "mesh" or "insightface", see `RenderOptions`.
 
     Raises:
-        OptionError: The device does not exist, or the voice model does not fit the renderer.
+        OptionError: The device does not exist, the voice model does not fit the renderer, or a network of landmarks
+            cannot be used.
+        LandmarkNetworkError: The package that runs networks of landmarks is not installed.
         WeightsNotFoundError: A model does not exist.
         WeightsError: A file does not hold the weights of the model.
         ForkError: This process was forked from one that had loaded networks.
@@ -71,7 +89,14 @@ def load_models(
     if isinstance(name_or_directory, Models):
         return name_or_directory
     with _one_loads, own_settings():
-        return _load(name_or_directory, choose_device(device), voice, precision)
+        return _load(name_or_directory, choose_device(device), voice, precision, landmarks)
+
+
+def load_models_for(
+    render: RenderOptions, name_or_directory: str | Path | Models = MODEL, voice: str | Path = VOICE_MODEL
+) -> Models:
+    """Load the networks that the user's options ask for; like `load_models`."""
+    return load_models(name_or_directory, render.device, voice, render.precision, render.landmarks)
 
 
 def embedded_model(name_or_directory: str) -> MiniLivePortrait:
@@ -86,31 +111,41 @@ def embedded_model(name_or_directory: str) -> MiniLivePortrait:
     raise OptionError(f"{name_or_directory}: not an embedded renderer; give mini or a directory that train.py wrote")
 
 
-def _load(name_or_directory: str | Path, device: torch.device, voice: str | Path, precision: str) -> Models:
+def _load(
+    name_or_directory: str | Path, device: torch.device, voice: str | Path, precision: str, landmarks: str
+) -> Models:
     portrait = LivePortrait.from_pretrained(name_or_directory).to(device)
     if precision != PRECISION:
         portrait.set_precision(cast(Precision, precision))
     elif device.type == "cuda":
         portrait.set_precision(portrait.gpu_precision)
-    if portrait.needs_landmarks and not portrait.extracts_from_landmarks:
-        _use_own_landmarks(portrait, Path(name_or_directory))
+    found = _load_landmarks(portrait, str(name_or_directory), landmarks)
     moved = keypoints_of(voice)
     if moved not in (None, portrait.num_keypoints):
         raise OptionError(
             f"voice model {str(voice)!r} moves the {moved} keypoints of the official networks, model "
             f"{str(name_or_directory)!r} has {portrait.num_keypoints}: give --model base or animals, or another voice"
         )
-    return Models(portrait, load_voice(voice).to(device), FaceDetector(), device)
+    return Models(portrait, load_voice(voice).to(device), FaceDetector(), device, found)
 
 
-def _use_own_landmarks(portrait: PortraitModel, folder: Path) -> None:
-    """Let an official model measure openness by upstream's landmark network if the folder of its weights has it."""
+def _load_landmarks(portrait: PortraitModel, name: str, landmarks: str) -> UpstreamLandmarks | None:
+    """Load upstream's landmarks for `base`, and let it measure openness on them.
+
+    Raises:
+        OptionError: InsightFace's are asked for, and this is another model, or their file is missing.
+    """
     from liveportrait.official import OfficialPortrait
-    from talkinghead.face.landmarks_203 import Landmarks203, find_network
 
-    network = find_network(folder)
-    if network is not None and isinstance(portrait, OfficialPortrait):
-        portrait.landmarks_203 = Landmarks203(network)
+    insightface = landmarks == "insightface"
+    if not (isinstance(portrait, OfficialPortrait) and portrait.needs_landmarks and portrait.folder is not None):
+        if insightface:
+            raise OptionError(f"--landmarks insightface is for base, model {name!r} needs none: leave it out")
+        return None
+    found = None if landmarks == "mesh" else load_upstream_landmarks(portrait.folder, insightface=insightface)
+    if found is not None:
+        portrait.landmarks_203 = found.in_crops
+    return found
 
 
 def choose_device(name: str) -> torch.device:
@@ -137,7 +172,7 @@ def fetch_model(
     """Download published weights that are not there yet.
 
     Args:
-        name: "base", "animals" or "joyvasa".
+        name: "base", "animals", "landmarks" (for base) or "joyvasa".
         announce: Called with licence, size and folder before the download begins.
         progress: Called with a file's name, the bytes received so far and its size.
 
@@ -152,8 +187,8 @@ def fetch_model(
         from audio2motion.joyvasa import weights
 
         return weights.download(announce, progress)
-    from liveportrait.weights import RELEASES, download
+    from liveportrait.weights import download, downloads
 
-    if name not in RELEASES:
-        raise WeightsNotFoundError(f"nothing to download for {name!r}: give {', '.join(RELEASES)} or joyvasa")
+    if name not in downloads():
+        raise WeightsNotFoundError(f"nothing to download for {name!r}: give {', '.join(downloads())} or joyvasa")
     return download(name, announce, progress)

@@ -40,8 +40,12 @@ MODEL_NAMES = frozenset({MODEL, VOICE_MODEL, "base", "animals", "joyvasa"})
 PRECISION = "auto"
 """The default precision of the renderer."""
 
+LANDMARKS = "auto"
+"""The default landmarks for crops and openness."""
+
 
 Friendly = Literal["expression", "pose"]
+Landmarks = Literal["auto", "mesh", "insightface"]
 DriverCrop = Literal["first", "average", "none"]
 Sampler = Literal["fast", "full"]
 PositionEncoding = Literal["auto", "constant", "rows"]
@@ -375,6 +379,12 @@ class RenderOptions(Checked):
     precision: str = setting(
         PRECISION, "Precision of the renderer: fp32, bf16 or fp16; auto chooses for the model and the device."
     )
+    landmarks: Landmarks = setting(  # noqa: RUF009
+        LANDMARKS,
+        "What base crops faces around and measures openness on: auto (upstream's 203 points if landmark.onnx lies with"
+        " the weights, else the face mesh), mesh, or insightface (pictures are cropped around its 106 points, as in"
+        " upstream; its models are for non-commercial research only, and not fetched).",
+    )
     batch_size: int = setting(8, "Number of frames rendered at a time.", 1, 64)
     overwrite: bool = setting(False, "Replace the output if it already exists.")
 
@@ -382,6 +392,7 @@ class RenderOptions(Checked):
         if self.fps is not None:
             object.__setattr__(self, "fps", parse_fps(self.fps))
         super().__post_init__()
+        _check_choice("landmarks", self.landmarks, Landmarks)
         if self.precision not in (PRECISION, *PRECISIONS):
             raise OptionError(
                 f"precision must be {PRECISION} or one of {', '.join(PRECISIONS)}, not {self.precision!r}"

@@ -13,7 +13,7 @@ from talkinghead.host.isolation import own_settings
 from talkinghead.inputs.option_values import PixelBox
 from talkinghead.media.image import Picture
 from talkinghead.media.video import VideoFile
-from talkinghead.models import Models, load_models
+from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, EditOptions, Options, StrPath
 from talkinghead.source.framing import faces_in, part_of
 from talkinghead.source.image import open_image_source
@@ -56,7 +56,7 @@ def find_faces(
     """
     options = options or Options()
     shown, name = read_moving(source), name_of(source)
-    models = load_models(model, options.render.device, precision=options.render.precision)
+    models = load_models_for(options.render, model)
     if isinstance(shown, VideoFile):
         _, picture, faces = first_faces(shown, models, options.crop)
     else:
@@ -90,7 +90,7 @@ class Editor:
         self._options = options or Options()
         picture, name = read_picture(source)
         render = self._options.render
-        self._models = load_models(model, render.device, precision=render.precision)
+        self._models = load_models_for(render, model)
         self._source = open_image_source(picture, name, self._models, self._options.crop)
 
     def render(self, edited: EditOptions) -> Picture:

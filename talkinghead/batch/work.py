@@ -58,7 +58,8 @@ class Worker:
 
     def _make(self, job: Job) -> int:
         options = job.options()
-        loaded = (job.model, options.render.device, job.voice_model, options.render.precision)
+        render = options.render
+        loaded = (job.model, render.device, job.voice_model, render.precision, render.landmarks)
         if loaded not in self._models:
             from talkinghead.models import load_models
 

@@ -10,7 +10,7 @@ from talkinghead.cli.options import Debug
 
 
 def download(
-    model: Annotated[str, typer.Argument(help="Model to download: base, animals or joyvasa.")],
+    model: Annotated[str, typer.Argument(help="What to download: base, animals, landmarks (for base) or joyvasa.")],
     debug: Debug = False,
 ) -> None:
     """Download published weights, after showing their licence."""

@@ -14,7 +14,10 @@ from talkinghead.inputs.option_values import assign_drivers
 from talkinghead.options import MODEL, CropOptions, DriveOptions, Options, ProvenanceOptions, RenderOptions
 from talkinghead.wording import counted
 
-_FOR_TEMPLATES = {"trim", "driver_crop", "driver_scale", "driver_x", "driver_y", "fps", "device", "overwrite"}
+_FOR_TEMPLATES = {
+    *("trim", "driver_crop", "driver_scale", "driver_x", "driver_y"),
+    *("fps", "device", "landmarks", "overwrite"),
+}
 """The options that reading a driving video has."""
 
 

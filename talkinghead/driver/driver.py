@@ -145,7 +145,7 @@ def extract_driver(given: DriverInput, name: str, models: Models, options: Optio
 def _video_place(given: VideoFile, models: Models, options: DriveOptions, rule: CropRule) -> FaceRect | None:
     """Return the square of a driving video to crop; None for the one around the first face."""
     if options.driver_crop == "average":
-        return average_place(trimmed(given.file, options.trim), models.faces, rule)
+        return average_place(trimmed(given.file, options.trim), models, rule)
     return whole_place(*given.size) if options.driver_crop == "none" else None
 
 

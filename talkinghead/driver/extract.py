@@ -95,7 +95,8 @@ class FaceMotionExtractor:
         return motion.to("cpu")
 
     def _crop(self, picture: Picture, points: Array) -> Crop:
-        self._place = self._place or frame_face(points, self._rule)
+        if self._place is None:
+            self._place = frame_face(self._models.crop_points(picture, points), self._rule)
         image = torch.zeros(1, 3, 0, 0, dtype=torch.float32)
         if self._needs_pixels:
             image = torch.from_numpy(cut(picture, self._place, smooth=False)).permute(2, 0, 1)[None].float() / 255
@@ -155,13 +156,14 @@ def extract_video(
     return ExtractedMotion(motion, len(times), _notes(str(video.file), times, seen))
 
 
-def average_place(frames: Iterable[VideoFrame], detector: FaceDetector, rule: CropRule) -> FaceRect | None:
+def average_place(frames: Iterable[VideoFrame], models: Models, rule: CropRule) -> FaceRect | None:
     """Return the average square around the face of a video, or None if it shows none.
 
     Source: upstream `src/utils/cropper.py`, crop_driving_video.
     """
     rects = [
-        face_rect(points, rule.scale, rule.vy_ratio, rule.vx_ratio) for _, points in _faces(frames, detector, [], [])
+        face_rect(models.crop_points(picture, points), rule.scale, rule.vy_ratio, rule.vx_ratio)
+        for picture, points in _faces(frames, models.faces, [], [])
     ]
     if not rects:
         return None

@@ -17,7 +17,7 @@ from talkinghead.media.image import Picture
 from talkinghead.media.progress import RENDERING, Progress, no_progress
 from talkinghead.media.splice import Mark, Splice, write_splice
 from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_video
-from talkinghead.models import Models, load_models
+from talkinghead.models import Models, load_models_for
 from talkinghead.narration.assembly import assemble, check_files, find_slides
 from talkinghead.narration.captions import SUFFIXES, cues_of, write_captions
 from talkinghead.narration.dubbed import check_dub, dub_subtitles
@@ -91,7 +91,7 @@ def narrate(
     recording = open_recording(options.voice) if options.voice.audio else None
     voices = {} if recording else open_voices(read, options.voice)
     read = read if recording else fit_to_voices(read, voices)
-    models = load_models(model, options.render.device, voice_model, options.render.precision)
+    models = load_models_for(options.render, model, voice_model)
     marks = Marks(options.provenance, source, tuple(inputs))
     if dubbed:
         first_faces(dubbed, models, options.shared.crop)  # nothing is spoken for a video without a face

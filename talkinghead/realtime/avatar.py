@@ -26,7 +26,7 @@ from talkinghead.driver.reference import extract_reference
 from talkinghead.errors import OptionError, SessionError
 from talkinghead.host.isolation import own_settings
 from talkinghead.media.image import Picture
-from talkinghead.models import Models, load_models
+from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, Options, StrPath
 from talkinghead.realtime.live_frames import live_frames
 from talkinghead.realtime.pacing import MOST_AHEAD, Pacer
@@ -128,7 +128,7 @@ class AvatarSession:
         options = options or Options()
         self.sample_rate = _check_sample_rate(sample_rate)
         picture, name = read_picture(source)
-        models = load_models(model, options.render.device, precision=options.render.precision)
+        models = load_models_for(options.render, model)
         voice = live_voice(models)
         self._source, self._portrait = open_image_source(picture, name, models, options.crop), models.portrait
         self.size, self.fps = self._source.size, options.render.fps or Fraction(FRAME_RATE)

@@ -19,7 +19,7 @@ from talkinghead.driver.extract import FaceMotionExtractor
 from talkinghead.face import FaceTracker
 from talkinghead.host.isolation import own_settings
 from talkinghead.media.image import Picture
-from talkinghead.models import Models, load_models
+from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, Options, StrPath
 from talkinghead.render import render
 from talkinghead.source.image import ImageSource, open_image_source
@@ -53,7 +53,7 @@ def live(
         ...     height, width, _ = picture.shape
     """
     options = options or Options()
-    models = load_models(model, options.render.device, precision=options.render.precision)
+    models = load_models_for(options.render, model)
     reenactor = LiveReenactor(open_image_source(*read_picture(source), models, options.crop), models, options)
     return map(reenactor.step, frames)
 

@@ -19,7 +19,7 @@ from talkinghead.media.files import check_output
 from talkinghead.media.image import Picture
 from talkinghead.media.timing import steady
 from talkinghead.media.video import VideoFrame, VideoWriter
-from talkinghead.models import Models, load_models
+from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, Options, StrPath
 from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.marks import Marks
@@ -78,7 +78,7 @@ def run_live(
     with Stop() as stop, open_feed(options.live) as feed:
         fps = options.render.fps or feed.fps
         options = replace(options, render=replace(options.render, fps=fps))
-        models = load_models(model, options.render.device, precision=options.render.precision)
+        models = load_models_for(options.render, model)
         opened = open_image_source(picture, name, models, options.crop)
         reenactor = LiveReenactor(opened, models, options)
         start = time.perf_counter()

@@ -16,7 +16,7 @@ from talkinghead.driver.reference import extract_reference
 from talkinghead.host.isolation import made_with_own, own_settings
 from talkinghead.media.audio import MODEL_RATE
 from talkinghead.media.image import Picture, check_picture, read_image
-from talkinghead.models import Models, load_models
+from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, Options
 from talkinghead.realtime.avatar import live_voice
 from talkinghead.realtime.live_frames import styled
@@ -66,7 +66,7 @@ def stream(
         if isinstance(source, str | os.PathLike)
         else (check_picture(source), "the picture")
     )
-    models = load_models(model, options.render.device, precision=options.render.precision)
+    models = load_models_for(options.render, model)
     return speak_live(open_image_source(picture, name, models, options.crop), voice, models, options)
 
 

@@ -22,7 +22,17 @@ from talkinghead.options import CropOptions, DriveOptions, MotionOptions, Option
 EXAMPLE = "example"
 """What a request says instead of a portrait, to get the one that ships."""
 
-_SERVERS_OWN = {"device", "precision", "batch_size", "overwrite", "concat", "tts_command", "alpha", "captions"}
+_SERVERS_OWN = {
+    "device",
+    "precision",
+    "landmarks",
+    "batch_size",
+    "overwrite",
+    "concat",
+    "tts_command",
+    "alpha",
+    "captions",
+}
 """Options that are the server's business, or that make files which no request can fetch."""
 
 OPTION_GROUPS: dict[str, dict[str, type]] = {

@@ -25,7 +25,6 @@ from talkinghead.media.video import VideoFile
 from talkinghead.models import Models
 from talkinghead.options import CropOptions
 from talkinghead.source.face_track import FaceTrack, quiet_motion, track_face
-from talkinghead.source.framing import frame_around
 from talkinghead.source.image import SourceFrame, encode
 from talkinghead.source.mouth_area import cover_mouth, mouth_mask
 from talkinghead.source.video import VideoSource, longest_side, open_video_sources
@@ -78,7 +77,7 @@ class DubbedVideo:
 
     def _crop(self, picture: Picture, points: Array) -> SourceFrame:
         source = self.source
-        frame = frame_around(points, picture.shape, source.models.portrait, source.options)
+        frame = source.crop_around(picture, points)
         shown = picture if self.mouth is None else cover_mouth(picture, points)
         portrait = replace(encode(shown, frame, points, source.models), mouth=self.mouth)
         mask = mouth_mask(frame, points)
@@ -114,7 +113,7 @@ def prepare_dubbed(source: VideoSource, track: FaceTrack, order: Sequence[int]) 
     mouth = None
     if track.teeth is not None and quiet is not None:  # other models paint the teeth of each frame
         (picture,), points = _pictures(source, [track.teeth]), track.points[track.teeth]
-        frame = frame_around(points, picture.shape, source.models.portrait, source.options)
+        frame = source.crop_around(picture, points)
         mouth = encode(picture, frame, points, source.models)
     return DubbedVideo(source, track, quiet, mouth, order)
 

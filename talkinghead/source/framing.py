@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,6 +16,9 @@ from talkinghead.face.crop import Array, FaceRect, frame_square
 from talkinghead.inputs.option_values import PixelBox
 from talkinghead.media.image import Picture
 from talkinghead.options import CropOptions
+
+CropPoints = Callable[[Picture, Array], Array]
+"""Returns the points of a face that its crop is framed around, given the picture and the face's mesh in it."""
 
 
 class Framed(NamedTuple):
@@ -38,6 +41,7 @@ def frame_sources(
     options: CropOptions,
     numbers: Sequence[int | None],
     shrunk: float = 1.0,
+    crop_points: CropPoints = lambda _, mesh: mesh,
 ) -> list[Framed]:
     """Choose crops around faces of a picture.
 
@@ -49,6 +53,7 @@ def frame_sources(
         options: Where to search, and how to crop.
         numbers: The faces to use, counted from 0 at the left; None for the largest.
         shrunk: Size of the picture relative to the user's.
+        crop_points: What crops are framed around.
 
     Raises:
         NoFaceError: No face was found.
@@ -68,17 +73,17 @@ def frame_sources(
         )
     if not faces and not model.needs_landmarks and (cat := find_cat(picture)) is not None:
         return [Framed(_around_cat(cat, model, options), None) for _ in numbers]
-    points = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
+    meshes = [choose_face(faces, number, name, shrunk).landmarks for number in numbers]
     if options.whole_picture_as_face:
-        return [Framed(_whole(part, model), each) for each in points]
-    return [Framed(frame_around(each, picture.shape, model, options), each) for each in points]
+        return [Framed(_whole(part, model), mesh) for mesh in meshes]
+    return [Framed(frame_around(crop_points(picture, mesh), picture.shape, model, options), mesh) for mesh in meshes]
 
 
 def frame_around(landmarks: Array, shape: tuple[int, ...], model: PortraitModel, options: CropOptions) -> CropFrame:
     """Return the crop around a face by the user's options, at the largest size that the model uses.
 
     Args:
-        landmarks: The face's points in pixels of the picture.
+        landmarks: The face's points in pixels of the picture, of any set that `face_rect` knows.
         shape: (height, width) of the picture.
         model: The renderer.
         options: How to crop.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
@@ -99,7 +100,8 @@ def open_image_sources(
     """
     small = limit_size(picture, MAX_SIDE if options.face_only else options.size or MAX_SIDE)
     shrunk = len(small) / len(picture)
-    framed = frame_sources(small, name, models.portrait, models.faces, options, numbers, shrunk)
+    around = partial(models.crop_points, still=True)
+    framed = frame_sources(small, name, models.portrait, models.faces, options, numbers, shrunk, around)
     finder = PersonFinder() if options.still_background and models.portrait.renders_layers else None
     sources = []
     for n, face in enumerate(framed):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from talkinghead.errors import OptionError
-from talkinghead.face import Face, FaceIndexError, FaceTracker, NoFaceError, PasteBack, choose_face
+from talkinghead.face import CropFrame, Face, FaceIndexError, FaceTracker, NoFaceError, PasteBack, choose_face
 from talkinghead.face.crop import Array, FaceRect, face_rect
 from talkinghead.face.paste import overlap_mask
 from talkinghead.host.isolation import own_settings
@@ -142,12 +142,17 @@ class VideoSource:
                 yield TrackedFrame(picture, points, n > self.first and tracker.is_cut)
 
     def _crop(self, picture: Picture, points: Array) -> SourceFrame:
-        frame = frame_around(points, picture.shape, self.models.portrait, self.options)
+        frame = self.crop_around(picture, points)
         portrait = encode(picture, frame, points, self.models)
         if self.options.face_only:
             return SourceFrame(portrait, show_alone(picture, frame, self.size[0])[1])
         mask = overlap_mask(frame, face_rect(points, 1.0, 0.0), self.others) if self.others else None
         return SourceFrame(portrait, PasteBack(picture, frame, mask=mask).place)
+
+    def crop_around(self, picture: Picture, points: Array) -> CropFrame:
+        """Return the crop around the face in a frame, given its mesh."""
+        around = self.models.crop_points(picture, points)
+        return frame_around(around, picture.shape, self.models.portrait, self.options)
 
     def unchanged(self, picture: Picture) -> SourceFrame:
         """Return a frame that is shown unchanged, or cut to its central square if only the face is shown."""

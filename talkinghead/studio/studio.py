@@ -44,14 +44,14 @@ class Studio:
             DeniedError: Its source may not be animated.
         """
         render = call.options.render
-        models = self._models(call.model, render.device, call.voice_model, render.precision)
+        models = self._models(call.model, render.device, call.voice_model, render.precision, render.landmarks)
         self._denied.check(call.inputs[0], models.faces)
         return models
 
     def models(self) -> talkinghead.Models:
         """Return the default networks."""
         render = talkinghead.RenderOptions()
-        return self._models(MODEL, render.device, VOICE_MODEL, render.precision)
+        return self._models(MODEL, render.device, VOICE_MODEL, render.precision, render.landmarks)
 
     def preview(self, file: str, face: int | None, edited: talkinghead.EditOptions) -> np.ndarray:
         """Return a face of an uploaded picture, or of the first frame of a video, with its sliders moved."""

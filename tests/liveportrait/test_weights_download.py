@@ -39,6 +39,14 @@ def test_files_are_fetched_once_into_hf_home(server: Hub, tmp_path: Path):
     assert (len(server.requests), len(notices)) == (asked, 1)
 
 
+def test_landmarks_lie_where_base_finds_them(server: Hub, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(weights, "LANDMARKS", FILES[1])
+    notices: list[str] = []
+    folder = weights.download("landmarks", notices.append)
+    assert (folder / FILES[1].path).is_file() and "MIT licence" in notices[0]
+    assert weights.download("base", print) == folder
+
+
 def test_the_notice_comes_first_and_names_licence_size_and_place(server: Hub, tmp_path: Path):
     def refuse(notice: str) -> None:
         assert len(server.requests) == 1  # the hub is there; nothing of it was kept

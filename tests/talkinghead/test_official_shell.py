@@ -13,7 +13,7 @@ from PIL import Image
 from liveportrait.weights import save_official
 from talkinghead import api, cli
 from talkinghead.media.video import VideoWriter, read_frames
-from talkinghead.models import load_models
+from talkinghead.models import load_models_for
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def load_once():
-    return cache(load_models)
+    return cache(load_models_for)
 
 
 @pytest.fixture
 def run(folder, load_once, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(api, "load_models", load_once)
+    monkeypatch.setattr(api, "load_models_for", load_once)
 
     def run(*arguments):
         cli.main([*arguments, "--overwrite"])

@@ -311,10 +311,10 @@ def test_a_face_is_edited_by_hand(tmp_path, picture):
 def test_the_drivers_crop_may_be_an_average_or_the_whole_frame(tmp_path):
     file = gray_video(tmp_path / "d.mp4", [60, 0, 100])
     rule = CropRule(scale=2.0, vy_ratio=0.0)
-    place = average_place(read_frames(file), None, rule)
+    place = average_place(read_frames(file), fake_models(), rule)
     expected = face_rect(mesh_at(32, 24, 20), 2.0, 0.0)
     assert place.center == pytest.approx(expected.center) and place.size == pytest.approx(expected.size)
-    assert average_place(read_frames(gray_video(tmp_path / "e.mp4", [0, 0])), None, rule) is None
+    assert average_place(read_frames(gray_video(tmp_path / "e.mp4", [0, 0])), fake_models(), rule) is None
     assert whole_place(48, 64).center.tolist() == [32, 24] and whole_place(48, 64).size == 64
 
 

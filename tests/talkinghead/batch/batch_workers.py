@@ -13,7 +13,7 @@ class FakeWorker(Worker):
 
     def __init__(self, made=os.devnull):
         super().__init__()
-        self._models = {("mini", "auto", "mini", "auto"): fake_models()}
+        self._models = {("mini", "auto", "mini", "auto", "auto"): fake_models()}
         with open(made, "a") as file:
             file.write("worker\n")
 

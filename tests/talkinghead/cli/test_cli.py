@@ -24,7 +24,7 @@ from talkinghead.media.video import read_frames
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """A picture, a voice, and networks that need no weights."""
-    monkeypatch.setattr(api, "load_models", lambda *_, **__: fake_models())
+    monkeypatch.setattr(api, "load_models_for", lambda *_, **__: fake_models())
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)).save(tmp_path / "a.png")
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 16_000), 16_000)
     (tmp_path / "notes.txt").write_text("no picture and no sound\n" * 50)
@@ -210,7 +210,7 @@ def test_overwrite(files):
 
 
 def test_bugs_are_not_hidden(files, monkeypatch):
-    monkeypatch.setattr(api, "load_models", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(api, "load_models_for", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("speak", *GOOD)
 
@@ -240,7 +240,7 @@ def load(*_):
     render = models.portrait.render
     models.portrait.render = lambda *given: (time.sleep(0.2), print("rendering", flush=True), render(*given))[-1]
     return models
-api.load_models = load
+api.load_models_for = load
 cli.main()
 """
 

@@ -37,4 +37,4 @@ def test_without_the_network_it_is_one_line(server, monkeypatch, capsys):
 def test_what_there_is_not_to_download(capsys):
     assert run("download", "mini") == 1
     (said,) = capsys.readouterr().err.splitlines()
-    assert "nothing to download for 'mini': give base, animals or joyvasa" in said
+    assert "nothing to download for 'mini': give base, animals, landmarks or joyvasa" in said

@@ -207,8 +207,8 @@ def test_a_key_that_cannot_sign_is_found_before_anything_is_made(tmp_path):
 
 @pytest.mark.parametrize("make_video", ["speak", "reenact", "idle", "edit"])
 def test_commands_check_it_before_they_load_anything(tmp_path, source, make_video, monkeypatch):
-    monkeypatch.setattr("talkinghead.api.load_models", lambda *_, **__: pytest.fail("models were loaded"))
-    monkeypatch.setattr("talkinghead.idling.load_models", lambda *_, **__: pytest.fail("models were loaded"))
+    monkeypatch.setattr("talkinghead.api.load_models_for", lambda *_, **__: pytest.fail("models were loaded"))
+    monkeypatch.setattr("talkinghead.idling.load_models_for", lambda *_, **__: pytest.fail("models were loaded"))
     options = talkinghead.Options(provenance=own_certificate(tmp_path, for_signing=False))
     voice = {"speak": [demo_inputs().voice], "reenact": [source]}.get(make_video, [])
     with pytest.raises(OptionError, match="nothing can be signed"):

@@ -258,7 +258,7 @@ def test_a_window_shows_what_is_made(tmp_path, picture, monkeypatch):
 
 
 def test_the_command(tmp_path, picture, monkeypatch, capsys):
-    monkeypatch.setattr(session_module, "load_models", lambda *_, **__: fake_models())
+    monkeypatch.setattr(session_module, "load_models_for", lambda *_, **__: fake_models())
     monkeypatch.chdir(tmp_path)
     Image.fromarray(picture).save("a.png")
     gray_video(tmp_path / "cam.mp4", [60] * 5)
