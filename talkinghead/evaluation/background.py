@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from liveportrait import Crop
 from liveportrait.keypoints import transform_keypoints
 from talkinghead.evaluation.first_face import check_first_face
-from talkinghead.evaluation.reenact import load_model
 from talkinghead.face import FaceTracker, cut, landmarks_in_crop, make_crop
 from talkinghead.face.landmarks import PersonFinder
 from talkinghead.face.layers import separate
 from talkinghead.face.optical_flow import optical_flow
 from talkinghead.media.image import Picture
 from talkinghead.media.video import read_frames
+from talkinghead.models import embedded_model
 
 APART = 1 / 32
 """Distance from the person at which a pixel counts as background, relative to the side."""
@@ -42,7 +42,7 @@ def judge_background(clip: Path) -> dict[str, float]:
     Raises:
         VideoError: The first frame shows no face.
     """
-    model, finder = load_model("mini"), PersonFinder()
+    model, finder = embedded_model("mini"), PersonFinder()
     frames = [frame.picture for frame in islice(read_frames(clip), LONGEST)]
     tracks = list(FaceTracker().follow(frames))
     points = check_first_face(clip, tracks[0])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from liveportrait import Portrait
 from talkinghead.errors import VideoError
 from talkinghead.evaluation.metrics import Picture, Points
-from talkinghead.face import FaceTracker
+from talkinghead.face import CropFrame, FaceTracker, frame_face
 from talkinghead.media.video import read_frames
+from talkinghead.models import Models
+from talkinghead.source.image import encode
 
 
 def first_face(clip: Path) -> tuple[Picture, Points]:
@@ -29,3 +32,15 @@ def check_first_face(clip: Path, points: Points | None) -> Points:
     if points is None:
         raise VideoError(f"{clip}: no face in the first frame; cut the clip so that it begins with one")
     return points
+
+
+def encode_face(models: Models, picture: Picture, points: Points) -> tuple[Portrait, CropFrame]:
+    """Encode the face of a picture in the crop that commands make by default; also return the crop's place.
+
+    Args:
+        models: The model.
+        picture: (H, W, 3).
+        points: The face's mesh in it, (478, 3).
+    """
+    place = frame_face(models.crop_points(picture, points, still=True))
+    return encode(picture, place, points, models), place

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from liveportrait import PortraitModel
 from talkinghead.evaluation.frechet import frechet_distance
 
 TURN = "turn deg"
@@ -74,9 +78,9 @@ def read_judged(file: Path, settings: str) -> Judged | None:
 def judge_all(
     clips: Iterable[Path],
     judge: Callable[[Path], Judged | None],
-    kept: Path | None,
+    kept: str | None,
     settings: str,
-    minutes: float,
+    minutes: float | None,
 ) -> dict[str, Judged]:
     """Judge clip after clip.
 
@@ -84,12 +88,12 @@ def judge_all(
         clips: The clips.
         judge: Judges one; None where it cannot be judged.
         kept: Folder for what is measured; what is in it is not measured again.
-        settings: What a clip's figures depend on.
-        minutes: No clip is begun after this time.
+        settings: What a clip's figures depend on, the weights too.
+        minutes: No clip is begun after this time; None for no limit.
     """
-    results, ends = {}, time.monotonic() + 60 * minutes
+    results, ends = {}, math.inf if minutes is None else time.monotonic() + 60 * minutes
     for clip in clips:
-        file = kept and kept / f"{clip.stem}.npz"
+        file = Path(kept) / f"{clip.stem}.npz" if kept else None
         found = read_judged(file, settings) if file else None
         if found is None and time.monotonic() < ends:
             found = judge(clip)
@@ -98,6 +102,14 @@ def judge_all(
         if found is not None:
             results[clip.stem] = found
     return results
+
+
+def weights_mark(model: PortraitModel) -> str:
+    """Return a text that changes with a model's weights."""
+    mark = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        mark.update(name.encode() + value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    return mark.hexdigest()[:16]
 
 
 def mean_of(judged: Iterable[Judged]) -> dict[str, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -13,37 +12,34 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from liveportrait import Crop, LivePortrait, Portrait, PortraitModel
+from liveportrait import Crop, Portrait, PortraitModel
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.mini import MiniLivePortrait
 from talkinghead.evaluation import metrics
-from talkinghead.evaluation.first_face import check_first_face
+from talkinghead.evaluation.first_face import check_first_face, encode_face
 from talkinghead.evaluation.judged import TURN, Judged
 from talkinghead.evaluation.landmark_motion import FACE_FIGURES, face_figures, turn_degrees
 from talkinghead.evaluation.metrics import Picture, Points
 from talkinghead.evaluation.networks import Networks, to_tensor
-from talkinghead.face import CropFrame, FaceTracker, cut, landmarks_in_crop, make_crop
+from talkinghead.face import CropFrame, FaceTracker, cut, landmarks_in_crop
 from talkinghead.face.optical_flow import optical_flow
 from talkinghead.face.quality import sharpness
 from talkinghead.face.recognise import identity_similarity
 from talkinghead.media.video import read_frames
-from talkinghead.models import choose_device
+from talkinghead.models import Models
 
 EVERY = 3  # frames between two that are judged
 
 
-def reenact_clip(
-    clip: Path, name: str, networks: Networks, every: int = EVERY, most: int | None = None, device: str = "cpu"
-) -> Judged:
+def reenact_clip(clip: Path, models: Models, networks: Networks, every: int = EVERY, most: int | None = None) -> Judged:
     """Judge one clip.
 
     Args:
         clip: The clip.
-        name: The model.
+        models: The model.
         networks: What looks at the pictures.
         every: One of so many frames is judged.
         most: Number of frames that are judged.
-        device: Where the model runs.
 
     Returns:
         For each judged frame, in the crop around the source's face: `pair_figures` of the model, and of the copied
@@ -53,15 +49,14 @@ def reenact_clip(
     Raises:
         VideoError: The first frame shows no face.
     """
-    model = load_model(name, device)
     frames = [frame.picture for frame in read_frames(clip)]
     tracks = list(FaceTracker().follow(frames))
     points = check_first_face(clip, tracks[0])
-    crop, place = make_crop(frames[0], points)
+    portrait, place = encode_face(models, frames[0], points)
     own = place.points_to_crop(points)
     scene = Scene(
-        model,
-        model.encode(crop.to(model_device(model))),
+        models.portrait,
+        portrait,
         place,
         cut(np.full_like(frames[0], 255), place, border="black")[..., :1] == 255,
         own,
@@ -143,25 +138,13 @@ def pair_figures(crops: tuple[Picture, Picture], mouths: tuple[Picture, Picture]
     """Compare a generated crop with the real one, and the boxes around their mouths, without any network.
 
     Returns:
-        L1 as a share of the range, PSNR in dB, SSIM; PSNR of the mouth's box.
+        L1 as a share of the range, PSNR in dB and SSIM of the crop, and of the mouth's box ("mouth").
     """
     return {
-        "l1": metrics.l1(*crops),
-        "psnr": metrics.psnr(*crops),
-        "ssim": metrics.ssim(*crops),
-        "mouth psnr": metrics.psnr(*mouths),
+        prefix + name: figure(*pair)
+        for prefix, pair in (("", crops), ("mouth ", mouths))
+        for name, figure in (("l1", metrics.l1), ("psnr", metrics.psnr), ("ssim", metrics.ssim))
     }
-
-
-@cache
-def load_model(name: str, device: str = "cpu") -> PortraitModel:
-    """Load a model once, in float32."""
-    return LivePortrait.from_pretrained(name).to(choose_device(device))
-
-
-def model_device(model: PortraitModel) -> torch.device:
-    """Return the device of a model's weights."""
-    return next(model.parameters()).device
 
 
 def renderings(model: PortraitModel, portrait: Portrait, driving: Crop) -> Iterator[tuple[str, Picture]]:

@@ -19,7 +19,9 @@ MARKS = {
     "l1": DOWN,
     "psnr": f"dB {UP}",
     "ssim": UP,
+    "mouth l1": DOWN,
     "mouth psnr": f"dB {UP}",
+    "mouth ssim": UP,
     "lpips": DOWN,
     "mouth lpips": DOWN,
     "fid": DOWN,
@@ -61,7 +63,7 @@ def summarise(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
 def report(
     title: str,
     rows: dict[str, dict[str, float]],
-    output: Path | None = None,
+    output: str | None = None,
     together: dict[str, dict[str, float]] | None = None,
     *,
     summary: bool = True,
@@ -81,8 +83,8 @@ def report(
     for name in dict.fromkeys(name for row in shown.values() for name in row):
         view.add_row(title_of(name), *(_number(row.get(name, np.nan)) for row in shown.values()))
     Console(width=240).print(view)
-    if output is not None:
-        output.write_text(json.dumps({"clips": rows, **further}, indent=2) + "\n")
+    if output:
+        Path(output).write_text(json.dumps({"clips": rows, **further}, indent=2) + "\n")
 
 
 def _number(value: float) -> str:

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from liveportrait import Crop, Motion, Portrait, PortraitModel
+from liveportrait import Crop, Motion, Portrait
 from liveportrait.sliders import Sliders
-from talkinghead.evaluation.first_face import first_face
+from talkinghead.evaluation.first_face import encode_face, first_face
 from talkinghead.evaluation.judged import Judged
 from talkinghead.evaluation.metrics import Picture
 from talkinghead.evaluation.networks import to_tensor
-from talkinghead.evaluation.reenact import load_model, model_device, to_picture
-from talkinghead.face import FaceDetector, landmarks_in_crop, make_crop
+from talkinghead.evaluation.reenact import to_picture
+from talkinghead.face import landmarks_in_crop
 from talkinghead.face.crop import CropFrame
+from talkinghead.models import Models
 
 ASKED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Openness that is asked for, height over width."""
@@ -28,7 +29,7 @@ PARTS: dict[str, tuple[Callable[[float], Sliders], Callable[[Motion], torch.Tens
 """What is opened: how it is asked for, and how it is read from a picture's motion."""
 
 
-def retarget_clip(clip: Path, name: str, device: str = "cpu") -> Judged:
+def retarget_clip(clip: Path, models: Models) -> Judged:
     """Open and close the eyes and the lips of a clip's first frame.
 
     Returns:
@@ -39,12 +40,10 @@ def retarget_clip(clip: Path, name: str, device: str = "cpu") -> Judged:
     Raises:
         VideoError: The first frame shows no face.
     """
-    model = load_model(name, device)
-    picture, points = first_face(clip)
-    portrait = model.encode(make_crop(picture, points)[0].to(model_device(model)))
+    portrait = encode_face(models, *first_face(clip))[0]
     figures: dict[str, float] = {}
     for part, (sliders, openness) in PARTS.items():
-        reached = [_reached(model, portrait, sliders(asked), openness) for asked in ASKED]
+        reached = [_reached(models, portrait, sliders(asked), openness) for asked in ASKED]
         figures |= {f"{part} at {asked:g}": value for asked, value in zip(ASKED, reached, strict=True)}
         figures |= {f"{part} {kind}": value for kind, value in compare_openness(ASKED, reached).items()}
     return Judged(clip=figures)
@@ -60,21 +59,21 @@ def compare_openness(asked: tuple[float, ...], reached: list[float]) -> dict[str
 
 
 def _reached(
-    model: PortraitModel, portrait: Portrait, sliders: Sliders, openness: Callable[[Motion], torch.Tensor | None]
+    models: Models, portrait: Portrait, sliders: Sliders, openness: Callable[[Motion], torch.Tensor | None]
 ) -> float:
     """Render an edited face and measure it; NaN where no face is found."""
-    side = portrait.crop.image.shape[-1]
-    motion = _motion_in(to_picture(model.render(portrait, model.edit(portrait, sliders)), side), model)
+    model, side = models.portrait, portrait.crop.image.shape[-1]
+    motion = _motion_in(to_picture(model.render(portrait, model.edit(portrait, sliders)), side), models)
     ratio = None if motion is None else openness(motion)
     return float("nan") if ratio is None else float(ratio.mean())
 
 
-def _motion_in(picture: Picture, model: PortraitModel) -> Motion | None:
-    faces = FaceDetector().detect(picture, thorough=False)
+def _motion_in(picture: Picture, models: Models) -> Motion | None:
+    faces = models.faces.detect(picture, thorough=False)
     if not faces:
         return None
     side = len(picture)
     points = max(faces, key=lambda face: face.size).landmarks
     whole = CropFrame(side, np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32))
     landmarks = torch.from_numpy(landmarks_in_crop(points, whole))[None]
-    return model.extract(Crop(to_tensor(picture), landmarks).to(model_device(model)))
+    return models.portrait.extract(Crop(to_tensor(picture), landmarks).to(models.device))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 import cv2
@@ -13,6 +13,7 @@ from talkinghead.evaluation.files import judge_pictures
 from talkinghead.evaluation.judged import Judged
 from talkinghead.evaluation.metrics import Picture
 from talkinghead.evaluation.networks import Networks
+from talkinghead.evaluation.speak import judge_speech, sound_of, watch
 from talkinghead.media.video import read_frames
 
 BLUR = 0.015
@@ -20,6 +21,9 @@ BLUR = 0.015
 
 SHIFT = 0.03
 """How far the picture is shifted, in units of its width."""
+
+LATE = 4
+"""By how many frames speech is delayed."""
 
 Change = Callable[[Picture, Picture, Picture], Picture]
 
@@ -60,8 +64,33 @@ def judge_changes(clip: Path, other: Path, networks: Networks, every: int, most:
     }
 
 
+def judge_speech_changes(clip: Path, other: Path, networks: Networks) -> dict[str, Judged]:
+    """Judge the speech of a clip against itself after each of `CHANGES`, and `LATE` frames late.
+
+    Args:
+        clip: A clip at 25 frames a second; nothing is judged if it has no sound.
+        other: A clip of somebody else.
+        networks: What recognises faces.
+    """
+    samples = sound_of(clip)
+    if samples is None:
+        return {}
+    truth = watch(_pictures(clip), networks)
+    changed: dict[str, Iterator[Picture]] = {
+        name: (shown for shown, _ in _pairs(change, clip, other, 1, len(truth.points)))
+        for name, change in CHANGES.items()
+    }
+    changed["late"] = chain(repeat(next(_pictures(clip)), LATE), _pictures(clip))
+    judged = {name: judge_speech(watch(pictures, networks), truth, samples) for name, pictures in changed.items()}
+    return {name: each for name, each in judged.items() if each is not None}
+
+
+def _pictures(clip: Path) -> Iterator[Picture]:
+    return (frame.picture for frame in read_frames(clip))
+
+
 def _pairs(change: Change, clip: Path, other: Path, every: int, most: int) -> Iterator[tuple[Picture, Picture]]:
-    frames, others = ((frame.picture for frame in read_frames(file)) for file in (clip, other))
+    frames, others = _pictures(clip), _pictures(other)
     first = None
     for real, stranger in islice(zip(frames, others, strict=False), 0, every * most, every):
         first = real if first is None else first

@@ -66,17 +66,38 @@ def speak_clip(clip: Path, models: Models, networks: Networks, seed: int) -> Jud
         clip's; similarity of the identity with the source; `natural_figures` of the generated video and those of the
         real one ("real").
     """
-    with av.open(str(clip)) as container:
-        if not container.streams.audio:
-            return None
+    samples = sound_of(clip)
+    if samples is None:
+        return None
     truth = watch((frame.picture for frame in read_frames(clip)), networks)
     first = next(iter(read_frames(clip))).picture
     options = talkinghead.Options(motion=talkinghead.MotionOptions(seed=seed))
     with tempfile.TemporaryDirectory() as folder:
         voice = Path(folder) / "voice.wav"
-        samples = torch.cat([*stream_mono_16k(clip), torch.zeros(MODEL_RATE)]).numpy()
         soundfile.write(voice, samples, MODEL_RATE)
         spoken = watch(iter(talkinghead.speak(first, voice, options=options, model=models)), networks)
+    return judge_speech(spoken, truth, samples)
+
+
+def sound_of(clip: Path) -> NDArray[np.float32] | None:
+    """Return a clip's sound at 16 kHz with a quiet second after it, shape (N,); None if it has none."""
+    with av.open(str(clip)) as container:
+        if not container.streams.audio:
+            return None
+    return torch.cat([*stream_mono_16k(clip), torch.zeros(MODEL_RATE)]).numpy()
+
+
+def judge_speech(spoken: Watched, truth: Watched, samples: NDArray[np.float32]) -> Judged | None:
+    """Compare a generated video with the real one of the same speech; None if too few frames show both faces.
+
+    Args:
+        spoken: What was seen in the generated video.
+        truth: What was seen in the real one.
+        samples: The sound, 16 kHz, shape (N,).
+
+    Returns:
+        As `speak_clip`.
+    """
     pairs = enumerate(zip(spoken.points, truth.points, strict=False))
     both = [n for n, (mine, real) in pairs if mine is not None and real is not None]
     if len(both) < metrics.MIN_FRAMES:

@@ -11,17 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from liveportrait import Motion, PortraitModel
+from liveportrait import Motion
 from liveportrait.mini.regions import JAW
 from talkinghead.driver.driver import driving_rules
-from talkinghead.evaluation.first_face import check_first_face, first_face
+from talkinghead.evaluation.first_face import check_first_face, encode_face, first_face
 from talkinghead.evaluation.judged import Judged
 from talkinghead.evaluation.metrics import Picture, Points
-from talkinghead.evaluation.reenact import load_model, model_device, to_picture
-from talkinghead.face import FaceTracker, make_crop
+from talkinghead.evaluation.reenact import to_picture
+from talkinghead.face import FaceTracker, frame_face
 from talkinghead.face.crop import DRIVING_CROP, cut_crop
 from talkinghead.face.landmarks import PersonFinder
 from talkinghead.media.video import read_frames
+from talkinghead.models import Models
 from talkinghead.options import DriveOptions
 
 BORDER = 0.06
@@ -31,16 +32,15 @@ BELOW_CHIN = 0.05
 """How far below the chin the shoulders begin, in units of the crop's side."""
 
 
-def stitch_clip(source: Path, driver: Path, name: str, every: int, most: int, device: str = "cpu") -> Judged:
+def stitch_clip(source: Path, driver: Path, models: Models, every: int, most: int) -> Judged:
     """Let the first frame of a clip follow another one with stitching and without.
 
     Args:
         source: A clip.
         driver: A clip of somebody else.
-        name: The model.
+        models: The model.
         every: One of so many frames is rendered.
         most: Number of frames that are rendered.
-        device: Where the model runs.
 
     Returns:
         For each frame the mean absolute difference from the portrait rendered at rest, in levels of 255, at the crop's
@@ -50,14 +50,12 @@ def stitch_clip(source: Path, driver: Path, name: str, every: int, most: int, de
     Raises:
         VideoError: A first frame shows no face.
     """
-    model = load_model(name, device)
-    picture, points = first_face(source)
-    crop, place = make_crop(picture, points)
-    portrait = model.encode(crop.to(model_device(model)))
-    side = crop.image.shape[-1]
-    given, rest = to_picture(crop.image, side), to_picture(model.render(portrait, portrait.x_s), side)
+    model, (picture, points) = models.portrait, first_face(source)
+    portrait, place = encode_face(models, picture, points)
+    side = portrait.crop.image.shape[-1]
+    given, rest = to_picture(portrait.crop.image, side), to_picture(model.render(portrait, portrait.x_s), side)
     areas = {"border": border_of(side), "shoulders": shoulders_of(given, place.points_to_crop(points))}
-    motions = list(driving_motions(driver, model, every, most + 1))
+    motions = list(driving_motions(driver, models, every, most + 1))
     kinds = {"": True, "free ": False} if model.needs_landmarks and not model.extracts_from_landmarks else {"": True}
     rows = []
     for motion in motions[1:]:
@@ -93,7 +91,7 @@ def shoulders_of(picture: Picture, points: Points) -> NDArray[np.bool_]:
     return person
 
 
-def driving_motions(clip: Path, model: PortraitModel, every: int, most: int) -> Iterator[Motion]:
+def driving_motions(clip: Path, models: Models, every: int, most: int) -> Iterator[Motion]:
     """Extract the motion of one of so many frames of a clip, in a crop that stays where its first face was.
 
     Raises:
@@ -102,7 +100,8 @@ def driving_motions(clip: Path, model: PortraitModel, every: int, most: int) -> 
     tracker, place = FaceTracker(), None
     for number, frame in enumerate(islice(read_frames(clip), (most - 1) * every + 1)):
         points = tracker.track(frame.picture)
-        place = place or make_crop(frame.picture, check_first_face(clip, points), DRIVING_CROP)[1]
+        if place is None:
+            place = frame_face(models.crop_points(frame.picture, check_first_face(clip, points)), DRIVING_CROP)
         if points is not None and number % every == 0:
             with torch.inference_mode():
-                yield model.extract(cut_crop(frame.picture, place, points).to(model_device(model)))
+                yield models.portrait.extract(cut_crop(frame.picture, place, points).to(models.device))

@@ -11,30 +11,31 @@ from scripted import Colours, script
 
 from liveportrait.weights import save_official
 from talkinghead.errors import VideoError
-from talkinghead.evaluation import retargeting
+from talkinghead.evaluation import retargeting, sanity
 from talkinghead.evaluation.cross import cross_clip, cross_pairs
 from talkinghead.evaluation.judged import fid, mean_of
 from talkinghead.evaluation.networks import Networks, load_networks
 from talkinghead.evaluation.reenact import reenact_clip
 from talkinghead.evaluation.retargeting import compare_openness, retarget_clip
-from talkinghead.evaluation.sanity import judge_changes
+from talkinghead.evaluation.sanity import judge_changes, judge_speech_changes
 from talkinghead.evaluation.stitching import border_of, changed, shoulders_of, stitch_clip
+from talkinghead.evaluation.theval import natural_score
 from talkinghead.face import FaceTracker
 from talkinghead.media.video import VideoWriter
 from talkinghead.models import load_models
 
 COUNT = 12
+MOUTHS = 0.5 - 0.5 * np.cos(np.arange(COUNT))
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """Two drawn people who open and shut their mouths; the second one has other colours and a wider face."""
     folder, files = tmp_path_factory.mktemp("clips"), []
-    mouths = 0.5 - 0.5 * np.cos(np.arange(COUNT))
     for name, colours in (("a", slice(None)), ("b", slice(None, None, -1))):
         files.append(folder / f"{name}.mp4")
         with VideoWriter(files[-1], Fraction(25), (256, 256), None, crf=1) as writer:
-            for mouth in mouths:
+            for mouth in MOUTHS:
                 writer.write(np.ascontiguousarray(drawn_face(256, mouth)[..., colours]))
     return files
 
@@ -49,7 +50,12 @@ def networks(tmp_path_factory):
 def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     save_official(tiny_official(), folder / "model")
-    return str(folder / "model")
+    return load_models(folder / "model", "cpu")
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return load_models("mini", "cpu")
 
 
 def test_each_figure_moves_when_it_should(clips, networks):
@@ -64,10 +70,22 @@ def test_each_figure_moves_when_it_should(clips, networks):
     assert other["fid"] > 10 * max(blurred["fid"], shifted["fid"], first["fid"])
 
 
-def test_the_same_figures_for_every_model(clips, networks, tiny):
-    mini = reenact_clip(clips[0], "mini", networks, every=5, most=2)
-    base = reenact_clip(clips[0], tiny, networks, every=5, most=2)
-    wanted = {"l1", "psnr", "ssim", "mouth psnr", "aed", "apd deg", "gaze deg", "lips", "turn deg"}
+def test_speech_figures_move_when_they_should(clips, monkeypatch):
+    samples = np.repeat(MOUTHS, 640) * np.sin(np.arange(640 * COUNT))
+    samples = np.pad(samples, (0, 16_000)).astype(np.float32)
+    monkeypatch.setattr(sanity, "sound_of", lambda _: samples)
+    judged = {change: each.figures() for change, each in judge_speech_changes(*clips, Networks()).items()}
+    same, blurred, _, first, _, late = judged.values()
+    assert same["correlation"] == pytest.approx(1) and same["lag"] == 0 and natural_score(same) == pytest.approx(1)
+    assert late["correlation"] < 0.9 and first["lip motion"] < same["lip motion"] / 5
+    assert blurred["face detail"] < same["face detail"] / 2 and blurred["correlation"] > 0.9
+    monkeypatch.undo()
+    assert judge_speech_changes(*clips, Networks()) == {}  # they have no sound
+
+
+def test_the_same_figures_for_every_model(clips, networks, mini, tiny):
+    mini, base = (reenact_clip(clips[0], models, networks, every=5, most=2) for models in (mini, tiny))
+    wanted = {"l1", "psnr", "ssim", "mouth l1", "mouth psnr", "mouth ssim", "aed", "apd deg", "gaze deg", "turn deg"}
     for judged in (mini, base):
         assert wanted <= judged.frames.keys() and len(judged.frames["l1"]) == 2 and judged.shown.shape == (2, 3)
     assert mini.figures()["faces"] == 1 and mini.figures()["psnr"] > 25 > base.figures()["psnr"]
@@ -75,10 +93,10 @@ def test_the_same_figures_for_every_model(clips, networks, tiny):
     assert "points psnr" in mini.frames and "points psnr" not in base.frames
 
 
-def test_people_follow_each_other(clips, networks):
+def test_people_follow_each_other(clips, networks, mini):
     (clip, source), _ = cross_pairs(clips, None)
     assert clip == clips[0] and source.shape == (256, 256, 3)
-    judged = cross_clip(source, clip, load_models(), networks, seconds=0.2, every=2, relative=True)
+    judged = cross_clip(source, clip, mini, networks, seconds=0.2, every=2, relative=True)
     assert list(judged.frames)[:3] == ["aed", "apd deg", "gaze deg"] and len(judged.shown) == 3
     assert judged.figures()["faces"] == 1 and judged.figures()["apd deg"] < 5
     assert fid([judged])["fid"] > 0.001  # of other colours than the driver
@@ -93,9 +111,9 @@ def test_sources_are_somebody_else(clips, tmp_path):
     assert [picture.shape for _, picture in cross_pairs(clips, tmp_path)] == [(6, 8, 3)] * 2
 
 
-def test_eyes_and_lips_open_as_far_as_asked(clips, monkeypatch):
+def test_eyes_and_lips_open_as_far_as_asked(clips, mini, monkeypatch):
     monkeypatch.setattr(retargeting, "ASKED", (0.1, 0.4))
-    figures = retarget_clip(clips[0], "mini").figures()
+    figures = retarget_clip(clips[0], mini).figures()
     assert figures["lips at 0.4"] > figures["lips at 0.1"] + 0.1
     assert figures["lips slope"] > 0.4 and figures["lips error"] < 0.15
 
@@ -115,8 +133,8 @@ def test_borders_and_shoulders_are_areas_of_the_crop():
     assert np.isnan(changed(picture, picture, np.zeros((256, 256), bool)))
 
 
-def test_stitching_is_judged_with_and_without(clips, tiny):
-    mini = stitch_clip(*clips, "mini", every=3, most=2).figures()
+def test_stitching_is_judged_with_and_without(clips, mini, tiny):
+    mini = stitch_clip(*clips, mini, every=3, most=2).figures()
     assert mini["border"] < 1 and mini["rest border"] < 1 and "free border" not in mini
     base = stitch_clip(*clips, tiny, every=3, most=2).figures()
     assert base["free border"] >= 0 and base["rest shoulders"] > 1
