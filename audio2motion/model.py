@@ -85,6 +85,11 @@ class AudioToMotion(nn.Module):
         for part in through_windows(map(checked, chunks), self._encode):
             yield self._generate(part, idle)
 
+    def compile_graphs(self) -> None:
+        """Compile the network's graph, which would otherwise be compiled for the first sound; errors as in it."""
+        if self.mouth.graph is not None and self.life_tracks.device.type == "cpu":
+            self.mouth.graph.compile(torch.float32)
+
     def streaming(self, *, seed: int = 0) -> VoiceStream[SpeechMotion]:
         """Generate motion while speech is arriving, with at most 200 ms of look-ahead.
 

@@ -17,7 +17,8 @@ WINDOW = 30
 """Frames per window, including the look-ahead. Twice as many cost twice as much and help by 0.01 in correlation."""
 
 HOP = 4
-"""Frames from one window to the next, which are generated together."""
+"""Frames from one window to the next, which are generated together; the first frame is generated alone, to be there
+sooner."""
 
 AHEAD = 2
 """Frames of look-ahead: 200 ms for the first frame of a hop and 80 ms for the last."""
@@ -59,8 +60,8 @@ class VoiceStream(Generic[Result]):
             raise ValueError("the voice has ended; begin a new stream")
         self._kept = torch.cat([self._kept, checked(samples)])
         ready = []
-        while len(self._kept) >= (self._done + HOP + AHEAD - self._first) * FRAME_SAMPLES:
-            ready.append(self._generate_next(self._done + HOP + AHEAD, HOP))
+        while len(self._kept) >= (self._done + self._hop + AHEAD - self._first) * FRAME_SAMPLES:
+            ready.append(self._generate_next(self._done + self._hop + AHEAD, self._hop))
         return ready
 
     @torch.inference_mode()
@@ -74,6 +75,11 @@ class VoiceStream(Generic[Result]):
         self._kept = torch.nn.functional.pad(self._kept, (0, -len(self._kept) % FRAME_SAMPLES))
         end = self._first + len(self._kept) // FRAME_SAMPLES
         return [self._generate_next(end, end - self._done)] if end > self._done else []
+
+    @property
+    def _hop(self) -> int:
+        """The number of frames that are generated next."""
+        return HOP if self._done else 1
 
     def _generate_next(self, end: int, count: int) -> Result:
         """Generate the next `count` frames from a window that stops before frame `end`."""

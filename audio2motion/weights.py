@@ -17,7 +17,7 @@ from audio2motion.config import FEATURE_SAMPLES, AudioToMotionConfig, EncoderCon
 from audio2motion.idle import FADE
 from audio2motion.network import SpeechToMouth
 from liveportrait.errors import WeightsError, WeightsNotFoundError
-from liveportrait.weight_files import is_file, read_settings, read_sizes, read_weights, shapes_of
+from liveportrait.weight_files import empty_network, is_file, read_settings, read_sizes, read_weights, shapes_of
 
 EMBEDDED = Path(__file__).parent / "weights"
 _MOST_ENCODER_LAYERS, _MOST_ENCODER_SIZE = 64, 100_000
@@ -52,10 +52,13 @@ def load(build: Callable[[AudioToMotionConfig], Network], name_or_directory: str
         raise WeightsError(f'{path}: "graphs" is no object; fetch it again')
     config = parse_config(settings, path)
     config = replace(config, encoder=own_encoder(config.encoder, directory))
-    own = config.encoder.checkpoint is None
-    tensors = read_weights(file, shapes_of(lambda: build(config), path, plain=own))
+    if config.encoder.checkpoint is None:
+        model = empty_network(lambda: build(config), path)
+        state = model.state_dict()
+    else:
+        state, model = shapes_of(lambda: build(config), path), build(config)
+    tensors = read_weights(file, state)
     _check_life(tensors["life_bounds"].tolist(), config, file)
-    model = build(config)
     model.load_state_dict(tensors, assign=True)
     cast(SavableModel, model).mouth.read_graph(directory, graphs)
     return model.eval()

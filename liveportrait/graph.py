@@ -93,13 +93,14 @@ def _check(file: Path, expected: str | None) -> None:
 
 
 class Graph:
-    """The graph of a network, compiled on first use and shared by all threads."""
+    """The graph of a network, compiled on first use and shared by all threads that compute with as many threads."""
 
     def __init__(self, file: Path) -> None:
-        """Set the path of a file written by `write_graph`."""
+        """Set the path of a file written by `write_graph`, and load OpenVINO, which one thread has to do alone."""
+        _core()
         self._file = file
         self._own, self._lock = threading.local(), threading.Lock()
-        self._compiled: dict[torch.dtype, Any] = {}
+        self._compiled: dict[tuple[torch.dtype, int], Any] = {}
 
     def suits(self, inputs: tuple[Tensor, ...], precision: torch.dtype) -> bool:
         """Return whether the graph can replace the network: on a CPU, without gradients, in float32 or bfloat16."""
@@ -113,21 +114,30 @@ class Graph:
         results = [torch.from_numpy(value) for value in found.values()]
         return tuple(results) if len(results) > 1 else results[0]
 
+    def compile(self, precision: torch.dtype) -> Any:
+        """Compile for as many threads as PyTorch uses in this thread; the result is kept.
+
+        Raises:
+            WeightsError: OpenVINO cannot run it.
+        """
+        kind = precision, torch.get_num_threads()
+        with self._lock:
+            if kind not in self._compiled:
+                self._compiled[kind] = self._compile(_HINTS[precision], kind[1])
+            return self._compiled[kind]
+
     def _request(self, precision: torch.dtype) -> Any:
         """Return this thread's own inference request."""
         requests: dict[torch.dtype, Any] = self._own.__dict__.setdefault("requests", {})
         if precision not in requests:
-            with self._lock:
-                if precision not in self._compiled:
-                    self._compiled[precision] = self._compile(_HINTS[precision])
-            requests[precision] = self._compiled[precision].create_infer_request()
+            requests[precision] = self.compile(precision).create_infer_request()
         return requests[precision]
 
-    def _compile(self, hint: str) -> Any:
-        """Compile for as many threads as PyTorch uses, not pinned to cores, since other work runs in parallel."""
+    def _compile(self, hint: str, threads: int) -> Any:
+        """Compile without pinning threads to cores, since other work runs in parallel."""
         settings = {
             "INFERENCE_PRECISION_HINT": hint,
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,
         }
         try:

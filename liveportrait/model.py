@@ -58,6 +58,13 @@ class PortraitModel(nn.Module):
             ValueError: The precision is not fp32, bf16 or fp16.
         """
 
+    def compile_graphs(self) -> None:
+        """Compile graphs that would otherwise be compiled for the first picture.
+
+        Raises:
+            WeightsError: A file is not a graph.
+        """
+
     @abstractmethod
     def encode(self, crop: Crop) -> Portrait:
         """Encode source faces (F and M); T crops give T portraits."""

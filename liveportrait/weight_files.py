@@ -34,6 +34,7 @@ _LIMITS = {"num_life_frames": 1 << 24, "num_life_clips": 1 << 16, "num_frames": 
 _LIMITS |= {"mouth_size": 512, "mouth_bank": 64, "painted_size": 1024}
 
 Sizes = TypeVar("Sizes")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -98,8 +99,21 @@ def _read_size(name: str, hint: Any, value: Any, path: Path) -> Any:
     return value
 
 
-def shapes_of(build: Callable[[], nn.Module], path: Path, *, plain: bool = False) -> dict[str, Tensor]:
+def shapes_of(build: Callable[[], nn.Module], path: Path) -> dict[str, Tensor]:
     """Return the state of a network on the meta device, with which weights can be compared.
+
+    Args:
+        build: Builds the network.
+        path: The file of its sizes, for messages.
+
+    Raises:
+        WeightsError: The sizes are inconsistent.
+    """
+    return empty_network(build, path, plain=False).state_dict()
+
+
+def empty_network(build: Callable[[], Network], path: Path, *, plain: bool = True) -> Network:
+    """Build a network on the meta device, to be filled by `load_state_dict(assign=True)`.
 
     Args:
         build: Builds the network.
@@ -114,9 +128,9 @@ def shapes_of(build: Callable[[], nn.Module], path: Path, *, plain: bool = False
         if plain:
             suppressed = suppress(RuntimeError, AttributeError, ImportError)
             with suppressed, quiet_imports(), torch.device("meta"), _NothingComputed():
-                return build().state_dict()
+                return build()
         with meta_device():
-            return build().state_dict()
+            return build()
     except PortraitError:
         raise
     # Inconsistent sizes can cause any exception.

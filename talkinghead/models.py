@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
 
+from audio2motion import AudioToMotion
 from audio2motion.voices import MotionGenerator, keypoints_of, load_voice
-from liveportrait import LivePortrait, PortraitModel, WeightsNotFoundError
+from liveportrait import LivePortrait, PortraitModel, WeightsError, WeightsNotFoundError
 from liveportrait.config import Precision
 from liveportrait.mini import MiniLivePortrait
 from talkinghead.errors import OptionError
@@ -20,6 +22,7 @@ from talkinghead.face.crop import Array, Picture
 from talkinghead.face.upstream_landmarks import UpstreamLandmarks, load_upstream_landmarks
 from talkinghead.host.forks import check_process
 from talkinghead.host.isolation import own_settings
+from talkinghead.host.threads import compute_alone
 from talkinghead.options import LANDMARKS, MODEL, PRECISION, VOICE_MODEL, RenderOptions
 
 _one_loads = threading.Lock()
@@ -126,7 +129,18 @@ def _load(
             f"voice model {str(voice)!r} moves the {moved} keypoints of the official networks, model "
             f"{str(name_or_directory)!r} has {portrait.num_keypoints}: give --model base or animals, or another voice"
         )
-    return Models(portrait, load_voice(voice).to(device), FaceDetector(), device, found)
+    loaded = load_voice(voice).to(device)
+    threading.Thread(target=_compile_graphs, args=(portrait, loaded), name="graph compiler").start()
+    return Models(portrait, loaded, FaceDetector(), device, found)
+
+
+def _compile_graphs(portrait: PortraitModel, voice: MotionGenerator) -> None:
+    """Compile the networks' graphs while the caller opens its inputs; otherwise the first picture waits for it."""
+    with suppress(WeightsError):  # it is raised again by whoever uses the graph
+        if isinstance(voice, AudioToMotion):
+            voice.compile_graphs()
+        compute_alone()  # like the threads that render
+        portrait.compile_graphs()
 
 
 def _load_landmarks(portrait: PortraitModel, name: str, landmarks: str) -> UpstreamLandmarks | None:

@@ -37,7 +37,7 @@ from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
 from liveportrait.pictures import Picture, joined
 from liveportrait.regions import OFFICIAL
 from liveportrait.sliders import Sliders
-from liveportrait.weight_files import read_settings, read_sizes, read_weights, shapes_of
+from liveportrait.weight_files import empty_network, read_settings, read_sizes, read_weights
 
 LARGEST_CROP, STEP = 1024, 64
 """Warping preserves the detail of larger crops, but twice the side takes four times as long."""
@@ -67,6 +67,11 @@ class MiniLivePortrait(PortraitModel):
         """
         check_precision(precision)
         self.renderer.precision = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+    def compile_graphs(self) -> None:
+        """Compile the networks' graphs for this thread's number of threads."""
+        if self.single_threaded and self.renderer.precision != torch.float16:
+            self.renderer.compile_graphs()
 
     def crop_side(self, pixels: float) -> int:
         """Return about the side of the covered region, so that warping preserves the picture's detail."""
@@ -259,12 +264,12 @@ def load(directory: Path) -> MiniLivePortrait:
     config = read_sizes(MiniConfig, settings, path)
     if config.mouth_size % 8:
         raise WeightsError(f"{path}: mouth_size is {config.mouth_size}, expected a multiple of 8")
-    state = shapes_of(lambda: MiniRenderer(config), path, plain=True)
+    renderer = empty_network(lambda: MiniRenderer(config), path)
+    state = renderer.state_dict()
     side = config.mouth_size // 4
     state["memory"] = torch.empty(1, 3 * config.mouth_channels, side, side, device="meta")
     state["light"] = torch.empty(3, 4, device="meta")
     tensors = read_weights(file, state, optional=["memory", "light"])
-    renderer = MiniRenderer(config)
     renderer.memory = tensors.pop("memory", None)
     renderer.light = tensors.pop("light", renderer.light)
     renderer.load_state_dict(tensors, assign=True)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,9 +33,8 @@ class CpuSource:
     Attributes:
         x_s: Source keypoints, shape (1, K, 3).
         features: The painters' features of mouth, left and right eye.
-        picture: The crop, or the person alone, shape (S, S, 3).
-        opacity: The person's opacity, shape (S, S), uint8; or None if the crop has no layers.
-        background: The background, shape (S, S, 3), or None.
+        picture: The crop, shape (S, S, 3); or if it has layers the person, with its opacity as fourth channel.
+        background: The background, shape (S, S, 3), or None if the crop has no layers.
         edges: The picture's edges, shape (1, 4, 3), or None.
         painted: The brightened crop at the painters' size, shape (1, 3, P, P).
         small: The brightened crop at the flow network's size, shape (1, 3, SEEN_SIZE, SEEN_SIZE).
@@ -45,7 +45,6 @@ class CpuSource:
     x_s: Tensor
     features: list[Tensor]
     picture: Picture
-    opacity: NDArray[np.uint8] | None
     background: Picture | None
     edges: Tensor | None
     painted: Tensor
@@ -63,8 +62,7 @@ def prepare_source(renderer: MiniRenderer, portrait: Portrait, mouth: OpenMouth 
     return CpuSource(
         portrait.x_s,
         renderer.unpack(portrait.f_s, 1),
-        to_pictures(image if layers is None else layers.person)[0],
-        None if layers is None else to_pictures(layers.opacity)[0, ..., 0],
+        to_pictures(image if layers is None else torch.cat([layers.person, layers.opacity], 1))[0],
         None if layers is None else to_pictures(layers.background)[0],
         portrait.crop.edges,
         brighten(painted_size(image, renderer.config), factor),
@@ -100,14 +98,14 @@ def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dens
         warp = renderer.apply_dense_residual(warp, small, dense_residual, x_d)
     warp = warp.kept_inside(source.edges)
     places = source_places(warp, len(source.picture))
-    pictures = warp_pictures(source.picture, places, warp.darkened(source.factor))
+    warped = [cv2.remap(source.picture, *place, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE) for place in places]
+    pictures = add_light(warped, warp.darkened(source.factor))
     features = [feature.expand(count, -1, -1, -1) for feature in source.features]
     for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d, source.mouth):
         blend_patches(pictures, frames, patches.darkened(source.factor))
-    if source.opacity is not None and source.background is not None:
-        for picture, place in zip(pictures, places, strict=True):
-            opacity = cv2.remap(source.opacity, *place, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            put_before(source.background, picture, opacity)  # type: ignore[arg-type]
+    if source.background is not None:
+        for picture, person in zip(pictures, warped, strict=True):
+            put_before(source.background, picture, cv2.extractChannel(person, 3))
     return pictures
 
 
@@ -117,21 +115,22 @@ def source_places(warp: Warp, side: int) -> list[Places]:
     return [cv2.convertMaps(cv2.resize(place, (side, side)), None, cv2.CV_16SC2) for place in places]  # type: ignore[call-overload]
 
 
-def warp_pictures(picture: Picture, places: list[Places], warp: Warp) -> Picture:
-    """Warp a picture (S, S, 3) to `source_places` and add the light, like `Warp.apply`."""
-    side = len(picture)
+def add_light(warped: list[MatLike], warp: Warp) -> Picture:
+    """Return the colours of warped pictures (S, S, 3 or 4) with the light of their warp, shape (T, S, S, 3)."""
+    side = len(warped[0])
     lights = (warp.light * LEVELS).permute(0, 2, 3, 1).contiguous().numpy()
-    warped = np.empty((len(places), *picture.shape), np.uint8)
-    for out, place, light in zip(warped, places, lights, strict=True):
-        cv2.remap(picture, *place, cv2.INTER_LINEAR, out, cv2.BORDER_REPLICATE)
-        cv2.add(out, cv2.resize(light, (side, side)), out, dtype=cv2.CV_8U)
-    return warped
+    lit = np.empty((len(warped), side, side, 3), np.uint8)
+    for out, picture, light in zip(lit, warped, lights, strict=True):
+        colours = picture if picture.shape[2] == 3 else cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB)
+        cv2.add(colours, cv2.resize(light, (side, side)), out, dtype=cv2.CV_8U)
+    return lit
 
 
-def put_before(background: Picture, person: Picture, opacity: NDArray[np.uint8]) -> None:
+def put_before(background: Picture, person: Picture, opacity: MatLike) -> None:
     """Blend a person (S, S, 3) with the background, in place."""
-    share = np.multiply(opacity, np.float32(1 / LEVELS))
-    cv2.blendLinear(person, background, share, 1 - share, person)
+    share = cv2.merge([opacity] * 3)
+    behind = cv2.multiply(background, cv2.bitwise_not(share), scale=1 / LEVELS)
+    cv2.add(cv2.multiply(person, share, scale=1 / LEVELS), behind, person)
 
 
 def blend_patches(pictures: Picture, frames: Tensor, painted: Painted) -> None:
@@ -142,14 +141,15 @@ def blend_patches(pictures: Picture, frames: Tensor, painted: Painted) -> None:
         frames: Position of the patch in each, shape (T, 2, 3), ±1 at the pictures' edges.
         painted: T painted patches.
     """
-    layers = torch.cat([painted.addition * LEVELS, painted.veil], 1).permute(0, 2, 3, 1).contiguous()
-    for picture, frame, patch in zip(pictures, frames.double().numpy(), layers.numpy(), strict=True):
-        _blend(picture, frame, patch)
+    added, kept = painted.addition * LEVELS, (1 - painted.veil).expand(-1, 3, -1, -1)
+    layers = (each.permute(0, 2, 3, 1).contiguous().numpy() for each in (added, kept))
+    for each in zip(pictures, frames.double().numpy(), *layers, strict=True):
+        _blend(*each)
 
 
-def _blend(picture: Picture, frame: NDArray[np.float64], patch: NDArray[np.float32]) -> None:
-    """Fade out the picture by the patch's last channel and add its colours."""
-    side, size = len(picture), len(patch)
+def _blend(picture: Picture, frame: NDArray[np.float64], added: NDArray[np.float32], kept: NDArray[np.float32]) -> None:
+    """Multiply the picture by one patch, `kept`, and add the other."""
+    side, size = len(picture), len(added)
     matrix = side / 2 * frame  # from patch coordinates, ±1 at the edges, to pixels of the picture
     matrix[:, 2] += side / 2 - 0.5
     matrix[:, 2] += matrix[:, :2].sum(1) * (1 / size - 1)  # from the patch's pixels
@@ -160,9 +160,10 @@ def _blend(picture: Picture, frame: NDArray[np.float64], patch: NDArray[np.float
     if right <= left or bottom <= top:
         return
     matrix[:, 2] -= (left, top)
-    found = cv2.warpAffine(patch, matrix, (int(right - left), int(bottom - top)))
-    box = picture[top:bottom, left:right]
-    cv2.add(found[..., :3], box * (1 - found[..., 3:]), box, dtype=cv2.CV_8U)  # rounds, and clips to eight bits
+    shape, box = (int(right - left), int(bottom - top)), picture[top:bottom, left:right]
+    share = cv2.warpAffine(kept, matrix, shape, borderValue=(1, 1, 1))
+    remaining = cv2.multiply(box, share, share, dtype=cv2.CV_32F)
+    cv2.add(cv2.warpAffine(added, matrix, shape), remaining, box, dtype=cv2.CV_8U)  # rounds, and clips to eight bits
 
 
 def seen_size(crop: Tensor) -> Tensor:

@@ -186,6 +186,11 @@ class MiniRenderer(nn.Module):
             if (graph := read_graph(directory, name, hashes)) is not None:
                 self.graphs[network] = graph
 
+    def compile_graphs(self) -> None:
+        """Compile the graphs in advance, in the renderer's precision; errors as in `Graph.compile`."""
+        for graph in self.graphs.values():
+            graph.compile(self.precision)
+
     def patches(self) -> list[tuple[PatchKind, PatchPainter]]:
         """List the patches and the network that paints each."""
         return [(self.mouth_patch, self.mouth), (LEFT_EYE_PATCH, self.eyes), (RIGHT_EYE_PATCH, self.eyes)]
@@ -233,7 +238,8 @@ class MiniRenderer(nn.Module):
     def flow_inputs(self, prior: Tensor, small: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
         """Return what the flow network sees, shape (T, INPUTS, SEEN_SIZE, SEEN_SIZE); arguments as in `warp`."""
         seen, grid = resize_flow(prior, SEEN_SIZE, SEEN_SIZE), pixel_grid(SEEN_SIZE, SEEN_SIZE).to(x_d)
-        before, after = (polygon_masks([x[:, rows(FACE_OVAL), :2]], SEEN_SIZE, FACE_SOFTNESS) for x in (x_s, x_d))
+        outlines = torch.cat([x[:, rows(FACE_OVAL), :2] for x in (x_s, x_d)])
+        before, after = polygon_masks([outlines], SEEN_SIZE, FACE_SOFTNESS).split([len(x_s), len(x_d)])
         faces = [before.expand(len(x_d), -1, -1, -1), after]
         return torch.cat([sample(small, seen), small, 4.0 * (seen - grid).permute(0, 3, 1, 2), *faces], 1)
 

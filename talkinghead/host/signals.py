@@ -1,7 +1,8 @@
-"""Handle Ctrl-C and SIGTERM."""
+"""Handle Ctrl-C and SIGTERM, and end the process."""
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 from typing import Any
@@ -26,20 +28,25 @@ def run_interruptible(program: Callable[[], object], *, own_process: bool, messa
 
     Args:
         program: What to run.
-        own_process: Whether the process ends with the program; if not, its signal handlers are restored.
+        own_process: Whether the process ends with the program, in success too without taking its modules apart; if
+            not, its signal handlers are restored.
         message: What to print after an interruption, unless the program has ended itself and said why.
 
     Raises:
         SystemExit: The program was interrupted, in a process that is not its own.
     """
     code, hook, handlers = 0, sys.unraisablehook, _handlers(own_process)
-    interruption = _Interruption(own_process)
+    interruption, succeeded = _Interruption(own_process), threading.Event()
     for number in handlers:
         signal.signal(number, interruption)
-    if own_process:  # an interruption that is lost in a destructor or a callback is raised again
+    if own_process:
+        # An interruption that is lost in a destructor or a callback is raised again.
         sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else hook(lost)
+        # Registered before what others do at exit, so that it comes after them.
+        atexit.register(_leave_after, succeeded)
     try:
         program()
+        succeeded.set()
     except BaseException as error:
         for number in handlers:
             signal.signal(number, signal.SIG_IGN)
@@ -56,6 +63,7 @@ def run_interruptible(program: Callable[[], object], *, own_process: bool, messa
             for number, handler in handlers.items():
                 signal.signal(number, handler)
     if code and own_process:
+        gc.collect()  # closes unfinished generators, which clean up
         _leave_at_once(code)
     if code:
         raise SystemExit(code)
@@ -113,9 +121,15 @@ def _imports_native_code(frame: FrameType | None) -> bool:
     return False
 
 
+def _leave_after(succeeded: threading.Event) -> None:
+    """End this process at once after success, unless output cannot be flushed, which Python reports."""
+    with suppress(OSError, ValueError):
+        if succeeded.is_set():
+            _leave_at_once(0)
+
+
 def _leave_at_once(code: int) -> None:
-    """End this process without waiting for threads."""
-    gc.collect()  # closes unfinished generators, which clean up
+    """End this process without waiting for threads and without taking modules apart: with PyTorch that takes long."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

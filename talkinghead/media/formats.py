@@ -20,6 +20,7 @@ class Format:
         alpha: Whether pictures are RGBA, with straight alpha.
         coding: Options of the video encoder.
         has_crf: Whether the encoder has the option `crf`.
+        crf_shift: What is added to it.
         sound: FFmpeg's name of the audio encoder.
         muxing: Options of the container.
         is_animation: Whether it is an animated picture, without sound and with a picture's colours.
@@ -35,12 +36,14 @@ class Format:
     muxing: tuple[tuple[str, str], ...] = ()
     alpha: bool = False
     has_crf: bool = True
+    crf_shift: float = 0.0
     is_animation: bool = False
     max_delay: int = 0
 
     def coder_options(self, crf: int) -> dict[str, str]:
         """Return the video encoder's options for a quality from 0 (best) to 51."""
-        return {**dict(self.coding), **({"crf": str(crf)} if self.has_crf else {})}
+        quality = {"crf": f"{max(crf + self.crf_shift, 0):g}"} if self.has_crf else {}
+        return {**dict(self.coding), **quality}
 
 
 _TAGS = ("movflags", "+faststart+use_metadata_tags")
@@ -48,10 +51,11 @@ _SAME_BYTES = ("fflags", "+bitexact")  # otherwise Matroska files get random ide
 # Variable bitrate as `crf` asks, no look-ahead, and no hidden frames, which alpha does not survive.
 _VP9 = (("b", "0"), ("deadline", "good"), ("cpu-used", "5"), ("auto-alt-ref", "0"), ("lag-in-frames", "0"))
 
-# Without the macroblock tree, which is not deterministic on processors with AVX-512.
-_H264 = (("preset", "veryfast"), ("x264-params", "mbtree=0"))
+# Without the macroblock tree, which is not deterministic on processors with AVX-512. Without small blocks in P and B
+# frames too, which take a quarter of the time: `crf_shift` gives their quality back for an eighth more bytes.
+_H264 = (("preset", "veryfast"), ("x264-params", "mbtree=0:partitions=i8x8,i4x4"))
 
-MP4 = Format(".mp4", "mp4", "libx264", "yuv420p", "aac", _H264, (_TAGS,), max_delay=2)
+MP4 = Format(".mp4", "mp4", "libx264", "yuv420p", "aac", _H264, (_TAGS,), crf_shift=-0.2, max_delay=2)
 WEBM = Format(".webm", "webm", "libvpx-vp9", "yuv420p", "libopus", _VP9, (_SAME_BYTES,))
 WEBM_ALPHA = Format(".webm", "webm", "libvpx-vp9", "yuva420p", "libopus", _VP9, (_SAME_BYTES,), alpha=True)
 MOV_ALPHA = Format(

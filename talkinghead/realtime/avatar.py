@@ -237,7 +237,7 @@ class AvatarSession:
 
     def _fill(self, *, real_time: bool) -> None:
         """Begin to compute as many frames as are wanted ahead."""
-        while len(self._ahead) < self._pacer.frames_ahead():
+        while len(self._ahead) < (self._pacer.frames_ahead() if real_time else MOST_AHEAD):
             now = time.monotonic()
             repeat = real_time and self._pacer.skips(now, len(self._ahead))
             try:

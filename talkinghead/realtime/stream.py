@@ -46,8 +46,8 @@ def stream(
 
     Returns:
         The pictures, RGB of shape (H, W, 3), uint8, each a new array. A picture needs at most 240 ms of sound after
-        the time that it shows; all pictures together last as long as the sound. The face is detected before the
-        first chunk is requested.
+        the time that it shows, the first one 120 ms; all pictures together last as long as the sound. The face is
+        detected before the first chunk is requested.
 
     Raises:
         PortraitError: An argument cannot be used.
@@ -95,17 +95,20 @@ def speak_live(source: ImageSource, voice: Iterable[Tensor], models: Models, opt
 
 
 def _one_turn(turns: Turns, voice: Iterable[Tensor]) -> Iterator[SpeechMotion]:
-    """Yield the motion as soon as the sound that it needs has arrived, in parts of a few frames."""
+    """Yield the motion as soon as the sound that it needs has arrived: the first frame, then parts of a few frames."""
+    size = 1
+
+    def spoken() -> Iterator[SpeechMotion]:
+        nonlocal size
+        while turns.can_speak():
+            frames = [turns.next().motion]
+            while len(frames) < size and turns.can_speak():
+                frames.append(turns.next().motion)
+            size = HOP
+            yield SpeechMotion.cat(frames)
+
     for piece in voice:
         turns.push(piece.numpy(), MODEL_RATE)
-        yield from _spoken(turns)
+        yield from spoken()
     turns.flush()
-    yield from _spoken(turns)
-
-
-def _spoken(turns: Turns) -> Iterator[SpeechMotion]:
-    while turns.can_speak():
-        frames = [turns.next().motion]
-        while len(frames) < HOP and turns.can_speak():
-            frames.append(turns.next().motion)
-        yield SpeechMotion.cat(frames)
+    yield from spoken()

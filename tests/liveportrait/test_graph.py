@@ -8,6 +8,7 @@ import torch
 from liveportrait import LivePortrait
 from liveportrait.graph import Graph, fastest_precision, write_graph
 from liveportrait.mini.renderer import SEEN_SIZE
+from talkinghead.host.threads import compute_alone
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,18 @@ def test_threads_do_not_disturb_each_other(graph, network):
         found = list(pool.map(lambda x: graph.run((x,), torch.float32), pictures))
     for x, result in zip(pictures, found, strict=True):
         assert torch.allclose(result, network(x), atol=1e-3)
+
+
+def test_a_graph_is_compiled_once_for_each_number_of_threads(graph, network):
+    before = torch.get_num_threads()
+    x = torch.rand(1, 3, 8, 8)
+    with ThreadPoolExecutor(1, initializer=compute_alone) as alone:
+        assert alone.submit(torch.get_num_threads).result() == 1
+        compiled = alone.submit(graph.compile, torch.float32).result()
+        assert alone.submit(graph.compile, torch.float32).result() is compiled
+        assert torch.allclose(alone.submit(graph.run, (x,), torch.float32).result(), network(x), atol=1e-3)
+    assert (graph.compile(torch.float32) is compiled) == (before == 1)
+    assert torch.get_num_threads() == before
 
 
 def test_the_embedded_model_computes_in_what_is_fastest(renderer):

@@ -26,6 +26,7 @@ class Settings:
         device: "cpu" or "cuda".
         threads: CPU threads.
         model: Directory of a checkpoint, or None for random weights.
+        minutes: How long `speak` renders without a pause, instead of everything else; 0 for no such run.
     """
 
     batches: tuple[int, ...]
@@ -33,6 +34,7 @@ class Settings:
     device: str
     threads: int
     model: Path | None
+    minutes: int = 0
 
 
 def precisions(device: str) -> tuple[Precision, ...]:

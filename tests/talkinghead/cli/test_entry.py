@@ -128,3 +128,20 @@ def test_closed_streams(closed, tmp_path):
     left = python(STREAMS, str(file), closed=closed)
     assert (left.returncode, file.read_text()) == (0, "kept"), left.stderr
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_process_that_succeeds_ends_without_taking_modules_apart():
+    script = """
+import atexit, sys, threading
+from talkinghead.host.signals import run_interruptible
+
+class Module:
+    def __del__(self):
+        print("taken apart")
+
+sys.kept, late = Module(), threading.Timer(0.1, print, ["thread"])
+run_interruptible(lambda: (atexit.register(print, "at exit"), late.start()), own_process=True)
+print("program", end=" ")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.split("\n") == ["program thread", "at exit", ""]

@@ -10,6 +10,7 @@ from drawn_face import drawn_face
 from fake_models import fake_models
 
 import talkinghead
+from audio2motion.streaming import AHEAD
 from talkinghead import CropOptions, Options, RenderOptions
 from talkinghead.errors import AudioError, OptionError
 from talkinghead.models import load_models
@@ -48,7 +49,7 @@ def test_pictures_come_while_the_sound_is_spoken(models, voice):
     assert given == []
     first = next(pictures)
     assert first.shape == (64, 64, 3) and first.dtype == np.uint8
-    assert len(given) == 6
+    assert len(given) == 1 + AHEAD
     assert 1 + len(list(pictures)) == 15
 
 
@@ -112,7 +113,7 @@ def test_a_long_chunk_is_animated_in_pieces(models):
     pieces = (given.append(piece) or piece for piece in to_voice([noise], 16_000))
     source = open_image_source(drawn_face(256), "a face", models, CROP.crop)
     next(speak_live(source, pieces, models, CROP))
-    assert len(given) == 6
+    assert len(given) == 1 + AHEAD
 
 
 def test_an_error_in_the_sound_reaches_the_caller_and_no_thread_stays(models, voice):
