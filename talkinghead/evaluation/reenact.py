@@ -49,7 +49,8 @@ def reenact_clip(clip: Path, models: Models, networks: Networks, every: int = EV
     Raises:
         VideoError: The first frame shows no face.
     """
-    frames = [frame.picture for frame in read_frames(clip)]
+    count = None if most is None else every * most + 1
+    frames = [frame.picture for frame in islice(read_frames(clip), count)]
     tracks = list(FaceTracker().follow(frames))
     points = check_first_face(clip, tracks[0])
     portrait, place = encode_face(models, frames[0], points)
@@ -63,7 +64,7 @@ def reenact_clip(clip: Path, models: Models, networks: Networks, every: int = EV
         None if networks.recogniser is None else networks.recogniser.describe(cut(frames[0], place), own),
     )
     trackers, rows, pairs = {kind: FaceTracker() for kind in ("warp", "full")}, [], []
-    for frame, track in islice(zip(frames, tracks, strict=True), every, most and every * (most + 1), every):
+    for frame, track in islice(zip(frames, tracks, strict=True), every, None, every):
         if track is not None:
             row, pair = judge_frame(scene, trackers, frame, track, networks)
             rows.append(row)
