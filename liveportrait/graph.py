@@ -110,7 +110,9 @@ class Graph:
 
     def run(self, inputs: tuple[Tensor, ...], precision: torch.dtype) -> Any:
         """Return the network's output: a float32 tensor or a tuple of them."""
-        found = self._request(precision).infer([value.float().contiguous().numpy() for value in inputs])
+        found = self._request(precision).infer(
+            [value.float().contiguous().numpy() for value in inputs], share_inputs=True
+        )
         results = [torch.from_numpy(value) for value in found.values()]
         return tuple(results) if len(results) > 1 else results[0]
 
