@@ -31,6 +31,7 @@ class PortraitModel(nn.Module):
         extracts_from_landmarks: Whether `extract` uses only the landmarks, so that crops need no pixels.
         reads_dense_residual: Whether the model implements `read_dense_residual`.
         renders_layers: Whether `render` keeps the background of `Crop.layers` still.
+        num_teeth: How many sets of teeth there are for portraits with shut lips.
         gpu_precision: The precision to choose on a CUDA device unless the user asks for another.
         smooths_videos: Whether `video_keypoints` smooths by `DrivingRules.observation_variance`.
     """
@@ -43,6 +44,7 @@ class PortraitModel(nn.Module):
     extracts_from_landmarks: bool = False
     reads_dense_residual: bool = False
     renders_layers: bool = False
+    num_teeth: int = 0
     gpu_precision: Precision = "fp32"
     smooths_videos: bool = False
 

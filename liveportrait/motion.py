@@ -167,6 +167,7 @@ class Portrait(PerFrame):
         f_s: The model's source features; shape (T, 32, 16, 64, 64) for the official networks.
         crop: The crop that was encoded.
         mouth: Another picture of this face, whose open mouth shows the teeth to paint; None for the own mouth.
+        teeth: Numbers of the sets of teeth that are shown if its lips are shut, shape (T,); None if the model has none.
     """
 
     x_c: Tensor
@@ -175,6 +176,7 @@ class Portrait(PerFrame):
     f_s: Tensor
     crop: Crop
     mouth: Portrait | None = None
+    teeth: Tensor | None = None
 
     def __len__(self) -> int:
         return self.x_s.shape[0]

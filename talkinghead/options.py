@@ -82,6 +82,12 @@ class CropOptions(Checked):
     still_background: bool = setting(
         True, "Keep what is behind the person in a picture still while the head moves (mini only)."
     )
+    teeth: int | None = setting(
+        None,
+        "Set of teeth that a portrait with closed lips shows when it speaks, counted from 0 (mini only); default: by"
+        " the colour of its skin.",
+        0,
+    )
     detection_threshold: float = setting(
         0.75,
         "Score that a face needs to be found, from 0 to 1; lower values find more drawings, and things that are none.",

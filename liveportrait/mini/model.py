@@ -26,11 +26,19 @@ from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
 from liveportrait.mini.painted import OpenMouth
 from liveportrait.mini.patches import patch_frame, patch_points, sample
-from liveportrait.mini.pictures import open_mouth, painted_size, prepare_source, render_pictures, seen_size
+from liveportrait.mini.pictures import (
+    open_mouth,
+    painted_size,
+    prepare_source,
+    render_pictures,
+    seen_size,
+    take_teeth,
+)
 from liveportrait.mini.prior_flow import prior_flow
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.renderer import MiniConfig, MiniRenderer
 from liveportrait.mini.speech import speaking_face
+from liveportrait.mini.teeth import TeethBank, bank_shapes
 from liveportrait.mini.warp import resize_flow
 from liveportrait.model import PictureRenderer, PortraitModel
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
@@ -58,6 +66,11 @@ class MiniLivePortrait(PortraitModel):
         self.renderer = renderer
         self._prepared = WeakIdKeyDictionary()  # what pictures of a portrait share, for as long as the portrait lives
         self._mouths = WeakIdKeyDictionary()  # the same for portraits whose mouth others show
+
+    @property
+    def num_teeth(self) -> int:  # type: ignore[override]
+        """Number of sets of teeth for portraits with shut lips."""
+        return self.renderer.config.num_teeth or 0
 
     def set_precision(self, precision: Precision) -> None:
         """Set the precision of the networks; weights are not converted, and geometry stays in float32.
@@ -109,13 +122,15 @@ class MiniLivePortrait(PortraitModel):
         """Encode source faces."""
         x_s = self._keypoints(crop)
         factor = exposure(seen_size(crop.image), x_s)
-        features = self.renderer.encode(brighten(painted_size(crop.image, self.renderer.config), factor), x_s)
+        image = brighten(painted_size(crop.image, self.renderer.config), factor)
+        features, bank = self.renderer.encode(image, x_s), self.renderer.teeth
         return Portrait(
             x_c=self.renderer.face.mean.expand_as(x_s),
             motion=self.extract(crop),
             x_s=x_s,
             f_s=torch.cat([f.float().flatten(1) for f in features], 1),
             crop=crop,
+            teeth=None if bank is None else bank.choose(image, x_s, self.renderer.face),
         )
 
     @torch.no_grad()
@@ -182,8 +197,9 @@ class MiniLivePortrait(PortraitModel):
         moved = image if layers is None else layers.person
         crops = warp.darkened(factor).apply(moved.expand(count, -1, -1, -1)).clamp_(0, 1)
         coarse = brighten(painted_size(image, renderer.config), factor).expand(count, -1, -1, -1)
-        mouth = self._open_mouth(portrait.mouth)
-        for frame, painted in renderer.paint(coarse, renderer.unpack(portrait.f_s, count), warp, x_s, x_d, mouth):
+        mouth, teeth = self._open_mouth(portrait.mouth), take_teeth(renderer, portrait)
+        features = renderer.unpack(portrait.f_s, count)
+        for frame, painted in renderer.paint(coarse, features, warp, x_s, x_d, mouth, teeth):
             painted.darkened(factor).blend_into(crops, frame)
         crops.clamp_(0, 1)
         return crops if layers is None else torch.lerp(layers.background, crops, warp.shift(layers.opacity))
@@ -245,6 +261,8 @@ def save(renderer: MiniRenderer, directory: Path) -> None:
     }
     if renderer.memory is not None:
         tensors |= {"memory": renderer.memory.half().contiguous(), "light": renderer.light.contiguous()}
+    if renderer.teeth is not None:
+        tensors |= {f"teeth.{name}": value.contiguous() for name, value in vars(renderer.teeth).items()}
     save_file(tensors, directory / "model.safetensors")
     config = {"model": "mini", **asdict(renderer.config), "graphs": renderer.write_graphs(directory)}
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -269,7 +287,11 @@ def load(directory: Path) -> MiniLivePortrait:
     side = config.mouth_size // 4
     state["memory"] = torch.empty(1, 3 * config.mouth_channels, side, side, device="meta")
     state["light"] = torch.empty(3, 4, device="meta")
+    if config.num_teeth is not None:
+        state |= bank_shapes(config.num_teeth)
     tensors = read_weights(file, state, optional=["memory", "light"])
+    bank = {name.removeprefix("teeth."): tensors.pop(name) for name in list(tensors) if name.startswith("teeth.")}
+    renderer.teeth = TeethBank(**bank) if bank else None
     renderer.memory = tensors.pop("memory", None)
     renderer.light = tensors.pop("light", renderer.light)
     renderer.load_state_dict(tensors, assign=True)

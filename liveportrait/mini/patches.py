@@ -110,6 +110,14 @@ def draw_masks(kind: PatchKind, frame: Tensor, x: Tensor) -> Tensor:
     return torch.cat(masks, 1)
 
 
+def parted(masks: Tensor) -> Tensor:
+    """Return where lips are parted, from a mouth's masks (T, m, S, S): zero all along closed lips, (T, 1, S, S).
+
+    The mask itself is a half on closed lips, since its edge is soft; nothing of an open mouth may be seen there.
+    """
+    return F.max_pool2d((2 * masks[:, :1] - 1).clamp_min(0), 3, 1, 1)
+
+
 def shown_share(kind: PatchKind, x_s: Tensor, x_d: Tensor) -> Tensor:
     """Estimate how much of an open mouth or eye is visible in the source.
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.painted import OpenMouth, Painted
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
+from liveportrait.mini.teeth import Teeth
 from liveportrait.mini.warp import Warp
 from liveportrait.motion import Portrait
 from liveportrait.pictures import LEVELS, Picture, to_pictures
@@ -40,6 +41,7 @@ class CpuSource:
         small: The brightened crop at the flow network's size, shape (1, 3, SEEN_SIZE, SEEN_SIZE).
         factor: The brightening, shape (1, 1, 1, 1).
         mouth: Shows the inside of the mouth, or None.
+        teeth: Shown where its mouth is shut, or None.
     """
 
     x_s: Tensor
@@ -51,6 +53,7 @@ class CpuSource:
     small: Tensor
     factor: Tensor
     mouth: OpenMouth | None = None
+    teeth: Teeth | None = None
 
 
 def prepare_source(renderer: MiniRenderer, portrait: Portrait, mouth: OpenMouth | None = None) -> CpuSource:
@@ -69,7 +72,15 @@ def prepare_source(renderer: MiniRenderer, portrait: Portrait, mouth: OpenMouth 
         brighten(small, factor),
         factor,
         mouth,
+        take_teeth(renderer, portrait),
     )
+
+
+def take_teeth(renderer: MiniRenderer, portrait: Portrait) -> Teeth | None:
+    """Fetch a portrait's teeth, if the renderer has any."""
+    if renderer.teeth is None or portrait.teeth is None:
+        return None
+    return renderer.teeth.take(portrait.teeth, portrait.x_s, renderer.face)
 
 
 def open_mouth(renderer: MiniRenderer, portrait: Portrait) -> OpenMouth:
@@ -101,7 +112,7 @@ def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dens
     warped = [cv2.remap(source.picture, *place, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE) for place in places]
     pictures = add_light(warped, warp.darkened(source.factor))
     features = [feature.expand(count, -1, -1, -1) for feature in source.features]
-    for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d, source.mouth):
+    for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d, source.mouth, source.teeth):
         blend_patches(pictures, frames, patches.darkened(source.factor))
     if source.background is not None:
         for picture, person in zip(pictures, warped, strict=True):

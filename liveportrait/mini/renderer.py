@@ -25,6 +25,7 @@ from liveportrait.mini.patches import (
     PatchKind,
     draw_masks,
     edge_fade,
+    parted,
     patch_frame,
     patch_points,
     sample,
@@ -33,6 +34,7 @@ from liveportrait.mini.patches import (
 from liveportrait.mini.prior_flow import FLOW_SIZE, prior_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
+from liveportrait.mini.teeth import Teeth, TeethBank
 from liveportrait.mini.warp import Warp, resize_flow
 
 GRAPHS = ("flow", "paint_mouth", "paint_eyes")
@@ -60,6 +62,7 @@ class MiniConfig:
         mouth_size: Side of the mouth's patch in pixels.
         mouth_bank: Learned mouths that the mouth's encoder mixes in, or None.
         painted_size: Side of the largest crops that encoders and decoders see; larger ones are downsampled for them.
+        num_teeth: Sets of teeth for portraits with shut lips, or None.
     """
 
     num_mouth: int = 16
@@ -76,6 +79,7 @@ class MiniConfig:
     mouth_size: int = 96
     mouth_bank: int | None = None
     painted_size: int = 256
+    num_teeth: int | None = None
 
 
 class PatchPainter(nn.Module):
@@ -131,10 +135,12 @@ class MiniRenderer(nn.Module):
             many mouths. Around such a mouth the warped picture is kept.
         light: How the skin colours such a mouth, shape (3, 4): its product with the logarithms of the skin's red, green
             and blue, relative to the usual skin's, and 1 gives the logarithms of the mouth's factors.
+        teeth: Shown before the remembered mouth, which is blurred; or None.
     """
 
     memory: Tensor | None
     light: Tensor
+    teeth: TeethBank | None
 
     def __init__(self, config: MiniConfig) -> None:
         super().__init__()
@@ -144,6 +150,7 @@ class MiniRenderer(nn.Module):
         self.register_buffer("memory", None, persistent=False)
         self._prepared_memory: tuple[Tensor, Tensor] | None = None  # the memory, and what is prepared of it
         self.register_buffer("light", usual_light(), persistent=False)
+        self.teeth = None
         self.face = FaceModel(config.num_mouth, config.num_brows)
         self.flow = ResidualFlow(config.flow_channels)
         self.mouth_patch = replace(MOUTH, size=config.mouth_size)
@@ -269,6 +276,7 @@ class MiniRenderer(nn.Module):
         x_s: Tensor,
         x_d: Tensor,
         mouth: OpenMouth | None = None,
+        teeth: Teeth | None = None,
     ) -> list[tuple[Tensor, Painted]]:
         """G: paint mouth and eyes over the warped source.
 
@@ -279,9 +287,10 @@ class MiniRenderer(nn.Module):
             x_s: Source keypoints, shape (1 or T, K, 3).
             x_d: Driving keypoints, shape (T, K, 3).
             mouth: Shows the inside of the mouth instead of the source; None for the source's own.
+            teeth: Shown where the source's own mouth is shut; None for what the decoder paints.
 
         Returns:
-            For each patch its position (T, 2, 3) and the painted result.
+            For each patch its position (T, 2, 3) and the painted result, in the order in which they are blended.
         """
         pose = self.face.pose(x_d)
         frames, warped, masks = [], [], []
@@ -289,11 +298,16 @@ class MiniRenderer(nn.Module):
             frames.append(patch_frame(kind, pose))
             warped.append(warp.apply_at(image, patch_points(frames[-1], kind.size)))
             masks.append(draw_masks(kind, frames[-1], x_d))
+        shown = shown_share(self.mouth_patch, x_s, x_d)
         if mouth is None:
-            own = self._paint_own_mouth(features[0], warped[0], masks[0], shown_share(self.mouth_patch, x_s, x_d))
+            own = self._paint_own_mouth(features[0], warped[0], masks[0], shown)
         else:
             own = self._paint_other_mouth(mouth, frames[0], warped[0], masks[0], x_d)
-        return list(zip(frames, [own, *self._paint_eyes(features[1:], warped[1:], masks[1:], x_s, x_d)], strict=True))
+        eyes = self._paint_eyes(features[1:], warped[1:], masks[1:], x_s, x_d)
+        painted = list(zip(frames, [own, *eyes], strict=True))
+        if mouth is None and teeth is not None:
+            painted.append(teeth.paint(self.face, x_d, skin_ratio(warped[0], masks[0]), shown))
+        return painted
 
     def _paint_eyes(
         self, features: list[Tensor], warped: list[Tensor], masks: list[Tensor], x_s: Tensor, x_d: Tensor
@@ -363,11 +377,3 @@ class MiniRenderer(nn.Module):
         if self._prepared_memory is None or self._prepared_memory[0] is not memory:
             self._prepared_memory = memory, self.mouth.decoder.prepare(memory.float())
         return self._prepared_memory[1]
-
-
-def parted(masks: Tensor) -> Tensor:
-    """Return where lips are parted, from a mouth's masks (T, m, S, S): zero all along closed lips, (T, 1, S, S).
-
-    The mask itself is a half on closed lips, since its edge is soft; nothing of an open mouth may be seen there.
-    """
-    return F.max_pool2d((2 * masks[:, :1] - 1).clamp_min(0), 3, 1, 1)

@@ -10,13 +10,12 @@ from liveportrait.mini.mouth_color import skin_ratio
 from liveportrait.mini.renderer import MiniRenderer
 from liveportrait.training.mouth_trainer import MouthBatches
 from liveportrait.training.mouths import BY_HAND, MouthSet, choose_pairs, work_out
+from liveportrait.training.teeth import brighter_half, fit_color
 
 INSIDE = 0.6  # mask above which a pixel counts as inside
 FEWEST = 25  # pixels of an inside that counts
 CHUNK = 16
 MOST = 150  # examples that are used; more change little
-VARIATION, DRAWS = 0.1, 20
-"""Spread of the log light that is added to skin and teeth alike, for each colour and for all of them, and how often."""
 
 
 @torch.no_grad()
@@ -49,13 +48,7 @@ def fit_light(renderer: MiniRenderer, mouths: MouthSet, seed: int = 0, threads: 
     batches = MouthBatches(renderer.config.mouth_size, mouths, examples, renderer.face, "cpu", threads)
     found = [_lack(renderer, batches, which) for which in torch.arange(len(pairs)).split(CHUNK)]
     skin, lack = (torch.cat(parts) for parts in zip(*found, strict=True))
-    random = torch.Generator().manual_seed(seed)
-    light = [
-        VARIATION * (torch.randn(len(skin), 3, generator=random) + torch.randn(len(skin), 1, generator=random))
-        for _ in range(DRAWS)
-    ]
-    inputs = torch.cat([torch.nn.functional.pad(skin + added, (0, 1), value=1.0) for added in light])
-    return torch.linalg.lstsq(inputs, torch.cat([lack + added for added in light])).solution.T.contiguous()
+    return fit_color(skin, lack, seed)
 
 
 def _lack(renderer: MiniRenderer, batches: MouthBatches, which: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,14 +61,8 @@ def _lack(renderer: MiniRenderer, batches: MouthBatches, which: Tensor) -> tuple
     skin, rows = skin_ratio(batch.warped, batch.masks).log(), []
     for own, mine, true, mask in zip(skin, color, batch.target, batch.masks[:, 0] > INSIDE, strict=True):
         if mask.sum() >= FEWEST:
-            teeth = [_brighter_half(picture[:, mask]).clamp_min(0.02).log() for picture in (mine, true)]
+            teeth = [brighter_half(picture[:, mask]).clamp_min(0.02).log() for picture in (mine, true)]
             rows.append((own, teeth[1] - teeth[0]))
     skins, lacks = zip(*rows, strict=True) if rows else ((), ())
     empty = skin.new_zeros(0, 3)
     return torch.cat([empty, *(s[None] for s in skins)]), torch.cat([empty, *(lack[None] for lack in lacks)])
-
-
-def _brighter_half(pixels: Tensor) -> Tensor:
-    """Return the mean colour of the brighter half of pixels (3, N): teeth, without gaps and gums."""
-    brightness = pixels.mean(0)
-    return pixels[:, brightness >= brightness.median()].mean(1)

@@ -24,7 +24,7 @@ def thinned(renderer: MiniRenderer, config: MiniConfig) -> MiniRenderer:
     pruned = ("flow.", "mouth.decoder.", "eyes.decoder.")
     kept = {name: value for name, value in renderer.state_dict().items() if not name.startswith(pruned)}
     thin.load_state_dict(kept, strict=False)
-    thin.memory, thin.light = renderer.memory, renderer.light
+    thin.memory, thin.light, thin.teeth = renderer.memory, renderer.light, renderer.teeth
     prune_flow(renderer.flow, thin.flow)
     for old, new in ((renderer.mouth, thin.mouth), (renderer.eyes, thin.eyes)):
         prune_decoder(old.decoder, new.decoder)

@@ -25,7 +25,7 @@ from talkinghead.media.video import VideoFile
 from talkinghead.models import Models
 from talkinghead.options import CropOptions
 from talkinghead.source.face_track import FaceTrack, quiet_motion, track_face
-from talkinghead.source.image import SourceFrame, encode
+from talkinghead.source.image import SourceFrame, encode, teeth_of
 from talkinghead.source.mouth_area import cover_mouth, mouth_mask
 from talkinghead.source.video import VideoSource, longest_side, open_video_sources
 
@@ -57,11 +57,14 @@ class DubbedVideo:
 
     def source_frames(self) -> Iterator[SourceFrame]:
         """Yield the frames in their order; those that are not dubbed have no portrait."""
+        teeth = self.source.options.teeth
         for n, picture in zip(self.order, _pictures(self.source, self.order), strict=True):
-            if self.track.share[n]:
-                yield self._crop(picture, self.track.points[n])
-            else:
+            if not self.track.share[n]:
                 yield self.source.unchanged(picture)
+                continue
+            source = self._crop(picture, self.track.points[n], teeth)
+            teeth = teeth_of(source.portrait)
+            yield source
 
     def notes(self) -> tuple[str, ...]:
         """Return remarks about the frames."""
@@ -75,11 +78,11 @@ class DubbedVideo:
         x, y = np.median(self.track.points[..., :2].mean(1), axis=0)
         return float(x), float(y)
 
-    def _crop(self, picture: Picture, points: Array) -> SourceFrame:
+    def _crop(self, picture: Picture, points: Array, teeth: int | None) -> SourceFrame:
         source = self.source
         frame = source.crop_around(picture, points)
         shown = picture if self.mouth is None else cover_mouth(picture, points)
-        portrait = replace(encode(shown, frame, points, source.models), mouth=self.mouth)
+        portrait = replace(encode(shown, frame, points, source.models, teeth=teeth), mouth=self.mouth)
         mask = mouth_mask(frame, points)
         if source.others:
             mask = np.minimum(mask, overlap_mask(frame, face_rect(points, 1.0, 0.0), source.others, len(mask)))

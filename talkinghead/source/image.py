@@ -13,6 +13,7 @@ import torch
 
 from liveportrait import Portrait
 from liveportrait.pictures import to_pictures
+from talkinghead.errors import OptionError
 from talkinghead.face import CropFrame, PasteBack
 from talkinghead.face.crop import Array, FaceRect, cut, cut_crop, face_rect
 from talkinghead.face.landmarks import PersonFinder
@@ -105,7 +106,7 @@ def open_image_sources(
     finder = PersonFinder() if options.still_background and models.portrait.renders_layers else None
     sources = []
     for n, face in enumerate(framed):
-        portrait = encode(small, face.frame, face.landmarks, models, finder)
+        portrait = encode(small, face.frame, face.landmarks, models, finder, options.teeth)
         others = [face_square(other) for m, other in enumerate(framed) if m != n]
         mask = overlap_mask(face.frame, face_square(face), others) if others else None
         side = options.size or models.portrait.crop_size
@@ -120,7 +121,12 @@ def open_image_sources(
 
 
 def encode(
-    picture: Picture, frame: CropFrame, landmarks: Array | None, models: Models, finder: PersonFinder | None = None
+    picture: Picture,
+    frame: CropFrame,
+    landmarks: Array | None,
+    models: Models,
+    finder: PersonFinder | None = None,
+    teeth: int | None = None,
 ) -> Portrait:
     """Encode the face in one crop of a picture.
 
@@ -130,12 +136,27 @@ def encode(
         landmarks: Face-mesh points in its pixels, or None.
         models: The loaded networks.
         finder: Separates the person from the background, which then stays; None to leave them together.
+        teeth: Number of the set of teeth that is shown if the lips are shut; None to choose it by the skin.
+
+    Raises:
+        OptionError: The model has no such set of teeth.
     """
+    sets = models.portrait.num_teeth
+    if teeth is not None and 0 < sets <= teeth:
+        raise OptionError(f"--teeth {teeth}: there are {sets} sets; give one from 0 to {sets - 1}")
     crop = cut_crop(picture, frame, landmarks)
     if finder is not None:
         crop = replace(crop, layers=separate(to_pictures(crop.image)[0], finder))
     with torch.inference_mode():
-        return models.portrait.encode(crop.to(models.device))
+        portrait = models.portrait.encode(crop.to(models.device))
+        if teeth is None or portrait.teeth is None:
+            return portrait
+        return replace(portrait, teeth=torch.full_like(portrait.teeth, teeth))
+
+
+def teeth_of(portrait: Portrait | None) -> int | None:
+    """Return the number of a portrait's set of teeth, for further frames of the same face; None if it has none."""
+    return None if portrait is None or portrait.teeth is None else int(portrait.teeth[0])
 
 
 def show_alone(picture: Picture, frame: CropFrame, side: int) -> tuple[CropFrame, PlaceCrop]:

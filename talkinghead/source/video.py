@@ -22,7 +22,7 @@ from talkinghead.media.video import VideoFile, read_frames
 from talkinghead.models import Models
 from talkinghead.options import MAX_SIDE, CropOptions
 from talkinghead.source.framing import faces_in, frame_around, part_of
-from talkinghead.source.image import SourceFrame, encode, fit, show_alone
+from talkinghead.source.image import SourceFrame, encode, fit, show_alone, teeth_of
 
 _SEARCH = 250
 """Number of frames at the beginning that are searched for the face."""
@@ -119,9 +119,15 @@ class VideoSource:
     def source_frames(self) -> Iterator[SourceFrame]:
         """Yield every frame, prepared for animation; frames without the face have no portrait."""
         self.log.clear()
+        teeth = self.options.teeth
         for frame in bridged(self.tracked_frames()):
             self.log.add(frame)
-            yield self.unchanged(frame.picture) if frame.points is None else self._crop(frame.picture, frame.points)
+            if frame.points is None:
+                yield self.unchanged(frame.picture)
+                continue
+            source = self._crop(frame.picture, frame.points, teeth)
+            teeth = teeth_of(source.portrait)
+            yield source
 
     def pictures(self) -> Iterator[Picture]:
         """Yield every frame unchanged, at a constant frame rate."""
@@ -141,9 +147,9 @@ class VideoSource:
                 points = tracker.track(picture) if n >= self.first else None
                 yield TrackedFrame(picture, points, n > self.first and tracker.is_cut)
 
-    def _crop(self, picture: Picture, points: Array) -> SourceFrame:
+    def _crop(self, picture: Picture, points: Array, teeth: int | None) -> SourceFrame:
         frame = self.crop_around(picture, points)
-        portrait = encode(picture, frame, points, self.models)
+        portrait = encode(picture, frame, points, self.models, teeth=teeth)
         if self.options.face_only:
             return SourceFrame(portrait, show_alone(picture, frame, self.size[0])[1])
         mask = overlap_mask(frame, face_rect(points, 1.0, 0.0), self.others) if self.others else None

@@ -1,4 +1,4 @@
-"""Commands that train a painter of mouths, or fit the remembered one's light, and put it into a renderer."""
+"""Commands that give a renderer a painter of mouths, the light of the remembered mouth, or sets of teeth."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from liveportrait.training.mouth_light import fit_light
 from liveportrait.training.mouth_trainer import MOUTH_PRESETS, MouthTrainer
 from liveportrait.training.perception import load_perception
 from liveportrait.training.renderer import NUM_STAGES
+from liveportrait.training.teeth import build_bank
 from talkinghead.cli.tools import new_app
 from talkinghead.dataset.mouths import read_mouths
+from talkinghead.dataset.portraits import read_portraits
 from talkinghead.models import embedded_model
 
 app = new_app("Train a painter of mouths, or fit the remembered mouth's light, on what `prepare.py mouths` wrote.")
@@ -72,6 +74,20 @@ def light(
     """Fit how skin colours the mouth that a renderer remembers for portraits with closed lips."""
     renderer = embedded_model(model).renderer.float()
     renderer.light = fit_light(renderer, read_mouths(mouths), threads=torch.get_num_threads())
+    save(renderer, output)
+
+
+@app.command()
+def teeth(
+    portraits: Annotated[Path, typer.Argument(help="Folder of portraits with manifest.csv.")],
+    portrait: Annotated[list[str], typer.Option(help="Id of a portrait whose teeth are taken; repeatable.")],
+    output: Annotated[Path, typer.Option(help="Folder to write the model to.")],
+    model: Model = "mini",
+) -> None:
+    """Give a renderer sets of real teeth for portraits with closed lips."""
+    renderer = embedded_model(model).renderer.float()
+    renderer.teeth = build_bank(renderer.face, read_portraits(portraits, held_out=False), portrait)
+    renderer.config = replace(renderer.config, num_teeth=len(portrait))
     save(renderer, output)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import talkinghead
 from talkinghead import CropOptions, MotionOptions, Options, RenderOptions
-from talkinghead.errors import ImageError, OutputError, OutputExistsError
+from talkinghead.errors import ImageError, OptionError, OutputError, OutputExistsError
 from talkinghead.face import FaceIndexError, NoFaceError
 from talkinghead.media.video import read_frames
 
@@ -126,6 +126,13 @@ def test_the_background_is_separated_for_models_that_keep_it_still(picture, voic
         models.portrait.renders_layers = renders_layers
         talkinghead.speak(picture, voice, options=options, model=models)
         assert (models.portrait.encoded[-1].layers is not None) == (still and renders_layers)
+
+
+def test_a_set_of_teeth_that_the_model_lacks_is_refused(picture, voice):
+    models = fake_models()
+    models.portrait.num_teeth = 2
+    with pytest.raises(OptionError, match="--teeth 2: there are 2 sets; give one from 0 to 1"):
+        talkinghead.speak(picture, voice, options=Options(crop=CropOptions(teeth=2)), model=models)
 
 
 def test_seed_and_strength_arrive(picture, voice):

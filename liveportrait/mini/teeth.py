@@ -1,0 +1,120 @@
+"""Teeth for portraits whose lips are shut: real ones, which stay where they are in the head while the lips move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.mouth_color import skin_ratio
+from liveportrait.mini.painted import Painted
+from liveportrait.mini.patches import MOUTH, PatchKind, draw_masks, parted, patch_frame, patch_points, sample, to_patch
+from liveportrait.mini.regions import LIPS_INNER, rows
+
+TEETH = PatchKind((0.0, 1.4, -0.42), 0.52, False, 128, (LIPS_INNER,))
+"""Where the pictures lie in the head: around the opened lips."""
+
+USUAL_TEETH = 0.5  # mean of the teeth in every picture of the bank, for each colour
+UPPER_LIP = -0.38  # height of shut lips in the patch, mean over portraits
+FARTHEST = 0.2  # that teeth are shifted for lips that lie elsewhere, in patch units
+DARKEST_SKIN = -0.7  # mean log skin colour, over the usual one, below which teeth darken as the skin does
+
+_UPPER_ROW, _CORNERS = slice(1, 10), (0, 10)  # of LIPS_INNER
+
+
+@dataclass(frozen=True)
+class TeethBank:
+    """N sets of teeth.
+
+    Attributes:
+        pictures: RGB and opacity, shape (N, 4, S, S), uint8. Around the teeth is the dark of the mouth; their mean is
+            USUAL_TEETH.
+        skins: Logarithm of the skin's colour around each set, over the usual skin's, shape (N, 3).
+        light: How the skin colours teeth, shape (3, 4), as `MiniRenderer.light`.
+    """
+
+    pictures: Tensor
+    skins: Tensor
+    light: Tensor
+
+    def choose(self, image: Tensor, x_s: Tensor, face: FaceModel) -> Tensor:
+        """Choose for each portrait the set whose owner's skin and light are most like its own.
+
+        Args:
+            image: Source crops, shape (T, 3, H, W).
+            x_s: Source keypoints, shape (T, K, 3).
+            face: The face model.
+
+        Returns:
+            Numbers of sets, shape (T,).
+        """
+        frame = patch_frame(MOUTH, face.pose(x_s))
+        patch = sample(image, patch_points(frame, MOUTH.size))
+        skin = skin_ratio(patch, draw_masks(MOUTH, frame, x_s)).log()
+        return torch.cdist(skin, self.skins.to(skin)).argmin(1)
+
+    def take(self, number: Tensor, x_s: Tensor, face: FaceModel) -> Teeth:
+        """Fetch sets (T,) of teeth and fit them to portraits with keypoints x_s, shape (T, K, 3)."""
+        lips = to_patch(patch_frame(TEETH, face.pose(x_s)), x_s[:, rows(LIPS_INNER), :2])
+        shift = torch.stack([lips[:, _CORNERS, 0].mean(1), lips[:, _UPPER_ROW, 1].mean(1) - UPPER_LIP], 1)
+        pictures = self.pictures.to(x_s.device)[number].float() / 255
+        return Teeth(pictures, shift.clamp(-FARTHEST, FARTHEST), self.light.to(x_s))
+
+
+@dataclass(frozen=True)
+class Teeth:
+    """Teeth of T portraits.
+
+    Attributes:
+        pictures: RGB and opacity, shape (T, 4, S, S).
+        shift: Where they lie in the patch, (right, down), shape (T, 2).
+        light: As in `TeethBank`.
+    """
+
+    pictures: Tensor
+    shift: Tensor
+    light: Tensor
+
+    def paint(self, face: FaceModel, x_d: Tensor, skin: Tensor, shown: Tensor) -> tuple[Tensor, Painted]:
+        """Show the teeth between the lips.
+
+        Args:
+            face: The face model.
+            x_d: Driving keypoints, shape (T, K, 3).
+            skin: From `skin_ratio`, shape (T, 3).
+            shown: How much of the mouth's inside the source shows itself, shape (T, 1, 1, 1).
+
+        Returns:
+            Position (T, 2, 3) and patch.
+        """
+        frame = patch_frame(TEETH, face.pose(x_d))
+        moved = torch.einsum("tij,tj->ti", frame[:, :, :2], self.shift.expand(len(x_d), 2))
+        frame = torch.cat([frame[:, :, :2], (frame[:, :, 2] + moved)[..., None]], 2)
+        color = self.pictures[:, :3] / USUAL_TEETH * teeth_color(skin, self.light)[..., None, None]
+        between = parted(draw_masks(TEETH, frame, x_d))
+        opacity = self.pictures[:, 3:] * between * (1 - shown)
+        return frame, Painted(color, color, opacity, torch.ones_like(opacity))
+
+
+def teeth_color(skin: Tensor, light: Tensor) -> Tensor:
+    """Estimate the mean colour of teeth from that of the skin around them, from `skin_ratio`; both (T, 3).
+
+    They are never greener than red, which they would be in paintings with yellow varnish.
+    """
+    skin = skin.log()
+    darker = (skin.mean(1, keepdim=True) - DARKEST_SKIN).clamp_max(0)
+    red, green, blue = (F.pad(skin - darker, (0, 1), value=1.0) @ light.T + darker).exp().unbind(1)
+    return torch.stack([red, torch.minimum(red, green), blue], 1)
+
+
+def bank_shapes(count: int) -> dict[str, Tensor]:
+    """Return what a file of weights holds of a bank of teeth: shapes and types by name."""
+    side = TEETH.size
+    return {
+        "teeth.pictures": torch.empty(count, 4, side, side, dtype=torch.uint8, device="meta"),
+        "teeth.skins": torch.empty(count, 3, device="meta"),
+        "teeth.light": torch.empty(3, 4, device="meta"),
+    }

@@ -1,0 +1,117 @@
+"""Teeth of portraits with shut lips: between the lips alone, still in the head, and in the light of the skin."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from liveportrait import Crop, LivePortrait
+from liveportrait.mini import load, save
+from liveportrait.mini.mouth_color import USUAL_SKIN, usual_light
+from liveportrait.mini.patches import draw_masks, patch_frame
+from liveportrait.mini.regions import KEYPOINTS
+from liveportrait.mini.renderer import MiniConfig, MiniRenderer
+from liveportrait.mini.teeth import FARTHEST, TEETH, TeethBank, teeth_color
+
+SIDE = TEETH.size
+
+
+@pytest.fixture(scope="module")
+def face():
+    return LivePortrait.from_pretrained("mini").renderer.face  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="module")
+def shut(face) -> torch.Tensor:
+    """Keypoints of the mean face with shut lips, shape (1, K, 3)."""
+    head = face.mean + face.move_lips(face.mean[None], torch.zeros(1, face.lip_response.shape[0]))
+    return 0.4 * head - torch.tensor([0.0, 0.2, 0.0])
+
+
+@pytest.fixture(scope="module")
+def opened(face, shut) -> torch.Tensor:
+    """The same with open lips."""
+    return shut + 0.4 * face.express(-2.0 * torch.eye(1, len(face.expression_basis)))
+
+
+def bank_of(*skins: tuple[float, float, float]) -> TeethBank:
+    pictures = torch.full((len(skins), 4, SIDE, SIDE), 255, dtype=torch.uint8)
+    return TeethBank(pictures, torch.tensor(skins), usual_light())
+
+
+def test_the_owner_with_the_most_similar_skin_lends_teeth(face, shut):
+    bank = bank_of((0.0, 0.0, 0.0), (-1.0, -1.0, -1.0))
+    usual = torch.tensor(USUAL_SKIN)[None, :, None, None].expand(-1, -1, 64, 64)
+    pictures = torch.cat([usual, 0.35 * usual])
+    assert bank.choose(pictures, shut.expand(2, -1, -1), face).tolist() == [0, 1]
+
+
+def test_teeth_are_seen_between_the_lips_alone(face, shut, opened):
+    teeth = bank_of((0.0, 0.0, 0.0)).take(torch.tensor([0]), shut, face)
+    both, none = torch.cat([shut, opened]), torch.zeros(2, 1, 1, 1)
+    frame, painted = teeth.paint(face, both, torch.ones(2, 3), none)
+    outside = torch.nn.functional.max_pool2d(draw_masks(TEETH, frame, both)[:, :1], 3, 1, 1) < 0.5
+    assert painted.occlusion[0].max() == 0
+    assert painted.occlusion[1].max() > 0.9
+    assert painted.occlusion[outside].max() == 0
+
+
+def test_a_mouth_that_the_source_shows_keeps_its_own_teeth(face, shut, opened):
+    teeth = bank_of((0.0, 0.0, 0.0)).take(torch.tensor([0]), shut, face)
+    _, painted = teeth.paint(face, opened, torch.ones(1, 3), torch.ones(1, 1, 1, 1))
+    assert painted.occlusion.max() == 0
+
+
+def test_teeth_keep_their_place_in_the_head_when_the_jaw_falls(face, shut, opened):
+    teeth = bank_of((0.0, 0.0, 0.0)).take(torch.tensor([0]), shut, face)
+    frames, _ = teeth.paint(face, torch.cat([shut, opened]), torch.ones(2, 3), torch.zeros(2, 1, 1, 1))
+    heads = patch_frame(TEETH, face.pose(torch.cat([shut, opened])))
+    assert torch.allclose(frames - heads, (frames - heads)[:1].expand(2, -1, -1), atol=2e-3)
+
+
+def test_teeth_follow_the_place_of_the_lips_but_not_far(face, shut):
+    bank, frame = bank_of((0.0, 0.0, 0.0)), patch_frame(TEETH, face.pose(shut))
+    here = bank.take(torch.tensor([0]), shut, face).shift
+    lips = [n for n, point in enumerate(KEYPOINTS) if point in TEETH.polygons[0]]
+    found = []
+    for move in (0.05, 5.0):
+        lower = shut.clone()
+        lower[:, lips, :2] += move * frame[0, :, 1]
+        found.append(bank.take(torch.tensor([0]), lower, face).shift)
+    assert torch.allclose(found[0] - here, torch.tensor([[0.0, 0.05]]), atol=0.01)
+    assert found[1][0, 1] == pytest.approx(FARTHEST)
+
+
+def test_teeth_are_as_dark_as_the_picture_and_never_green():
+    skin = torch.tensor([(1.0, 1.0, 1.0), (0.1, 0.1, 0.1), (0.05, 0.05, 0.05), (1.2, 1.6, 0.7)])
+    light = torch.cat([0.7 * torch.eye(3), torch.full((3, 1), -0.5)], 1)
+    usual, dusk, night, varnish = teeth_color(skin, light)
+    assert torch.allclose(usual, torch.full((3,), 0.6065), atol=1e-3)
+    assert torch.allclose(dusk, 2 * night, atol=1e-4)
+    assert varnish[1] == varnish[0] > varnish[2]
+
+
+def test_teeth_survive_their_file(tmp_path):
+    torch.manual_seed(0)
+    renderer = MiniRenderer(MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, num_teeth=2))
+    renderer.teeth = replace(bank_of((0.0, 0.1, 0.2), (1.0, 1.1, 1.2)), light=torch.rand(3, 4))
+    save(renderer, tmp_path)
+    again = load(tmp_path)
+    assert again.num_teeth == 2
+    for name, value in vars(renderer.teeth).items():
+        assert torch.equal(getattr(again.renderer.teeth, name), value), name
+
+
+def test_pictures_and_tensors_show_the_same_teeth(shut, opened):
+    model = LivePortrait.from_pretrained("mini")
+    model.set_precision("fp32")
+    landmarks = torch.zeros(1, 478, 3)
+    landmarks[:, list(KEYPOINTS)] = shut
+    skin = torch.tensor(USUAL_SKIN)[None, :, None, None].expand(-1, -1, 256, 256).contiguous()
+    portrait = model.encode(Crop(skin, landmarks))
+    shown = model.render(portrait, opened)
+    quick = torch.from_numpy(model.picture_renderer(portrait)(opened, None)).permute(0, 3, 1, 2) / 255
+    assert (shown - quick).abs().mean() < 0.004
+    assert portrait.teeth is not None
+    other = model.render(replace(portrait, teeth=(portrait.teeth + 1) % model.num_teeth), opened)
+    assert (shown - other).abs().max() > 0.05
