@@ -9,6 +9,7 @@ from liveportrait.driving_rules import in_head_frame
 from liveportrait.errors import PortraitError
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.mini.face_model import FaceModel, eye_ratio
+from liveportrait.mini.head import shift_about_axis
 from liveportrait.mini.regions import (
     LEFT_BROW,
     LEFT_IRIS,
@@ -58,9 +59,11 @@ def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
     moved[:, rows(LEFT_IRIS + RIGHT_IRIS), :2] += gaze
     added = (sliders.pitch_deg, sliders.yaw_deg, sliders.roll_deg)
     angles = [own + more for own, more in zip(euler_degrees(source.rotation), added, strict=True)]
+    rotation = rotation_matrix(*angles)
     shift = source.translation + source.translation.new_tensor([-sliders.move_x, sliders.move_y, 0.0])
+    shift = shift + shift_about_axis(source.scale, source.rotation, rotation)
     flat = shift * shift.new_tensor([1.0, 1.0, 0.0])
-    return sliders.zoom * source.scale[:, None] * (moved @ rotation_matrix(*angles)) + flat[:, None]
+    return sliders.zoom * source.scale[:, None] * (moved @ rotation) + flat[:, None]
 
 
 def silence(face: FaceModel, source: Motion) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.face_model import FaceModel, HeadPose
+from liveportrait.mini.head import turned_head, unfold
 from liveportrait.mini.patches import sample
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import LEFT_LID_PAIRS, LIP_PAIRS, RIGHT_LID_PAIRS, rows
@@ -37,9 +38,13 @@ def prior_flow(face: FaceModel, x_s: Tensor, x_d: Tensor) -> Tensor:
     Returns:
         Shape (T, FLOW_SIZE, FLOW_SIZE, 2).
     """
-    x_c, x_d = close_source(face, x_s, x_d)
+    poses = face.pose(x_s), face.pose(x_d)
+    x_c, x_d = close_source(face, x_s, x_d, poses)
     coarse, fine = (pixel_grid(size, size).to(x_d) for size in (SPLINE_SIZE, FLOW_SIZE))
-    shift = (backward_flow(x_c, x_d, coarse) - coarse).permute(0, 3, 1, 2).contiguous()
+    before, after = turned_head(*poses)
+    source = torch.cat([x_c[:, CONTROL_ROWS], before], 1)
+    driving = unfold(source, torch.cat([x_d[:, CONTROL_ROWS], after], 1), *poses)
+    shift = (backward_flow(source, driving, coarse) - coarse).permute(0, 3, 1, 2).contiguous()
     flow = fine + F.interpolate(shift, (FLOW_SIZE, FLOW_SIZE), mode="bicubic").permute(0, 2, 3, 1)
     closing = ((x_c - x_s).abs().amax((1, 2)) >= MIN_CLOSING).nonzero()[:, 0]
     if len(closing):
@@ -49,14 +54,20 @@ def prior_flow(face: FaceModel, x_s: Tensor, x_d: Tensor) -> Tensor:
     return flow
 
 
-def close_source(face: FaceModel, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor]:
+def close_source(face: FaceModel, x_s: Tensor, x_d: Tensor, poses: tuple[HeadPose, HeadPose]) -> tuple[Tensor, Tensor]:
     """Close the source's lips and eyelids to the driver's gaps where those are smaller.
+
+    Args:
+        face: Moves lips, jaw and eyelids.
+        x_s: As in `prior_flow`.
+        x_d: As in `prior_flow`.
+        poses: Of the source's and of the driver's head.
 
     Returns:
         Keypoints of the closed source, and of the driver with crossed lips and eyelids moved to meet; both of shape
         (T, K, 3).
     """
-    own, other = face.pose(x_s), face.pose(x_d)
+    own, other = poses
     head, driving = face.to_head(x_s, own), face.to_head(x_d, other)
     lips, lids = (gaps.clamp_min(0) for gaps in (face.lip_gaps(driving), face.lid_gaps(driving)))
     uncrossing = face.move_lips(driving, lips) + face.move_lids(driving, lids)

@@ -26,19 +26,18 @@ def backward_flow(x_s: Tensor, x_d: Tensor, grid: Tensor) -> Tensor:
     """Map output positions to source positions.
 
     Args:
-        x_s: Source keypoints, shape (1 or T, K, 2 or 3), ±1 at the crop's edges.
-        x_d: Driving keypoints, shape (T, K, 2 or 3).
+        x_s: Points of the source, shape (1 or T, N, 2 or 3), ±1 at the crop's edges.
+        x_d: The same points in the output, shape (T, N, 2 or 3).
         grid: Output positions, shape (..., 2).
 
     Returns:
-        Source positions, shape (T, ..., 2): a spline through the keypoints and the border anchors.
+        Source positions, shape (T, ..., 2): a spline through these points and the border anchors.
 
     Source: Bookstein, "Principal warps", 1989; smoothing as in Wahba, "Spline models", 1990.
     """
     points = grid.reshape(-1, 2).to(x_d)
     anchors = border_anchors().to(x_d)
-    centres = torch.cat([x_d[:, CONTROL_ROWS, :2], anchors.expand(len(x_d), -1, -1)], 1)
-    targets = torch.cat([x_s[:, CONTROL_ROWS, :2], anchors.expand(len(x_s), -1, -1)], 1)
+    centres, targets = (torch.cat([x[..., :2], anchors.expand(len(x), -1, -1)], 1) for x in (x_d, x_s))
     # Frame by frame, because one frame fits in the CPU's cache, and because MKL's batched factorisation returns wrong
     # pivots after torch.set_num_threads was called (torch 2.11).
     shifts = [_shift(points, *pair) for pair in zip(centres, targets.expand_as(centres) - centres, strict=True)]

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from liveportrait import LivePortrait
+from liveportrait.mini.head import turned_head
 from liveportrait.mini.patches import sample
 from liveportrait.mini.prior_flow import FLOW_SIZE, close_source, closing_flow, prior_flow
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import LEFT_LID_PAIRS, LIP_PAIRS, rows
-from liveportrait.mini.thin_plate import backward_flow
+from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow
 
 SCALE = 0.4
 
@@ -65,7 +66,9 @@ def test_shut_lips_show_no_inside_and_each_lip_once(face, open_wide, shut):
 def test_a_mouth_that_opens_is_the_splines(face, open_wide, shut):
     x_s, x_d = posed(shut), posed(open_wide)
     grid = pixel_grid(64, 64)
-    spline = backward_flow(x_s, x_d, grid)
+    around = turned_head(face.pose(x_s), face.pose(x_d))
+    points = (torch.cat([x[:, CONTROL_ROWS], more], 1) for x, more in zip((x_s, x_d), around, strict=True))
+    spline = backward_flow(*points, grid)
     combined = torch.nn.functional.avg_pool2d(prior_flow(face, x_s, x_d).permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
     assert (combined - spline).abs().mean() < 5e-4
 
@@ -87,7 +90,8 @@ def test_lids_that_meet_or_cross_fold_nothing(face):
 def test_lids_that_cross_only_meet(face):
     head = face.mean[None]
     crossed = head + face.move_lids(head, torch.full_like(face.lid_gaps(head), -0.04))
-    closed, driver = close_source(face, posed(head), posed(crossed))
+    x_s, x_d = posed(head), posed(crossed)
+    closed, driver = close_source(face, x_s, x_d, (face.pose(x_s), face.pose(x_d)))
     for points in (closed, driver):
         upper, lower = gap(points, LEFT_LID_PAIRS)
         assert (upper - lower)[:, 1].abs().max() < 2e-3
