@@ -16,6 +16,7 @@ from liveportrait.mini.dense_residual import place_dense_residual
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.flow import ResidualFlow
 from liveportrait.mini.mouth_color import skin_ratio, tint, usual_light
+from liveportrait.mini.other_mouth import inside_points
 from liveportrait.mini.painted import OpenMouth, Painted
 from liveportrait.mini.painter import PatchDecoder, PatchEncoder
 from liveportrait.mini.patches import (
@@ -352,8 +353,7 @@ class MiniRenderer(nn.Module):
         """
         count, inside = len(x_d), parted(masks)
         fine = replace(self.mouth_patch, size=FINE_MOUTH * warped.shape[-1])
-        flow = prior_flow(self.face, mouth.x, x_d).permute(0, 3, 1, 2)
-        points = sample(flow, patch_points(frame, fine.size)).permute(0, 2, 3, 1)
+        points = inside_points(self.face, mouth.x, x_d, patch_points(frame, fine.size))
         sharp = sample(mouth.image.expand(count, -1, -1, -1), points)
         taken = F.avg_pool2d(sharp, FINE_MOUTH)
         light = (skin_ratio(warped, masks) / skin_ratio(taken, masks)).clamp(0.5, 2.0)[..., None, None]

@@ -27,7 +27,7 @@ _FADE = 4
 _MAX_GAP = 2
 """Longest gap in frames over which the face is interpolated."""
 
-_LEAST_TEETH = 0.003
+_LEAST_TEETH = 0.0003
 """Least `teeth_score` of a mouth that is open enough to show its teeth."""
 
 _NO_COLORS = np.zeros((len(SKIN), 3), np.float32)
@@ -72,8 +72,12 @@ def track_face(source: VideoSource, part: Trim, count: int | None, progress: Pro
     for frame in islice(progress(source.tracked_frames(), source.file.num_frames, READING), count):
         log.add(frame)
         found.append(frame.points)
-        colors.append(_NO_COLORS if frame.points is None else skin_colors(frame.picture, frame.points))
-        teeth.append(0.0 if frame.points is None else teeth_score(frame.picture, frame.points))
+        if frame.points is None:
+            colors.append(_NO_COLORS)
+            teeth.append(0.0)
+            continue
+        colors.append(skin_colors(frame.picture, frame.points))
+        teeth.append(teeth_score(frame.picture, frame.points, np.nanmedian(colors[-1], axis=0)))
     fps, name = source.file.fps, str(source.file.file)
     dubbed = frames_within(part.start, part.end, fps, len(found))
     seen = np.array([points is not None for points in found])

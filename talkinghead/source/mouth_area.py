@@ -25,6 +25,10 @@ _COVERED_SIDE, _REACH = 128, 2
 """Longest side in pixels at which the cover's colours are worked out, and how far each depends on others."""
 
 
+_ANY_COLOR, _DARKEST_SKIN = 0.1, 8.0
+"""Weight of the inside of a mouth that is no greener than skin, and the least colour of skin that is divided by."""
+
+
 def mouth_mask(frame: CropFrame, points: Array, size: int = 256) -> NDArray[np.uint8]:
     """Draw the area that the new mouth may change, for `PasteBack`.
 
@@ -46,15 +50,27 @@ def mouth_mask(frame: CropFrame, points: Array, size: int = 256) -> NDArray[np.u
     return mask  # type: ignore[return-value]
 
 
-def teeth_score(picture: Picture, points: Array) -> float:
-    """Return how much brightness the open mouth shows: its mean times the opening's area, over the face's."""
+def teeth_score(picture: Picture, points: Array, skin: Array) -> float:
+    """Return how well an open mouth shows its teeth.
+
+    Args:
+        picture: RGB, shape (H, W, 3).
+        points: Face-mesh points in its pixels, shape (478, 3).
+        skin: Colour of the skin in it, shape (3,): under the same light, teeth are greener, and the tongue is not.
+
+    Returns:
+        The brightness inside the lips, weighted by how green it is, summed over the opening, over the face's area.
+    """
     lips = points[list(LIPS_INNER), :2]
     height, width = picture.shape[:2]
     left, top = np.clip(np.floor(lips.min(0)).astype(int), 0, (width - 1, height - 1))
     right, bottom = np.clip(np.ceil(lips.max(0)).astype(int) + 1, (left + 1, top + 1), (width, height))
     inside = np.zeros((bottom - top, right - left), np.uint8)
     cv2.fillPoly(inside, [np.rint(lips - (left, top)).astype(np.int32)], (1,))
-    shown = picture[top:bottom, left:right].mean(2, dtype=np.float32) * inside
+    colors = picture[top:bottom, left:right].astype(np.float32)
+    relative = colors / np.maximum(skin, _DARKEST_SKIN)
+    greener = np.maximum(relative[..., 1] - relative[..., 0], 0)
+    shown = colors.mean(2) * (_ANY_COLOR + greener) * inside
     return float(shown.sum() / 255) / face_rect(points, 1.0, 0.0).size ** 2
 
 

@@ -1,5 +1,6 @@
 """Another voice in a talking face: only the mouth changes, and nothing of the old speech stays in it."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,8 @@ import torch
 from liveportrait import Crop, LivePortrait, Motion, SpeechMotion
 from liveportrait.mini.dubbing import dubbed_face, mouth_share, quiet_mouths
 from liveportrait.mini.face_model import embedded_face_model
-from liveportrait.mini.raster import polygon_masks
+from liveportrait.mini.other_mouth import inside_points, turned_share
+from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import JAW, KEYPOINTS, LEFT_BROW, LEFT_EYE, LEFT_IRIS, LIPS, LIPS_INNER, NOSE, rows
 
 CHIN = 152
@@ -116,3 +118,21 @@ def shown_at(model, portrait, x_d, y, x, on_tensors):
     if on_tensors:
         return model.render(portrait, x_d)[0, :, y, x]
     return torch.from_numpy(model.picture_renderer(portrait)(x_d, None)[0, y, x]).float().movedim(-1, 0) / 255
+
+
+@pytest.mark.parametrize(("degrees", "share"), [(0, 0), (14, 0), (22, 0.5), (50, 1)])
+def test_a_mouth_is_shown_from_another_side(face, degrees, share):
+    """Its corners stay near; seen from far aside it is a plane, which has no folds."""
+    turn = math.radians(degrees)
+    sideways = torch.tensor([[math.cos(turn), 0, math.sin(turn)], [0, 1, 0], [-math.sin(turn), 0, math.cos(turn)]])
+    x_s = 0.4 * opened(face, [1.0])
+    x_d = x_s @ sideways
+    assert turned_share(face, x_s, x_d).item() == pytest.approx(share, abs=0.1)
+    corners = rows((78, 308))
+    found = inside_points(face, x_s, x_d, x_d[:, None, corners, :2])
+    assert torch.allclose(found[:, 0], x_s[:, corners, :2], atol=0.02 + 0.12 * share)
+    left, right = x_d[0, corners, :2]
+    grid = left + (pixel_grid(32, 32) + 1) / 2 * (right - left).abs().max() * torch.tensor([1.0, 0.5])
+    points = inside_points(face, x_s, x_d, grid[None])[0]
+    across, along = points[:-1, 1:] - points[:-1, :-1], points[1:, :-1] - points[:-1, :-1]
+    assert (across[..., 0] * along[..., 1] - across[..., 1] * along[..., 0]).min() > 0 or share == 0.5

@@ -1,11 +1,11 @@
-"""An open mouth is covered with the colours of its lips; a closed one stays as it is."""
+"""An open mouth is covered with the colours of its lips; a closed one stays as it is. Teeth are found."""
 
 import cv2
 import numpy as np
 import pytest
 
 from liveportrait.mini.regions import LIPS_INNER, LIPS_OUTER
-from talkinghead.source.mouth_area import cover_mouth
+from talkinghead.source.mouth_area import cover_mouth, teeth_score
 
 SKIN, LIPS, TEETH = (150, 130, 120), (170, 80, 90), (240, 240, 230)
 CENTER = np.array([160, 120], np.float32)
@@ -51,3 +51,15 @@ def test_a_mouth_at_the_pictures_edge(shift):
     picture, points = face(30)
     points[:, :2] += shift
     assert cover_mouth(picture, points).shape == picture.shape
+
+
+@pytest.mark.parametrize("light", [(1.0, 1.0, 1.0), (1.0, 0.4, 0.4), (0.5, 0.5, 0.5)])
+def test_teeth_score_higher_than_a_tongue(light):
+    """A small opening full of teeth tells more than a wide one with the tongue in it, in any light."""
+    scores = []
+    for opening, inside in ((20, TEETH), (40, (200, 120, 130)), (40, (40, 25, 25)), (0, TEETH)):
+        picture, points = face(opening)
+        points[[10, 152, 234, 454], :2] = CENTER + np.array([[0, -90], [0, 70], [-80, 0], [80, 0]])
+        picture[(picture == TEETH).all(2)] = inside
+        scores.append(teeth_score((picture * light).astype(np.uint8), points, np.float32(SKIN) * light))
+    assert scores == sorted(scores, reverse=True) and scores[0] > 2 * scores[1]
