@@ -1,7 +1,9 @@
 """Following a driver: exact on oneself, by parts, by strengths, and against a neutral frame."""
 
 from dataclasses import replace
+from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from liveportrait import Motion
 from liveportrait.driving_rules import DrivingRules, neutral_frame
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.mini.driving import _along_eye, driving_keypoints, rest_of_picture
-from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.face_model import FaceModel, embedded_face_model, eye_ratio, lip_ratio
 from liveportrait.mini.regions import (
     KEYPOINTS,
     LEFT_BROW,
@@ -257,3 +259,22 @@ def test_what_stands_still_is_smoothed_and_what_moves_is_not_late():
     shaken = replace(Motion.still(200, 4), translation=noise.expand(-1, 3))
     spreads = [float(MotionSmoother(amount, 25.0)(shaken).translation[50:].std()) for amount in (0.0, 0.4, 1.0)]
     assert spreads[0] > 1.3 * spreads[1] > 1.69 * spreads[2]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("anchor", [0, 1, None])
+def test_real_lips_open_as_far_as_the_drivers_from_any_anchor(shared, anchor):
+    """First frames of real clips, five with open lips, follow their own clips."""
+    face = embedded_face_model()
+    with np.load(shared / "data" / "landmarks_val.npz") as z:
+        offsets, landmarks = z["offsets"], torch.from_numpy(z["landmarks"].astype(np.float32) / 128 - 1)
+    for start, end in pairwise(offsets.tolist()):
+        x = landmarks[start:end]
+        pose = face.pose(x)
+        head = face.to_head(x, pose)
+        motion = Motion(pose.rotation, (head - face.mean) @ pose.rotation, pose.scale, pose.translation)
+        motion = replace(motion, eye_ratio=eye_ratio(head), lip_ratio=lip_ratio(head))
+        rest = motion[neutral_frame(motion) if anchor is None else anchor]
+        x_d = driving_keypoints(face, motion[0], motion, rest, replace(RULES, normalize_lips=True))
+        opened, real = (face.lip_gaps(face.to_head(each, face.pose(each)))[:, 4] for each in (x_d, x))
+        assert 0.75 < opened.std() / real.std() < 1.3
