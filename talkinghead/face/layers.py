@@ -45,6 +45,9 @@ _SEEN_THROUGH = 0.1
 _BLUR = 1 / 64
 """Deviation of the blur of what is filled, relative to the side."""
 
+_FILLED_SIDE = 256
+"""Side at which it is filled, at most: it is blurred anyway."""
+
 
 def separate(crop: Picture, finder: PersonFinder) -> Layers | None:
     """Split a crop into person and background.
@@ -88,33 +91,56 @@ def split(crop: Picture, opacity: Mask) -> Layers:
         opacity: From 0 to 1, shape (S, S).
     """
     image = crop.astype(np.float32)
-    width = 2 * round(len(crop) * _RIM) + 1
-    rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    outside, inside = (cv2.erode(alone.astype(np.uint8), rim) for alone in (opacity < _CLEAR, opacity > 1 - _CLEAR))
-    behind = fill(image, outside)
-    alike = _share_of_person(image, fill(image, inside), behind) * (1 - outside)
+    outside, inside = (_without_rim(alone) for alone in (opacity < _CLEAR, opacity > 1 - _CLEAR))
+    behind, before = fill(image, outside), fill(image, inside)
+    person, background, share = image.copy(), np.where(outside[..., None], image, behind), inside.astype(np.float32)
+    rim = outside == inside  # neither; all that follows is slow, and only needed there
+    person[rim], background[rim], share[rim] = _unmix(image[rim], before[rim], behind[rim], opacity[rim])
+    return Layers(_tensor(person / 255), _tensor(share[..., None]), _tensor(np.rint(background) / 255))
+
+
+def _unmix(image: MatLike, before: MatLike, behind: MatLike, opacity: MatLike) -> tuple[MatLike, MatLike, MatLike]:
+    """Divide mixed colours into the person's and the background's.
+
+    Args:
+        image: Colours of the picture, shape (N, 3), levels.
+        before: The person's colours nearby.
+        behind: The background's colours nearby.
+        opacity: The person's, shape (N,).
+
+    Returns:
+        Colours of the person and of the background, and the opacity with which they give the picture's.
+    """
+    alike = _share_of_person(image, before, behind)
     opacity = np.maximum(opacity, ((alike - _UNLIKE) / (1 - _UNLIKE)).clip(0, 1))
-    hidden = (opacity / _SEEN_THROUGH).clip(0, 1)[..., None]
+    hidden = (opacity / _SEEN_THROUGH).clip(0, 1)[:, None]
     background = np.rint(image + hidden * (behind - image))
     opacity = np.ceil(np.maximum(opacity, _least_opacity(image, background)) * 255) / 255
-    person = background + (image - background) / np.maximum(opacity, 1 / 255)[..., None]
-    return Layers(_tensor(person / 255), _tensor(opacity[..., None]), _tensor(background / 255))
+    person = background + (image - background) / np.maximum(opacity, 1 / 255)[:, None]
+    return person, background, opacity
 
 
 def fill(image: MatLike, known: MatLike) -> MatLike:
     """Fill the unknown part of a picture with the blurred colours of the nearest known pixels.
 
     Args:
-        image: Shape (H, W, 3), float32.
-        known: 1 where the picture is known, else 0, shape (H, W), uint8.
+        image: Shape (S, S, 3), float32.
+        known: 1 where the picture is known, else 0, shape (S, S), uint8.
     """
     if not known.any():
         return image
-    blur = (0, 0), len(image) * _BLUR
-    share = cv2.GaussianBlur(known.astype(np.float32), *blur)[..., None]
-    smooth = cv2.GaussianBlur(image * known[..., None], *blur) / np.maximum(share, 1e-3)
-    filled = cv2.GaussianBlur(smooth.reshape(-1, 3)[_nearest(known)], *blur)
-    return np.where(known[..., None], image, filled.clip(0, 255))
+    side = min(len(image), _FILLED_SIDE)
+    share = cv2.resize(known.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)[..., None]
+    colors = cv2.resize(image * known[..., None], (side, side), interpolation=cv2.INTER_AREA)
+    blur = (0, 0), side * _BLUR
+    smooth = cv2.GaussianBlur(colors, *blur) / np.maximum(cv2.GaussianBlur(share, *blur)[..., None], 1e-3)
+    filled = cv2.GaussianBlur(smooth.reshape(-1, 3)[_nearest((share[..., 0] > 0).astype(np.uint8))], *blur)
+    return np.where(known[..., None], image, cv2.resize(filled.clip(0, 255), image.shape[1::-1]))
+
+
+def _without_rim(area: NDArray[np.bool_]) -> MatLike:
+    """Return 1 in an area but for its rim, shape (S, S), uint8."""
+    return (cv2.distanceTransform(area.astype(np.uint8), cv2.DIST_L2, 5) > len(area) * _RIM).astype(np.uint8)
 
 
 def _nearest(known: MatLike) -> NDArray[np.intp]:
