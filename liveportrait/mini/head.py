@@ -106,6 +106,7 @@ def _outline(pose: HeadPose) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)
 def _around_face() -> Tensor:
     """Return the points around a face in the head frame, shape (N, 3)."""
     right = _SIDE + _HAIR
@@ -114,6 +115,7 @@ def _around_face() -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)
 def _edges() -> Tensor:
     """Return which control points of the spline are neighbours, as pairs of indices, shape (2, E).
 

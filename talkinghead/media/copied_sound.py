@@ -79,7 +79,7 @@ def plan_sound(file: Path, begins: Fraction, changed: Sequence[tuple[float, floa
         times = [packet.pts or 0 for packet in _packets(container, origin)]
         base = track.time_base
     is_steady = all(later - earlier == _FRAME for earlier, later in pairwise(times))
-    if base != Fraction(1, sound.rate) or not is_steady or times[0] > _FRAME:
+    if not times or base != Fraction(1, sound.rate) or not is_steady or times[0] > _FRAME:
         raise NotCopiedError("it has gaps, or times of another kind")
     return SoundPlan(file, origin, times[0], times[-1], changed)
 

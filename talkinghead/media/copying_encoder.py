@@ -124,7 +124,7 @@ class CopyingEncoder:
         for packet in packets:
             packet.pts, packet.dts = int(plan.pts[self._done]) - origin, int(plan.dts[self._done]) - origin
             packet.time_base, packet.stream = plan.time_base, self._video
-            packet.duration = int(plan.pts[min(self._done + 1, len(plan.pts) - 1)]) - origin - packet.pts
+            packet.duration = round(1 / (plan.changes.file.fps * plan.time_base))
             self._container.mux(packet)
             self._done += 1
 
@@ -162,8 +162,9 @@ def _decoded(stream: VideoStream, packets: Iterator[av.Packet]) -> Iterator[av.V
             yield from packet.decode()  # type: ignore[misc]
         except FFmpegError:
             continue
-    yield from stream.codec_context.decode(None)
-    stream.codec_context.flush_buffers()
+    last = stream.codec_context.decode(None)
+    stream.codec_context.flush_buffers()  # before the last frames are taken, since nobody asks for more than those
+    yield from last
 
 
 def _repainted(frame: av.VideoFrame, picture: Picture, watermark: Watermark | None) -> av.VideoFrame:

@@ -46,19 +46,21 @@ def packets(file, kind):
         return {packet.pts * packet.time_base: bytes(packet) for packet in container.demux(**{kind: 0}) if packet.size}
 
 
-def change(source, output, start, stop, marks=PLAIN, color=(255, 255, 255)):
-    """Paint a square into some frames of a video, and write the video."""
+def change(source, output, *parts, marks=PLAIN, color=(255, 255, 255)):
+    """Paint a square into the frames of some parts of a video, and write the video."""
     file = probe_video(source)
     frames = [frame.picture for frame in read_frames(source)]
     changed = np.zeros(len(frames), bool)
-    changed[start:stop] = True
+    for start, stop in parts:
+        changed[start:stop] = True
+    ducked = tuple((start / 25, stop / 25) for start, stop in parts)
     own = probe_sound(source).starting_at(file.begins)
-    sound = mix([Layer(own, volume=0.2, ducked=((start / 25, stop / 25),))], len(frames) / file.fps, own)
-    changes = Changes(file, changed, [(start / 25, stop / 25)])
+    sound = mix([Layer(own, volume=0.2, ducked=ducked)], len(frames) / file.fps, own)
+    changes = Changes(file, changed, ducked)
     plan, remarks = plan_copy(changes, file.size, file.fps, sound, MP4, marks)
     pictures = [picture.copy() for picture in frames]
-    for picture in pictures[start:stop]:
-        picture[10:30, 20:40] = color
+    for n in np.flatnonzero(changed):
+        pictures[n][10:30, 20:40] = color
     with VideoWriter(output, file.fps, file.size, sound, marks=marks, plan=plan) as writer:
         for picture in pictures:
             writer.write(picture)
@@ -68,7 +70,7 @@ def change(source, output, start, stop, marks=PLAIN, color=(255, 255, 255)):
 @pytest.mark.parametrize(("start", "stop"), [(0, 5), (20, 30), (55, 60)])
 def test_groups_outside_the_part_are_copied_bit_for_bit(tmp_path, start, stop):
     source, output = make(tmp_path / "s.mp4"), tmp_path / "o.mp4"
-    plan, remarks, frames = change(source, output, start, stop)
+    plan, remarks, frames = change(source, output, (start, stop))
     assert plan and remarks == ()
     before, after = packets(source, "video"), packets(output, "video")
     first, last = start // GROUP * GROUP, -(-stop // GROUP) * GROUP
@@ -86,9 +88,20 @@ def test_groups_outside_the_part_are_copied_bit_for_bit(tmp_path, start, stop):
     assert times == pytest.approx(range(COUNT), abs=0.01)
 
 
+def test_several_parts(tmp_path):
+    source, output = make(tmp_path / "s.mp4"), tmp_path / "o.mp4"
+    plan, _, frames = change(source, output, (2, 5), (27, 30), (58, 60))
+    assert plan and [run.is_copied for run in plan.runs] == [False, True] * 2 + [False]
+    shown = [frame.picture.astype(int) for frame in read_frames(output)]
+    assert max(np.abs(a - b)[32:].mean() for a, b in zip(frames, shown, strict=True)) < 3
+    assert all(shown[n][12:28, 22:38].mean() > 245 for n in (2, 29, 59))
+    with av.open(str(output)) as container:
+        assert [packet.duration for packet in container.demux(video=0) if packet.size] == [512] * COUNT
+
+
 def test_sound_outside_the_part_is_copied_too(tmp_path):
     source, output = make(tmp_path / "s.mp4"), tmp_path / "o.mp4"
-    change(source, output, 20, 30)
+    change(source, output, (20, 30))
     before, after = packets(source, "audio"), packets(output, "audio")
     assert list(before) == list(after)
     for time, data in before.items():
@@ -106,7 +119,7 @@ def test_sound_outside_the_part_is_copied_too(tmp_path):
 )
 def test_any_order_of_decoding(tmp_path, options):
     source, output = make(tmp_path / "s.mp4", Fraction(30000, 1001), **options), tmp_path / "o.mp4"
-    plan, _, frames = change(source, output, 20, 30)
+    plan, _, frames = change(source, output, (20, 30))
     assert plan and [run.is_copied for run in plan.runs] == [True, False, True]
     shown = list(read_frames(output))
     assert [round(frame.seconds * 30000 / 1001) for frame in shown] == list(range(COUNT))
@@ -119,7 +132,7 @@ def test_open_groups_are_not_parted(tmp_path):
     with av.open(str(source)) as container:
         begun = [packet for packet in container.demux(video=0) if packet.size and packet.is_keyframe]
     assert len(begun) > 1
-    plan, (remark,), _ = change(source, tmp_path / "o.mp4", 20, 30)
+    plan, (remark,), _ = change(source, tmp_path / "o.mp4", (20, 30))
     assert plan is None and "too few key frames" in remark
 
 
@@ -129,7 +142,7 @@ def test_a_video_on_its_side_stays_so(tmp_path):
     at = data.index(b"tkhd") + 4 + 40
     data[at : at + 36] = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
     source.write_bytes(data)
-    plan, _, frames = change(source, tmp_path / "o.mp4", 20, 30)
+    plan, _, frames = change(source, tmp_path / "o.mp4", (20, 30))
     shown = [frame.picture.astype(int) for frame in read_frames(tmp_path / "o.mp4")]
     assert plan and shown[0].shape == (64, 48, 3)
     assert all((a == b).all() for a, b in zip(frames[:12] + frames[36:], shown[:12] + shown[36:], strict=True))
@@ -139,7 +152,7 @@ def test_a_video_on_its_side_stays_so(tmp_path):
 
 def test_encoded_frames_have_the_files_colours(tmp_path):
     source = make(tmp_path / "s.mp4", colorspace="smpte170m", color_range="pc")
-    change(source, tmp_path / "o.mp4", 20, 30, color=(200, 40, 60))
+    change(source, tmp_path / "o.mp4", (20, 30), color=(200, 40, 60))
     shown = list(read_frames(tmp_path / "o.mp4"))[25].picture
     assert shown[14:26, 24:36].mean((0, 1)) == pytest.approx((200, 40, 60), abs=4)
 
@@ -147,8 +160,8 @@ def test_encoded_frames_have_the_files_colours(tmp_path):
 def test_only_encoded_frames_are_watermarked(tmp_path):
     source = make(tmp_path / "s.mp4")
     marked = Marks(ProvenanceOptions(c2pa=False), source, (source,))
-    change(source, tmp_path / "o.mp4", 20, 30, marked)
-    change(source, tmp_path / "p.mp4", 20, 30)
+    change(source, tmp_path / "o.mp4", (20, 30), marks=marked)
+    change(source, tmp_path / "p.mp4", (20, 30))
     one, other = (packets(tmp_path / name, "video") for name in ("o.mp4", "p.mp4"))
     assert {round(time * 25) for time in one if one[time] != other[time]} == set(range(12, 36))
 
