@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import repeat
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class MiniLivePortrait(PortraitModel):
     @property
     def num_teeth(self) -> int:  # type: ignore[override]
         """Number of sets of teeth for portraits with shut lips."""
-        return self.renderer.config.num_teeth or 0
+        return 0 if self.renderer.teeth is None else len(self.renderer.teeth)
 
     def set_precision(self, precision: Precision) -> None:
         """Set the precision of the networks; weights are not converted, and geometry stays in float32.
@@ -261,10 +261,13 @@ def save(renderer: MiniRenderer, directory: Path) -> None:
     }
     if renderer.memory is not None:
         tensors |= {"memory": renderer.memory.half().contiguous(), "light": renderer.light.contiguous()}
+    num_teeth = None
     if renderer.teeth is not None:
-        tensors |= {f"teeth.{name}": value.contiguous() for name, value in vars(renderer.teeth).items()}
+        num_teeth = len(renderer.teeth)
+        tensors |= {f"teeth.{name}": value.contiguous() for name, value in renderer.teeth.named_buffers()}
     save_file(tensors, directory / "model.safetensors")
-    config = {"model": "mini", **asdict(renderer.config), "graphs": renderer.write_graphs(directory)}
+    sizes = asdict(replace(renderer.config, num_teeth=num_teeth))
+    config = {"model": "mini", **sizes, "graphs": renderer.write_graphs(directory)}
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.mouth_color import skin_ratio
@@ -25,8 +25,7 @@ DARKEST_SKIN = -0.7  # mean log skin colour, over the usual one, below which tee
 _UPPER_ROW, _CORNERS = slice(1, 10), (0, 10)  # of LIPS_INNER
 
 
-@dataclass(frozen=True)
-class TeethBank:
+class TeethBank(nn.Module):
     """N sets of teeth.
 
     Attributes:
@@ -39,6 +38,15 @@ class TeethBank:
     pictures: Tensor
     skins: Tensor
     light: Tensor
+
+    def __init__(self, pictures: Tensor, skins: Tensor, light: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("pictures", pictures, persistent=False)
+        self.register_buffer("skins", skins, persistent=False)
+        self.register_buffer("light", light, persistent=False)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
 
     def choose(self, image: Tensor, x_s: Tensor, face: FaceModel) -> Tensor:
         """Choose for each portrait the set whose owner's skin and light are most like its own.
@@ -60,7 +68,7 @@ class TeethBank:
         """Fetch sets (T,) of teeth and fit them to portraits with keypoints x_s, shape (T, K, 3)."""
         lips = to_patch(patch_frame(TEETH, face.pose(x_s)), x_s[:, rows(LIPS_INNER), :2])
         shift = torch.stack([lips[:, _CORNERS, 0].mean(1), lips[:, _UPPER_ROW, 1].mean(1) - UPPER_LIP], 1)
-        pictures = self.pictures.to(x_s.device)[number].float() / 255
+        pictures = self.pictures[number].float() / 255
         return Teeth(pictures, shift.clamp(-FARTHEST, FARTHEST), self.light.to(x_s))
 
 

@@ -87,7 +87,6 @@ def teeth(
     """Give a renderer sets of real teeth for portraits with closed lips."""
     renderer = embedded_model(model).renderer.float()
     renderer.teeth = build_bank(renderer.face, read_portraits(portraits, held_out=False), portrait)
-    renderer.config = replace(renderer.config, num_teeth=len(portrait))
     save(renderer, output)
 
 

@@ -93,13 +93,17 @@ def test_teeth_are_as_dark_as_the_picture_and_never_green():
 
 def test_teeth_survive_their_file(tmp_path):
     torch.manual_seed(0)
-    renderer = MiniRenderer(MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, num_teeth=2))
-    renderer.teeth = replace(bank_of((0.0, 0.1, 0.2), (1.0, 1.1, 1.2)), light=torch.rand(3, 4))
+    renderer = MiniRenderer(MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8))
+    renderer.teeth = bank_of((0.0, 0.1, 0.2), (1.0, 1.1, 1.2))
+    renderer.teeth.light.copy_(torch.rand(3, 4))
     save(renderer, tmp_path)
     again = load(tmp_path)
     assert again.num_teeth == 2
-    for name, value in vars(renderer.teeth).items():
+    for name, value in renderer.teeth.named_buffers():
         assert torch.equal(getattr(again.renderer.teeth, name), value), name
+    renderer.teeth = None
+    save(renderer, tmp_path)
+    assert load(tmp_path).num_teeth == 0
 
 
 def test_pictures_and_tensors_show_the_same_teeth(shut, opened):
