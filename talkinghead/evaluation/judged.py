@@ -7,14 +7,17 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from liveportrait import PortraitModel
 from talkinghead.evaluation.frechet import frechet_distance
+from talkinghead.models import Models
 
 TURN = "turn deg"
 """The column that says how far each frame's head is turned from the source's."""
@@ -104,11 +107,13 @@ def judge_all(
     return results
 
 
-def weights_mark(model: PortraitModel) -> str:
-    """Return a text that changes with a model's weights."""
-    mark = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        mark.update(name.encode() + value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+def models_mark(models: Models) -> str:
+    """Return a text that changes with the models' weights, and with whether upstream's landmarks frame faces."""
+    mark = hashlib.sha256(f"{models.landmarks is not None}".encode())
+    for network in (models.portrait, cast(nn.Module, models.voice)):
+        for name, value in chain(network.named_parameters(), network.named_buffers()):  # some buffers are in no state
+            flat = value.detach().cpu().reshape(-1).contiguous()
+            mark.update(name.encode() + flat.view(torch.uint8).numpy().tobytes())
     return mark.hexdigest()[:16]
 
 

@@ -13,7 +13,7 @@ import typer
 from talkinghead.cli.options import takes
 from talkinghead.evaluation.cross import cross_clip, cross_pairs
 from talkinghead.evaluation.files import judge_file, pairs_in
-from talkinghead.evaluation.judged import Judged, by_turn, fid, judge_all, mean_of, weights_mark
+from talkinghead.evaluation.judged import Judged, by_turn, fid, judge_all, mean_of, models_mark
 from talkinghead.evaluation.options import (
     Clips,
     Every,
@@ -49,7 +49,7 @@ def reenact(clips: Clips, options: Settings, every: Every = EVERY, most: Most = 
         clips_in(clips, run.limit),
         lambda clip: reenact_clip(clip, models, networks, every, most),
         run.kept,
-        f"reenact {weights_mark(models.portrait)} {every} {most} {options.look}",
+        f"reenact {models_mark(models)} {every} {most} {options.look}",
         run.minutes,
     )
     show(f"reenact, {run.model}", judged, run.output)
@@ -78,7 +78,7 @@ def cross(
         clips_in(clips, run.limit),
         lambda clip: cross_clip(pairs[clip], clip, models, networks, seconds, every, relative),
         run.kept,
-        f"cross {weights_mark(models.portrait)} {sources} {seconds} {relative} {every} {options.look}",
+        f"cross {models_mark(models)} {sources} {seconds} {relative} {every} {options.look}",
         run.minutes,
     )
     show(f"cross, {run.model}", judged, run.output)
@@ -92,7 +92,7 @@ def speak(clips: Clips, options: Settings, seed: int = 0) -> None:
         clips_in(clips, run.limit),
         lambda clip: speak_clip(clip, models, networks, seed),
         run.kept,
-        f"speak {weights_mark(models.portrait)} {seed}",
+        f"speak {models_mark(models)} {seed}",
         run.minutes,
     )
     show(f"speak, {run.model}", judged, run.output, {"natural": natural_score(mean_of(judged.values()))})
@@ -106,7 +106,7 @@ def retarget(clips: Clips, options: Settings) -> None:
         clips_in(clips, run.limit),
         lambda clip: retarget_clip(clip, models),
         run.kept,
-        f"retarget {weights_mark(models.portrait)}",
+        f"retarget {models_mark(models)}",
         run.minutes,
     )
     show(f"retarget, {run.model}", judged, run.output)
@@ -126,7 +126,7 @@ def stitch(
         drivers,
         lambda clip: stitch_clip(clip, drivers[clip], models, every, most),
         run.kept,
-        f"stitch {weights_mark(models.portrait)} {every} {most}",
+        f"stitch {models_mark(models)} {every} {most}",
         run.minutes,
     )
     show(f"stitch, {run.model}", judged, run.output)

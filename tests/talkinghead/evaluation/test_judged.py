@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from talkinghead.evaluation.judged import TURN, Judged, by_turn, fid, judge_all, mean_of, read_judged
+from talkinghead.evaluation.judged import TURN, Judged, by_turn, fid, judge_all, mean_of, models_mark, read_judged
 from talkinghead.evaluation.report import summarise, title_of
+from talkinghead.face import FaceDetector
+from talkinghead.models import Models
 
 
 def judged(turns=(5.0, 15.0), psnr=(30.0, 20.0)):
@@ -41,6 +44,17 @@ def test_clips_are_judged_once_and_not_after_the_time(tmp_path):
     assert list(judge_all(clips, judge, tmp_path, "x", 1)) == ["a"]
     assert seen == ["a", "silent", "silent"]
     assert list(judge_all([*clips, Path("b.mp4")], judge, tmp_path, "x", -1)) == ["a"]
+
+
+def test_models_are_told_apart_by_all_that_they_have_learned():
+    portrait, voice = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    portrait.register_buffer("memory", torch.zeros(2), persistent=False)
+    models = Models(portrait, voice, FaceDetector(), torch.device("cpu"))
+    marks = [models_mark(models), models_mark(models)]
+    for tensor in (portrait.weight, portrait.memory, voice.bias):
+        tensor.data += 1
+        marks.append(models_mark(models))
+    assert len(set(marks)) == 4 and marks[0] == marks[1]
 
 
 def test_frames_are_grouped_by_head_angle():
