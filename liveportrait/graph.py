@@ -93,7 +93,7 @@ def _check(file: Path, expected: str | None) -> None:
 
 
 class Graph:
-    """The graph of a network, compiled on first use and shared by all threads that compute with as many threads."""
+    """The graph of a network, compiled at its first use for each number of threads that PyTorch uses, and then kept."""
 
     def __init__(self, file: Path) -> None:
         """Set the path of a file written by `write_graph`, and load OpenVINO, which one thread has to do alone."""

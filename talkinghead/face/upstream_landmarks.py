@@ -148,11 +148,11 @@ def load_upstream_landmarks(folder: Path, *, insightface: bool) -> UpstreamLandm
     """
     own = _first_file([folder / OWN_FILE, folder / "liveportrait" / OWN_FILE])
     if not insightface:
-        return own and UpstreamLandmarks(_own_network(own))
+        return None if own is None else UpstreamLandmarks(_own_network(own))
     if own is None:
         raise OptionError(
-            f"--landmarks insightface needs upstream's own, and {folder / 'liveportrait' / OWN_FILE} is missing:"
-            " `talkinghead download landmarks` fetches it"
+            f"--landmarks insightface needs upstream's own, and {folder / 'liveportrait' / OWN_FILE} is missing: put it"
+            " there, or for --model base call `talkinghead download landmarks`"
         )
     places = [folder / INSIGHTFACE_FOLDER, folder.parent / INSIGHTFACE_FOLDER, INSIGHTFACE_HOME.expanduser()]
     file = _first_file([place / INSIGHTFACE_FILE for place in places])

@@ -28,8 +28,8 @@ def run_interruptible(program: Callable[[], object], *, own_process: bool, messa
 
     Args:
         program: What to run.
-        own_process: Whether the process ends with the program, in success too without taking its modules apart; if
-            not, its signal handlers are restored.
+        own_process: Whether the process ends with the program, at once and without tearing its modules down; if not,
+            its signal handlers are restored.
         message: What to print after an interruption, unless the program has ended itself and said why.
 
     Raises:
@@ -129,7 +129,7 @@ def _leave_after(succeeded: threading.Event) -> None:
 
 
 def _leave_at_once(code: int) -> None:
-    """End this process without waiting for threads and without taking modules apart: with PyTorch that takes long."""
+    """End this process without waiting for threads or tearing modules down, which takes long with PyTorch."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -122,7 +122,7 @@ class CopiedSound:
             self._container.mux(packet)
 
     def finish(self, until: Fraction | None = None) -> None:
-        """Write the rest; `until` is for `SoundTrack`, here a sound that is longer than the pictures stays so.
+        """Write the rest of the sound, even if it is longer than the pictures, so `until` is not used.
 
         Raises:
             OSError: It cannot be written.

@@ -112,13 +112,13 @@ def plan_copy(
             raise NotCopiedError("the result has another format, size or frame rate")
         plan = _plan_pictures(changes)
     except NotCopiedError as fault:
-        return None, (f"{file.file}: the frames around the dubbed part are encoded anew, not copied: {fault}",)
+        return None, (f"{file.file}: the frames around the dubbed part are encoded again, not copied: {fault}",)
     if sound is None or not file.has_sound:
         return plan, ()
     try:
         return replace(plan, sound=plan_sound(file.file, file.begins, changes.sound, sound)), ()
     except NotCopiedError as fault:
-        return plan, (f"{file.file}: its sound is encoded anew, not copied: {fault}",)
+        return plan, (f"{file.file}: its sound is encoded again, not copied: {fault}",)
 
 
 def _plan_pictures(changes: Changes) -> CopyPlan:

@@ -102,7 +102,7 @@ class CopyingEncoder:
     def _begin(self, run: Run) -> None:
         self._run, self._done = run, run.start
         if not run.is_copied:
-            if run.start:
+            if run.start:  # the encoder of the run before has ended
                 self._coder = self._open_coder()
             self._decoded = _decoded(self._source, islice(self._packets, run.stop - run.start))
 

@@ -24,7 +24,6 @@ is covered if the opening is lower than the lips are thick."""
 _COVERED_SIDE, _REACH = 128, 2
 """Longest side in pixels at which the cover's colours are worked out, and how far each depends on others."""
 
-
 _ANY_COLOR, _DARKEST_SKIN = 0.1, 8.0
 """Weight of the inside of a mouth that is no greener than skin, and the least colour of skin that is divided by."""
 

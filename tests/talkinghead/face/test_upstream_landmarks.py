@@ -135,7 +135,7 @@ def test_pictures_are_cropped_around_what_is_asked_for(folder, photo, mesh, capl
 
 
 def test_missing_files_are_named(folder, monkeypatch):
-    with pytest.raises(OptionError, match="is missing: `talkinghead download landmarks` fetches it"):
+    with pytest.raises(OptionError, match=r"is missing: put it there, or .*`talkinghead download landmarks`"):
         load_models(folder, "cpu", landmarks="insightface")
     file = network(folder / OWN_FILE, OWN_FACE)
     with pytest.raises(OptionError, match=r"2d106det.onnx is neither in .*model.insightface.* nor in .*home"):
