@@ -86,7 +86,11 @@ class AudioToMotion(nn.Module):
             yield self._generate(part, idle)
 
     def compile_graphs(self) -> None:
-        """Compile the network's graph, which would otherwise be compiled for the first sound; errors as in it."""
+        """Compile the network's graph, which would otherwise be compiled for the first sound.
+
+        Raises:
+            WeightsError: The file is not a graph.
+        """
         if self.mouth.graph is not None and self.life_tracks.device.type == "cpu":
             self.mouth.graph.compile(torch.float32)
 

@@ -11,8 +11,8 @@ from liveportrait.mini.patches import sample
 from liveportrait.mini.prior_flow import prior_flow
 from liveportrait.mini.regions import LIPS, rows
 
-ALIKE, APART = 0.26, 0.52  # radians between two heads' directions: a spline joins their mouths up to the former, a
-# plane from the latter on
+ALIKE, APART = 0.26, 0.52
+"""Radians between two heads' directions up to which a spline maps their mouths, and from which on a plane does."""
 
 
 def inside_points(face: FaceModel, x_s: Tensor, x_d: Tensor, points: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ BUSY = 2
 """Number of processes that do nothing but compute while `speak` runs beside them."""
 
 _FASTEST = 3
-"""Share of real time that the long run is prepared for."""
+"""How many times faster than real time the long run may be before its voice ends."""
 
 _CALL = "from talkinghead.cli import main; main()"
 _SPIN = "while True: pass"
