@@ -92,7 +92,8 @@ def plan_copy(
     """Plan which packets of a file are copied into a video.
 
     Args:
-        changes: What the video changes of the file; None if it is another video altogether.
+        changes: What the video changes of the file; None if it is another video altogether. If no frame stays as it
+            is, nothing is copied.
         size: (height, width) of the video.
         fps: Its frames per second.
         sound: Its sound.
@@ -102,7 +103,7 @@ def plan_copy(
     Returns:
         The plan, or None if every picture is encoded; and remarks for the user on what cannot be copied.
     """
-    if changes is None:
+    if changes is None or changes.frames.all():
         return None, ()
     file = changes.file
     try:
@@ -141,7 +142,7 @@ def _plan_pictures(changes: Changes) -> CopyPlan:
     _check_times(shown, base, changes)
     runs = _runs(pts, begins, changes.frames)
     if not any(run.is_copied for run in runs):
-        raise NotCopiedError("it has too few key frames")
+        raise NotCopiedError("it has too few key frames to keep any part of it")
     return CopyPlan(changes, header, base, shown, dts, runs)
 
 

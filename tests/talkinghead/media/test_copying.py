@@ -175,6 +175,8 @@ def test_what_cannot_be_copied_is_said(tmp_path):
         return said
 
     source = make(tmp_path / "s.mp4")
+    file = probe_video(source)
+    assert plan_copy(Changes(file, np.ones(COUNT, bool), []), file.size, file.fps, None, MP4, PLAIN) == (None, ())
     assert "label" in remark(source, marks=Marks(ProvenanceOptions(label="AI")))
     assert "frame rate" in remark(source, fps=Fraction(30)) and "format" in remark(source, WEBM)
     assert "no MP4" in remark(make(tmp_path / "s.mkv"))
