@@ -73,8 +73,10 @@ def plan_sound(file: Path, begins: Fraction, changed: Sequence[tuple[float, floa
         track = find_sound(container)
         assert track is not None
         coder = track.codec_context
-        if coder.name != "aac" or (coder.extradata or b"")[:2] != _header(sound):
-            raise NotCopiedError(f"it is {coder.name} of another kind than our encoder makes")
+        if coder.name != "aac":
+            raise NotCopiedError(f"it is {coder.name}, not aac")
+        if (coder.extradata or b"")[:2] != _header(sound):
+            raise NotCopiedError("it is aac of another kind than our encoder makes")
         origin = round(begins * sound.rate)
         times = [packet.pts or 0 for packet in _packets(container, origin)]
         base = track.time_base

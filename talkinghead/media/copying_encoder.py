@@ -139,7 +139,7 @@ class CopyingEncoder:
         coder.time_base, coder.framerate = 1 / fps, fps
         coder.colorspace, coder.color_range = source.colorspace, source.color_range
         coder.color_primaries, coder.color_trc = source.color_primaries, source.color_trc
-        coding = MP4.coder_options(self._crf)
+        coding = MP4.coder_options(max(self._crf, 1))  # lossless frames need a profile of their own
         numbered = f"sps-id={header.free_id()}:annexb=0:bframes=0"
         coder.options = coding | {
             "profile": PROFILES[header.profile],

@@ -41,8 +41,11 @@ class Format:
     max_delay: int = 0
 
     def coder_options(self, crf: int) -> dict[str, str]:
-        """Return the video encoder's options for a quality from 0 (best) to 51."""
-        quality = {"crf": f"{max(crf + self.crf_shift, 0):g}"} if self.has_crf else {}
+        """Return the video encoder's options for a quality from 0 (best) to 51.
+
+        x264 takes every value below 1 for 0, which is lossless and needs a profile that many players lack.
+        """
+        quality = {"crf": f"{max(crf + self.crf_shift, min(crf, 1)):g}"} if self.has_crf else {}
         return {**dict(self.coding), **quality}
 
 

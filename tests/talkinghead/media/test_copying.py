@@ -46,7 +46,7 @@ def packets(file, kind):
         return {packet.pts * packet.time_base: bytes(packet) for packet in container.demux(**{kind: 0}) if packet.size}
 
 
-def change(source, output, *parts, marks=PLAIN, color=(255, 255, 255)):
+def change(source, output, *parts, marks=PLAIN, color=(255, 255, 255), crf=18):
     """Paint a square into the frames of some parts of a video, and write the video."""
     file = probe_video(source)
     frames = [frame.picture for frame in read_frames(source)]
@@ -61,7 +61,7 @@ def change(source, output, *parts, marks=PLAIN, color=(255, 255, 255)):
     pictures = [picture.copy() for picture in frames]
     for n in np.flatnonzero(changed):
         pictures[n][10:30, 20:40] = color
-    with VideoWriter(output, file.fps, file.size, sound, marks=marks, plan=plan) as writer:
+    with VideoWriter(output, file.fps, file.size, sound, crf, marks=marks, plan=plan) as writer:
         for picture in pictures:
             writer.write(picture)
     return plan, remarks, frames
@@ -124,6 +124,19 @@ def test_any_order_of_decoding(tmp_path, options):
     shown = list(read_frames(output))
     assert [round(frame.seconds * 30000 / 1001) for frame in shown] == list(range(COUNT))
     assert max(np.abs(a - b.picture.astype(int))[32:].mean() for a, b in zip(frames, shown, strict=True)) < 3
+
+
+@pytest.mark.parametrize("crf", [0, 1])
+def test_the_best_quality_is_not_lossless(tmp_path, crf):
+    """Lossless frames need a profile that neither the copied frames nor many players have."""
+    source, output = make(tmp_path / "s.mp4"), tmp_path / "o.mp4"
+    plan, _, frames = change(source, output, (20, 30), crf=crf)
+    shown = list(read_frames(output))
+    assert plan and np.abs(frames[25].astype(int) - shown[25].picture)[32:].mean() < 1
+    with VideoWriter(tmp_path / "n.mp4", Fraction(25), frames[0].shape[:2], None, crf=1) as writer:
+        writer.write(frames[0])
+    with av.open(str(tmp_path / "n.mp4")) as container:
+        assert container.streams.video[0].codec_context.profile == "High"
 
 
 def test_open_groups_are_not_parted(tmp_path):
