@@ -97,8 +97,9 @@ def open_image_sources(
         NoFaceError: No face was found.
         FaceIndexError: There is no face of a requested number.
         FaceTooSmallError: The face has too few pixels.
-        OptionError: The box lies outside the picture.
+        OptionError: The box lies outside the picture, or the model has no such set of teeth.
     """
+    check_teeth(models, options.teeth)
     small = limit_size(picture, MAX_SIDE if options.face_only else options.size or MAX_SIDE)
     shrunk = len(small) / len(picture)
     around = partial(models.crop_points, still=True)
@@ -137,13 +138,7 @@ def encode(
         models: The loaded networks.
         finder: Separates the person from the background, which then stays; None to leave them together.
         teeth: Number of the set of teeth that is shown if the lips are shut; None to choose it by the skin.
-
-    Raises:
-        OptionError: The model has no such set of teeth.
     """
-    sets = models.portrait.num_teeth
-    if teeth is not None and 0 < sets <= teeth:
-        raise OptionError(f"--teeth {teeth}: there are {sets} sets; give one from 0 to {sets - 1}")
     crop = cut_crop(picture, frame, landmarks)
     if finder is not None:
         crop = replace(crop, layers=separate(to_pictures(crop.image)[0], finder))
@@ -152,6 +147,17 @@ def encode(
         if teeth is None or portrait.teeth is None:
             return portrait
         return replace(portrait, teeth=torch.full_like(portrait.teeth, teeth))
+
+
+def check_teeth(models: Models, teeth: int | None) -> None:
+    """Check, before a face is searched for, that there is a set of teeth of this number.
+
+    Raises:
+        OptionError: There is none. Models that have no sets at all ignore the number.
+    """
+    sets = models.portrait.num_teeth
+    if teeth is not None and 0 < sets <= teeth:
+        raise OptionError(f"--teeth {teeth}: there are {sets} sets; give one from 0 to {sets - 1}")
 
 
 def teeth_of(portrait: Portrait | None) -> int | None:

@@ -22,7 +22,7 @@ from talkinghead.media.video import VideoFile, read_frames
 from talkinghead.models import Models
 from talkinghead.options import MAX_SIDE, CropOptions
 from talkinghead.source.framing import faces_in, frame_around, part_of
-from talkinghead.source.image import SourceFrame, encode, fit, show_alone, teeth_of
+from talkinghead.source.image import SourceFrame, check_teeth, encode, fit, show_alone, teeth_of
 
 _SEARCH = 250
 """Number of frames at the beginning that are searched for the face."""
@@ -195,8 +195,10 @@ def open_video_sources(
     Raises:
         NoFaceError: None of the frames shows a face.
         FaceIndexError: There is no face of a requested number, or a choice is needed.
-        OptionError: The box lies outside the picture, or an option is only for pictures.
+        OptionError: The box lies outside the picture, an option is only for pictures, or the model has no such set of
+            teeth.
     """
+    check_teeth(models, options.teeth)
     if options.whole_picture_as_face:
         raise OptionError(
             f"{file.file}: --whole-picture-as-face is for pictures, a video's face is cropped frame by frame"
