@@ -184,7 +184,7 @@ def _plan(file: VideoFile, voices: Mapping[int | None, Sound], options: Options)
     check_no_reference(file.file, options.motion)
     asked, seconds = options.dub, max(voice.seconds for voice in voices.values())
     length, name = file.num_frames / file.fps, max(voices.values(), key=lambda voice: voice.seconds).file
-    start = Fraction(asked.start)
+    start = Fraction(asked.start or 0)
     fps = options.render.fps or file.fps
     if not asked.is_part:
         if asked.loop == "cut" and seconds > length + 1 / file.fps:
@@ -195,7 +195,7 @@ def _plan(file: VideoFile, voices: Mapping[int | None, Sound], options: Options)
         return _Times(Trim(start, None), seconds, fps)
     if start >= length:
         raise OptionError(
-            f"{file.file}: lasts {float(length):.1f} s, --from {asked.start:g} is after its end: give an earlier one"
+            f"{file.file}: lasts {float(length):.1f} s, --from {float(start):g} is after its end: give an earlier one"
         )
     end = length if asked.end is None else min(Fraction(asked.end), length)
     if seconds > end - start + 1 / file.fps:

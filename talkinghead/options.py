@@ -312,9 +312,10 @@ class DubOptions(Checked):
     keep_background: float = setting(
         0.0, "Volume of the source video's own sound under the voice, from 0 (silent) to 1.", 0.0, 1.0
     )
-    start: float = setting(
-        0.0,
-        "Second of the source video from which it is dubbed; what comes before stays, and the video keeps its length.",
+    start: float | None = setting(
+        None,
+        "Second of the source video from which it is dubbed; what comes before stays, and the video keeps its length,"
+        " with 0 too.",
         0.0,
         DAY_SECONDS,
         flag="from",
@@ -331,8 +332,9 @@ class DubOptions(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_choice("loop", self.loop, Loop)
-        if self.end is not None and self.end <= self.start:
-            raise OptionError(f"--from {self.start:g} --to {self.end:g} is no part of a video: give a later --to")
+        start = self.start or 0.0
+        if self.end is not None and self.end <= start:
+            raise OptionError(f"--from {start:g} --to {self.end:g} is no part of a video: give a later --to")
         if self.is_part and self.loop != DubOptions.loop:
             raise OptionError(
                 f"--from and --to keep the source video's length, loop={self.loop} changes it: leave one out"
@@ -341,7 +343,7 @@ class DubOptions(Checked):
     @property
     def is_part(self) -> bool:
         """Whether only a part of the source video is dubbed."""
-        return bool(self.start) or self.end is not None
+        return self.start is not None or self.end is not None
 
 
 @dataclass(frozen=True)

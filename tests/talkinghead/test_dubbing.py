@@ -100,6 +100,12 @@ def test_only_a_part_is_dubbed(tmp_path, models):
     assert sound[3 * RATE + 2000 : 4 * RATE - 2000].max() == pytest.approx(0.1, abs=0.02)
 
 
+def test_a_part_from_the_very_beginning_keeps_the_length_too(tmp_path, models):
+    source = gray_video(tmp_path / "s.mp4", [90] * 50)
+    assert len(dub(source, tone(tmp_path / "v.wav", 0.4), models, start=0)) == 50
+    assert len(dub(source, tmp_path / "v.wav", models)) == 10
+
+
 def test_the_own_sound_stays_under_the_voice(tmp_path, models):
     own = probe_sound(tone(tmp_path / "own.wav", 2.0, 0.4))
     source = gray_video(tmp_path / "s.mp4", [90] * 50, sound=own)
