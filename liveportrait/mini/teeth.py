@@ -110,12 +110,12 @@ class Teeth:
 def teeth_color(skin: Tensor, light: Tensor) -> Tensor:
     """Estimate the mean colour of teeth from that of the skin around them, from `skin_ratio`; both (T, 3).
 
-    They are never greener than red, which they would be in paintings with yellow varnish.
+    Green is at most three quarters of the way from blue to red: under yellow varnish teeth would look green.
     """
     skin = skin.log()
     darker = (skin.mean(1, keepdim=True) - DARKEST_SKIN).clamp_max(0)
     red, green, blue = (F.pad(skin - darker, (0, 1), value=1.0) @ light.T + darker).exp().unbind(1)
-    return torch.stack([red, torch.minimum(red, green), blue], 1)
+    return torch.stack([red, torch.minimum(green, 0.75 * red + 0.25 * blue), blue], 1)
 
 
 def bank_shapes(count: int) -> dict[str, Tensor]:

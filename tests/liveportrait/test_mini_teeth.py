@@ -88,7 +88,8 @@ def test_teeth_are_as_dark_as_the_picture_and_never_green():
     usual, dusk, night, varnish = teeth_color(skin, light)
     assert torch.allclose(usual, torch.full((3,), 0.6065), atol=1e-3)
     assert torch.allclose(dusk, 2 * night, atol=1e-4)
-    assert varnish[1] == varnish[0] > varnish[2]
+    assert varnish[0] > varnish[1] > varnish[2]
+    assert float(varnish[1]) == pytest.approx(float(0.75 * varnish[0] + 0.25 * varnish[2]))
 
 
 def test_teeth_survive_their_file(tmp_path):
