@@ -39,7 +39,7 @@ NEAR, SMOOTH = 4, 9
 
 CORNERS, LOWER_ROW = (0, 10), slice(11, 20)  # of LIPS_INNER
 
-INSIDE, FEWEST = 0.7, 60
+INSIDE, FEWEST = 0.7, 15
 """Mask above which a pixel counts as inside, and how many of them a mouth needs for its teeth to be measured."""
 
 OPEN = 0.1  # openness over width of mouths that tell the colour of teeth
@@ -72,7 +72,7 @@ def build_bank(face: FaceModel, crops: Iterable[tuple[str, Crop]], names: Sequen
         if name in names:
             sets[name] = cut_teeth(face, crop.image, x), skin
         inside = masks[0, 0] > INSIDE
-        if float(lip_ratio(x)) > OPEN and inside.sum() >= FEWEST // (FINE * FINE):
+        if float(lip_ratio(x)) > OPEN and inside.sum() >= FEWEST:
             colors.append((skin, brighter_half(patch[0][:, inside]).clamp_min(0.02).log()))
     if missing := [name for name in names if name not in sets]:
         raise PortraitError(f"{missing[0]}: not among the portraits; give ids of the manifest that are not held out")
