@@ -306,8 +306,8 @@ class MiniRenderer(nn.Module):
             own = self._paint_other_mouth(mouth, frames[0], warped[0], masks[0], x_d)
         eyes = self._paint_eyes(features[1:], warped[1:], masks[1:], x_s, x_d)
         painted = list(zip(frames, [own, *eyes], strict=True))
-        if mouth is None and teeth is not None:
-            painted.append(teeth.paint(self.face, x_d, skin_ratio(warped[0], masks[0]), shown))
+        if mouth is None and teeth is not None and (shown < 1).any():
+            painted.append(teeth.paint(pose, x_d, skin_ratio(warped[0], masks[0]), shown))
         return painted
 
     def _paint_eyes(

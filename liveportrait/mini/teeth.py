@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.face_model import FaceModel, HeadPose
 from liveportrait.mini.mouth_color import skin_ratio
 from liveportrait.mini.painted import Painted
 from liveportrait.mini.patches import MOUTH, PatchKind, draw_masks, parted, patch_frame, patch_points, sample, to_patch
@@ -86,11 +86,11 @@ class Teeth:
     shift: Tensor
     light: Tensor
 
-    def paint(self, face: FaceModel, x_d: Tensor, skin: Tensor, shown: Tensor) -> tuple[Tensor, Painted]:
+    def paint(self, pose: HeadPose, x_d: Tensor, skin: Tensor, shown: Tensor) -> tuple[Tensor, Painted]:
         """Show the teeth between the lips.
 
         Args:
-            face: The face model.
+            pose: Poses of the driving keypoints.
             x_d: Driving keypoints, shape (T, K, 3).
             skin: From `skin_ratio`, shape (T, 3).
             shown: How much of the mouth's inside the source shows itself, shape (T, 1, 1, 1).
@@ -98,7 +98,7 @@ class Teeth:
         Returns:
             Position (T, 2, 3) and patch.
         """
-        frame = patch_frame(TEETH, face.pose(x_d))
+        frame = patch_frame(TEETH, pose)
         moved = torch.einsum("tij,tj->ti", frame[:, :, :2], self.shift.expand(len(x_d), 2))
         frame = torch.cat([frame[:, :, :2], (frame[:, :, 2] + moved)[..., None]], 2)
         color = self.pictures[:, :3] / USUAL_TEETH * teeth_color(skin, self.light)[..., None, None]

@@ -49,7 +49,7 @@ def test_the_owner_with_the_most_similar_skin_lends_teeth(face, shut):
 def test_teeth_are_seen_between_the_lips_alone(face, shut, opened):
     teeth = bank_of((0.0, 0.0, 0.0)).take(torch.tensor([0]), shut, face)
     both, none = torch.cat([shut, opened]), torch.zeros(2, 1, 1, 1)
-    frame, painted = teeth.paint(face, both, torch.ones(2, 3), none)
+    frame, painted = teeth.paint(face.pose(both), both, torch.ones(2, 3), none)
     outside = torch.nn.functional.max_pool2d(draw_masks(TEETH, frame, both)[:, :1], 3, 1, 1) < 0.5
     assert painted.occlusion[0].max() == 0
     assert painted.occlusion[1].max() > 0.9
@@ -58,14 +58,16 @@ def test_teeth_are_seen_between_the_lips_alone(face, shut, opened):
 
 def test_a_mouth_that_the_source_shows_keeps_its_own_teeth(face, shut, opened):
     teeth = bank_of((0.0, 0.0, 0.0)).take(torch.tensor([0]), shut, face)
-    _, painted = teeth.paint(face, opened, torch.ones(1, 3), torch.ones(1, 1, 1, 1))
+    _, painted = teeth.paint(face.pose(opened), opened, torch.ones(1, 3), torch.ones(1, 1, 1, 1))
     assert painted.occlusion.max() == 0
 
 
 def test_teeth_keep_their_place_in_the_head_when_the_jaw_falls(face, shut, opened):
     teeth = bank_of((0.0, 0.0, 0.0)).take(torch.tensor([0]), shut, face)
-    frames, _ = teeth.paint(face, torch.cat([shut, opened]), torch.ones(2, 3), torch.zeros(2, 1, 1, 1))
-    heads = patch_frame(TEETH, face.pose(torch.cat([shut, opened])))
+    both = torch.cat([shut, opened])
+    pose = face.pose(both)
+    frames, _ = teeth.paint(pose, both, torch.ones(2, 3), torch.zeros(2, 1, 1, 1))
+    heads = patch_frame(TEETH, pose)
     assert torch.allclose(frames - heads, (frames - heads)[:1].expand(2, -1, -1), atol=2e-3)
 
 
