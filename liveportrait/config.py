@@ -86,6 +86,7 @@ class GeneratorConfig:
         num_middle: Number of middle blocks.
         hidden: Channels inside the modulation.
         last_width: Channels before the output layer.
+        upscale: How much the output layer enlarges, 1 or 2; upstream's name. The blocks before it enlarge four times.
     """
 
     feature_channels: int = 256
@@ -93,6 +94,7 @@ class GeneratorConfig:
     num_middle: int = 6
     hidden: int = 128
     last_width: int = 64
+    upscale: int = 2
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class OfficialConfig:
     """All sizes of one official model; the defaults are upstream's.
 
     Attributes:
-        input_size: Side in pixels of the pictures that F and M read; G returns twice as much.
+        input_size: Side in pixels of the pictures that F and M read; G returns `output_size`.
     """
 
     input_size: int = 256
@@ -126,3 +128,8 @@ class OfficialConfig:
     warping: WarpingConfig = field(default_factory=WarpingConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     retargeting: RetargetingConfig = field(default_factory=RetargetingConfig)
+
+    @property
+    def output_size(self) -> int:
+        """Side in pixels of the pictures that G returns."""
+        return 4 * self.generator.upscale * self.input_size // 2**self.appearance.num_down

@@ -68,7 +68,7 @@ class OfficialPortrait(PortraitModel):
     def __init__(self, config: OfficialConfig, needs_landmarks: bool, precision: Precision = "fp32"):
         super().__init__()
         self.config, self.needs_landmarks = config, needs_landmarks
-        self.crop_size = 2 * config.input_size
+        self.crop_size = config.output_size
         self.smooths_videos = needs_landmarks
         self.num_keypoints = config.motion.num_keypoints
         self.appearance_extractor = AppearanceExtractor(config.appearance)

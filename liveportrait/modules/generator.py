@@ -74,7 +74,8 @@ class SpadeGenerator(nn.Module):
             self.add_module(f"G_middle_{i}", SpadeBlock(config.width, config.width, config))
         self.up_0 = SpadeBlock(config.width, config.width // 2, config)
         self.up_1 = SpadeBlock(config.width // 2, config.last_width, config)
-        self.conv_img = nn.Sequential(nn.Conv2d(config.last_width, 3 * 4, 3, padding=1), nn.PixelShuffle(2))
+        last = nn.Conv2d(config.last_width, 3 * config.upscale**2, 3, padding=1)
+        self.conv_img = nn.Sequential(last, nn.PixelShuffle(config.upscale))
 
     def forward(self, feature: Tensor) -> Tensor:
         """Decode a feature map.

@@ -28,7 +28,9 @@ SIZES = {
             num_blocks=3,
             out_channels=64,
         ),
-        generator=GeneratorConfig(feature_channels=64, width=64, num_middle=2, hidden=24, last_width=16),
+        generator=GeneratorConfig(
+            feature_channels=64, width=96, num_middle=2, hidden=24, last_width=16, upscale=1
+        ),
     ),
     "tiny": OfficialConfig(
         input_size=32,
@@ -46,4 +48,4 @@ SIZES = {
         generator=GeneratorConfig(feature_channels=8, width=16, num_middle=1, hidden=4, last_width=4),
     ),
 }
-"""official: 256 px in, 512 px out, 130 million weights; small: 128 → 256; toy: 64 → 128; tiny, for tests: 32 → 64."""
+"""official: 256 px in, 512 px out, 130 million weights; small: 128 → 256; toy: 64 → 64; tiny, for tests: 32 → 64."""

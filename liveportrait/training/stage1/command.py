@@ -33,7 +33,7 @@ def train(options: Namespace) -> None:
     if start is not None and SIZES[config.size] != start.config:
         raise TrainingError(f"--init {options.init}: its networks are not of size {config.size}; give --set size=NAME")
     looks = load_perception(options.perception, config.stages)
-    side = 2 * SIZES[config.size].input_size
+    side = SIZES[config.size].output_size
     if options.dry_run:
         measure(Stage1Trainer(config, noise(config.batch_size, side), None, looks, start=start))
         return

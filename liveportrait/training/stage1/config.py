@@ -43,6 +43,7 @@ class Stage1Config:
         batch_size: Pairs per step over all processes.
         accumulate: Parts in which a step's pairs are computed one after the other, to need less memory.
         learning_rate: Peak (2e-4 in the paper).
+        motion_rate: Learning rate of M over that of the other networks.
         beta1: Of Adam (0.5 in the paper).
         beta2: Of Adam (0.999 in the paper).
         warmup_steps: Steps of linear warm-up.
@@ -68,6 +69,7 @@ class Stage1Config:
     batch_size: int = 8
     accumulate: int = 1
     learning_rate: float = 2e-4
+    motion_rate: float = 1.0
     beta1: float = 0.5
     beta2: float = 0.999
     warmup_steps: int = 100

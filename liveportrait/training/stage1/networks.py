@@ -23,7 +23,7 @@ class Generated(NamedTuple):
     """Result of a pass on B pairs.
 
     Attributes:
-        picture: The source with the driving motion, shape (B, 3, 2S, 2S).
+        picture: The source with the driving motion, of the size that G returns, (B, 3, S, S).
         x_s: Source keypoints, shape (B, K, 3).
         x_d: Driving keypoints.
         x_warped: Keypoints of the warped driving picture.

@@ -75,7 +75,13 @@ class Stage1Trainer(Trainer[Stage1Config]):
         super().__init__(config, self.networks, {"discriminators": self.discriminators})
         self.writes = self.processes.rank == 0
         rates = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2)}
-        learned = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
+        learned = [
+            {
+                "params": [p for p in self.networks.get_submodule(name).parameters() if p.requires_grad],
+                "factor": config.motion_rate if letter == "M" else 1.0,
+            }
+            for letter, name in PARTS.items()
+        ]
         self.optimizers["generator_optimizer"] = torch.optim.Adam(learned, **rates)
         self.optimizers["discriminator_optimizer"] = torch.optim.Adam(self.discriminators.parameters(), **rates)
         self.generate = self.processes.share(self.networks)

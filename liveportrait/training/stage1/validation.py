@@ -58,7 +58,7 @@ def _clip_figures(
 
 @torch.no_grad()
 def reenact(model: OfficialPortrait, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Animate sources with the motion of driving pictures, both (B, 3, 2S, 2S): pictures, x_d and x_c."""
+    """Animate sources with the motion of driving pictures, both (B, 3, S, S) of the size that G returns: pictures, x_d and x_c."""
     small = [input_of(picture, model.config.input_size) for picture in (source, driving)]
     own, driver = (face_pose(model.motion_extractor(picture)) for picture in small)
     x_s, x_d = (transform_keypoints(own.x_c, pose.motion) for pose in (own, driver))

@@ -28,7 +28,7 @@ def train(options: Namespace) -> None:
     check_same(options.run, config, ("part",))
     model = load_model(options.model)
     processes = Processes(config.device)
-    preload_on, side = processes.device if config.preload else None, 2 * model.config.input_size
+    preload_on, side = processes.device if config.preload else None, model.config.output_size
     faces = read_faces(options.faces / "train", side, not options.any_licence, preload_on)
     val = options.faces / "val"
     validation = read_faces(val, side, False, preload_on) if val.is_dir() and processes.rank == 0 else None

@@ -144,7 +144,7 @@ class Stage2Trainer(Trainer[Stage2Config]):
         }
 
     def pose(self, picture: Tensor) -> Posed:
-        """Run F and M on pictures (B, 3, 2S, 2S)."""
+        """Run F and M on pictures (B, 3, S, S) of the size that G returns."""
         with torch.no_grad(), self._autocast():
             small = input_of(picture, self.model.config.input_size)
             pose = face_pose(self.model.motion_extractor(small))

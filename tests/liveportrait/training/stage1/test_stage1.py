@@ -13,7 +13,7 @@ from liveportrait.training.stage1.config import WEIGHTS, Stage1Config, read_weig
 from liveportrait.training.stage1.networks import Stage1Networks
 from liveportrait.training.stage1.trainer import Stage1Trainer
 
-SIDE = 2 * SIZES["tiny"].input_size
+SIDE = SIZES["tiny"].output_size
 SHORT = Stage1Config(
     size="tiny", num_steps=20, batch_size=2, warmup_steps=1, adversarial_start=1, discriminator_widths=4, scales=1,
     finest=0.5,

@@ -16,7 +16,7 @@ from liveportrait.training.stage2.reader import OpennessReader
 from liveportrait.training.stage2.trainer import Stage2Trainer
 
 SHORT = Stage2Config(num_steps=20, batch_size=4, warmup_steps=1)
-SIDE = 2 * SIZES["tiny"].input_size
+SIDE = SIZES["tiny"].output_size
 
 
 @pytest.fixture(scope="module")
