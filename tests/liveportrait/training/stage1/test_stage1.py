@@ -49,7 +49,7 @@ def same(one: dict, other: dict) -> bool:
 
 
 def test_the_loss_falls_and_the_model_beats_its_beginning(faces, look):
-    run = Stage1Trainer(change_settings(SHORT, ["adversarial_start=99", "num_steps=99"]), faces, faces, look)
+    run = Stage1Trainer(change_settings(SHORT, ["adversarial_start=99", "num_steps=99", "guide=10"]), faces, faces, look)
     before = run.train_step()
     for _ in range(10):
         after = run.train_step()
