@@ -28,9 +28,7 @@ SIZES = {
             num_blocks=3,
             out_channels=64,
         ),
-        generator=GeneratorConfig(
-            feature_channels=64, width=96, num_middle=2, hidden=24, last_width=16, upscale=1
-        ),
+        generator=GeneratorConfig(feature_channels=64, width=96, num_middle=2, hidden=24, last_width=16, upscale=1),
     ),
     "tiny": OfficialConfig(
         input_size=32,

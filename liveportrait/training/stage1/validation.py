@@ -24,8 +24,9 @@ def reenactment(model: OfficialPortrait, faces: FaceSet, perception: Perception)
 
     Returns:
         Means over clips: PSNR in dB and LPIPS of the model and of copying the source (`copy_`); the mean distance of
-        keypoints from where a random warp puts them (`equivariance`); the mean angle in degrees between the analyser's
-        pose of the driving picture and M's of the rendered one (`apd`), and the same for the source (`copy_apd`).
+        keypoints from where a random warp puts them (`equivariance`); the mean difference in degrees of M's pitch, yaw
+        and roll of the rendered and the driving picture (`apd`), and of source and driving picture (`copy_apd`); and
+        how far M's angles of the driving pictures are from the analyser's (`pose_error`).
     """
     rows = []
     for start, end in zip(faces.bounds[:-1].tolist(), faces.bounds[1:].tolist(), strict=True):
@@ -45,20 +46,21 @@ def _clip_figures(
     warp = RandomWarp.draw(len(drive), random, device)
     shown, x_d, x_c = reenact(model, source, truth)
     x_warped = transform_keypoints(x_c, face_pose(model.motion_extractor(input_of(warp.picture(truth), size))).motion)
+    found = face_pose(model.motion_extractor(input_of(truth, size))).angles_deg
     target = torch.stack(euler_degrees(faces.rotation[drive].to(device)), 1)
-    figures: Figures = {}
+    figures: Figures = {"pose_error": float((found - target).abs().mean())}
     for prefix, result in (("", shown), ("copy_", source)):
         error = (result - truth).square().mean((1, 2, 3))
         figures[f"{prefix}psnr"] = float((-10 * error.clamp_min(1e-10).log10()).mean())
         figures[f"{prefix}lpips"] = float(perception(result, truth).mean())
         angles = face_pose(model.motion_extractor(input_of(result, size))).angles_deg
-        figures[f"{prefix}apd"] = float((angles - target).abs().mean())
+        figures[f"{prefix}apd"] = float((angles - found).abs().mean())
     return figures | {"equivariance": float(equivariance(x_d, x_warped, warp))}
 
 
 @torch.no_grad()
 def reenact(model: OfficialPortrait, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Animate sources with the motion of driving pictures, both (B, 3, S, S) of the size that G returns: pictures, x_d and x_c."""
+    """Animate sources with the motion of driving pictures, both (B, 3, S, S) as G returns: pictures, x_d and x_c."""
     small = [input_of(picture, model.config.input_size) for picture in (source, driving)]
     own, driver = (face_pose(model.motion_extractor(picture)) for picture in small)
     x_s, x_d = (transform_keypoints(own.x_c, pose.motion) for pose in (own, driver))

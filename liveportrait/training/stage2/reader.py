@@ -18,6 +18,9 @@ from liveportrait.training.faces import EYE_POINTS, LIP_POINTS, POINTS, rows
 from liveportrait.training.stage1.picture_losses import region
 
 SIDE, MARGIN = 48, 1.5
+JITTER, SQUEEZE = 0.02, (0.2, 1.5)
+"""While it learns, the reader looks in places that are shifted (a deviation, in units of half the crop) and as if eyes
+and lips were less or more open than they are: later it knows only how open the source was."""
 LEFT_EYE, RIGHT_EYE = (159, 145, 33, 133), (386, 374, 362, 263)
 GROUPS = (LEFT_EYE, RIGHT_EYE, LIP_POINTS)
 _MESH = 478
@@ -71,6 +74,18 @@ class OpennessReader(nn.Module):
             places = (low + high)[:, None] / 2 + half[:, None, None] * network(view)
             found = found.index_copy(1, torch.tensor(rows(points), device=near.device), places.to(found.dtype))
         return found
+
+
+def misplaced(landmarks: Tensor, random: torch.Generator) -> Tensor:
+    """Shift landmarks (B, 20, 2), and change how open eyes and lips are, so that they only say where to look."""
+    near = landmarks + JITTER * torch.randn(len(landmarks), 1, 2, generator=random).to(landmarks)
+    for points in GROUPS:
+        low, high = SQUEEZE
+        factor = (low + (high - low) * torch.rand(len(near), 1, generator=random)).to(near)
+        height = near[:, rows(points), 1]
+        top = height.amin(1, keepdim=True)
+        near[:, rows(points), 1] = top + factor * (height - top)
+    return near
 
 
 def openness_of(landmarks: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,12 +17,10 @@ from liveportrait.training.processes import Processes
 from liveportrait.training.stage1.networks import input_of, silence
 from liveportrait.training.stage2.config import PARTS, Stage2Config
 from liveportrait.training.stage2.losses import condition, masked_l1, outside_mask, size_of, still_mask
-from liveportrait.training.stage2.reader import OpennessReader, openness_of, reader_loss
+from liveportrait.training.stage2.reader import OpennessReader, misplaced, openness_of, reader_loss
 
 VALIDATION_BATCHES = 4
 VALIDATION_SEED = 1_000_000
-JITTER = 0.02
-"""Deviation, in units of half the crop, of where the reader looks while it learns."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Stage2Trainer(Trainer[Stage2Config]):
             source, driving = self.pose(batch.source), self.pose(batch.driving)
             shown = self.render(source, transform_keypoints(source.x_c, driving.motion))
         real = batch.landmarks_d
-        near = real + JITTER * torch.randn(len(real), 1, 2, generator=random).to(real)
+        near = misplaced(real, random)
         return {
             "real": reader_loss(self.shared(batch.driving, near), real),
             "generated": reader_loss(self.shared(shown, near), real),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from liveportrait.modules.generator import SpadeGenerator
 from liveportrait.training.faces import POINTS, FaceSet
 from liveportrait.training.loop import TrainingError, change_settings
 from liveportrait.training.perception import Perception
@@ -49,7 +50,9 @@ def same(one: dict, other: dict) -> bool:
 
 
 def test_the_loss_falls_and_the_model_beats_its_beginning(faces, look):
-    run = Stage1Trainer(change_settings(SHORT, ["adversarial_start=99", "num_steps=99", "guide=10"]), faces, faces, look)
+    run = Stage1Trainer(
+        change_settings(SHORT, ["adversarial_start=99", "num_steps=99", "guide=10"]), faces, faces, look
+    )
     before = run.train_step()
     for _ in range(10):
         after = run.train_step()
@@ -139,6 +142,25 @@ def test_a_bad_file_of_weights_is_an_error(tmp_path, text, message):
 
 def test_weights_are_numbers(tmp_path):
     file = tmp_path / "weights.yaml"
-    file.write_text(WEIGHTS.read_text().replace("guide: 10.0", "guide: much"))
-    with pytest.raises(TrainingError, match="guide is 'much'"):
+    file.write_text(WEIGHTS.read_text().replace("head_pose: 20.0", "head_pose: much"))
+    with pytest.raises(TrainingError, match="head_pose is 'much'"):
         read_weights(file)
+
+
+def test_motion_extractor_may_learn_at_a_rate_of_its_own(faces, look):
+    run = Stage1Trainer(change_settings(SHORT, ["motion_rate=0.25"]), faces, None, look)
+    run.train_step()
+    groups = run.optimizers["generator_optimizer"].param_groups
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    others = {rates[id(parameter)] for name, parameter in run.networks.named_parameters() if "motion" not in name}
+    assert {rates[id(parameter)] for parameter in run.networks.motion_extractor.parameters()} == {0.25 * others.pop()}
+    assert not others
+
+
+@pytest.mark.parametrize(("size", "side"), [("official", 512), ("small", 256), ("toy", 64), ("tiny", 64)])
+def test_output_size_is_the_side_that_the_decoder_returns(size, side):
+    config = SIZES[size]
+    feature = config.input_size // 2**config.appearance.num_down
+    with torch.device("meta"):
+        shown = SpadeGenerator(config.generator)(torch.rand(1, config.generator.feature_channels, feature, feature))
+    assert config.output_size == side == shown.shape[-1]

@@ -5,7 +5,7 @@ import torch
 
 from liveportrait.training.faces import POINTS, rows
 from liveportrait.training.stage2.losses import BORDER, condition, masked_l1, outside_mask, size_of, still_mask
-from liveportrait.training.stage2.reader import OpennessReader, openness_of, reader_loss
+from liveportrait.training.stage2.reader import JITTER, SQUEEZE, OpennessReader, misplaced, openness_of, reader_loss
 
 
 def face() -> torch.Tensor:
@@ -72,3 +72,14 @@ def test_the_reader_gives_gradients_and_leaves_other_landmarks():
     openness_of(found)[1].sum().backward()
     grad = picture.grad
     assert grad is not None and grad[..., 18:24, 12:20].abs().sum() > 0 and grad[..., :6, :].abs().sum() == 0
+
+
+def test_the_reader_learns_where_to_look_not_what_it_will_find():
+    landmarks = torch.zeros(64, len(POINTS), 2)
+    landmarks[:, rows((17, 145, 374)), 1] = 0.2  # the lower lip and the lower lids
+    near = misplaced(landmarks, torch.Generator().manual_seed(0))
+    openness = near[:, rows((17, 145, 374)), 1] - near[:, rows((0, 159, 386)), 1]
+    assert 0.2 * SQUEEZE[0] <= openness.min() < 0.1 and 0.25 < openness.max() <= 0.2 * SQUEEZE[1] + 1e-6
+    shift = near[:, rows((152,))[0]]
+    assert 0.5 * JITTER < shift.std() < 2 * JITTER
+    assert torch.equal(near[:, rows((0,))[0]], shift)
