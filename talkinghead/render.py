@@ -17,6 +17,7 @@ from torch import Tensor
 from liveportrait import Motion, Portrait, PortraitModel, SpeechMotion
 from liveportrait.model import PictureRenderer
 from talkinghead.driver.sliders import SliderTrack
+from talkinghead.face.tone import Tone
 from talkinghead.host.forks import check_process
 from talkinghead.host.threads import compute_alone
 from talkinghead.media.image import Picture
@@ -80,7 +81,7 @@ def render_ahead(
                 waiting.extend((frame.place, _done(_NO_CROP)) for _ in range(len(part)))
             else:
                 if renderer is None or renderer[0] is not frame.portrait:
-                    renderer = frame.portrait, model.picture_renderer(frame.portrait)
+                    renderer = frame.portrait, toned(model.picture_renderer(frame.portrait), frame.tone)
                 waiting.extend((frame.place, crops) for crops in _submit(model, renderer, part, to_keypoints))
             yield from finished(ahead)
         yield from finished(0)
@@ -92,6 +93,11 @@ def render_ahead(
 def render(model: PortraitModel, frame: SourceFrame, part: Part, to_keypoints: ToKeypoints[Part]) -> Iterator[Picture]:
     """Render one part of the driving motion like `render_ahead`."""
     return render_ahead(model, [(part, frame)], to_keypoints)
+
+
+def toned(renderer: PictureRenderer, tone: Tone | None) -> PictureRenderer:
+    """Return a renderer of pictures in a tone; None changes nothing."""
+    return renderer if tone is None else lambda x_d, dense_residual: tone.apply(renderer(x_d, dense_residual))
 
 
 def _submit(

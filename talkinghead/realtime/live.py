@@ -21,7 +21,7 @@ from talkinghead.host.isolation import own_settings
 from talkinghead.media.image import Picture
 from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, Options, StrPath
-from talkinghead.render import render
+from talkinghead.render import render, toned
 from talkinghead.source.image import ImageSource, open_image_source
 
 
@@ -125,5 +125,5 @@ class LiveReenactor:
     def _render_still(self) -> Picture:
         portrait = self._source.portrait
         with torch.inference_mode():
-            crop = self._models.portrait.picture_renderer(portrait)(portrait.x_s, None)[0]
+            crop = toned(self._models.portrait.picture_renderer(portrait), self._source.tone)(portrait.x_s, None)[0]
         return self._source.place(crop, None)

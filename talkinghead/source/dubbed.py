@@ -16,6 +16,7 @@ from liveportrait import Motion, Portrait
 from talkinghead.face import PasteBack
 from talkinghead.face.crop import Array, cut, face_rect
 from talkinghead.face.paste import overlap_mask
+from talkinghead.face.tone import find_tone
 from talkinghead.host.isolation import own_settings
 from talkinghead.inputs.option_values import Trim
 from talkinghead.media.image import Picture, limit_size
@@ -86,11 +87,11 @@ class DubbedVideo:
         mask = mouth_mask(frame, points)
         if source.others:
             mask = np.minimum(mask, overlap_mask(frame, face_rect(points, 1.0, 0.0), source.others, len(mask)))
-        paste = PasteBack(picture, frame, mask=mask).place
+        paste, tone = PasteBack(picture, frame, mask=mask).place, find_tone(picture, frame)
         if not source.options.face_only:
-            return SourceFrame(portrait, paste)
+            return SourceFrame(portrait, paste, tone)
         window = frame.inside(picture.shape).resized(source.size[0])
-        return SourceFrame(portrait, lambda crop, background: cut(paste(crop, background), window))
+        return SourceFrame(portrait, lambda crop, background: cut(paste(crop, background), window), tone)
 
 
 def open_dubbed(file: VideoFile, models: Models, options: CropOptions) -> DubbedVideo:

@@ -19,6 +19,7 @@ from talkinghead.face.crop import Array, FaceRect, cut, cut_crop, face_rect
 from talkinghead.face.landmarks import PersonFinder
 from talkinghead.face.layers import separate
 from talkinghead.face.paste import overlap_mask
+from talkinghead.face.tone import Tone, find_tone
 from talkinghead.host.isolation import own_settings
 from talkinghead.media.image import Picture, limit_size, resize
 from talkinghead.models import Models
@@ -38,10 +39,12 @@ class SourceFrame(NamedTuple):
     Attributes:
         portrait: The encoded face, or None if the frame shows none.
         place: Turns crops into pictures of the video.
+        tone: Of a face without colours.
     """
 
     portrait: Portrait | None
     place: PlaceCrop
+    tone: Tone | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class ImageSource:
         portrait: The encoded face.
         size: (height, width) of the video.
         place: Turns crops into pictures of the video.
+        tone: Of a face without colours.
         window: The part of the picture that the video shows, or None if it shows all of it.
     """
 
@@ -62,13 +66,14 @@ class ImageSource:
     portrait: Portrait
     size: tuple[int, int]
     place: PlaceCrop
+    tone: Tone | None = None
     window: CropFrame | None = None
 
     still = True
 
     def source_frames(self) -> Iterator[SourceFrame]:
         """Yield the same frame endlessly."""
-        return repeat(SourceFrame(self.portrait, self.place))
+        return repeat(SourceFrame(self.portrait, self.place, self.tone))
 
     def pictures(self) -> Iterator[Picture]:
         """Yield the picture endlessly."""
@@ -110,14 +115,14 @@ def open_image_sources(
         portrait = encode(small, face.frame, face.landmarks, models, finder, options.teeth)
         others = [face_square(other) for m, other in enumerate(framed) if m != n]
         mask = overlap_mask(face.frame, face_square(face), others) if others else None
-        side = options.size or models.portrait.crop_size
+        side, tone = options.size or models.portrait.crop_size, find_tone(small, face.frame)
         if options.face_only:
             window, place = show_alone(small, face.frame, side)
-            sources.append(ImageSource(small, face.frame, portrait, (side, side), place, window))
+            sources.append(ImageSource(small, face.frame, portrait, (side, side), place, tone, window))
         else:
             pasted = PasteBack(small, face.frame, mask=mask)
             height, width = small.shape[:2]
-            sources.append(ImageSource(small, face.frame, portrait, (height, width), pasted.place))
+            sources.append(ImageSource(small, face.frame, portrait, (height, width), pasted.place, tone))
     return sources
 
 

@@ -15,6 +15,7 @@ from talkinghead.errors import OptionError
 from talkinghead.face import CropFrame, Face, FaceIndexError, FaceTracker, NoFaceError, PasteBack, choose_face
 from talkinghead.face.crop import Array, FaceRect, face_rect
 from talkinghead.face.paste import overlap_mask
+from talkinghead.face.tone import find_tone
 from talkinghead.host.isolation import own_settings
 from talkinghead.media.image import Picture, limit_size
 from talkinghead.media.timing import steady
@@ -149,11 +150,11 @@ class VideoSource:
 
     def _crop(self, picture: Picture, points: Array, teeth: int | None) -> SourceFrame:
         frame = self.crop_around(picture, points)
-        portrait = encode(picture, frame, points, self.models, teeth=teeth)
+        portrait, tone = encode(picture, frame, points, self.models, teeth=teeth), find_tone(picture, frame)
         if self.options.face_only:
-            return SourceFrame(portrait, show_alone(picture, frame, self.size[0])[1])
+            return SourceFrame(portrait, show_alone(picture, frame, self.size[0])[1], tone)
         mask = overlap_mask(frame, face_rect(points, 1.0, 0.0), self.others) if self.others else None
-        return SourceFrame(portrait, PasteBack(picture, frame, mask=mask).place)
+        return SourceFrame(portrait, PasteBack(picture, frame, mask=mask).place, tone)
 
     def crop_around(self, picture: Picture, points: Array) -> CropFrame:
         """Return the crop around the face in a frame, given its mesh."""
