@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from liveportrait.errors import PortraitError
+from liveportrait.printing import checked_stdout
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,6 +55,11 @@ def _common(command: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user error ends in one line and exit code 1."""
+    with checked_stdout():
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     options = parser().parse_args(arguments)
     from liveportrait.training.stage1 import command as stage1
     from liveportrait.training.stage2 import command as stage2

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
+from liveportrait.printing import checked_stdout
 from talkinghead.host.signals import run_interruptible
 
 
@@ -22,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def program() -> None:
         from talkinghead.cli.app import run
 
-        run(sys.argv[1:] if arguments is None else arguments)
+        with checked_stdout() if own_process else nullcontext():
+            run(sys.argv[1:] if arguments is None else arguments)
 
     run_interruptible(program, own_process=own_process, message="talkinghead: interrupted; nothing was written\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from liveportrait.errors import PortraitError
+from liveportrait.printing import checked_stdout
 from talkinghead.cli.report import fail
 
 
@@ -15,7 +16,8 @@ def new_app(help_text: str) -> typer.Typer:
 
 def run_app(app: typer.Typer) -> None:
     """Run an app with the arguments of the process; a user error ends in one line and exit code 1."""
-    try:
-        app()
-    except PortraitError as error:
-        fail(str(error))
+    with checked_stdout():
+        try:
+            app()
+        except PortraitError as error:
+            fail(str(error))
