@@ -17,17 +17,16 @@ from talkinghead.evaluation.networks import Networks
 from talkinghead.evaluation.reenact import found_share
 from talkinghead.face import FaceTracker, cut, frame_face
 from talkinghead.face.recognise import identity_similarity
-from talkinghead.media.image import read_image
 from talkinghead.media.picture_formats import PICTURE_ENDINGS
-from talkinghead.media.video import read_frames
+from talkinghead.media.video import first_picture, read_frames, read_picture_or_video
 from talkinghead.models import Models
 
 ANCHORED = ("aed", "apd deg", "gaze deg")
 """The figures of `face_figures` that do not depend on the shape of a face or its place in the picture."""
 
 
-def cross_pairs(clips: list[Path], sources: Path | None) -> Iterator[tuple[Path, Picture]]:
-    """Give each clip a picture of somebody else: the pictures of a folder in turn, or the next clip's first frame.
+def cross_pairs(clips: list[Path], sources: Path | None) -> dict[Path, Path]:
+    """Give each clip a file that shows somebody else: the pictures of a folder in turn, or the next clip.
 
     Raises:
         VideoError: The folder holds no pictures, or there is only one clip.
@@ -37,21 +36,19 @@ def cross_pairs(clips: list[Path], sources: Path | None) -> Iterator[tuple[Path,
         pictures = [path for path in everything if path.suffix.lower() in PICTURE_ENDINGS]
         if not pictures:
             raise VideoError(f"{sources}: no pictures here; give a folder of portraits")
-        yield from ((clip, read_image(picture)) for clip, picture in zip(clips, cycle(pictures), strict=False))
-        return
+        return dict(zip(clips, cycle(pictures), strict=False))
     if len(clips) < 2:
         raise VideoError(f"{clips[0].parent}: only one clip, so nobody else to animate; give --sources")
-    for clip, other in zip(clips, clips[1:] + clips[:1], strict=True):
-        yield clip, next(iter(read_frames(other))).picture
+    return dict(zip(clips, clips[1:] + clips[:1], strict=True))
 
 
 def cross_clip(
-    source: Picture, driver: Path, models: Models, networks: Networks, seconds: float, every: int, relative: bool
+    source: Path, driver: Path, models: Models, networks: Networks, seconds: float, every: int, relative: bool
 ) -> Judged:
     """Let a picture follow a clip, as `talkinghead reenact` does, and judge the pictures.
 
     Args:
-        source: RGB, (H, W, 3).
+        source: A picture, or a clip whose first frame is taken.
         driver: A clip of somebody else.
         models: The model.
         networks: What looks at the pictures.
@@ -66,12 +63,13 @@ def cross_clip(
     Raises:
         VideoError: The source shows no face.
     """
+    portrait = first_picture(read_picture_or_video(source))
     drive = replace(talkinghead.DriveOptions(), relative=relative, trim=f"0:{seconds:g}")
-    video = talkinghead.reenact(source, driver, options=talkinghead.Options(drive=drive), model=models)
-    own = FaceTracker().track(source)
+    video = talkinghead.reenact(portrait, driver, options=talkinghead.Options(drive=drive), model=models)
+    own = FaceTracker().track(portrait)
     if own is None:
-        raise VideoError(f"the source for {driver}: shows no face; leave it out")
-    known = networks.recogniser and networks.recogniser.describe(source, own)
+        raise VideoError(f"{source}: shows no face; leave it out")
+    known = networks.recogniser and networks.recogniser.describe(portrait, own)
     rows, features = [], []
     for shown, truth in pictures_and_faces(iter(video), driver, every):
         (picture, found), (real, points) = shown, truth

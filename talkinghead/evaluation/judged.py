@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -84,6 +84,7 @@ def judge_all(
     kept: str | None,
     settings: str,
     minutes: float | None,
+    others: Mapping[Path, Path] | None = None,
 ) -> dict[str, Judged]:
     """Judge clip after clip.
 
@@ -93,15 +94,17 @@ def judge_all(
         kept: Folder for what is measured; what is in it is not measured again.
         settings: What a clip's figures depend on, the weights too.
         minutes: No clip is begun after this time; None for no limit.
+        others: The file that each clip is judged together with, if it is.
     """
     results, ends = {}, math.inf if minutes is None else time.monotonic() + 60 * minutes
     for clip in clips:
         file = Path(kept) / f"{clip.stem}.npz" if kept else None
-        found = read_judged(file, settings) if file else None
+        measured_with = f"{settings} {others[clip].name}" if others else settings
+        found = read_judged(file, measured_with) if file else None
         if found is None and time.monotonic() < ends:
             found = judge(clip)
             if found is not None and file:
-                found.save(file, settings)
+                found.save(file, measured_with)
         if found is not None:
             results[clip.stem] = found
     return results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,13 @@ def report(
     for name in dict.fromkeys(name for row in shown.values() for name in row):
         view.add_row(title_of(name), *(_number(row.get(name, np.nan)) for row in shown.values()))
     Console(width=240).print(view)
+    write_figures({"clips": rows, **further}, output)
+
+
+def write_figures(tables: Mapping[str, object], output: str | None) -> None:
+    """Write figures as JSON, if a file is given."""
     if output:
-        Path(output).write_text(json.dumps({"clips": rows, **further}, indent=2) + "\n")
+        Path(output).write_text(json.dumps(tables, indent=2) + "\n")
 
 
 def _number(value: float) -> str:

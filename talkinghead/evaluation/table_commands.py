@@ -25,7 +25,7 @@ from talkinghead.evaluation.options import (
     clips_with_next,
 )
 from talkinghead.evaluation.reenact import EVERY, reenact_clip
-from talkinghead.evaluation.report import report
+from talkinghead.evaluation.report import report, write_figures
 from talkinghead.evaluation.retargeting import retarget_clip
 from talkinghead.evaluation.sanity import judge_changes, judge_speech_changes
 from talkinghead.evaluation.speak import speak_clip
@@ -73,13 +73,14 @@ def cross(
 ) -> None:
     """Let each clip drive another person's picture; compare expression, pose and gaze with it, and the identity."""
     run, models, networks = options.run, options.run.load(), options.look.load()
-    pairs = dict(cross_pairs(list(clips_in(clips, None)), sources))
+    pairs = cross_pairs(list(clips_in(clips, None)), sources)
     judged = judge_all(
         clips_in(clips, run.limit),
         lambda clip: cross_clip(pairs[clip], clip, models, networks, seconds, every, relative),
         run.kept,
         f"cross {models_mark(models)} {sources} {seconds} {relative} {every} {options.look}",
         run.minutes,
+        pairs,
     )
     show(f"cross, {run.model}", judged, run.output)
 
@@ -128,6 +129,7 @@ def stitch(
         run.kept,
         f"stitch {models_mark(models)} {every} {most}",
         run.minutes,
+        drivers,
     )
     show(f"stitch, {run.model}", judged, run.output)
 
@@ -154,11 +156,12 @@ def sanity(
         if models is not None:
             judged.setdefault(f"{model}", []).append(reenact_clip(clip, models, networks, every, most))
     rows = {change: mean_of(each) | fid(each) for change, each in judged.items()}
-    report("sanity", rows, options.run.output, summary=False)
-    if spoken:
-        means = {change: mean_of(each) for change, each in spoken.items()}
-        rows = {change: mean | {"natural": natural_score(mean)} for change, mean in means.items()}
-        report("sanity, speech", rows, summary=False)
+    means = {change: mean_of(each) for change, each in spoken.items()}
+    speech_rows = {change: mean | {"natural": natural_score(mean)} for change, mean in means.items()}
+    report("sanity", rows, summary=False)
+    if speech_rows:
+        report("sanity, speech", speech_rows, summary=False)
+    write_figures({"clips": rows, "speech": speech_rows}, options.run.output)
 
 
 @takes(RunOptions, LookOptions, only={"output", "perception", "fid_network"}, into=Settings)

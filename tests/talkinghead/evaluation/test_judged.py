@@ -46,6 +46,18 @@ def test_clips_are_judged_once_and_not_after_the_time(tmp_path):
     assert list(judge_all([*clips, Path("b.mp4")], judge, tmp_path, "x", -1)) == ["a"]
 
 
+def test_a_clip_is_judged_again_with_another_one(tmp_path):
+    seen, clip = [], Path("a.mp4")
+
+    def judge(_):
+        seen.append(other)
+        return judged()
+
+    for other in ("b.mp4", "b.mp4", "c.mp4"):
+        judge_all([clip], judge, tmp_path, "x", None, {clip: Path(other)})
+    assert seen == ["b.mp4", "c.mp4"]
+
+
 def test_models_are_told_apart_by_all_that_they_have_learned():
     portrait, voice = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     portrait.register_buffer("memory", torch.zeros(2), persistent=False)

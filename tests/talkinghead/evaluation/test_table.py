@@ -1,5 +1,6 @@
 """The commands of the paper's table on drawn people: what moves, what is compared, and what cannot be."""
 
+import json
 from fractions import Fraction
 
 import numpy as np
@@ -8,12 +9,14 @@ from drawn_face import drawn_face
 from official_tiny import tiny_official
 from PIL import Image
 from scripted import Colours, script
+from typer.testing import CliRunner
 
 from liveportrait.weights import save_official
 from talkinghead.errors import VideoError
-from talkinghead.evaluation import retargeting, sanity
+from talkinghead.evaluation import retargeting, sanity, table_commands
+from talkinghead.evaluation.commands import app
 from talkinghead.evaluation.cross import cross_clip, cross_pairs
-from talkinghead.evaluation.judged import fid, mean_of
+from talkinghead.evaluation.judged import Judged, fid, mean_of
 from talkinghead.evaluation.networks import Networks, load_networks
 from talkinghead.evaluation.reenact import reenact_clip
 from talkinghead.evaluation.retargeting import compare_openness, retarget_clip
@@ -83,6 +86,16 @@ def test_speech_figures_move_when_they_should(clips, monkeypatch):
     assert judge_speech_changes(*clips, Networks()) == {}  # they have no sound
 
 
+def test_figures_of_pictures_and_of_speech_are_written(clips, tmp_path, monkeypatch):
+    figures = {"judge_changes": {"l1": 0.5}, "judge_speech_changes": {"lag": 4.0}}
+    for name, row in figures.items():
+        monkeypatch.setattr(table_commands, name, lambda *_, row=row: {"late": Judged(clip=row)})
+    told = CliRunner().invoke(app, ["sanity", str(clips[0].parent), "--json", str(tmp_path / "figures.json")])
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert told.exit_code == 0 and written["clips"]["late"] == {"l1": 0.5}
+    assert written["speech"]["late"]["lag"] == 4 and "natural" in written["speech"]["late"]
+
+
 def test_the_same_figures_for_every_model(clips, networks, mini, tiny):
     mini, base = (reenact_clip(clips[0], models, networks, every=5, most=2) for models in (mini, tiny))
     wanted = {"l1", "psnr", "ssim", "mouth l1", "mouth psnr", "mouth ssim", "aed", "apd deg", "gaze deg", "turn deg"}
@@ -94,9 +107,9 @@ def test_the_same_figures_for_every_model(clips, networks, mini, tiny):
 
 
 def test_people_follow_each_other(clips, networks, mini):
-    (clip, source), _ = cross_pairs(clips, None)
-    assert clip == clips[0] and source.shape == (256, 256, 3)
-    judged = cross_clip(source, clip, mini, networks, seconds=0.2, every=2, relative=True)
+    pairs, clip = cross_pairs(clips, None), clips[0]
+    assert list(pairs.items()) == [(clips[0], clips[1]), (clips[1], clips[0])]
+    judged = cross_clip(pairs[clip], clip, mini, networks, seconds=0.2, every=2, relative=True)
     assert list(judged.frames)[:3] == ["aed", "apd deg", "gaze deg"] and len(judged.shown) == 3
     assert judged.figures()["faces"] == 1 and judged.figures()["apd deg"] < 5
     assert fid([judged])["fid"] > 0.001  # of other colours than the driver
@@ -104,11 +117,11 @@ def test_people_follow_each_other(clips, networks, mini):
 
 def test_sources_are_somebody_else(clips, tmp_path):
     with pytest.raises(VideoError, match="only one clip"):
-        list(cross_pairs(clips[:1], None))
+        cross_pairs(clips[:1], None)
     with pytest.raises(VideoError, match="no pictures here"):
-        list(cross_pairs(clips, tmp_path))
+        cross_pairs(clips, tmp_path)
     Image.new("RGB", (8, 6)).save(tmp_path / "one.png")
-    assert [picture.shape for _, picture in cross_pairs(clips, tmp_path)] == [(6, 8, 3)] * 2
+    assert cross_pairs(clips, tmp_path) == dict.fromkeys(clips, tmp_path / "one.png")
 
 
 def test_eyes_and_lips_open_as_far_as_asked(clips, mini, monkeypatch):
