@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from liveportrait.errors import TemplateError, WeightsError, WeightsNotFoundError
-    from talkinghead.api import Summary, edit, reenact, speak, template
+    from talkinghead.api import edit, reenact, speak, template
     from talkinghead.errors import (
         AudioError,
         ForkError,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from talkinghead.realtime.live import live
     from talkinghead.realtime.stream import stream
     from talkinghead.realtime.turns import Mark
+    from talkinghead.saving import Summary
 
     __version__: str
 
@@ -123,7 +124,7 @@ __all__ = [
 
 _MODULES = {
     "liveportrait.errors": "TemplateError WeightsError WeightsNotFoundError",
-    "talkinghead.api": "Summary edit reenact speak template",
+    "talkinghead.api": "edit reenact speak template",
     "talkinghead.errors": (
         "AudioError ForkError ImageError InputNotFoundError OptionError OutputError OutputExistsError PortraitError "
         "SessionError VideoError"
@@ -146,6 +147,7 @@ _MODULES = {
     "talkinghead.realtime.live": "live",
     "talkinghead.realtime.stream": "stream",
     "talkinghead.realtime.turns": "Mark",
+    "talkinghead.saving": "Summary",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import overload
@@ -27,54 +26,21 @@ from talkinghead.dubbing import check_one_voice, dub
 from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
 from talkinghead.media.audio import probe_sound
-from talkinghead.media.copying import plan_copy
 from talkinghead.media.files import check_output
 from talkinghead.media.formats import PLAIN
-from talkinghead.media.image import PICTURE_SUFFIXES, Picture, check_picture, read_image
-from talkinghead.media.progress import RENDERING, Progress, no_progress
+from talkinghead.media.image import PICTURE_SUFFIXES, Picture
+from talkinghead.media.progress import Progress, no_progress
 from talkinghead.media.side_by_side import beside_inputs
-from talkinghead.media.video import VideoFile, VideoWriter, read_picture_or_video
+from talkinghead.media.video import VideoFile
 from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, VOICE_MODEL, Options, RenderOptions, StrPath
 from talkinghead.pipeline import DrivenFace, Video
 from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.marks import Marks
-from talkinghead.provenance.pictures import write_picture
+from talkinghead.saving import Summary, save
+from talkinghead.source.given import name_of, read_moving
 from talkinghead.source.image import ImageSource, open_image_source, open_image_sources
 from talkinghead.source.video import VideoSource, open_video_sources
-
-_ARRAY = "the picture"
-"""The name of a picture in messages if it is an array."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A description of the file that was written.
-
-    Attributes:
-        file: Its path.
-        frames: The number of frames.
-        seconds: Its duration.
-        fps: Frames per second.
-        width: Width of the pictures in pixels.
-        height: Height of the pictures in pixels.
-        elapsed_seconds: How long rendering and writing took, without loading the models.
-        notes: Remarks about the inputs.
-    """
-
-    file: Path
-    frames: int
-    seconds: float
-    fps: Fraction
-    width: int
-    height: int
-    elapsed_seconds: float
-    notes: tuple[str, ...] = ()
-
-    @property
-    def frames_per_second(self) -> float:
-        """Rendering speed."""
-        return self.frames / self.elapsed_seconds
 
 
 @overload
@@ -331,57 +297,6 @@ def edit(
     return save(pipeline.edit(opened, track, models, options), file, options.render, marks, progress, still=not moving)
 
 
-def save(
-    video: Video, file: Path, render: RenderOptions, marks: Marks, progress: Progress, *, still: bool = False
-) -> Summary:
-    """Render a video and write it with its sound and with the marks of its origin.
-
-    Args:
-        video: The video.
-        file: The file to write; its suffix decides on the format.
-        render: The quality, and whether an existing file may be replaced.
-        marks: How the file is marked.
-        progress: Wraps the pictures.
-        still: Whether a picture file is a picture, the first frame, and not an animation.
-    """
-    height, width = video.size
-    begun = time.perf_counter()
-    suffix = file.suffix.lower()
-    if suffix in PICTURE_SUFFIXES and (still or suffix not in PLAIN):
-        write_picture(next(iter(video)), file, marks, overwrite=render.overwrite)
-        return Summary(file, 1, 0.0, video.fps, width, height, time.perf_counter() - begun, video.notes)
-    shape, sound, kind, overwrite = (height, width), video.sound, PLAIN[suffix], render.overwrite
-    plan, remarks = plan_copy(video.changes, shape, video.fps, sound, kind, marks)
-    with VideoWriter(
-        file, video.fps, shape, sound, render.crf, kind, overwrite=overwrite, marks=marks, plan=plan
-    ) as writer:
-        count = 0
-        for count, picture in enumerate(progress(video, len(video), RENDERING), 1):  # noqa: B007
-            writer.write(picture)
-    took = time.perf_counter() - begun
-    if sound and not kind.sound:
-        remarks = (*remarks, f"{file}: {suffix} files have no sound")
-    return Summary(file, count, float(count / video.fps), video.fps, width, height, took, (*video.notes, *remarks))
-
-
-def read_picture(source: StrPath | Picture) -> tuple[Picture, str]:
-    """Return a picture and its name in messages.
-
-    Raises:
-        PortraitError: The picture cannot be read.
-    """
-    if isinstance(source, str | os.PathLike):
-        return read_image(source), str(source)
-    return check_picture(source), _ARRAY
-
-
-def read_moving(source: StrPath | Picture) -> Picture | VideoFile:
-    """Return a picture, or a video that has been opened but not decoded."""
-    if not isinstance(source, str | os.PathLike):
-        return check_picture(source)
-    return read_picture_or_video(source)
-
-
 def _open_moving(
     source: StrPath | Picture, shown: Picture | VideoFile, models: Models, options: Options, numbers: list[int | None]
 ) -> tuple[Sequence[ImageSource | VideoSource], Fraction | None]:
@@ -389,11 +304,6 @@ def _open_moving(
     if isinstance(shown, VideoFile):
         return open_video_sources(shown, models, options.crop, numbers), shown.fps
     return open_image_sources(shown, name_of(source), models, options.crop, numbers), None
-
-
-def name_of(source: StrPath | Picture) -> str:
-    """Return a source's name in messages."""
-    return str(source) if isinstance(source, str | os.PathLike) else _ARRAY
 
 
 def _check_reenactment(output: StrPath, inputs: list[Path], given: list[DriverInput], options: Options) -> Path:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import overload
 
 from talkinghead import pipeline
-from talkinghead.api import Summary, name_of, read_moving, save
 from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
 from talkinghead.media.files import check_output
@@ -19,6 +18,8 @@ from talkinghead.options import MODEL, VOICE_MODEL, MotionOptions, Options, StrP
 from talkinghead.pipeline import Video
 from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.marks import Marks
+from talkinghead.saving import Summary, save
+from talkinghead.source.given import name_of, read_moving
 from talkinghead.source.image import open_image_source
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from talkinghead import pipeline
-from talkinghead.api import name_of, read_moving, read_picture
 from talkinghead.driver.sliders import constant_sliders
 from talkinghead.face.detect import Face, choose_face, usable_faces
 from talkinghead.host.isolation import own_settings
@@ -16,6 +15,7 @@ from talkinghead.media.video import VideoFile
 from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, EditOptions, Options, StrPath
 from talkinghead.source.framing import faces_in, part_of
+from talkinghead.source.given import name_of, read_moving, read_picture
 from talkinghead.source.image import open_image_source
 from talkinghead.source.video import first_faces
 

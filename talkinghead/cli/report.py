@@ -13,7 +13,7 @@ from talkinghead.cli.lines import LONGEST, escape, one_line
 from talkinghead.wording import counted
 
 if TYPE_CHECKING:
-    from talkinghead.api import Summary
+    from talkinghead.saving import Summary
 
 FAILED = 1
 """Exit code after a user error."""

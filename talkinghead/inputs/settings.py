@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import Field, field, fields
 from functools import wraps
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from liveportrait.numerals import read_number, read_whole
 from talkinghead.errors import OptionError
@@ -87,12 +87,14 @@ def _read(option: Field[Any], kind: Any, given: Any) -> Any:
     """Return a value converted to its type; values of other types are left to the options class.
 
     Raises:
-        ValueError: The value has another type, or is out of range.
+        ValueError: The value has another type, is out of range, or is none of the choices.
     """
     name, low, high = option.metadata["flag"] or option.name, option.metadata["low"], option.metadata["high"]
     kinds = get_args(kind) or (kind,)
     if given is None and type(None) in kinds:
         return None
+    if get_origin(kind) is Literal and given not in kinds:
+        raise ValueError(f"{name} {given!r} is none of {', '.join(kinds)}")
     if bool in kinds:
         return _read_switch(given, name)
     if int in kinds:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from talkinghead.api import Summary, save
 from talkinghead.dubbing import check_no_reference, dub_parts
 from talkinghead.errors import OptionError
 from talkinghead.inputs.option_values import Trim
@@ -23,6 +22,7 @@ from talkinghead.narration.speech import LEAD, Spoken
 from talkinghead.narration.timeline import Shot, late_notes, lay_out, make_soundtrack
 from talkinghead.narration.work import WorkFolder
 from talkinghead.provenance.marks import Marks
+from talkinghead.saving import Summary, save
 
 _SHORTEST_BREAK = Fraction(1, 2)
 """Seconds; in shorter breaks between two cues the video's own sound and mouth do not come back."""

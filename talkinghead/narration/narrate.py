@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from talkinghead.api import StrPath, Summary
 from talkinghead.errors import OptionError
 from talkinghead.inputs.files import files_read
 from talkinghead.media.files import check_output, new_output, require_file
@@ -31,10 +30,11 @@ from talkinghead.narration.speech import open_voices, speak_lines
 from talkinghead.narration.timeline import Shot, chapter_bounds, late_notes, lay_out, make_soundtrack
 from talkinghead.narration.work import WorkFolder
 from talkinghead.narration.writing_systems import fit_to_voices
-from talkinghead.options import MODEL, VOICE_MODEL
+from talkinghead.options import MODEL, VOICE_MODEL, StrPath
 from talkinghead.provenance.check import check_marks
 from talkinghead.provenance.manifest import open_signer
 from talkinghead.provenance.marks import Marks
+from talkinghead.saving import Summary
 from talkinghead.source.video import first_faces
 
 

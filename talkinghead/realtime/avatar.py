@@ -21,7 +21,6 @@ from audio2motion import FRAME_RATE
 from audio2motion.voices import SpeechMotionGenerator, suits_any_model
 from liveportrait import SpeechMotion
 from liveportrait.numerals import read_whole
-from talkinghead.api import read_picture
 from talkinghead.driver.reference import extract_reference
 from talkinghead.errors import OptionError, SessionError
 from talkinghead.host.isolation import own_settings
@@ -33,6 +32,7 @@ from talkinghead.realtime.pacing import MOST_AHEAD, Pacer
 from talkinghead.realtime.sound import Samples, check_rate, from_bytes, to_floats
 from talkinghead.realtime.turns import LiveFrame, Mark, Turns
 from talkinghead.render import render
+from talkinghead.source.given import read_picture
 from talkinghead.source.image import open_image_source
 
 SAMPLE_RATE = 24_000

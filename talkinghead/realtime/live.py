@@ -13,7 +13,6 @@ from torch import Tensor
 from liveportrait import Motion, Portrait
 from liveportrait.driving_rules import neutral_frame
 from liveportrait.smoothing import MotionSmoother
-from talkinghead.api import read_picture
 from talkinghead.driver.driver import FRAME_RATE, drive_crop, driving_rules
 from talkinghead.driver.extract import FaceMotionExtractor
 from talkinghead.face import FaceTracker
@@ -22,6 +21,7 @@ from talkinghead.media.image import Picture
 from talkinghead.models import Models, load_models_for
 from talkinghead.options import MODEL, Options, StrPath
 from talkinghead.render import render, toned
+from talkinghead.source.given import read_picture
 from talkinghead.source.image import ImageSource, open_image_source
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 
-from talkinghead.api import read_picture
 from talkinghead.errors import OutputError
 from talkinghead.inputs.files import files_read
 from talkinghead.media.files import check_output
@@ -26,6 +25,7 @@ from talkinghead.provenance.marks import Marks
 from talkinghead.realtime.live import LiveReenactor
 from talkinghead.realtime.stopping import Stop
 from talkinghead.realtime.webcam import CameraFeed, open_feed
+from talkinghead.source.given import read_picture
 from talkinghead.source.image import open_image_source
 
 PIPE = "-"

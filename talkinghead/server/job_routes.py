@@ -15,12 +15,13 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.datastructures import State
 
 from liveportrait.errors import PortraitError
-from talkinghead.api import Summary, reenact, speak
+from talkinghead.api import reenact, speak
 from talkinghead.errors import OptionError
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.progress import Progress
 from talkinghead.media.video import VideoFile, read_picture_or_video
 from talkinghead.narration.narrate import narrate
+from talkinghead.saving import Summary
 from talkinghead.server.examples import job_request
 from talkinghead.server.inputs import Inputs, read_inputs
 from talkinghead.server.jobs import FINISHED, Job, JobQueue, QueueFullError, Work, without_folder

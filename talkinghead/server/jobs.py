@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from liveportrait.errors import PortraitError
-from talkinghead.api import Summary
 from talkinghead.media.progress import Progress
+from talkinghead.saving import Summary
 from talkinghead.server.metrics import Metrics
 
 logger = logging.getLogger(__name__)
