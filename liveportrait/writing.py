@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,9 +68,31 @@ def save_tensors(
 
 
 def partial_name(file: Path) -> str:
-    """Return a random temporary name for a file, short enough for any file system."""
-    stem = re.sub(r"[^\w-]", "_", file.stem[:_STEM])
-    return f".{stem}.{secrets.token_hex(8)}.part"
+    """Return a random temporary name for a file, short enough for any file system.
+
+    It also says which process writes the file: 8 hexadecimal digits for the system, 8 for the process, 16 random ones.
+    """
+    return f".{_stem(file)}.{_system() or '0' * 8}{os.getpid():08x}{secrets.token_hex(8)}.part"
+
+
+def remove_leftovers(file: Path) -> None:
+    """Remove temporary files that processes left beside an output when they were killed.
+
+    Files of running processes stay, and so do those of other machines, containers and boots, of which nothing is known.
+    Nothing is removed on systems without /proc.
+
+    Args:
+        file: The output; temporary files of other outputs stay.
+    """
+    system = _system()
+    if system is None:
+        return
+    partial = re.compile(rf"\.{re.escape(_stem(file))}\.{system}([0-7][0-9a-f]{{7}})[0-9a-f]{{16}}\.part")
+    with suppress(OSError):
+        for entry in list(os.scandir(file.parent)):
+            found = partial.fullmatch(entry.name)
+            if found and not _is_running(int(found[1], 16)):
+                os.unlink(entry)
 
 
 def create_beside(file: Path) -> Path:
@@ -110,6 +133,30 @@ def is_replaceable(file: Path) -> bool:
     if not file.exists():
         return True
     return file.is_file() and os.access(file, os.W_OK) and bool(file.stat().st_mode & 0o222)
+
+
+def _stem(file: Path) -> str:
+    return re.sub(r"[^\w-]", "_", file.stem[:_STEM])
+
+
+def _system() -> str | None:
+    """Return 8 hexadecimal digits for this boot and the container in which processes are numbered; None if unknown."""
+    try:
+        boot, numbers = Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
+    return hashlib.sha256(f"{boot} {numbers}".encode()).hexdigest()[:8]
+
+
+def _is_running(process: int) -> bool:
+    """Return whether a process of this number runs, which may be a later one that got the same number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        pass
+    return True
 
 
 def _name_once(partial: Path, file: Path) -> None:

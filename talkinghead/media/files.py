@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from liveportrait.errors import PortraitError
-from liveportrait.writing import is_replaceable, new_file
+from liveportrait.writing import is_replaceable, new_file, remove_leftovers
 from talkinghead.errors import InputNotFoundError, OutputError, OutputExistsError
 
 _NO_FILES = {
@@ -58,7 +58,7 @@ def check_output(
     what: str = "videos",
     suffixes: Collection[str] = (".mp4",),
 ) -> Path:
-    """Check that an output can be written, and return its path.
+    """Check that an output can be written, remove what killed runs left beside it, and return its path.
 
     Args:
         path: The output.
@@ -91,6 +91,7 @@ def check_output(
         raise OutputExistsError(f"{file}: exists already; choose another name or say --overwrite")
     if not is_replaceable(file):
         raise OutputExistsError(f"{file}: is read-only or no plain file, so it is not replaced; choose another name")
+    remove_leftovers(file)
     return file
 
 

@@ -140,7 +140,7 @@ class VideoWriter:
     def _finish(self) -> None:
         self._encoder.finish()
         if self._signer:
-            self._signer.sign(self._partial, self._file.suffix)
+            self._signer.sign(self._partial, self._file)
         put_in_place(self._partial, self._file, replace=self._overwrite)
 
     def _attempt(self, step: Callable[..., None], *arguments: Picture) -> None:

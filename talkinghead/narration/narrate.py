@@ -144,7 +144,7 @@ def _produce(
     with new_output(file, overwrite=overwrite) as partial:
         write_splice(partial, splice, marks)
         if signer:
-            signer.sign(partial, file.suffix)
+            signer.sign(partial, file)
         if renderer.options.captions.captions:
             write_captions(file, list(cues_of(shots, renderer.fps)), overwrite=overwrite)
     work.tidy()

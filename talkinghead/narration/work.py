@@ -32,7 +32,7 @@ _OF_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 """Files that file managers create in folders."""
 
 _PART = re.compile(r"[0-9a-f]{32}\.(wav|mp4|webm|mov)")
-_UNFINISHED = re.compile(r"\.([0-9a-f]{32})\.[0-9a-f]{16}\.(part|wav)")
+_UNFINISHED = re.compile(r"\.([0-9a-f]{32})\.[0-9a-f]{16,32}\.(part|wav)")
 """Names of partial files by `liveportrait.writing`, and of the sound files of speech engines beside them."""
 
 

@@ -72,12 +72,12 @@ class Signer:
         self._manifest = thread.submit(_describe, marks)
         thread.shutdown(wait=False)
 
-    def sign(self, partial: Path, suffix: str) -> None:
+    def sign(self, partial: Path, file: Path) -> None:
         """Put a manifest into a complete file.
 
         Args:
             partial: The file, which has not its final name yet.
-            suffix: The suffix of its final name, one of `SIGNED`.
+            file: Its final name, with one of the suffixes `SIGNED`.
 
         Raises:
             OutputError: The certificate is not one to sign with.
@@ -88,7 +88,7 @@ class Signer:
 
         if shutil.disk_usage(partial.parent).free < partial.stat().st_size:  # the library would say no more than "Io"
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(partial))
-        signed = create_beside(partial)
+        signed = create_beside(file)
         try:
             with (
                 _context() as context,
@@ -97,9 +97,9 @@ class Signer:
                 partial.open("rb") as plain,
                 signed.open("w+b") as target,
             ):
-                for file, ingredient in _ingredients(self._marks).items():
-                    _add(builder, file, ingredient)
-                builder.sign(signer, SIGNED[suffix.lower()], plain, target)
+                for used, ingredient in _ingredients(self._marks).items():
+                    _add(builder, used, ingredient)
+                builder.sign(signer, SIGNED[file.suffix.lower()], plain, target)
             os.replace(signed, partial)
         except c2pa.C2paError as error:
             raise OutputError(f"the result cannot be signed ({error}); {_ADVICE}") from error

@@ -30,4 +30,4 @@ def write_picture(picture: Picture, file: Path, marks: Marks, *, overwrite: bool
     with new_output(file, overwrite=overwrite) as partial:
         Image.fromarray(picture).save(partial, format=kind, quality=95, **picture_tags(marks.source_type, kind))
         if signer:
-            signer.sign(partial, file.suffix)
+            signer.sign(partial, file)

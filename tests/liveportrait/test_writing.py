@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
@@ -9,7 +11,14 @@ import torch
 from safetensors import SafetensorError
 
 from liveportrait import writing
-from liveportrait.writing import is_replaceable, new_file, partial_name, save_tensors
+from liveportrait.writing import (
+    create_beside,
+    is_replaceable,
+    new_file,
+    partial_name,
+    remove_leftovers,
+    save_tensors,
+)
 
 
 def write(file, text="new", **options):
@@ -73,6 +82,39 @@ def test_names_at_the_limit_are_written(tmp_path):
     for name in ("b" * 255, "ü" * 127, os.fsdecode(b"\xff odd \n name")):
         assert write(tmp_path / name) == "new"
         assert partial_name(tmp_path / name).isprintable()
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from liveportrait.writing import create_beside
+create_beside(pathlib.Path(sys.argv[1]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/ns/pid"), reason="has no numbers of processes to look up")
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    file = tmp_path / "a b.mp4"
+    running, other = create_beside(file), create_beside(tmp_path / "other.mp4")
+    monkeypatch.setattr(writing, "_system", lambda: "0" * 8)
+    elsewhere = create_beside(file)
+    monkeypatch.undo()
+    mine = tmp_path / ".a_b.part"
+    mine.write_text("mine")
+    assert subprocess.run([sys.executable, "-c", KILLED, file], check=False).returncode == -9
+    (left,) = set(tmp_path.iterdir()) - {running, other, elsewhere, mine}
+    elsewhere.rename(elsewhere.with_name(left.name.replace(writing._system(), "0" * 8)))
+    remove_leftovers(tmp_path / "other.mp4")
+    assert left.exists()
+    remove_leftovers(file)
+    assert not left.exists() and len(list(tmp_path.iterdir())) == 4
+    monkeypatch.setattr(writing, "_system", lambda: None)
+    remove_leftovers(file)  # where processes cannot be told apart
+
+
+def test_processes_of_other_users_are_running(monkeypatch):
+    monkeypatch.setattr(os, "kill", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    assert writing._is_running(1)
 
 
 def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch):

@@ -158,6 +158,15 @@ def test_a_full_disk_is_one_line(files, monkeypatch, writer):
     assert not list(files.glob("o.*")) and not list(files.glob(".*"))
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/ns/pid"), reason="has no numbers of processes to look up")
+def test_what_a_killed_run_left_is_removed(files, monkeypatch):
+    monkeypatch.setattr(os, "getpid", lambda: 2**31 - 1)  # beyond the numbers that systems give
+    for name in ("o.mp4", "p.mp4"):
+        writing.create_beside(files / name)
+    check_output("o.mp4", overwrite=False)
+    assert [path.name[:3] for path in files.glob(".*.part")] == [".p."]
+
+
 @pytest.mark.parametrize("name", ["b" * 252 + ".mp4", "/".join(["d"] * 3000) + ".mp4", "a\0b.mp4", "ü" * 127 + ".mp4"])
 def test_names_that_no_file_can_have(files, name):
     for check in (
