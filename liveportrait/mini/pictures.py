@@ -18,7 +18,7 @@ from torch import Tensor
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.painted import OpenMouth, Painted
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
-from liveportrait.mini.teeth import Teeth
+from liveportrait.mini.teeth import NO_TEETH, Teeth
 from liveportrait.mini.warp import Warp
 from liveportrait.motion import Portrait
 from liveportrait.pictures import LEVELS, Picture, to_pictures
@@ -78,7 +78,7 @@ def prepare_source(renderer: MiniRenderer, portrait: Portrait, mouth: OpenMouth 
 
 def take_teeth(renderer: MiniRenderer, portrait: Portrait) -> Teeth | None:
     """Fetch a portrait's teeth, if the renderer has any."""
-    if renderer.teeth is None or portrait.teeth is None:
+    if renderer.teeth is None or portrait.teeth is None or (portrait.teeth == NO_TEETH).all():
         return None
     return renderer.teeth.take(portrait.teeth, portrait.x_s, renderer.face)
 

@@ -22,6 +22,11 @@ UPPER_LIP = -0.38  # height of shut lips in the patch, mean over portraits
 FARTHEST = 0.2  # that teeth are shifted for lips that lie elsewhere, in patch units
 DARKEST_SKIN = -0.7  # mean log skin colour, over the usual one, below which teeth darken as the skin does
 
+NO_TEETH = -1
+"""Number of no set, for drawn faces whose mouth is a line: real teeth stand out from it."""
+FLATTEST_SKIN, FAINTEST_LIPS = 0.0007, 0.12
+"""Below both, a face is drawn: how much skin differs from its neighbours, and lips from skin; colours are at most 1."""
+
 _UPPER_ROW, _CORNERS = slice(1, 10), (0, 10)  # of LIPS_INNER
 
 
@@ -57,18 +62,20 @@ class TeethBank(nn.Module):
             face: The face model.
 
         Returns:
-            Numbers of sets, shape (T,).
+            Numbers of sets, shape (T,); NO_TEETH for drawn faces without lips.
         """
         frame = patch_frame(MOUTH, face.pose(x_s))
-        patch = sample(image, patch_points(frame, MOUTH.size))
-        skin = skin_ratio(patch, draw_masks(MOUTH, frame, x_s)).log()
-        return torch.cdist(skin, self.skins.to(skin)).argmin(1)
+        patch, masks = sample(image, patch_points(frame, MOUTH.size)), draw_masks(MOUTH, frame, x_s)
+        skin = skin_ratio(patch, masks).log()
+        nearest = torch.cdist(skin, self.skins.to(skin)).argmin(1)
+        return nearest.masked_fill(is_drawn(patch, masks), NO_TEETH)
 
     def take(self, number: Tensor, x_s: Tensor, face: FaceModel) -> Teeth:
         """Fetch sets (T,) of teeth and fit them to portraits with keypoints x_s, shape (T, K, 3)."""
         lips = to_patch(patch_frame(TEETH, face.pose(x_s)), x_s[:, rows(LIPS_INNER), :2])
         shift = torch.stack([lips[:, _CORNERS, 0].mean(1), lips[:, _UPPER_ROW, 1].mean(1) - UPPER_LIP], 1)
-        pictures = self.pictures[number].float() / 255
+        pictures = self.pictures[number.clamp_min(0)].float() / 255
+        pictures[:, 3:] *= (number != NO_TEETH)[:, None, None, None]
         return Teeth(pictures, shift.clamp(-FARTHEST, FARTHEST), self.light.to(x_s))
 
 
@@ -105,6 +112,25 @@ class Teeth:
         between = parted(draw_masks(TEETH, frame, x_d))
         opacity = self.pictures[:, 3:] * between * (1 - shown)
         return frame, Painted(color, color, opacity, torch.ones_like(opacity))
+
+
+def is_drawn(patch: Tensor, masks: Tensor) -> Tensor:
+    """Tell which mouths are mere lines on flat skin, from patches (T, 3, S, S) and masks of MOUTH; shape (T,)."""
+    texture, contrast = zip(*(_texture_and_contrast(*one) for one in zip(patch, masks > 0.5, strict=True)), strict=True)
+    return (torch.stack(texture) < FLATTEST_SKIN) & (torch.stack(contrast) < FAINTEST_LIPS)
+
+
+def _texture_and_contrast(patch: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Measure how much pixels of skin differ from their neighbours, and the colour of lips from that of skin."""
+    inside, lips, face = masks
+    around = F.max_pool2d(lips[None].float(), 9, 1, 4)[0] > 0
+    skin, red = face & ~around, lips & ~(F.max_pool2d(inside[None].float(), 3, 1, 1)[0] > 0)
+    grey = patch.mean(0)
+    change = (F.avg_pool2d(F.pad(grey[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0] - grey).abs()
+    if not skin.any() or not red.any():
+        return change.new_tensor(1.0), change.new_tensor(1.0)
+    colours = [patch[:, where].median(1).values for where in (red, skin)]
+    return change[skin].median(), (colours[0] - colours[1]).norm()
 
 
 def teeth_color(skin: Tensor, light: Tensor) -> Tensor:

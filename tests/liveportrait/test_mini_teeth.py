@@ -8,10 +8,10 @@ import torch
 from liveportrait import Crop, LivePortrait
 from liveportrait.mini import load, save
 from liveportrait.mini.mouth_color import USUAL_SKIN, usual_light
-from liveportrait.mini.patches import draw_masks, patch_frame
+from liveportrait.mini.patches import MOUTH, draw_masks, patch_frame, patch_points
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.renderer import MiniConfig, MiniRenderer
-from liveportrait.mini.teeth import FARTHEST, TEETH, TeethBank, teeth_color
+from liveportrait.mini.teeth import FARTHEST, NO_TEETH, TEETH, TeethBank, teeth_color
 
 SIDE = TEETH.size
 
@@ -39,11 +39,33 @@ def bank_of(*skins: tuple[float, float, float]) -> TeethBank:
     return TeethBank(pictures, torch.tensor(skins), usual_light())
 
 
+def photographed(brightness: float) -> torch.Tensor:
+    """Skin with pores, shape (1, 3, 128, 128)."""
+    pores = 1 + 0.05 * torch.randn(1, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+    return brightness * pores * torch.tensor(USUAL_SKIN)[None, :, None, None]
+
+
 def test_the_owner_with_the_most_similar_skin_lends_teeth(face, shut):
     bank = bank_of((0.0, 0.0, 0.0), (-1.0, -1.0, -1.0))
-    usual = torch.tensor(USUAL_SKIN)[None, :, None, None].expand(-1, -1, 64, 64)
-    pictures = torch.cat([usual, 0.35 * usual])
+    pictures = torch.cat([photographed(1.0), photographed(0.35)])
     assert bank.choose(pictures, shut.expand(2, -1, -1), face).tolist() == [0, 1]
+
+
+def test_a_drawn_face_without_lips_has_no_teeth(face, shut, opened):
+    bank = bank_of((0.0, 0.0, 0.0))
+    frame = patch_frame(MOUTH, face.pose(shut))
+    grid = patch_points(frame, MOUTH.size)[0]
+    flat = torch.tensor(USUAL_SKIN)[None, :, None, None].expand(-1, -1, 128, 128).clone()
+    painted = flat.clone()
+    for (x, y), lips in zip(grid.flatten(0, 1), draw_masks(MOUTH, frame, shut)[0, 1].flatten(), strict=True):
+        if lips > 0.5:
+            painted[0, 1:, int((y + 1) * 64), int((x + 1) * 64)] *= 0.5  # red lips
+    chosen = [int(bank.choose(picture, shut, face)) for picture in (flat, painted, photographed(1.0))]
+    assert chosen == [NO_TEETH, 0, 0]
+    _, shown = bank.take(torch.tensor([NO_TEETH]), shut, face).paint(
+        face.pose(opened), opened, torch.ones(1, 3), torch.zeros(1, 1, 1, 1)
+    )
+    assert shown.occlusion.max() == 0
 
 
 def test_teeth_are_seen_between_the_lips_alone(face, shut, opened):
