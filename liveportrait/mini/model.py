@@ -24,6 +24,7 @@ from liveportrait.mini.edit import edit, silence
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
+from liveportrait.mini.lid_color import read_lid_colors
 from liveportrait.mini.painted import OpenMouth
 from liveportrait.mini.patches import patch_frame, patch_points, sample
 from liveportrait.mini.pictures import (
@@ -196,10 +197,12 @@ class MiniLivePortrait(PortraitModel):
         layers = portrait.crop.layers
         moved = image if layers is None else layers.person
         crops = warp.darkened(factor).apply(moved.expand(count, -1, -1, -1)).clamp_(0, 1)
-        coarse = brighten(painted_size(image, renderer.config), factor).expand(count, -1, -1, -1)
+        coarse = brighten(painted_size(image, renderer.config), factor)
+        lids = read_lid_colors(coarse, x_s, renderer.face)
+        coarse = coarse.expand(count, -1, -1, -1)
         mouth, teeth = self._open_mouth(portrait.mouth), take_teeth(renderer, portrait)
         features = renderer.unpack(portrait.f_s, count)
-        for frame, painted in renderer.paint(coarse, features, warp, x_s, x_d, mouth, teeth):
+        for frame, painted in renderer.paint(coarse, features, warp, x_s, x_d, mouth, teeth, lids):
             painted.darkened(factor).blend_into(crops, frame)
         crops.clamp_(0, 1)
         return crops if layers is None else torch.lerp(layers.background, crops, warp.shift(layers.opacity))

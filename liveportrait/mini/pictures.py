@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from liveportrait.mini.exposure import brighten, exposure
+from liveportrait.mini.lid_color import LidColors, read_lid_colors
 from liveportrait.mini.painted import OpenMouth, Painted
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
 from liveportrait.mini.teeth import NO_TEETH, Teeth
@@ -42,6 +43,7 @@ class CpuSource:
         factor: The brightening, shape (1, 1, 1, 1).
         mouth: Shows the inside of the mouth, or None.
         teeth: Shown where its mouth is shut, or None.
+        lids: Colours of the lids.
     """
 
     x_s: Tensor
@@ -52,6 +54,7 @@ class CpuSource:
     painted: Tensor
     small: Tensor
     factor: Tensor
+    lids: LidColors
     mouth: OpenMouth | None = None
     teeth: Teeth | None = None
 
@@ -61,16 +64,17 @@ def prepare_source(renderer: MiniRenderer, portrait: Portrait, mouth: OpenMouth 
     image = portrait.crop.image
     small = seen_size(image)
     factor = exposure(small, portrait.x_s)
-    layers = portrait.crop.layers
+    layers, painted = portrait.crop.layers, brighten(painted_size(image, renderer.config), factor)
     return CpuSource(
         portrait.x_s,
         renderer.unpack(portrait.f_s, 1),
         to_pictures(image if layers is None else torch.cat([layers.person, layers.opacity], 1))[0],
         None if layers is None else to_pictures(layers.background)[0],
         portrait.crop.edges,
-        brighten(painted_size(image, renderer.config), factor),
+        painted,
         brighten(small, factor),
         factor,
+        read_lid_colors(painted, portrait.x_s, renderer.face),
         mouth,
         take_teeth(renderer, portrait),
     )
@@ -112,7 +116,8 @@ def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dens
     warped = [cv2.remap(source.picture, *place, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE) for place in places]
     pictures = add_light(warped, warp.darkened(source.factor))
     features = [feature.expand(count, -1, -1, -1) for feature in source.features]
-    for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d, source.mouth, source.teeth):
+    inside = source.mouth, source.teeth, source.lids
+    for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d, *inside):
         blend_patches(pictures, frames, patches.darkened(source.factor))
     if source.background is not None:
         for picture, person in zip(pictures, warped, strict=True):

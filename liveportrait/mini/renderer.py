@@ -15,6 +15,7 @@ from liveportrait.graph import Graph, graph_hashes, read_graph, write_graph
 from liveportrait.mini.dense_residual import place_dense_residual
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.flow import ResidualFlow
+from liveportrait.mini.lid_color import LidColors
 from liveportrait.mini.mouth_color import skin_ratio, tint, usual_light
 from liveportrait.mini.other_mouth import inside_points
 from liveportrait.mini.painted import OpenMouth, Painted
@@ -278,6 +279,7 @@ class MiniRenderer(nn.Module):
         x_d: Tensor,
         mouth: OpenMouth | None = None,
         teeth: Teeth | None = None,
+        lids: LidColors | None = None,
     ) -> list[tuple[Tensor, Painted]]:
         """G: paint mouth and eyes over the warped source.
 
@@ -289,6 +291,7 @@ class MiniRenderer(nn.Module):
             x_d: Driving keypoints, shape (T, K, 3).
             mouth: Shows the inside of the mouth instead of the source; None for the source's own.
             teeth: Shown where the source's own mouth is shut; None for what the decoder paints.
+            lids: Colours of the lids; None for those that the decoder paints.
 
         Returns:
             For each patch its position (T, 2, 3) and the painted result, in the order in which they are blended.
@@ -305,6 +308,8 @@ class MiniRenderer(nn.Module):
         else:
             own = self._paint_other_mouth(mouth, frames[0], warped[0], masks[0], x_d)
         eyes = self._paint_eyes(features[1:], warped[1:], masks[1:], x_s, x_d)
+        if lids is not None:
+            eyes = [lids.apply(eye) for eye in eyes]
         painted = list(zip(frames, [own, *eyes], strict=True))
         if mouth is None and teeth is not None and (shown < 1).any():
             painted.append(teeth.paint(pose, x_d, skin_ratio(warped[0], masks[0]), shown))
