@@ -13,6 +13,7 @@ import typer
 from talkinghead.errors import InputNotFoundError
 from talkinghead.evaluation.networks import Networks, load_networks, missing
 from talkinghead.inputs.settings import Checked, setting
+from talkinghead.media.files import check_output
 from talkinghead.models import Models, load_models
 from talkinghead.options import MODEL
 
@@ -34,9 +35,23 @@ class RunOptions(Checked):
     minutes: float | None = setting(None, "Begin no further clip after this time; run again to go on.", 0)
     output: str | None = setting(None, "Write the figures to this file.", names_file=bool, flag="json")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_figures_file(self.output)
+
     def load(self) -> Models:
         """Load the model, as every other command does."""
         return load_models(self.model, self.device)
+
+
+def check_figures_file(output: str | Path | None) -> None:
+    """Check, before anything is measured, that figures can be written to a file.
+
+    Raises:
+        OutputError: They cannot.
+    """
+    if output is not None:
+        check_output(output, what="figures", suffixes=(".json",), overwrite=True)
 
 
 @dataclass(frozen=True)

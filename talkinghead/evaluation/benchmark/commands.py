@@ -15,6 +15,7 @@ import typer
 from talkinghead.cli.tools import new_app
 from talkinghead.evaluation.benchmark import base, live, mini, speak, stream
 from talkinghead.evaluation.benchmark.timing import Row, Settings
+from talkinghead.evaluation.options import check_figures_file
 
 PARTS: dict[str, Callable[[Settings], Iterable[Row]]] = {
     "base": base.run,
@@ -46,6 +47,7 @@ def benchmark(
     output: Annotated[Path | None, typer.Option("--json", help="Write the rows here, too.")] = None,
 ) -> None:
     """Measure one part and print a table."""
+    check_figures_file(output)
     if threads is not None and threads != torch.get_num_threads():
         torch.set_num_threads(threads)  # never without need: it breaks batched solving in torch 2.11
     settings = Settings(tuple(batches), repeats, device, torch.get_num_threads(), model, minutes)
