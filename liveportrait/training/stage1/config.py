@@ -18,6 +18,7 @@ class LossWeights:
     keypoint_prior: float
     head_pose: float
     deformation_prior: float
+    motion_balance: float
     guide: float
     perceptual: float
     perceptual_face: float
@@ -44,6 +45,8 @@ class Stage1Config:
         accumulate: Parts in which a step's pairs are computed one after the other, to need less memory.
         learning_rate: Peak (2e-4 in the paper).
         motion_rate: Learning rate of M over that of the other networks.
+        mask_rate: Learning rate of the layers that choose between the keypoints' motions, likewise. With their many
+            thousand inputs Adam would decide in a few steps for two keypoints, and never move the others.
         beta1: Of Adam (0.5 in the paper).
         beta2: Of Adam (0.999 in the paper).
         warmup_steps: Steps of linear warm-up.
@@ -70,6 +73,7 @@ class Stage1Config:
     accumulate: int = 1
     learning_rate: float = 2e-4
     motion_rate: float = 1.0
+    mask_rate: float = 0.03
     beta1: float = 0.5
     beta2: float = 0.999
     warmup_steps: int = 100

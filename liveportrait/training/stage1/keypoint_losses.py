@@ -96,3 +96,16 @@ def guide(x_s: Tensor, x_d: Tensor, landmarks_s: Tensor, landmarks_d: Tensor, ro
     index = list(rows)
     apart = torch.stack([landmarks_s - x_s[:, index, :2], landmarks_d - x_d[:, index, :2]])
     return wing(apart).sum(-1).mean()
+
+
+def motion_balance(shares: Tensor) -> Tensor:
+    """Cost of leaving motions of W unused: log M − H(shares), zero if all are used equally.
+
+    Without it W soon moves everything with two keypoints, and the others never learn, like the experts of a mixture.
+
+    Args:
+        shares: Mean share of each of M motions, shape (M,).
+
+    Source: not in the papers. Shazeer et al., "Outrageously large neural networks", 2017, Sec. 4, balance experts so.
+    """
+    return math.log(len(shares)) + (shares * shares.clamp_min(1e-9).log()).sum()

@@ -29,6 +29,7 @@ class Generated(NamedTuple):
         x_warped: Keypoints of the warped driving picture.
         angles_deg: Pitch, yaw and roll of source and driving picture, shape (2B, 3).
         expression: δ of both, shape (2B, K, 3).
+        shares: Mean share of each motion of W, the identity first, shape (K + 1,).
     """
 
     picture: Tensor
@@ -37,6 +38,7 @@ class Generated(NamedTuple):
     x_warped: Tensor
     angles_deg: Tensor
     expression: Tensor
+    shares: Tensor
 
 
 class Stage1Networks(nn.Module):
@@ -61,6 +63,8 @@ class Stage1Networks(nn.Module):
             add_spectral_norm(self.generator)
             self.generator.load_state_dict(state)
         self.requires_grad_(True)
+        self._masks: list[Tensor] = []
+        self.warping.dense_motion_network.mask.register_forward_hook(lambda *call: self._masks.append(call[2]))
 
     def forward(self, source: Tensor, driving: Tensor, warped: Tensor) -> Generated:
         """Animate the sources.
@@ -78,7 +82,9 @@ class Stage1Networks(nn.Module):
         volume = self.warping.prepare(self.appearance_extractor(source))
         picture = self.generator(self.warping(volume, x_s, x_d).feature)
         both = slice(2 * count)
-        return Generated(picture.float(), x_s, x_d, x_warped, pose.angles_deg[both], pose.motion.expression[both])
+        shares = self._masks.pop().float().softmax(1).mean((0, 2, 3, 4))
+        expression = pose.motion.expression[both]
+        return Generated(picture.float(), x_s, x_d, x_warped, pose.angles_deg[both], expression, shares)
 
 
 def spread_keypoints(extractor: MotionExtractor) -> None:

@@ -29,6 +29,7 @@ from liveportrait.training.stage1.warps import RandomWarp
 GUIDE = {6: 61, 12: 291, 14: 0, 17: 17, 19: 14, 20: 13, 11: 159, 13: 145, 15: 386, 16: 374}
 """Mesh point that a keypoint follows: lips and lids. The keypoints are those that move lips and eyes in the official
 model (`liveportrait.regions.OFFICIAL`); which landmark belongs to which is not published: a guess."""
+MASKS = ("warping.dense_motion_network.mask.", "warping.dense_motion_network.occlusion.")
 REGIONS = {"whole": None, "face": (OVAL_POINTS, 1.1), "lips": (LIP_POINTS, 1.6)}
 """What the cascades look at: mesh points and the side of the square over that of their box (margins are guesses)."""
 
@@ -75,17 +76,20 @@ class Stage1Trainer(Trainer[Stage1Config]):
         super().__init__(config, self.networks, {"discriminators": self.discriminators})
         self.writes = self.processes.rank == 0
         rates = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2)}
-        learned = [
-            {
-                "params": [p for p in self.networks.get_submodule(name).parameters() if p.requires_grad],
-                "factor": config.motion_rate if letter == "M" else 1.0,
-            }
-            for letter, name in PARTS.items()
-        ]
-        self.optimizers["generator_optimizer"] = torch.optim.Adam(learned, **rates)
+        self.optimizers["generator_optimizer"] = torch.optim.Adam(self._groups(), **rates)
         self.optimizers["discriminator_optimizer"] = torch.optim.Adam(self.discriminators.parameters(), **rates)
         self.generate = self.processes.share(self.networks)
         self.judge = self.processes.share(_Judges(self.discriminators))
+
+    def _groups(self) -> list[dict[str, object]]:
+        """Return the parameters that learn, in groups by learning rate."""
+        rates = {"motion_extractor.": self.config.motion_rate, MASKS: self.config.mask_rate}
+        groups: dict[float, list[nn.Parameter]] = {1.0: []}
+        for name, parameter in self.networks.named_parameters():
+            if parameter.requires_grad:
+                factor = next((rate for start, rate in rates.items() if name.startswith(start)), 1.0)
+                groups.setdefault(factor, []).append(parameter)
+        return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
 
     def compute_gradients(self) -> Figures:
         """Draw the step's pairs and compute the gradients of all networks in `accumulate` parts."""
@@ -144,6 +148,7 @@ class Stage1Trainer(Trainer[Stage1Config]):
             "keypoint_prior": lambda: keypoint_losses.keypoint_prior(both, keypoints),
             "head_pose": lambda: keypoint_losses.head_pose(result.angles_deg, batch.rotation),
             "deformation_prior": lambda: keypoint_losses.deformation_prior(result.expression),
+            "motion_balance": lambda: keypoint_losses.motion_balance(result.shares),
             "guide": lambda: keypoint_losses.guide(result.x_s, result.x_d, marks_s, marks_d, keypoints),
         }
         return {name: loss() for name, loss in wanted.items() if getattr(self.config.weights, name) > 0}

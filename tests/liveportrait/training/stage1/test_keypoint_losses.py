@@ -13,6 +13,7 @@ from liveportrait.training.stage1.keypoint_losses import (
     guide,
     head_pose,
     keypoint_prior,
+    motion_balance,
     wing,
 )
 from liveportrait.training.stage1.warps import RandomWarp
@@ -84,3 +85,9 @@ def test_guided_keypoints_follow_their_landmarks():
     marks_s, marks_d = torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[0.51, 0.5]]])
     # One landmark, 1/2N · Σ over source and driving of the sum over x and y: half of Wing(0.01).
     assert guide(x, x, marks_s, marks_d, (1,)) == pytest.approx(0.5 * 0.1 * math.log(2), rel=1e-4)
+
+
+def test_motions_that_are_used_equally_cost_nothing_and_a_single_one_most():
+    assert motion_balance(torch.full((4,), 0.25)) == pytest.approx(0.0, abs=1e-6)
+    assert motion_balance(torch.tensor([0.5, 0.5, 0.0, 0.0])) == pytest.approx(math.log(2), rel=1e-5)
+    assert motion_balance(torch.tensor([0.0, 0.0, 1.0, 0.0])) == pytest.approx(math.log(4), rel=1e-5)

@@ -92,7 +92,7 @@ def test_losses_without_weight_are_not_computed(faces, look):
     off = change_settings(SHORT, [f"{name}=0" for name in ("guide", "adversarial", "feature_matching", "perceptual")])
     losses = Stage1Trainer(off, faces, None, look).train_step()
     kept = {"keypoint_prior", "head_pose", "deformation_prior", "perceptual_face", "perceptual_lips", "reconstruction"}
-    assert set(losses) == kept | {"equivariance"}
+    assert set(losses) == kept | {"equivariance", "motion_balance"}
 
 
 def test_frozen_networks_keep_weights_and_statistics(faces, look):
@@ -147,14 +147,27 @@ def test_weights_are_numbers(tmp_path):
         read_weights(file)
 
 
-def test_motion_extractor_may_learn_at_a_rate_of_its_own(faces, look):
-    run = Stage1Trainer(change_settings(SHORT, ["motion_rate=0.25"]), faces, None, look)
+def test_motion_extractor_and_masks_learn_at_rates_of_their_own(faces, look):
+    run = Stage1Trainer(change_settings(SHORT, ["motion_rate=0.25", "mask_rate=0.05"]), faces, None, look)
     run.train_step()
     groups = run.optimizers["generator_optimizer"].param_groups
     rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
-    others = {rates[id(parameter)] for name, parameter in run.networks.named_parameters() if "motion" not in name}
-    assert {rates[id(parameter)] for parameter in run.networks.motion_extractor.parameters()} == {0.25 * others.pop()}
-    assert not others
+    found = {name: rates[id(parameter)] for name, parameter in run.networks.named_parameters()}
+    usual = found["generator.fc.weight"]
+    for name, rate in found.items():
+        masks = name.startswith(("warping.dense_motion_network.mask.", "warping.dense_motion_network.occlusion."))
+        assert rate == usual * (0.25 if name.startswith("motion_extractor.") else 0.05 if masks else 1.0), name
+
+
+def test_all_motions_stay_in_use(faces, look):
+    changes = ["adversarial_start=99", "num_steps=99", "learning_rate=0.002", "warmup_steps=1"]
+
+    def balance(*further):
+        run = Stage1Trainer(change_settings(SHORT, [*changes, *further]), faces, None, look)
+        return [run.train_step()["motion_balance"] for _ in range(25)][-1]
+
+    assert balance() < 0.1
+    assert balance("mask_rate=1", "motion_balance=0.000001") > 0.5
 
 
 @pytest.mark.parametrize(("size", "side"), [("official", 512), ("small", 256), ("toy", 64), ("tiny", 64)])
