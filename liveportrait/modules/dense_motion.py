@@ -22,10 +22,12 @@ class DenseMotion(NamedTuple):
     Attributes:
         deformation: Sampling grid, shape (B, D, H, W, 3), float32.
         occlusion: Visibility in [0, 1], shape (B, 1, H, W).
+        mask: Share of each motion, the identity first, shape (B, K + 1, D, H, W).
     """
 
     deformation: Tensor
     occlusion: Tensor
+    mask: Tensor
 
 
 class HourglassEncoder(nn.Module):
@@ -113,7 +115,7 @@ class DenseMotionNetwork(nn.Module):
             kp_driving: x_d, shape (B, K, 3).
 
         Returns:
-            The sampling grid and the occlusion map.
+            The sampling grid, the occlusion map and the masks.
         """
         shifts = F.pad(kp_source - kp_driving, (0, 0, 1, 0))
         deformed = shift_volume(compressed, shifts)
@@ -121,7 +123,7 @@ class DenseMotionNetwork(nn.Module):
         x = self.hourglass(torch.cat([heatmap[:, :, None], deformed], 2).flatten(1, 2))
         mask = self.mask(x).softmax(1)
         occlusion = self.occlusion(x.flatten(1, 2)).sigmoid()
-        return DenseMotion(blend_motions(mask, shifts), occlusion)
+        return DenseMotion(blend_motions(mask, shifts), occlusion, mask)
 
 
 def motion_heatmaps(kp_source: Tensor, kp_driving: Tensor, volume: Tensor) -> Tensor:

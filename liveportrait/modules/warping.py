@@ -29,7 +29,7 @@ class Warped(NamedTuple):
 
     Attributes:
         feature: Input of the decoder, shape (B, 256, 64, 64).
-        motion: Sampling grid and occlusion map.
+        motion: Sampling grid, occlusion map and masks.
     """
 
     feature: Tensor

@@ -63,8 +63,6 @@ class Stage1Networks(nn.Module):
             add_spectral_norm(self.generator)
             self.generator.load_state_dict(state)
         self.requires_grad_(True)
-        self._masks: list[Tensor] = []
-        self.warping.dense_motion_network.mask.register_forward_hook(lambda *call: self._masks.append(call[2]))
 
     def forward(self, source: Tensor, driving: Tensor, warped: Tensor) -> Generated:
         """Animate the sources.
@@ -80,9 +78,10 @@ class Stage1Networks(nn.Module):
         x_c = pose.x_c[:count]
         x_s, x_d, x_warped = (transform_keypoints(x_c, motion) for motion in parts)
         volume = self.warping.prepare(self.appearance_extractor(source))
-        picture = self.generator(self.warping(volume, x_s, x_d).feature)
+        feature, motion = self.warping(volume, x_s, x_d)
+        picture = self.generator(feature)
         both = slice(2 * count)
-        shares = self._masks.pop().float().softmax(1).mean((0, 2, 3, 4))
+        shares = motion.mask.float().mean((0, 2, 3, 4))
         expression = pose.motion.expression[both]
         return Generated(picture.float(), x_s, x_d, x_warped, pose.angles_deg[both], expression, shares)
 

@@ -30,6 +30,7 @@ GUIDE = {6: 61, 12: 291, 14: 0, 17: 17, 19: 14, 20: 13, 11: 159, 13: 145, 15: 38
 """Mesh point that a keypoint follows: lips and lids. The keypoints are those that move lips and eyes in the official
 model (`liveportrait.regions.OFFICIAL`); which landmark belongs to which is not published: a guess."""
 MASKS = ("warping.dense_motion_network.mask.", "warping.dense_motion_network.occlusion.")
+"""Parameters of W that choose between motions, see `Stage1Config.mask_rate`."""
 REGIONS = {"whole": None, "face": (OVAL_POINTS, 1.1), "lips": (LIP_POINTS, 1.6)}
 """What the cascades look at: mesh points and the side of the square over that of their box (margins are guesses)."""
 
@@ -82,14 +83,16 @@ class Stage1Trainer(Trainer[Stage1Config]):
         self.judge = self.processes.share(_Judges(self.discriminators))
 
     def _groups(self) -> list[dict[str, object]]:
-        """Return the parameters that learn, in groups by learning rate."""
-        rates = {"motion_extractor.": self.config.motion_rate, MASKS: self.config.mask_rate}
-        groups: dict[float, list[nn.Parameter]] = {1.0: []}
+        """Return the parameters that learn, in groups with rates of their own.
+
+        Their order does not depend on the rates, which may change when a run is continued.
+        """
+        rates = {"motion_extractor.": self.config.motion_rate, MASKS: self.config.mask_rate, "": 1.0}
+        groups: dict[str | tuple[str, ...], list[nn.Parameter]] = {start: [] for start in rates}
         for name, parameter in self.networks.named_parameters():
             if parameter.requires_grad:
-                factor = next((rate for start, rate in rates.items() if name.startswith(start)), 1.0)
-                groups.setdefault(factor, []).append(parameter)
-        return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
+                groups[next(start for start in rates if name.startswith(start))].append(parameter)
+        return [{"params": parameters, "factor": rates[start]} for start, parameters in groups.items() if parameters]
 
     def compute_gradients(self) -> Figures:
         """Draw the step's pairs and compute the gradients of all networks in `accumulate` parts."""

@@ -79,8 +79,8 @@ class OpennessReader(nn.Module):
 def misplaced(landmarks: Tensor, random: torch.Generator) -> Tensor:
     """Shift landmarks (B, 20, 2), and change how open eyes and lips are, so that they only say where to look."""
     near = landmarks + JITTER * torch.randn(len(landmarks), 1, 2, generator=random).to(landmarks)
+    low, high = SQUEEZE
     for points in GROUPS:
-        low, high = SQUEEZE
         factor = (low + (high - low) * torch.rand(len(near), 1, generator=random)).to(near)
         height = near[:, rows(points), 1]
         top = height.amin(1, keepdim=True)
