@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,22 @@ from liveportrait.training.stage1.networks import input_of
 from liveportrait.training.stage1.warps import RandomWarp
 
 FRAMES_PER_CLIP = 6
+
+
+class Reenacted(NamedTuple):
+    """B sources with the motion of driving pictures.
+
+    Attributes:
+        picture: Shape (B, 3, S, S) in [0, 1].
+        x_d: Driving keypoints, shape (B, K, 3).
+        x_c: Canonical keypoints of the sources, shape (B, K, 3).
+        angles_deg: M's pitch, yaw and roll of the driving pictures, shape (B, 3).
+    """
+
+    picture: Tensor
+    x_d: Tensor
+    x_c: Tensor
+    angles_deg: Tensor
 
 
 @torch.no_grad()
@@ -44,9 +62,8 @@ def _clip_figures(
     source, truth = pictures[:1].expand(len(drive), -1, -1, -1), pictures[1:]
     random = torch.Generator().manual_seed(start)
     warp = RandomWarp.draw(len(drive), random, device)
-    shown, x_d, x_c = reenact(model, source, truth)
+    shown, x_d, x_c, found = reenact(model, source, truth)
     x_warped = transform_keypoints(x_c, face_pose(model.motion_extractor(input_of(warp.picture(truth), size))).motion)
-    found = face_pose(model.motion_extractor(input_of(truth, size))).angles_deg
     target = torch.stack(euler_degrees(faces.rotation[drive].to(device)), 1)
     figures: Figures = {"pose_error": float((found - target).abs().mean())}
     for prefix, result in (("", shown), ("copy_", source)):
@@ -59,13 +76,13 @@ def _clip_figures(
 
 
 @torch.no_grad()
-def reenact(model: OfficialPortrait, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Animate sources with the motion of driving pictures, both (B, 3, S, S) as G returns: pictures, x_d and x_c."""
+def reenact(model: OfficialPortrait, source: Tensor, driving: Tensor) -> Reenacted:
+    """Animate sources with the motion of driving pictures, both (B, 3, S, S) as G returns."""
     small = [input_of(picture, model.config.input_size) for picture in (source, driving)]
     own, driver = (face_pose(model.motion_extractor(picture)) for picture in small)
     x_s, x_d = (transform_keypoints(own.x_c, pose.motion) for pose in (own, driver))
     volume = model.warping.prepare(model.appearance_extractor(small[0]))
-    return model.generator(model.warping(volume, x_s, x_d).feature), x_d, own.x_c
+    return Reenacted(model.generator(model.warping(volume, x_s, x_d).feature), x_d, own.x_c, driver.angles_deg)
 
 
 def contact_sheet(model: OfficialPortrait, faces: FaceSet, most: int = 8) -> Tensor:
@@ -81,6 +98,6 @@ def contact_sheet(model: OfficialPortrait, faces: FaceSet, most: int = 8) -> Ten
     """
     starts, ends = faces.bounds[:-1][:most], faces.bounds[1:][:most] - 1
     source, driving = (faces.pictures(frames).to(model.device).float() / 255 for frames in (starts, ends))
-    own, crossed = (reenact(model, source, other)[0] for other in (driving, driving.roll(-1, 0)))
+    own, crossed = (reenact(model, source, other).picture for other in (driving, driving.roll(-1, 0)))
     columns = torch.stack([source, driving, own, driving.roll(-1, 0), crossed], 1)
     return columns.permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)
