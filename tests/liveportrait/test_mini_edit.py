@@ -1,5 +1,7 @@
 """Sliders on the embedded model: each moves what it names, by what it says, and nothing at zero."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -38,6 +40,21 @@ def test_openness_is_reached(face, rest):
     assert float(lip_ratio(edit(face, rest, Sliders(lip_ratio=0.4)))) == pytest.approx(0.4, abs=0.08)
     winking = eye_ratio(edit(face, rest, Sliders(wink=39.0)))[0]
     assert winking[0] < 0.08 and winking[1] == pytest.approx(float(eye_ratio(face.mean[None])[0, 1]), abs=0.02)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.1, 0.3, 0.6, 0.8])
+def test_lips_of_any_face_open_as_faces_do(face, rest, ratio):
+    """Smiles and crooked mouths reach the openness with a likely displacement; it does not grow without bounds."""
+    shapes = face.express(torch.randn(12, len(face.expression_basis), generator=torch.Generator().manual_seed(1)))
+    heads = face.mean + shapes
+    heads = heads + face.move_lips(heads, face.lip_gaps(heads).clamp_min(0))  # as any picture shows them
+    for shape in heads - face.mean:
+        source = replace(rest, expression=shape[None])
+        moved = edit(face, source, Sliders(lip_ratio=ratio))
+        assert float(lip_ratio(moved)) == pytest.approx(ratio, abs=0.05)
+        assert float((moved - face.mean - shape).abs().max()) < 0.5
+        nearly = edit(face, source, Sliders(lip_ratio=float(lip_ratio(face.mean + shape[None]))))
+        assert torch.allclose(nearly, face.mean + shape, atol=1e-3)  # the openness it has
 
 
 def test_brows_gaze_and_head(face, rest):
