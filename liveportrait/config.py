@@ -86,7 +86,8 @@ class GeneratorConfig:
         num_middle: Number of middle blocks.
         hidden: Channels inside the modulation.
         last_width: Channels before the output layer.
-        upscale: How much the output layer enlarges, 1 or 2; upstream's name. The blocks before it enlarge four times.
+        num_up: Number of up blocks, each of which doubles the picture.
+        upscale: How much the output layer enlarges, 1 or 2; upstream's name.
     """
 
     feature_channels: int = 256
@@ -94,6 +95,7 @@ class GeneratorConfig:
     num_middle: int = 6
     hidden: int = 128
     last_width: int = 64
+    num_up: int = 2
     upscale: int = 2
 
 
@@ -132,4 +134,5 @@ class OfficialConfig:
     @property
     def output_size(self) -> int:
         """Side in pixels of the pictures that G returns."""
-        return 4 * self.generator.upscale * self.input_size // 2**self.appearance.num_down
+        enlarged = self.generator.upscale * 2**self.generator.num_up
+        return enlarged * self.input_size // 2**self.appearance.num_down

@@ -72,8 +72,10 @@ class SpadeGenerator(nn.Module):
         self.fc = nn.Conv2d(config.feature_channels, config.width, 3, padding=1)
         for i in range(config.num_middle):
             self.add_module(f"G_middle_{i}", SpadeBlock(config.width, config.width, config))
-        self.up_0 = SpadeBlock(config.width, config.width // 2, config)
-        self.up_1 = SpadeBlock(config.width // 2, config.last_width, config)
+        self.num_up = config.num_up
+        widths = [*(config.width // 2**i for i in range(config.num_up)), config.last_width]
+        for i in range(config.num_up):
+            self.add_module(f"up_{i}", SpadeBlock(widths[i], widths[i + 1], config))
         last = nn.Conv2d(config.last_width, 3 * config.upscale**2, 3, padding=1)
         self.conv_img = nn.Sequential(last, nn.PixelShuffle(config.upscale))
 
@@ -89,8 +91,8 @@ class SpadeGenerator(nn.Module):
         x = self.fc(feature)
         for i in range(self.num_middle):
             x = self.get_submodule(f"G_middle_{i}")(x, feature)
-        for block in (self.up_0, self.up_1):
-            x = block(F.interpolate(x, scale_factor=2, mode="nearest"), feature)
+        for i in range(self.num_up):
+            x = self.get_submodule(f"up_{i}")(F.interpolate(x, scale_factor=2, mode="nearest"), feature)
         return self.conv_img(F.leaky_relu(x, _SLOPE)).sigmoid()
 
 
