@@ -1,6 +1,7 @@
 """Prepared face pictures on disk, one file per clip, and batches of pairs drawn from them.
 
-`scripts/prepare.py faces` writes the files; docs/training_liveportrait.md describes them. A still is a one-frame clip.
+`scripts/prepare.py faces` writes the files; docs/training_liveportrait.md describes them. A still is a clip of one
+frame, or of the frame and edited versions of it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class FaceClip:
         rotation: Head pose R of the analyser, shape (T, 3, 3), in the convention of `liveportrait.keypoints`.
         identity: Who it shows.
         permissive: Whether it may train weights that ship.
+        still: Whether all pictures were made of one still.
     """
 
     jpegs: list[Tensor]
@@ -50,6 +52,7 @@ class FaceClip:
     rotation: Tensor
     identity: str
     permissive: bool
+    still: bool = False
 
 
 def write_clip(file: Path, clip: FaceClip) -> None:
@@ -58,7 +61,7 @@ def write_clip(file: Path, clip: FaceClip) -> None:
     ends = torch.tensor([0, *(len(jpeg) for jpeg in clip.jpegs)]).cumsum(0)
     tensors = {"jpegs": torch.cat(clip.jpegs), "ends": ends, "landmarks": clip.landmarks.half()}
     tensors["rotation"] = clip.rotation.float()
-    about = {"identity": clip.identity, "permissive": str(clip.permissive)}
+    about = {"identity": clip.identity, "permissive": str(clip.permissive), "still": str(clip.still)}
     save_tensors({name: value.contiguous() for name, value in tensors.items()}, file, about, replace=True)
 
 
@@ -68,7 +71,8 @@ def read_clip(file: Path) -> FaceClip:
         about = stored.metadata()
         data, ends, landmarks, rotation = (stored.get_tensor(n) for n in ("jpegs", "ends", "landmarks", "rotation"))
     jpegs = list(data.split(ends.diff().tolist()))
-    return FaceClip(jpegs, landmarks.float(), rotation, about["identity"], about["permissive"] == "True")
+    permissive, still = (about.get(name) == "True" for name in ("permissive", "still"))
+    return FaceClip(jpegs, landmarks.float(), rotation, about["identity"], permissive, still or len(jpegs) == 1)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class FaceSet:
         rotation: Shape (F, 3, 3).
         bounds: First frame of each clip, and the end, shape (clips + 1,).
         identities: Who is in each clip.
+        stills: Which clips were made of one still, shape (clips,), bool.
         side: S, pixels of the pictures that are drawn.
         decoded: All pictures, shape (F, 3, S, S), uint8; None to decode them when they are drawn.
     """
@@ -90,6 +95,7 @@ class FaceSet:
     rotation: Tensor
     bounds: Tensor
     identities: list[str]
+    stills: Tensor
     side: int
     decoded: Tensor | None = None
 
@@ -134,6 +140,7 @@ def read_faces(folder: Path, side: int, permissive_only: bool, preload_on: str |
         rotation=torch.cat([clip.rotation for clip in clips]),
         bounds=torch.tensor([0, *(len(clip.jpegs) for clip in clips)]).cumsum(0),
         identities=[clip.identity for clip in clips],
+        stills=torch.tensor([clip.still for clip in clips]),
         side=side,
         decoded=None if preload_on is None else torch.stack([decode(one, side) for one in jpegs]).to(preload_on),
     )
@@ -166,7 +173,7 @@ class FaceSampler:
     Args:
         faces: What to draw from.
         seed: Of the draws.
-        still_share: Share of pairs that are made of one still, which is augmented twice.
+        still_share: Share of pairs that are made of stills. A still without edited versions is augmented twice.
     """
 
     def __init__(self, faces: FaceSet, seed: int, still_share: float) -> None:
@@ -176,7 +183,7 @@ class FaceSampler:
         for who, length in zip(faces.identities, lengths.tolist(), strict=True):
             total[who] = total.get(who, 0) + length
         people = torch.tensor([total[who] for who in faces.identities])
-        weights, stills = lengths / people.sqrt(), lengths == 1
+        weights, stills = lengths / people.sqrt(), faces.stills
         if stills.any() and not stills.all():
             for kind, share in ((stills, still_share), (~stills, 1 - still_share)):
                 weights = torch.where(kind, share * weights / weights[kind].sum(), weights)

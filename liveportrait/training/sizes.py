@@ -17,18 +17,20 @@ SIZES = {
     ),
     "toy": OfficialConfig(
         input_size=64,
-        appearance=AppearanceConfig(width=16, volume_channels=16, volume_depth=4, num_residual=2),
+        appearance=AppearanceConfig(width=16, num_down=1, volume_channels=8, volume_depth=4, num_residual=2),
         motion=MotionConfig(depths=(1, 1, 2, 1), widths=(32, 64, 128, 192)),
         warping=WarpingConfig(
-            volume_channels=16,
+            volume_channels=8,
             volume_depth=4,
             compressed_channels=1,
-            width=8,
+            width=6,
             max_width=64,
-            num_blocks=3,
-            out_channels=64,
+            num_blocks=4,
+            out_channels=32,
         ),
-        generator=GeneratorConfig(feature_channels=64, width=96, num_middle=2, hidden=24, last_width=16, upscale=1),
+        generator=GeneratorConfig(
+            feature_channels=32, width=64, num_middle=2, hidden=24, last_width=16, num_up=1, upscale=1
+        ),
     ),
     "tiny": OfficialConfig(
         input_size=32,

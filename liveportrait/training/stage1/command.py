@@ -85,7 +85,9 @@ def noise(count: int, side: int) -> FaceSet:
     pictures = torch.randint(256, (count + 1, 3, side, side), generator=random, dtype=torch.uint8)
     marks = torch.rand(count + 1, len(POINTS), 2, generator=random) - 0.5
     bounds = torch.tensor([0, count + 1])
-    return FaceSet([], marks, torch.eye(3).repeat(count + 1, 1, 1), bounds, ["noise"], side, pictures)
+    return FaceSet(
+        [], marks, torch.eye(3).repeat(count + 1, 1, 1), bounds, ["noise"], torch.tensor([False]), side, pictures
+    )
 
 
 def measure(trainer: Stage1Trainer) -> None:

@@ -26,7 +26,16 @@ def face_set(lengths=(4, 1, 3), side=16) -> FaceSet:
     pictures = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, side, side).contiguous()
     bounds = torch.tensor([0, *lengths]).cumsum(0)
     names = [str(n) for n in range(len(lengths))]
-    return FaceSet([], torch.zeros(count, 20, 2), torch.eye(3).repeat(count, 1, 1), bounds, names, side, pictures)
+    return FaceSet(
+        [],
+        torch.zeros(count, 20, 2),
+        torch.eye(3).repeat(count, 1, 1),
+        bounds,
+        names,
+        bounds.diff() == 1,
+        side,
+        pictures,
+    )
 
 
 def test_clips_come_back_from_disk(tmp_path):

@@ -33,7 +33,16 @@ def faces() -> FaceSet:
         picture[:, 20:44, left : left + 20] = 220
         marks.append(shape + torch.tensor([(2 * left + 20) / SIDE - 1, 0.0]))
     rotation = torch.eye(3).repeat(7, 1, 1)
-    return FaceSet([], torch.stack(marks), rotation, torch.tensor([0, 3, 6, 7]), ["a", "b", "c"], SIDE, pictures)
+    return FaceSet(
+        [],
+        torch.stack(marks),
+        rotation,
+        torch.tensor([0, 3, 6, 7]),
+        ["a", "b", "c"],
+        torch.tensor([False, False, True]),
+        SIDE,
+        pictures,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,16 @@ def faces() -> FaceSet:
     random = torch.Generator().manual_seed(0)
     pictures = torch.randint(256, (6, 3, SIDE, SIDE), generator=random, dtype=torch.uint8)
     marks = torch.rand(6, len(POINTS), 2, generator=random) - 0.5
-    return FaceSet([], marks, torch.eye(3).repeat(6, 1, 1), torch.tensor([0, 3, 6]), ["a", "b"], SIDE, pictures)
+    return FaceSet(
+        [],
+        marks,
+        torch.eye(3).repeat(6, 1, 1),
+        torch.tensor([0, 3, 6]),
+        ["a", "b"],
+        torch.zeros(2).bool(),
+        SIDE,
+        pictures,
+    )
 
 
 def trainer(part, faces, seed=0, changes=()) -> Stage2Trainer:
