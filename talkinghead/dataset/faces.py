@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -14,16 +14,17 @@ import torch
 import typer
 from torch import Tensor
 
-from liveportrait import LivePortrait
 from liveportrait.mini import MiniLivePortrait
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.training.faces import POINTS, FaceClip, write_clip
 from talkinghead.dataset.clips import PERMISSIVE
+from talkinghead.dataset.edits import StillEditor
 from talkinghead.errors import InputNotFoundError
 from talkinghead.face import FaceDetector, make_crop
 from talkinghead.media.image import Picture, read_image
 from talkinghead.media.video import read_frames
+from talkinghead.models import load_models
 
 CLIP_SIDE = 256
 FREE = tuple(name.lower() for name in (*PERMISSIVE, "public domain"))
@@ -100,7 +101,7 @@ def write_clips(data: Path, split: str, output: Path, every: int, form: Form) ->
     return len(table), new
 
 
-def write_stills(folder: Path, output: Path, known: set[str], form: Form) -> int:
+def write_stills(folder: Path, output: Path, known: set[str], form: Form, edits: int, editor: StillEditor) -> int:
     """Write every still in which a face is found, of people who are not `known`; return how many are new."""
     faces, new = FaceDetector(), 0
     for row in read_rows(folder):
@@ -110,10 +111,12 @@ def write_stills(folder: Path, output: Path, known: set[str], form: Form) -> int
         picture = read_image(folder / row["file"])
         for found in faces.detect(picture)[:1]:
             crop, _ = make_crop(picture, found.landmarks)
-            jpeg = form.encode((255 * crop.image[0]).round().byte().permute(1, 2, 0).numpy())
-            points = crop.landmarks[:, list(KEYPOINTS)].float()  # type: ignore[index]
+            shown = (255 * crop.image[0]).round().byte().permute(1, 2, 0).numpy()
+            own = shown, crop.landmarks[0, list(KEYPOINTS)].float()  # type: ignore[index]
+            pictures, points = zip(own, *editor.versions(shown, edits, file.stem), strict=True)
             free = row["licence"].lower().startswith(FREE)
-            write_clip(file, form.clip([jpeg], points, row["identity"], free))
+            clip = form.clip([form.encode(each) for each in pictures], torch.stack(points), row["identity"], free)
+            write_clip(file, replace(clip, still=True))
             new += 1
     return new
 
@@ -124,16 +127,19 @@ def faces(
     stills: Annotated[list[Path], typer.Option(help="Folder of pictures with a manifest; repeatable.")] = [],  # noqa: B006
     size: Annotated[int, typer.Option(help="Side of the pictures: twice what the networks read.", min=32)] = 512,
     every: Annotated[int, typer.Option(help="Keep one of so many frames.", min=1)] = 5,
+    edits: Annotated[int, typer.Option(help="Keep so many edited versions of each still, too.", min=0)] = 0,
     quality: Annotated[int, typer.Option(help="Quality of the JPEGs.", min=1, max=100)] = 92,
 ) -> None:
     """Write the face pictures that LivePortrait's training reads, from clips and stills."""
-    model = LivePortrait.from_pretrained("mini")
-    assert isinstance(model, MiniLivePortrait)
-    form = Form(model.renderer.face, size, quality)
+    models = load_models("mini")
+    assert isinstance(models.portrait, MiniLivePortrait)
+    form, editor = Form(models.portrait.renderer.face, size, quality), StillEditor(models)
     for split in ("val", "train"):
         total, new = write_clips(data, split, output, every, form)
         typer.echo(f"{output / split}: {total} clips, {new} of them new")
     tested = [part for part in ("val", "inputs") if (data / part / "manifest.csv").is_file()]
     known = {row["identity"] for part in tested for row in read_rows(data / part)}
     for folder in stills:
-        typer.echo(f"{output / 'train'}: {write_stills(folder, output, known, form)} new stills of {folder}")
+        typer.echo(
+            f"{output / 'train'}: {write_stills(folder, output, known, form, edits, editor)} new stills of {folder}"
+        )

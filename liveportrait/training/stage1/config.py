@@ -82,7 +82,7 @@ class Stage1Config:
     adversarial_start: int = 2_000
     discriminator_widths: int = 32
     discriminator_layers: int = 3
-    still_share: float = 0.3
+    still_share: float = 0.4
     frozen: str = ""
     stages: int = 3
     scales: int = 3

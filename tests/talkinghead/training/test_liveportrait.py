@@ -52,7 +52,7 @@ def faces(data):
     """The face pictures of the clips."""
     folder = data / "faces"
     for _ in range(2):  # the second finds that there is nothing to do
-        prepare_faces(data, folder, [data / "stills"], size=64, every=2)
+        prepare_faces(data, folder, [data / "stills"], size=64, every=2, edits=2)
     return folder
 
 
@@ -69,8 +69,10 @@ def test_face_pictures_are_prepared_once(faces, data, capsys):
     ]
     clip, still = (read_clip(file) for file in sorted((faces / "train").iterdir()))
     assert len(clip.jpegs) == 3 and clip.landmarks.shape == (3, 20, 2) and clip.identity == "person 0"
-    assert len(still.jpegs) == 1 and still.permissive
+    assert len(still.jpegs) == 3 and still.permissive and still.still and not clip.still
     assert torch.allclose(still.rotation[0], torch.eye(3), atol=0.3)  # the drawn face looks ahead
+    turned = (still.rotation - still.rotation[:1]).flatten(1).norm(dim=1)
+    assert (turned[1:] > 0.05).all() and still.landmarks.abs().max() < 1.2  # its edited versions do not
     prepare_faces(data, faces, [data / "stills"], size=64, every=2)
     assert "1 clips, 0 of them new" in capsys.readouterr().out
 
