@@ -10,6 +10,7 @@ from pathlib import Path
 
 from liveportrait.errors import PortraitError
 from liveportrait.printing import checked_stdout
+from liveportrait.process import settle_process
 
 
 def parser() -> argparse.ArgumentParser:
@@ -71,4 +72,5 @@ def _run(arguments: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
+    settle_process()
     main()

@@ -8,17 +8,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from talkinghead.host.malloc import keep_freed_memory
+from liveportrait import process
 
 
 def settle_process() -> None:
-    """Configure this process for networks; call it before torch is imported.
-
-    OpenMP's threads are set to sleep while they wait. Spinning, the default, makes rendering five times slower as soon
-    as anything else needs a core, including the video encoder.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    keep_freed_memory()
+    """Configure this process for networks, and silence its libraries; call it before torch is imported."""
+    process.settle_process()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # from libraries, about unusual files that can be read
 

@@ -1,8 +1,9 @@
-"""Tune how this process allocates memory."""
+"""Set up the processes of programs; the library does not change its caller's process."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # names and numbers of glibc's malloc.h
@@ -11,11 +12,21 @@ _KEPT = 256 * 2**20
 _ARENAS = 2  # few, so that threads share freed memory
 
 
+def settle_process() -> None:
+    """Configure this process for networks; call it before torch is imported.
+
+    OpenMP's threads are set to sleep while they wait. Spinning, the default, makes rendering five times slower as soon
+    as anything else needs a core, including the video encoder.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
+
+
 def keep_freed_memory() -> None:
     """Keep freed memory in the process for reuse, on Linux with glibc.
 
-    By default glibc returns large arrays to the system when they are freed, and every frame would have to request them
-    again, page by page.
+    By default glibc returns large arrays to the system when they are freed, and every frame or step of a training would
+    have to request them again, page by page.
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
