@@ -31,6 +31,8 @@ from liveportrait.retarget import CLOSED_LIP_RATIO
 NOSE_BASE, CHIN = 2, 152
 MAX_SHIFT, MAX_ZOOM = 0.4, 1.35
 """Limits of the head's translation, in half crops, and of its scale: beyond them it would leave the crop."""
+MOST_WIDER = 1.5
+"""Most by which a wider mouth than the driver's opens further than the driver's."""
 CORNER = 0.25  # share of an eye's width; an iris nearer to a corner is hidden
 NEUTRAL_WEIGHT = 0.05
 """Strength of the prior when estimating the expression of a single picture: variance of identity per coordinate."""
@@ -59,7 +61,7 @@ def driving_keypoints(face: FaceModel, source: Motion, driving: Motion, anchor: 
     moved = begun.expand(len(target), -1, -1)
     if not rules.replace:
         moved = begun + (target - neutral) * part_weights(face, rules)
-    moved = moved + face.move_lips(moved, _lip_gaps(face, moved, target, rules))
+    moved = _with_gaps(face, moved, target, rules)
     moved = moved + face.move_lids(moved, _lid_gaps(face, own, target, rest, rules))
     moved = _irises_within(moved, target)
     if rules.replace:
@@ -127,15 +129,18 @@ def _with_closed_lips(face: FaceModel, head: Tensor, motion: Motion) -> Tensor:
     return face.close_lips(head)
 
 
-def _lip_gaps(face: FaceModel, moved: Tensor, target: Tensor, rules: DrivingRules) -> Tensor:
-    """Return the target gaps of the inner lips, shape (T, pairs)."""
+def _with_gaps(face: FaceModel, moved: Tensor, target: Tensor, rules: DrivingRules) -> Tensor:
+    """Give the lips of points in the head frame, (T, K, 3), the gaps that the driver asks for."""
     gaps, driver = face.lip_gaps(moved), face.lip_gaps(target)
-    if not rules.lips:
-        return gaps
-    if rules.retarget_lips or not rules.relative:
-        # Openness ratios are relative to the mouth's width.
-        return driver * rules.lips * _mouth_width(moved) / _mouth_width(target)
-    return gaps.maximum(driver.clamp(max=0))  # closed lips do not cross
+    apart = gaps if not rules.lips else gaps.maximum(driver.clamp(max=0))  # closed lips do not cross
+    moved = moved + face.move_lips(moved, apart)
+    if not rules.lips or (rules.relative and not rules.retarget_lips):
+        return moved
+    # Openness ratios are relative to the mouth's width; pursed lips do not make a wide mouth gape.
+    wider = (_mouth_width(moved) / _mouth_width(target)).clamp(max=MOST_WIDER)
+    wanted = driver * rules.lips * wider
+    kept = (wanted.sum(1, keepdim=True) / apart.sum(1, keepdim=True).clamp_min(1e-3)).clamp(0, 1)
+    return face.part_lips(moved, kept, wanted - kept * apart)
 
 
 def _lid_gaps(face: FaceModel, own: Tensor, target: Tensor, rest: Tensor, rules: DrivingRules) -> Tensor:

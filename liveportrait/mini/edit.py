@@ -8,7 +8,7 @@ from torch import Tensor
 from liveportrait.driving_rules import in_head_frame
 from liveportrait.errors import PortraitError
 from liveportrait.keypoints import euler_degrees, rotation_matrix
-from liveportrait.mini.face_model import MIN_SPREAD, FaceModel, eye_ratio, lip_ratio
+from liveportrait.mini.face_model import MIN_SPREAD, FaceModel, eye_ratio, lip_ratio, most_likely
 from liveportrait.mini.head import shift_about_axis
 from liveportrait.mini.regions import (
     LEFT_BROW,
@@ -28,8 +28,6 @@ SMILE_OUT, SMILE_UP = 0.07, 0.06
 """Displacement of the mouth corners per unit of smile, in the head frame, where an eye is 0.44 wide."""
 BROWS_UP = 0.12
 """Displacement of the eyebrows at the end of their slider."""
-FIRMNESS = 0.02
-"""Regularisation: a smaller value moves the slider's points more exactly, a larger one keeps the face more likely."""
 WIDEST_EYE = 2.0
 OPENING_ROUNDS = 6
 
@@ -74,49 +72,32 @@ def silence(face: FaceModel, source: Motion) -> Tensor:
 
 
 def _smile(face: FaceModel, amount: float) -> Tensor:
-    basis = face.expression_basis[: face.num_mouth]
     target = face.mean.new_tensor([[-SMILE_OUT, -SMILE_UP, 0.0], [SMILE_OUT, -SMILE_UP, 0.0]]) * amount
-    return _most_likely(basis, basis[:, rows(MOUTH_CORNERS)].flatten(1), target.flatten())
+    return _spread(face.expression_basis[: face.num_mouth], MOUTH_CORNERS, target)
 
 
 def _brows(face: FaceModel, amount: float) -> Tensor:
     points = LEFT_BROW + RIGHT_BROW
-    basis = face.expression_basis[face.num_mouth :]
     target = face.mean.new_tensor([0.0, -BROWS_UP * amount, 0.0]).expand(len(points), 3)
-    return _most_likely(basis, basis[:, rows(points)].flatten(1), target.flatten())
+    return _spread(face.expression_basis[face.num_mouth :], points, target)
 
 
-def _most_likely(basis: Tensor, named: Tensor, target: Tensor) -> Tensor:
-    """Return the most likely displacement that changes some measures of the face as asked.
-
-    Args:
-        basis: Displacement per standard deviation, shape (C, K, 3).
-        named: Change of the measures per standard deviation, shape (C, M).
-        target: Their change, shape (M,); nearly reached where a likely face can.
-
-    Returns:
-        Shape (1, K, 3).
-    """
-    normal = named @ named.T / FIRMNESS**2 + torch.eye(len(basis)).to(basis)
-    coefficients = torch.linalg.solve(normal, named @ target / FIRMNESS**2)
-    return torch.einsum("c,ckd->kd", coefficients, basis)[None]
+def _spread(basis: Tensor, points: tuple[int, ...], target: Tensor) -> Tensor:
+    """Return the most likely displacement (1, K, 3) in a basis (C, K, 3) that moves some points to a target."""
+    coefficients = most_likely(basis[:, rows(points)].flatten(1), target.reshape(1, -1))
+    return torch.einsum("tc,ckd->tkd", coefficients, basis)
 
 
 def _open_lips(face: FaceModel, head: Tensor, ratio: float) -> Tensor:
-    """Give a face (1, K, 3) in the head frame an openness of the lips, in a way that faces do.
-
-    Lips that come nearer move towards closed ones. Lips that part take the most likely shape whose gaps grow as in a
-    lens. With exactly these gaps, smiles and crooked mouths would be torn apart.
-    """
+    """Give a face (1, K, 3) in the head frame an openness of the lips; gaps that grow do so as in a lens."""
     head = head + face.move_lips(head, face.lip_gaps(head).clamp_min(0))  # lips do not cross
     own = lip_ratio(head)
-    if ratio <= own:
-        return torch.lerp(face.close_lips(head), head, ratio / own.clamp_min(MIN_SPREAD))
-    basis = face.expression_basis[: face.num_mouth]
-    asked, opened = ratio, head
+    kept = (ratio / own.clamp_min(MIN_SPREAD)).clamp(max=1)
+    asked, opened = max(ratio, float(own)), head
     for _ in range(OPENING_ROUNDS):  # the mouth's width, to which the ratio is relative, changes as well
-        wider = _lens(opened, asked) - _lens(head, float(own))
-        opened = head + _most_likely(basis, face.lip_gaps(basis), wider[0])
+        opened = face.part_lips(head, kept, _lens(opened, asked) - _lens(head, float(own)))
+        if ratio <= own:
+            break
         asked *= ratio / max(float(lip_ratio(opened)), MIN_SPREAD)
     return opened
 

@@ -29,6 +29,11 @@ MIN_SPREAD = 1e-6
 OPEN_GAP = 0.1
 """Gap in the head frame, about the mean face's, from which open lips have to be brought together in full."""
 
+FIRMNESS = 0.02
+"""Regularisation: a smaller value reaches what is asked more exactly, a larger one keeps the face more likely."""
+MOST_LACKING = 1.5
+"""Most by which a change of the gaps is increased, because likely faces do not quite reach it."""
+
 
 class HeadPose(NamedTuple):
     """Similarity of a head: x = s (y R) + t.
@@ -152,9 +157,43 @@ class FaceModel(nn.Module):
             closed[:, rows(lips[:10:-1])] -= half
         return closed
 
+    def part_lips(self, points: Tensor, kept: Tensor, more: Tensor) -> Tensor:
+        """Bring lips nearer to each other or further apart, in a way that faces do.
+
+        With `move_lips` all gaps are exact, whatever it takes: smiles and crooked mouths that open wide are torn apart.
+
+        Args:
+            points: Shape (T, K, 3) in the head frame.
+            kept: How much of the openness stays, shape (T, 1): 0 closes the lips, 1 leaves them.
+            more: What is added to the gaps then, shape (T, pairs); their sum is nearly reached.
+
+        Returns:
+            The points moved, shape (T, K, 3).
+        """
+        basis = self.expression_basis[: self.num_mouth]
+        named = self.lip_gaps(basis)
+        reached = most_likely(named, more) @ named
+        lacking = (more.sum(1) / reached.sum(1).clamp_min(MIN_SPREAD)).clamp(1, MOST_LACKING)
+        moved = torch.einsum("tc,ckd->tkd", most_likely(named, lacking[:, None] * more), basis)
+        return torch.lerp(self.close_lips(points), points, kept[:, None]) + moved
+
     def move_lids(self, points: Tensor, gaps: Tensor) -> Tensor:
         """Move the eyelids to the given gaps (R_eyes in closed form); shapes as in `move_lips`."""
         return torch.einsum("tp,pkd->tkd", gaps - self.lid_gaps(points), self.lid_response)
+
+
+def most_likely(named: Tensor, target: Tensor) -> Tensor:
+    """Return the most likely coefficients that change some measures of the face as asked.
+
+    Args:
+        named: Change of the M measures per standard deviation of each of C components, shape (C, M).
+        target: Their change in each of T frames, shape (T, M); nearly reached where a likely face can.
+
+    Returns:
+        Shape (T, C).
+    """
+    normal = named @ named.T / FIRMNESS**2 + torch.eye(len(named)).to(named)
+    return torch.linalg.solve(normal, named @ target.T / FIRMNESS**2).T
 
 
 def lip_ratio(points: Tensor) -> Tensor:

@@ -278,3 +278,20 @@ def test_real_lips_open_as_far_as_the_drivers_from_any_anchor(shared, anchor):
         x_d = driving_keypoints(face, motion[0], motion, rest, replace(RULES, normalize_lips=True))
         opened, real = (face.lip_gaps(face.to_head(each, face.pose(each)))[:, 4] for each in (x_d, x))
         assert 0.75 < opened.std() / real.std() < 1.3
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_retargeted_lips_open_as_faces_do(alone):
+    """Any face opens its lips as far as any other, with a displacement that faces make."""
+    face = embedded_face_model()
+    shapes = face.express(torch.randn(12, len(face.expression_basis), generator=torch.Generator().manual_seed(1)))
+    heads = face.mean + shapes
+    shapes = shapes + face.move_lips(heads, face.lip_gaps(heads).clamp_min(0))  # as any picture shows them
+    still = Motion.still(12, len(KEYPOINTS))
+    people = replace(still, expression=shapes, lip_ratio=lip_ratio(face.mean + shapes))
+    rules = replace(RULES, retarget_lips=True, replace=alone)
+    for n in range(12):
+        moved = driving_keypoints(face, people[n], people, people[n], rules)
+        reached = lip_ratio(moved)
+        assert ((reached - people.lip_ratio).abs() < 0.12 + 0.2 * people.lip_ratio).all()
+        assert (moved - face.mean - shapes[n]).abs().max() < 0.8
