@@ -27,7 +27,7 @@ class DepthSplitConv3d(nn.Conv3d):
         flat = self.weight.permute(2, 0, 1, 3, 4).reshape(-1, self.in_channels, 1, *self.kernel_size[1:])
         parts = F.conv3d(input, flat, padding=(0, pad, pad)).unflatten(1, (taps, self.out_channels))
         padded = F.pad(parts, (0, 0, 0, 0, pad, pad))
-        total = sum(padded[:, i, :, i : i + depth] for i in range(taps))
+        total = sum(part[:, :, i : i + depth] for i, part in enumerate(padded.unbind(1)))
         assert self.bias is not None
         return total + self.bias.view(-1, 1, 1, 1)
 
