@@ -15,6 +15,8 @@ from talkinghead.media.image import Picture
 _SEEN = 128
 _MOST_COLOUR = 1.5
 """Deviation of the channels from a function of brightness, in levels of 255, up to which a picture has no colours."""
+_HOLD = 2.0
+"""How many times as far a film's frame has to be on the other side to be judged otherwise than the frame before."""
 _DEGREE = 3
 
 
@@ -42,12 +44,31 @@ class Tone:
         return toned
 
 
-def find_tone(picture: Picture, frame: CropFrame) -> Tone | None:
+class ToneFinder:
+    """Finds the tone in one frame of a film after the other: it does not come and go where there is hardly any colour.
+
+    Example:
+        >>> tones = ToneFinder()
+        >>> shown = [tones.find(picture, frame) for picture, frame in film]  # doctest: +SKIP
+    """
+
+    def __init__(self) -> None:
+        self._most_colour = _MOST_COLOUR
+
+    def find(self, picture: Picture, frame: CropFrame) -> Tone | None:
+        """Find the tone of the next frame; arguments and result as of `find_tone`."""
+        tone = find_tone(picture, frame, self._most_colour)
+        self._most_colour = _MOST_COLOUR * (1 / _HOLD if tone is None else _HOLD)
+        return tone
+
+
+def find_tone(picture: Picture, frame: CropFrame, most_colour: float = _MOST_COLOUR) -> Tone | None:
     """Find the tone of a crop.
 
     Args:
         picture: RGB, shape (H, W, 3).
         frame: The crop's place in it.
+        most_colour: Deviation of the channels from a function of brightness that counts as none, in levels of 255.
 
     Returns:
         Its tone, or None if it has colours.
@@ -57,7 +78,7 @@ def find_tone(picture: Picture, frame: CropFrame) -> Tone | None:
     colour = crop.reshape(-1, 3) / 255.0 - grey[:, None]
     powers, levels = (np.vander(each, _DEGREE + 1) for each in (grey, np.linspace(0, 1, 256)))
     fit = np.linalg.lstsq(powers, colour, rcond=None)[0]
-    if 255 * np.sqrt(np.mean((colour - powers @ fit) ** 2)) > _MOST_COLOUR:
+    if 255 * np.sqrt(np.mean((colour - powers @ fit) ** 2)) > most_colour:
         return None
     table = 255 * (np.linspace(0, 1, 256)[:, None] + levels @ fit)
     return Tone(cast("NDArray[np.uint8]", table.round().clip(0, 255).astype(np.uint8)[:, None]))

@@ -16,7 +16,7 @@ from liveportrait import Motion, Portrait
 from talkinghead.face import PasteBack
 from talkinghead.face.crop import Array, cut, face_rect
 from talkinghead.face.paste import overlap_mask
-from talkinghead.face.tone import find_tone
+from talkinghead.face.tone import ToneFinder
 from talkinghead.host.isolation import own_settings
 from talkinghead.inputs.option_values import Trim
 from talkinghead.media.image import Picture, limit_size
@@ -58,12 +58,12 @@ class DubbedVideo:
 
     def source_frames(self) -> Iterator[SourceFrame]:
         """Yield the frames in their order; those that are not dubbed have no portrait."""
-        teeth = self.source.options.teeth
+        teeth, tones = self.source.options.teeth, ToneFinder()
         for n, picture in zip(self.order, _pictures(self.source, self.order), strict=True):
             if not self.track.share[n]:
                 yield self.source.unchanged(picture)
                 continue
-            source = self._crop(picture, self.track.points[n], teeth)
+            source = self._crop(picture, self.track.points[n], teeth, tones)
             teeth = teeth_of(source.portrait)
             yield source
 
@@ -79,7 +79,7 @@ class DubbedVideo:
         x, y = np.median(self.track.points[..., :2].mean(1), axis=0)
         return float(x), float(y)
 
-    def _crop(self, picture: Picture, points: Array, teeth: int | None) -> SourceFrame:
+    def _crop(self, picture: Picture, points: Array, teeth: int | None, tones: ToneFinder) -> SourceFrame:
         source = self.source
         frame = source.crop_around(picture, points)
         shown = picture if self.mouth is None else cover_mouth(picture, points)
@@ -87,7 +87,7 @@ class DubbedVideo:
         mask = mouth_mask(frame, points)
         if source.others:
             mask = np.minimum(mask, overlap_mask(frame, face_rect(points, 1.0, 0.0), source.others, len(mask)))
-        paste, tone = PasteBack(picture, frame, mask=mask).place, find_tone(picture, frame)
+        paste, tone = PasteBack(picture, frame, mask=mask).place, tones.find(picture, frame)
         if not source.options.face_only:
             return SourceFrame(portrait, paste, tone)
         window = frame.inside(picture.shape).resized(source.size[0])

@@ -15,7 +15,7 @@ from talkinghead.errors import OptionError
 from talkinghead.face import CropFrame, Face, FaceIndexError, FaceTracker, NoFaceError, PasteBack, choose_face
 from talkinghead.face.crop import Array, FaceRect, face_rect
 from talkinghead.face.paste import overlap_mask
-from talkinghead.face.tone import find_tone
+from talkinghead.face.tone import ToneFinder
 from talkinghead.host.isolation import own_settings
 from talkinghead.media.image import Picture, limit_size
 from talkinghead.media.timing import steady
@@ -120,13 +120,13 @@ class VideoSource:
     def source_frames(self) -> Iterator[SourceFrame]:
         """Yield every frame, prepared for animation; frames without the face have no portrait."""
         self.log.clear()
-        teeth = self.options.teeth
+        teeth, tones = self.options.teeth, ToneFinder()
         for frame in bridged(self.tracked_frames()):
             self.log.add(frame)
             if frame.points is None:
                 yield self.unchanged(frame.picture)
                 continue
-            source = self._crop(frame.picture, frame.points, teeth)
+            source = self._crop(frame.picture, frame.points, teeth, tones)
             teeth = teeth_of(source.portrait)
             yield source
 
@@ -148,9 +148,9 @@ class VideoSource:
                 points = tracker.track(picture) if n >= self.first else None
                 yield TrackedFrame(picture, points, n > self.first and tracker.is_cut)
 
-    def _crop(self, picture: Picture, points: Array, teeth: int | None) -> SourceFrame:
+    def _crop(self, picture: Picture, points: Array, teeth: int | None, tones: ToneFinder) -> SourceFrame:
         frame = self.crop_around(picture, points)
-        portrait, tone = encode(picture, frame, points, self.models, teeth=teeth), find_tone(picture, frame)
+        portrait, tone = encode(picture, frame, points, self.models, teeth=teeth), tones.find(picture, frame)
         if self.options.face_only:
             return SourceFrame(portrait, show_alone(picture, frame, self.size[0])[1], tone)
         mask = overlap_mask(frame, face_rect(points, 1.0, 0.0), self.others) if self.others else None

@@ -7,7 +7,7 @@ import pytest
 import talkinghead
 from talkinghead.cli.demo import demo_inputs
 from talkinghead.face.crop import CropFrame
-from talkinghead.face.tone import find_tone
+from talkinghead.face.tone import ToneFinder, find_tone
 from talkinghead.media.image import read_image
 
 SIDE = 64
@@ -47,6 +47,19 @@ def test_a_picture_with_few_colours_has_no_tone(grey):
     picture = cv2.merge([grey] * 3)
     picture[:20, :20, 0] = np.minimum(picture[:20, :20, 0], 225) + 30  # something pale red
     assert find_tone(picture, WHOLE) is None
+
+
+def test_the_tone_of_a_film_does_not_come_and_go(grey):
+    """Frames just below and above the limit are judged as the first of them; real colours end the tone."""
+    frames = []
+    for amount in (7, 9, 7, 9, 40):
+        picture = cv2.merge([grey] * 3).astype(int)
+        picture[::2, :, 0] += amount
+        frames.append(picture.clip(0, 255).astype(np.uint8))
+    assert [find_tone(frame, WHOLE) is None for frame in frames] == [False, True, False, True, True]
+    for start in (0, 1):
+        tones = ToneFinder()
+        assert [tones.find(frame, WHOLE) is None for frame in frames[start:]] == [start == 1] * (4 - start) + [True]
 
 
 def test_a_grey_portrait_speaks_without_colours():
