@@ -86,7 +86,7 @@ class GeneratorConfig:
         num_middle: Number of middle blocks.
         hidden: Channels inside the modulation.
         last_width: Channels before the output layer.
-        num_up: Number of up blocks, each of which doubles the picture.
+        num_up: Number of up blocks, at least 1; each doubles the sides of the picture.
         upscale: How much the output layer enlarges, 1 or 2; upstream's name.
     """
 

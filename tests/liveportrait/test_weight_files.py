@@ -159,6 +159,7 @@ def test_folders_that_are_none(tmp_path: Path):
         ({"motion": 3}, "expected settings by name"),
         ({"motion": {"depths": [10**9]}}, "depths is 1000000000"),
         ({"motion": {"depths": []}}, "depths is"),
+        ({"generator": {"num_up": 40}}, "num_up is 40"),
         ({"motion": {"depths": "3"}}, "depths is '3'"),
         ({"warping": {"max_width": 10**9}}, "max_width is"),
         ({"warping": {"num_keypoints": 5}}, "differ between its networks"),
