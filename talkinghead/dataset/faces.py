@@ -14,8 +14,7 @@ import torch
 import typer
 from torch import Tensor
 
-from liveportrait.mini import MiniLivePortrait
-from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.face_model import FaceModel, embedded_face_model
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.training.faces import POINTS, FaceClip, write_clip
 from talkinghead.dataset.clips import PERMISSIVE
@@ -101,8 +100,16 @@ def write_clips(data: Path, split: str, output: Path, every: int, form: Form) ->
     return len(table), new
 
 
-def write_stills(folder: Path, output: Path, known: set[str], form: Form, edits: int, editor: StillEditor) -> int:
-    """Write every still in which a face is found, of people who are not `known`; return how many are new."""
+def write_stills(folder: Path, output: Path, known: set[str], form: Form, editor: StillEditor | None) -> int:
+    """Write every still in which a face is found, of people who are not `known`; return how many are new.
+
+    Args:
+        folder: Holds the stills and their manifest.
+        output: Folder for the face pictures.
+        known: People who are left out, because models are tested on them.
+        form: How pictures are stored.
+        editor: Makes the edited versions; None for none.
+    """
     faces, new = FaceDetector(), 0
     for row in read_rows(folder):
         file = output / "train" / f"still_{folder.name}_{Path(row['file']).stem}.safetensors"
@@ -113,7 +120,8 @@ def write_stills(folder: Path, output: Path, known: set[str], form: Form, edits:
             crop, _ = make_crop(picture, found.landmarks)
             shown = (255 * crop.image[0]).round().byte().permute(1, 2, 0).numpy()
             own = shown, crop.landmarks[0, list(KEYPOINTS)].float()  # type: ignore[index]
-            pictures, points = zip(own, *editor.versions(shown, edits, file.stem), strict=True)
+            edited = () if editor is None else editor.versions(shown, file.stem)
+            pictures, points = zip(own, *edited, strict=True)
             free = row["licence"].lower().startswith(FREE)
             clip = form.clip([form.encode(each) for each in pictures], torch.stack(points), row["identity"], free)
             write_clip(file, replace(clip, still=True))
@@ -127,19 +135,17 @@ def faces(
     stills: Annotated[list[Path], typer.Option(help="Folder of pictures with a manifest; repeatable.")] = [],  # noqa: B006
     size: Annotated[int, typer.Option(help="Side of the pictures: twice what the networks read.", min=32)] = 512,
     every: Annotated[int, typer.Option(help="Keep one of so many frames.", min=1)] = 5,
-    edits: Annotated[int, typer.Option(help="Keep so many edited versions of each still, too.", min=0)] = 0,
+    edits: Annotated[int, typer.Option(help="Add so many edited versions to each new still.", min=0)] = 0,
     quality: Annotated[int, typer.Option(help="Quality of the JPEGs.", min=1, max=100)] = 92,
 ) -> None:
     """Write the face pictures that LivePortrait's training reads, from clips and stills."""
-    models = load_models("mini")
-    assert isinstance(models.portrait, MiniLivePortrait)
-    form, editor = Form(models.portrait.renderer.face, size, quality), StillEditor(models)
+    form = Form(embedded_face_model(), size, quality)
+    editor = StillEditor(load_models("mini"), edits) if edits else None
     for split in ("val", "train"):
         total, new = write_clips(data, split, output, every, form)
         typer.echo(f"{output / split}: {total} clips, {new} of them new")
     tested = [part for part in ("val", "inputs") if (data / part / "manifest.csv").is_file()]
     known = {row["identity"] for part in tested for row in read_rows(data / part)}
     for folder in stills:
-        typer.echo(
-            f"{output / 'train'}: {write_stills(folder, output, known, form, edits, editor)} new stills of {folder}"
-        )
+        new = write_stills(folder, output, known, form, editor)
+        typer.echo(f"{output / 'train'}: {new} new stills of {folder}")
