@@ -16,7 +16,7 @@ _SEEN = 128
 _MOST_COLOUR = 1.5
 """Deviation of the channels from a function of brightness, in levels of 255, up to which a picture has no colours."""
 _HOLD = 2.0
-"""How many times as far a film's frame has to be on the other side to be judged otherwise than the frame before."""
+"""Factor by which a frame of a video has to pass the limit to be judged differently from the frame before it."""
 _DEGREE = 3
 
 
@@ -45,18 +45,18 @@ class Tone:
 
 
 class ToneFinder:
-    """Finds the tone in one frame of a film after the other: it does not come and go where there is hardly any colour.
+    """Finds the tone of each frame of a scene; it does not come and go where there is hardly any colour.
 
     Example:
         >>> tones = ToneFinder()
-        >>> shown = [tones.find(picture, frame) for picture, frame in film]  # doctest: +SKIP
+        >>> found = [tones.find(picture, frame) for picture, frame in scene]  # doctest: +SKIP
     """
 
     def __init__(self) -> None:
         self._most_colour = _MOST_COLOUR
 
     def find(self, picture: Picture, frame: CropFrame) -> Tone | None:
-        """Find the tone of the next frame; arguments and result as of `find_tone`."""
+        """Find the tone of the next frame; arguments and result are those of `find_tone`."""
         tone = find_tone(picture, frame, self._most_colour)
         self._most_colour = _MOST_COLOUR * (1 / _HOLD if tone is None else _HOLD)
         return tone

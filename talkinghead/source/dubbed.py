@@ -60,6 +60,8 @@ class DubbedVideo:
         """Yield the frames in their order; those that are not dubbed have no portrait."""
         teeth, tones = self.source.options.teeth, ToneFinder()
         for n, picture in zip(self.order, _pictures(self.source, self.order), strict=True):
+            if n in self.track.cuts:
+                tones = ToneFinder()
             if not self.track.share[n]:
                 yield self.source.unchanged(picture)
                 continue

@@ -123,6 +123,8 @@ class VideoSource:
         teeth, tones = self.options.teeth, ToneFinder()
         for frame in bridged(self.tracked_frames()):
             self.log.add(frame)
+            if frame.is_cut:
+                tones = ToneFinder()
             if frame.points is None:
                 yield self.unchanged(frame.picture)
                 continue

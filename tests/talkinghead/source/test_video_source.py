@@ -5,16 +5,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import soundfile
+from fake_models import mesh_at
 from gray_videos import gray_levels, gray_video
 
 import talkinghead
 from talkinghead import CropOptions, DriveOptions, Options
 from talkinghead.errors import OptionError
-from talkinghead.face import NoFaceError
+from talkinghead.face import NoFaceError, tone
 from talkinghead.media.audio import probe_sound
 from talkinghead.media.timing import steady
-from talkinghead.media.video import VideoFrame
-from talkinghead.source.video import TrackedFrame, bridged
+from talkinghead.media.video import VideoFrame, probe_video
+from talkinghead.source.video import TrackedFrame, VideoSource, bridged, open_video_sources
 
 
 def reenact(source, driver, models, crop=False, **drive):
@@ -79,6 +80,18 @@ def test_short_gaps_are_bridged_and_long_ones_are_not():
     assert points[0] is None and [float(each[0, 0]) for each in points[1:]] == [0, 1, 2, 3, 4]
     long = [found for _, found, _ in bridged(TrackedFrame(picture, each) for each in [here, *[None] * 20, there])]
     assert [each is None for each in long] == [False, *[True] * 20, False]
+
+
+def test_each_scene_is_judged_black_and_white_or_coloured_by_itself(tmp_path, video_models, monkeypatch):
+    """Hardly any colour is none, unless the frame before was coloured; a cut ends that."""
+    levels, cuts = (200, 100, 100), (False, False, True)
+    grey = tone.Tone(np.arange(256, dtype=np.uint8)[:, None, None].repeat(3, 2))
+    monkeypatch.setattr(tone, "find_tone", lambda picture, _, most: grey if picture.mean() < 100 * most else None)
+    pictures = [np.full((48, 64, 3), level, np.uint8) for level in levels]
+    frames = [TrackedFrame(each, mesh_at(32, 24, 20), cut) for each, cut in zip(pictures, cuts, strict=True)]
+    monkeypatch.setattr(VideoSource, "tracked_frames", lambda _: iter(frames))
+    (source,) = open_video_sources(probe_video(gray_video(tmp_path / "s.mp4", levels)), video_models, CropOptions())
+    assert [frame.tone for frame in source.source_frames()] == [None, None, grey]
 
 
 def test_a_variable_rate_becomes_steady():
