@@ -32,7 +32,7 @@ NOSE_BASE, CHIN = 2, 152
 MAX_SHIFT, MAX_ZOOM = 0.4, 1.35
 """Limits of the head's translation, in half crops, and of its scale: beyond them it would leave the crop."""
 MOST_WIDER = 1.5
-"""Most by which a wider mouth than the driver's opens further than the driver's."""
+"""Largest factor by which a mouth that is wider than the driver's opens further than the driver's."""
 CORNER = 0.25  # share of an eye's width; an iris nearer to a corner is hidden
 NEUTRAL_WEIGHT = 0.05
 """Strength of the prior when estimating the expression of a single picture: variance of identity per coordinate."""

@@ -30,6 +30,7 @@ BROWS_UP = 0.12
 """Displacement of the eyebrows at the end of their slider."""
 WIDEST_EYE = 2.0
 OPENING_ROUNDS = 6
+"""Corrections of the gaps: they are relative to the mouth's width, which changes as the lips open."""
 
 
 def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
@@ -89,12 +90,12 @@ def _spread(basis: Tensor, points: tuple[int, ...], target: Tensor) -> Tensor:
 
 
 def _open_lips(face: FaceModel, head: Tensor, ratio: float) -> Tensor:
-    """Give a face (1, K, 3) in the head frame an openness of the lips; gaps that grow do so as in a lens."""
+    """Give a face (1, K, 3) in the head frame an openness of the lips; they part in the shape of a lens."""
     head = head + face.move_lips(head, face.lip_gaps(head).clamp_min(0))  # lips do not cross
     own = lip_ratio(head)
     kept = (ratio / own.clamp_min(MIN_SPREAD)).clamp(max=1)
     asked, opened = max(ratio, float(own)), head
-    for _ in range(OPENING_ROUNDS):  # the mouth's width, to which the ratio is relative, changes as well
+    for _ in range(OPENING_ROUNDS):
         opened = face.part_lips(head, kept, _lens(opened, asked) - _lens(head, float(own)))
         if ratio <= own:
             break

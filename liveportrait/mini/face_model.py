@@ -32,7 +32,7 @@ OPEN_GAP = 0.1
 FIRMNESS = 0.02
 """Regularisation: a smaller value reaches what is asked more exactly, a larger one keeps the face more likely."""
 MOST_LACKING = 1.5
-"""Most by which a change of the gaps is increased, because likely faces do not quite reach it."""
+"""Largest factor by which a change of the gaps is increased, because likely faces do not quite reach it."""
 
 
 class HeadPose(NamedTuple):
@@ -158,23 +158,24 @@ class FaceModel(nn.Module):
         return closed
 
     def part_lips(self, points: Tensor, kept: Tensor, more: Tensor) -> Tensor:
-        """Bring lips nearer to each other or further apart, in a way that faces do.
+        """Close or open the lips with a displacement that faces make.
 
-        With `move_lips` all gaps are exact, whatever it takes: smiles and crooked mouths that open wide are torn apart.
+        `move_lips` reaches each gap exactly, with whatever displacement that takes: smiles and crooked mouths that open
+        wide are torn apart.
 
         Args:
             points: Shape (T, K, 3) in the head frame.
-            kept: How much of the openness stays, shape (T, 1): 0 closes the lips, 1 leaves them.
-            more: What is added to the gaps then, shape (T, pairs); their sum is nearly reached.
+            kept: Share of the openness that stays, shape (T, 1): 0 closes the lips, 1 leaves them as they are.
+            more: What is then added to the gaps, shape (T, pairs); the sum of the gaps is nearly reached.
 
         Returns:
-            The points moved, shape (T, K, 3).
+            The moved points, shape (T, K, 3).
         """
         basis = self.expression_basis[: self.num_mouth]
-        named = self.lip_gaps(basis)
-        reached = most_likely(named, more) @ named
+        response = self.lip_gaps(basis)
+        reached = most_likely(response, more) @ response
         lacking = (more.sum(1) / reached.sum(1).clamp_min(MIN_SPREAD)).clamp(1, MOST_LACKING)
-        moved = torch.einsum("tc,ckd->tkd", most_likely(named, lacking[:, None] * more), basis)
+        moved = torch.einsum("tc,ckd->tkd", most_likely(response, lacking[:, None] * more), basis)
         return torch.lerp(self.close_lips(points), points, kept[:, None]) + moved
 
     def move_lids(self, points: Tensor, gaps: Tensor) -> Tensor:
@@ -182,18 +183,18 @@ class FaceModel(nn.Module):
         return torch.einsum("tp,pkd->tkd", gaps - self.lid_gaps(points), self.lid_response)
 
 
-def most_likely(named: Tensor, target: Tensor) -> Tensor:
+def most_likely(response: Tensor, target: Tensor) -> Tensor:
     """Return the most likely coefficients that change some measures of the face as asked.
 
     Args:
-        named: Change of the M measures per standard deviation of each of C components, shape (C, M).
-        target: Their change in each of T frames, shape (T, M); nearly reached where a likely face can.
+        response: Change of the M measures per standard deviation of each of C components, shape (C, M).
+        target: The change asked for in each of T frames, shape (T, M); likely faces come near it.
 
     Returns:
         Shape (T, C).
     """
-    normal = named @ named.T / FIRMNESS**2 + torch.eye(len(named)).to(named)
-    return torch.linalg.solve(normal, named @ target.T / FIRMNESS**2).T
+    normal = response @ response.T / FIRMNESS**2 + torch.eye(len(response)).to(response)
+    return torch.linalg.solve(normal, response @ target.T / FIRMNESS**2).T
 
 
 def lip_ratio(points: Tensor) -> Tensor:

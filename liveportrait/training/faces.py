@@ -44,7 +44,7 @@ class FaceClip:
         rotation: Head pose R of the analyser, shape (T, 3, 3), in the convention of `liveportrait.keypoints`.
         identity: Who it shows.
         permissive: Whether it may train weights that ship.
-        still: Whether all pictures were made of one still.
+        still: Whether all pictures were made from one still; a clip of a single frame counts as one.
     """
 
     jpegs: list[Tensor]
@@ -85,7 +85,7 @@ class FaceSet:
         rotation: Shape (F, 3, 3).
         bounds: First frame of each clip, and the end, shape (clips + 1,).
         identities: Who is in each clip.
-        stills: Which clips were made of one still, shape (clips,), bool.
+        stills: Which clips were made from one still, shape (clips,), bool.
         side: S, pixels of the pictures that are drawn.
         decoded: All pictures, shape (F, 3, S, S), uint8; None to decode them when they are drawn.
     """
@@ -173,7 +173,7 @@ class FaceSampler:
     Args:
         faces: What to draw from.
         seed: Of the draws.
-        still_share: Share of pairs that are made of stills. A still without edited versions is augmented twice.
+        still_share: Share of pairs that come from stills. A still without edited versions is augmented twice.
     """
 
     def __init__(self, faces: FaceSet, seed: int, still_share: float) -> None:

@@ -55,7 +55,7 @@ class Stage1Config:
         adversarial_start: First step with discriminators.
         discriminator_widths: Channels of a discriminator's first layer; each further one has twice as many.
         discriminator_layers: Layers that halve the picture.
-        still_share: Share of pairs that are made of stills.
+        still_share: Share of pairs that come from stills.
         frozen: Networks that keep their weights, some of the letters FMWG.
         stages: Stages of VGG-16 that compare pictures.
         scales: How many scales of whole picture and face they compare, each half the size of the one before.

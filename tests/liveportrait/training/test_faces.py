@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torchvision.io import encode_jpeg
 
 from liveportrait.keypoints import euler_degrees, rotation_matrix
@@ -52,6 +53,16 @@ def test_clips_come_back_from_disk(tmp_path):
     for faces in (everything, loaded):
         drawn = faces.pictures(torch.tensor([1, 0]))
         assert drawn.shape == (2, 3, 16, 16) and drawn[0].float().mean() == pytest.approx(200, abs=2)
+
+
+@pytest.mark.parametrize(("count", "still", "read"), [(1, False, True), (2, True, True), (2, False, False)])
+def test_edited_stills_and_single_frames_are_stills(tmp_path, count, still, read):
+    file = tmp_path / "a.safetensors"
+    jpegs = [encode_jpeg(torch.zeros(3, 8, 8, dtype=torch.uint8))] * count
+    write_clip(file, FaceClip(jpegs, torch.rand(count, 20, 2), torch.eye(3).repeat(count, 1, 1), "a", True, still))
+    assert read_faces(tmp_path, 8, permissive_only=True).stills.tolist() == [read]
+    save_file(load_file(file), file, {"identity": "a", "permissive": "True"})  # as files by others may be
+    assert read_faces(tmp_path, 8, permissive_only=True).stills.tolist() == [count == 1]
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
