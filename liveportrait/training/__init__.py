@@ -1,1 +1,1 @@
-"""Training of the embedded renderer: pairs of pictures, losses, metrics and the shared training loop."""
+"""Training of the embedded renderer and of the official networks: pairs of pictures, losses, metrics, a shared loop."""
