@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from liveportrait.driving_rules import DrivingRules
-from liveportrait.keypoints import euler_degrees, relative_rotation, rotation_matrix
+from liveportrait.driving_rules import DrivingRules, scaled_turn
+from liveportrait.keypoints import relative_rotation
 from liveportrait.motion import Motion
 from liveportrait.regions import OFFICIAL, OFFICIAL_BROWS
 from liveportrait.smoothing import smooth
@@ -127,7 +127,7 @@ def compose_animal(source: Motion, driving: Motion, anchor: Motion, rules: Drivi
 
     Source: upstream `src/live_portrait_pipeline_animal.py`; JoyVASA `src/live_portrait_wmg_pipeline_animal.py`.
     """
-    turn = _scaled(driving.rotation @ anchor.rotation.transpose(1, 2), rules.head)
+    turn = scaled_turn(driving.rotation @ anchor.rotation.transpose(1, 2), rules.head)
     change = part_weights(rules, driving.expression) * (driving.expression - anchor.expression)
     start = source if rules.spoken else anchor
     return Motion(
@@ -160,15 +160,8 @@ def _rest(driving: Motion, anchor: Motion | None) -> Tensor:
 def _turn(source: Motion, driving: Motion, anchor: Motion | None, rules: DrivingRules) -> Tensor:
     """Return the rotation that is applied to the source's own, shape (T, 3, 3)."""
     if not (rules.relative or rules.spoken):
-        return _scaled(driving.rotation @ source.rotation.transpose(1, 2), rules.head)
+        return scaled_turn(driving.rotation @ source.rotation.transpose(1, 2), rules.head)
     unturned = torch.eye(3).to(driving.rotation)
     if anchor is None:
         return unturned.expand(len(driving), 3, 3)
-    return _scaled(relative_rotation(unturned, driving.rotation, anchor.rotation), rules.head)
-
-
-def _scaled(turn: Tensor, strength: float) -> Tensor:
-    """Scale the angles of rotations by a factor."""
-    if strength == 1:
-        return turn
-    return rotation_matrix(*(strength * angle for angle in euler_degrees(turn)))
+    return scaled_turn(relative_rotation(unturned, driving.rotation, anchor.rotation), rules.head)

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.motion import Motion
 
 Friendly = Literal["expression", "pose"]
@@ -20,6 +21,9 @@ HALF_SHUT = 0.25
 """Share of the median eye openness that is missing, with the same cost."""
 USUAL_FACE = 0.04
 """RMS distance to the video's median expression with the same cost, in head units."""
+
+FURTHEST_TURN_DEG = 30.0
+"""Angle up to which a head turns when its motion is made stronger."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,18 @@ def neutral_frame(motion: Motion) -> int:
         shut = (1 - motion.eye_ratio / usual).clamp_min(0).amax(1)
         cost = cost + (shut / HALF_SHUT).square()
     return int(cost.argmin())
+
+
+def scaled_turn(turn: Tensor, strength: float) -> Tensor:
+    """Make the rotation of a head, (T, 3, 3), weaker or stronger, but no stronger than heads turn.
+
+    An angle beyond `FURTHEST_TURN_DEG` is not made larger.
+    """
+    if strength == 1:
+        return turn
+    angles = euler_degrees(turn)
+    furthest = [(FURTHEST_TURN_DEG / angle.abs().clamp_min(1e-3)).clamp_min(1) for angle in angles]
+    return rotation_matrix(*(angle * most.clamp(max=strength) for angle, most in zip(angles, furthest, strict=True)))
 
 
 def in_head_frame(motion: Motion) -> Tensor:

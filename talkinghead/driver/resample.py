@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audio2motion import FRAME_RATE
 from liveportrait import Motion, SpeechMotion
+from liveportrait.driving_rules import scaled_turn
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from talkinghead.driver.sliders import SliderTrack
 from talkinghead.options import MotionOptions
@@ -40,7 +41,7 @@ def scale_motion(
             lip_ratio=part.lip_ratio * options.lip_strength,
             eye_openness=part.eye_openness if options.eyes else torch.ones_like(part.eye_openness),
             gaze_deg=torch.zeros_like(part.gaze_deg) if options.lips_only else part.gaze_deg,
-            rotation=rotation_matrix(*(angle * head for angle in euler_degrees(part.rotation))),
+            rotation=scaled_turn(part.rotation, head),
             translation=part.translation * head,
         )
 
