@@ -7,21 +7,21 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from liveportrait.driving_rules import DrivingRules, in_head_frame
-from liveportrait.keypoints import euler_degrees, relative_rotation, rotation_matrix
+from liveportrait.driving_rules import DrivingRules, in_head_frame, scaled_turn
+from liveportrait.keypoints import relative_rotation
 from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.gaze import irises_within
+from liveportrait.mini.limits import WIDEST_LIPS, limited, limited_lids, widen_mouth
 from liveportrait.mini.regions import (
     JAW,
     KEYPOINTS,
     LEFT_BROW,
     LEFT_EYE,
-    LEFT_EYE_CORNERS,
     LEFT_IRIS,
     LIPS,
     MOUTH_CORNERS,
     RIGHT_BROW,
     RIGHT_EYE,
-    RIGHT_EYE_CORNERS,
     RIGHT_IRIS,
     rows,
 )
@@ -33,7 +33,6 @@ MAX_SHIFT, MAX_ZOOM = 0.4, 1.35
 """Limits of the head's translation, in half crops, and of its scale: beyond them it would leave the crop."""
 MOST_WIDER = 1.5
 """Largest factor by which a mouth that is wider than the driver's opens further than the driver's."""
-CORNER = 0.25  # share of an eye's width; an iris nearer to a corner is hidden
 NEUTRAL_WEIGHT = 0.05
 """Strength of the prior when estimating the expression of a single picture: variance of identity per coordinate."""
 
@@ -60,30 +59,15 @@ def driving_keypoints(face: FaceModel, source: Motion, driving: Motion, anchor: 
         begun, neutral = (_with_closed_lips(face, *side) for side in ((own, source), (rest, anchor)))
     moved = begun.expand(len(target), -1, -1)
     if not rules.replace:
-        moved = begun + (target - neutral) * part_weights(face, rules)
+        change = target - neutral
+        moved = begun + change * limited(face, part_weights(face, rules), change)
+        moved = widen_mouth(face, moved, own, target)
     moved = _with_gaps(face, moved, target, rules)
     moved = moved + face.move_lids(moved, _lid_gaps(face, own, target, rest, rules))
-    moved = _irises_within(moved, target)
+    moved = irises_within(moved, target)
     if rules.replace:
         return _posed(moved, source)
     return _posed(moved, _driven_pose(source, driving, anchor, rules))
-
-
-def _irises_within(moved: Tensor, target: Tensor) -> Tensor:
-    """Keep irises away from the eye corners unless the driver's are as near; points in the head frame, (T, K, 3)."""
-    moved = moved.clone()
-    for corners, iris in ((LEFT_EYE_CORNERS, LEFT_IRIS), (RIGHT_EYE_CORNERS, RIGHT_IRIS)):
-        (place, axis), (driver, _) = (_along_eye(points, corners, iris[0]) for points in (moved, target))
-        within = place.clamp(min=driver.clamp_max(CORNER)).minimum(driver.clamp_min(1 - CORNER))
-        moved[:, rows(iris)] += ((within - place)[:, None] * axis)[:, None]
-    return moved
-
-
-def _along_eye(points: Tensor, corners: tuple[int, int], centre: int) -> tuple[Tensor, Tensor]:
-    """Return an iris's position between its eye's corners, from 0 to 1, (T,), and the vector across, (T, 3)."""
-    first, last, iris = (points[:, row] for row in rows((*corners, centre)))
-    axis = last - first
-    return ((iris - first) * axis).sum(-1) / axis.square().sum(-1).clamp_min(1e-6), axis
 
 
 def part_weights(face: FaceModel, rules: DrivingRules) -> Tensor:
@@ -138,7 +122,8 @@ def _with_gaps(face: FaceModel, moved: Tensor, target: Tensor, rules: DrivingRul
         return moved
     # Openness ratios are relative to the mouth's width; pursed lips do not make a wide mouth gape.
     wider = (_mouth_width(moved) / _mouth_width(target)).clamp(max=MOST_WIDER)
-    wanted = driver * rules.lips * wider
+    strongest = (WIDEST_LIPS / driver.amax(1, keepdim=True).clamp_min(1e-3)).clamp_min(1)
+    wanted = driver * (rules.lips * wider).minimum(strongest)
     kept = (wanted.sum(1, keepdim=True) / apart.sum(1, keepdim=True).clamp_min(1e-3)).clamp(0, 1)
     return face.part_lips(moved, kept, wanted - kept * apart)
 
@@ -147,14 +132,15 @@ def _lid_gaps(face: FaceModel, own: Tensor, target: Tensor, rest: Tensor, rules:
     """Return the target gaps of the eyelids, shape (T, 2 · pairs)."""
     gaps, driver, before = (face.lid_gaps(points) for points in (own, target, rest))
     if rules.retarget_eyes or not rules.relative:
-        return gaps + (driver - gaps) * rules.eyes
+        wanted = gaps + (driver - gaps) * rules.eyes
+        return limited_lids(wanted.maximum(driver.minimum(gaps).clamp(max=0)), gaps.maximum(driver))
     if rules.replace:
         return gaps.expand_as(driver)
     # Proportional: eyes of any size are shut when the driver's are, and unchanged when the driver's are at rest.
     sums = [value.clamp_min(0).unflatten(1, (2, -1)).sum(2, keepdim=True) for value in (gaps, before)]
     size = (sums[0] / sums[1].clamp_min(1e-3)).clamp(0.3, 3.0)
     change = ((driver - before).unflatten(1, (2, -1)) * size).flatten(1)
-    return (gaps + change * rules.eyes).maximum(driver.clamp(max=0))
+    return limited_lids((gaps + change * rules.eyes).maximum(driver.clamp(max=0)), gaps)
 
 
 def _driven_pose(source: Motion, driving: Motion, anchor: Motion, rules: DrivingRules) -> Motion:
@@ -164,8 +150,9 @@ def _driven_pose(source: Motion, driving: Motion, anchor: Motion, rules: Driving
         rotation = relative_rotation(source.rotation, driving.rotation, anchor.rotation)
     if rules.head != 1:
         turn = rotation @ source.rotation.transpose(1, 2)
-        rotation = rotation_matrix(*(angle * rules.head for angle in euler_degrees(turn))) @ source.rotation
-    zoom = (driving.scale / anchor.scale).clamp(1 / MAX_ZOOM, MAX_ZOOM) ** rules.head
+        rotation = scaled_turn(turn, rules.head) @ source.rotation
+    zoom = (driving.scale / anchor.scale).clamp(1 / MAX_ZOOM, MAX_ZOOM)
+    zoom = (zoom**rules.head).clamp(1 / MAX_ZOOM, MAX_ZOOM)
     shift = (driving.translation - anchor.translation) * rules.head
     if rules.friendly == "expression":
         # In head units, so that the driver's crop does not matter.

@@ -9,21 +9,19 @@ from liveportrait.driving_rules import in_head_frame
 from liveportrait.errors import PortraitError
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.mini.face_model import MIN_SPREAD, FaceModel, eye_ratio, lip_ratio, most_likely
+from liveportrait.mini.gaze import turn_eyes
 from liveportrait.mini.head import shift_about_axis
 from liveportrait.mini.regions import (
     LEFT_BROW,
-    LEFT_IRIS,
     LEFT_LID_PAIRS,
     LIP_PAIRS,
     MOUTH_CORNERS,
     RIGHT_BROW,
-    RIGHT_IRIS,
     rows,
 )
 from liveportrait.motion import Motion
 from liveportrait.sliders import RANGES, Sliders
 
-EYEBALL_RADIUS = 0.17
 SMILE_OUT, SMILE_UP = 0.07, 0.06
 """Displacement of the mouth corners per unit of smile, in the head frame, where an eye is 0.44 wide."""
 BROWS_UP = 0.12
@@ -54,8 +52,7 @@ def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
     if sliders.lip_ratio is not None:
         moved = _open_lips(face, moved, sliders.lip_ratio)
     moved = moved + face.move_lids(moved, _lid_gaps(face, head, sliders))
-    gaze = torch.deg2rad(head.new_tensor([sliders.gaze_x, -sliders.gaze_y / 2])).sin() * EYEBALL_RADIUS
-    moved[:, rows(LEFT_IRIS + RIGHT_IRIS), :2] += gaze
+    moved = turn_eyes(moved, head.new_tensor([[sliders.gaze_x, -sliders.gaze_y / 2]]))
     added = (sliders.pitch_deg, sliders.yaw_deg, sliders.roll_deg)
     angles = [own + more for own, more in zip(euler_degrees(source.rotation), added, strict=True)]
     rotation = rotation_matrix(*angles)

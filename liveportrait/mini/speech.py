@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from liveportrait.mini.face_model import FaceModel
-from liveportrait.mini.regions import LEFT_IRIS, RIGHT_IRIS, rows
+from liveportrait.mini.gaze import turn_eyes
+from liveportrait.mini.limits import limited_speech, widen_mouth
 from liveportrait.motion import SpeechMotion
-
-EYEBALL_RADIUS = 0.17  # in the head frame, where an eye is 0.44 wide: 12 mm against 30 mm
 
 
 def speaking_face(face: FaceModel, head: Tensor, speech_motion: SpeechMotion) -> Tensor:
-    """Close a face's lips, then move lips, jaw, brows, eyelids and irises.
+    """Close a face's lips, then move lips, jaw, brows, eyelids and irises, no further than faces do.
 
     Args:
         face: The face model.
@@ -23,10 +21,9 @@ def speaking_face(face: FaceModel, head: Tensor, speech_motion: SpeechMotion) ->
     Returns:
         Points in the head frame, shape (T, K, 3).
     """
-    moved = face.close_lips(head) + face.express(speech_motion.expression)
+    rest = face.close_lips(head)
+    moved = widen_mouth(face, rest + face.express(limited_speech(face, speech_motion.expression)), rest, rest)
     moved = moved + face.move_lips(moved, face.lip_gaps(moved).clamp_min(0))
     openness = speech_motion.eye_openness.repeat_interleave(face.lid_response.shape[0] // 2, 1)
     moved = moved + face.move_lids(moved, face.lid_gaps(head) * openness)
-    shift = EYEBALL_RADIUS * torch.deg2rad(speech_motion.gaze_deg).sin()
-    moved[:, rows(LEFT_IRIS + RIGHT_IRIS), :2] += shift[:, None]
-    return moved
+    return turn_eyes(moved, speech_motion.gaze_deg)

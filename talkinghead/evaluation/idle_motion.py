@@ -16,7 +16,7 @@ from audio2motion.training.idle_tracks import brow_lift, smooth, turns_deg
 from audio2motion.training.speech_tracks import SpeechTracks
 from liveportrait.keypoints import euler_degrees
 from liveportrait.mini.face_model import FaceModel
-from liveportrait.mini.speech import EYEBALL_RADIUS
+from liveportrait.mini.gaze import EYEBALL_RADIUS
 
 MOVES = ("pitch", "yaw", "roll", "brow lift", "gaze right", "gaze down")
 """Degrees, but the brows' lift, which is in deviations of the face model."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from liveportrait import Crop, LivePortrait, Motion, PortraitModel
 from liveportrait.keypoints import euler_degrees
 from liveportrait.mini.face_model import FaceModel, embedded_face_model
+from liveportrait.mini.gaze import EYEBALL_RADIUS
 from liveportrait.mini.regions import KEYPOINTS, LEFT_EYE_CORNERS, LEFT_IRIS, RIGHT_EYE_CORNERS, RIGHT_IRIS, rows
-from liveportrait.mini.speech import EYEBALL_RADIUS
 from talkinghead.evaluation import metrics
 from talkinghead.evaluation.metrics import Points
 

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from liveportrait import Motion
-from liveportrait.driving_rules import DrivingRules, neutral_frame
-from liveportrait.keypoints import rotation_matrix, transform_keypoints
-from liveportrait.mini.driving import _along_eye, driving_keypoints, rest_of_picture
+from liveportrait.driving_rules import DrivingRules, neutral_frame, scaled_turn
+from liveportrait.keypoints import euler_degrees, rotation_matrix, transform_keypoints
+from liveportrait.mini.driving import MAX_ZOOM, driving_keypoints, part_weights, rest_of_picture
 from liveportrait.mini.face_model import FaceModel, embedded_face_model, eye_ratio, lip_ratio
+from liveportrait.mini.gaze import along_eye
+from liveportrait.mini.limits import limited
 from liveportrait.mini.regions import (
     KEYPOINTS,
     LEFT_BROW,
@@ -20,6 +22,7 @@ from liveportrait.mini.regions import (
     LEFT_LID_PAIRS,
     LIP_PAIRS,
     LIPS,
+    MOUTH_CORNERS,
     RIGHT_LID_PAIRS,
     rows,
 )
@@ -132,9 +135,12 @@ def test_a_head_moves_with_the_driver_but_stays_in_its_crop(face, asked, least, 
 )
 def test_a_head_grows_with_the_driver_but_stays_in_its_crop(face, asked, least, most):
     rest = Motion.still(1, len(KEYPOINTS))
-    x_d = driving_keypoints(face, rest, replace(rest, scale=torch.tensor([[asked]])), rest, RULES)
-    zoom = float(x_d.std() / transform_keypoints(face.mean[None], rest).std())
-    assert least - 1e-3 <= zoom <= most + 1e-3
+    for strength in (1.0, 4.0):
+        rules = replace(RULES, head=strength)
+        x_d = driving_keypoints(face, rest, replace(rest, scale=torch.tensor([[asked]])), rest, rules)
+        zoom = float(x_d.std() / transform_keypoints(face.mean[None], rest).std())
+        assert 1 / MAX_ZOOM - 1e-3 <= zoom <= MAX_ZOOM + 1e-3
+        assert strength > 1 or least - 1e-3 <= zoom <= most + 1e-3
 
 
 def with_gaps(face, lips=None, lids=None):
@@ -180,7 +186,7 @@ def test_irises_stay_as_far_from_the_corners_as_the_drivers(face):
     face.mean[iris] = face.mean[iris] - face.mean[iris[0]] + (first + last) / 2
     shift[iris] = 0.4 * (last - first)
     looking, aside = (replace(m, expression=m.expression + shift @ m.rotation) for m in (rest, own))
-    place = lambda x: _along_eye(face.to_head(x, face.pose(x)), LEFT_EYE_CORNERS, LEFT_IRIS[0])[0]  # noqa: E731
+    place = lambda x: along_eye(face.to_head(x, face.pose(x)), LEFT_EYE_CORNERS, LEFT_IRIS[0])[0]  # noqa: E731
     assert float(place(driving_keypoints(face, own, looking, rest, RULES))) == pytest.approx(0.9, abs=0.02)
     assert float(place(driving_keypoints(face, aside, looking, rest, RULES))) == pytest.approx(0.9, abs=0.02)
 
@@ -283,15 +289,50 @@ def test_real_lips_open_as_far_as_the_drivers_from_any_anchor(shared, anchor):
 @pytest.mark.parametrize("alone", [True, False])
 def test_retargeted_lips_open_as_faces_do(alone):
     """Any face opens its lips as far as any other, with a displacement that faces make."""
-    face = embedded_face_model()
-    shapes = face.express(torch.randn(12, len(face.expression_basis), generator=torch.Generator().manual_seed(1)))
-    heads = face.mean + shapes
-    shapes = shapes + face.move_lips(heads, face.lip_gaps(heads).clamp_min(0))  # as any picture shows them
-    still = Motion.still(12, len(KEYPOINTS))
-    openness = lip_ratio(face.mean + shapes)
-    people = replace(still, expression=shapes, lip_ratio=openness)
+    face, people = _anyone()
+    openness = lip_ratio(face.mean + people.expression)
     rules = replace(RULES, retarget_lips=True, replace=alone)
     for n in range(12):
         moved = driving_keypoints(face, people[n], people, people[n], rules)
         assert ((lip_ratio(moved) - openness).abs() < 0.12 + 0.2 * openness).all()
-        assert (moved - face.mean - shapes[n]).abs().max() < 0.8
+        assert (moved - face.mean - people.expression[n]).abs().max() < 0.8
+
+
+@pytest.mark.parametrize("how", [{}, {"relative": False}, {"retarget_lips": True}, {"retarget_eyes": True}])
+def test_the_greatest_strengths_move_faces_as_faces_move(how):
+    face, people = _anyone()
+    rules = replace(RULES, strength=2.0, lips=2.0, eyes=2.0, brows=2.0, normalize_lips=True, **how)
+    for n in range(12):
+        x = driving_keypoints(face, people[n], people, people[n], rules)
+        head = face.to_head(x, face.pose(x))
+        assert (head - face.mean - people.expression[n]).norm(dim=-1).max() < 1.0
+        assert (
+            face.lip_gaps(head).amax() < 1.1 and -0.02 < face.lid_gaps(head).amin() < face.lid_gaps(head).amax() < 0.3
+        )
+        assert (head[:, rows(MOUTH_CORNERS)[1], 0] - head[:, rows(MOUTH_CORNERS)[0], 0]).min() > 0.25
+
+
+def test_strengths_are_kept_where_faces_move_little():
+    face, people = _anyone()
+    weights = part_weights(face, replace(RULES, lips=2.0, brows=2.0))
+    change = people.expression[:4] - people.expression[4:8]
+    assert (limited(face, weights, 0.2 * change) == weights).all()
+    assert (limited(face, weights, 2 * change) <= weights).all() and (limited(face, weights, 2 * change) >= 1).all()
+    assert torch.equal(limited(face, weights / 2, 2 * change)[0], weights / 2)
+
+
+@pytest.mark.parametrize(
+    ("turned", "strength", "expected"), [(10, 2, 20), (20, 2, 30), (-25, 4, -30), (40, 2, 40), (40, 0.5, 20)]
+)
+def test_strong_heads_turn_no_further_than_heads_turn(turned, strength, expected):
+    turn = rotation_matrix(*torch.tensor([[0.0], [float(turned)], [0.0]]))
+    assert float(euler_degrees(scaled_turn(turn, strength))[1]) == pytest.approx(expected, abs=0.01)
+
+
+def _anyone():
+    """Return the face model and twelve different faces."""
+    face = embedded_face_model()
+    shapes = face.express(torch.randn(12, len(face.expression_basis), generator=torch.Generator().manual_seed(1)))
+    heads = face.mean + shapes
+    shapes = shapes + face.move_lips(heads, face.lip_gaps(heads).clamp_min(0))  # as any picture shows them
+    return face, replace(Motion.still(12, len(KEYPOINTS)), expression=shapes, lip_ratio=lip_ratio(face.mean + shapes))

@@ -9,8 +9,9 @@ from liveportrait import LivePortrait, Motion, PortraitError
 from liveportrait.keypoints import euler_degrees, transform_keypoints
 from liveportrait.mini.edit import edit
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
+from liveportrait.mini.gaze import CORNER, EYEBALL_RADIUS, along_eye
 from liveportrait.mini.head import AXIS
-from liveportrait.mini.regions import KEYPOINTS, LEFT_BROW, LEFT_IRIS, MOUTH_CORNERS, rows
+from liveportrait.mini.regions import KEYPOINTS, LEFT_BROW, LEFT_EYE_CORNERS, LEFT_IRIS, MOUTH_CORNERS, rows
 from liveportrait.sliders import Sliders
 
 
@@ -69,6 +70,18 @@ def test_brows_gaze_and_head(face, rest):
     axis = torch.tensor(AXIS)
     moved = pose.translation[0] + axis @ pose.rotation[0] - axis  # about what the head turned
     assert moved[:2].tolist() == pytest.approx([-0.1, 0.05], abs=1e-3)
+
+
+@pytest.mark.parametrize(("right", "up"), [(30.0, 0.0), (-30.0, 0.0), (0.0, 63.0), (0.0, -63.0), (30.0, -63.0)])
+def test_irises_of_turned_eyes_can_still_be_seen(face, rest, right, up):
+    """Eyes turn towards corners and lids, not beyond; a small turn is followed in full."""
+    begun, head = (edit(face, rest, Sliders(gaze_x=x, gaze_y=y)) for x, y in ((0.0, 0.0), (right, up)))
+    place, _ = along_eye(head, LEFT_EYE_CORNERS, LEFT_IRIS[0])
+    iris, upper, lower = (head[0, row, 1] for row in rows((LEFT_IRIS[0], 159, 145)))
+    assert CORNER - 1e-4 <= place <= 1 - CORNER + 1e-4 and upper < iris < lower
+    less = edit(face, rest, Sliders(gaze_x=0.2 * right, gaze_y=0.2 * up)) - begun
+    asked = EYEBALL_RADIUS * torch.deg2rad(torch.tensor([0.2 * right, -0.1 * up])).sin()
+    assert torch.allclose(less[0, rows(LEFT_IRIS), :2], asked.expand(5, 2), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["pout", "purse", "grin", "mouth"])

@@ -1,0 +1,98 @@
+"""How far faces move: strengths above one stay within it. An eye is 0.44 wide in the head frame."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from liveportrait.mini.face_model import FaceModel, most_likely
+from liveportrait.mini.regions import (
+    FACE_OVAL,
+    JAW,
+    LEFT_BROW,
+    LEFT_EYE,
+    LEFT_IRIS,
+    LIPS,
+    MOUTH_CORNERS,
+    NOSE,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+    rows,
+)
+
+WIDEST_LIPS, WIDEST_LIDS = 0.7, 0.28
+"""Largest gaps between the inner lips and between the eyelids."""
+NARROWEST_MOUTH = 0.32
+"""Distance of the corners of pursed lips."""
+
+
+_BROWS, _EYES = LEFT_BROW + RIGHT_BROW, LEFT_EYE + RIGHT_EYE + LEFT_IRIS + RIGHT_IRIS
+_FURTHEST = {LIPS: 0.6, MOUTH_CORNERS: 0.35, _BROWS: 0.28, _EYES: 0.25, NOSE: 0.25}
+"""Largest displacement of points from the same face at rest; like all limits here, that of the training tracks."""
+_PARTS = {
+    LIPS + JAW: (LIPS, MOUTH_CORNERS),
+    _BROWS: (_BROWS,),
+    _EYES: (_EYES,),
+    tuple({*NOSE, *FACE_OVAL} - {*JAW}): (NOSE,),
+}
+"""Points that move together, and those of them that tell how far."""
+
+
+def limited(face: FaceModel, weights: Tensor, change: Tensor) -> Tensor:
+    """Limit strengths so that they move no part of a face further than faces move it, or than it moves by itself.
+
+    Args:
+        face: The face model.
+        weights: Strength for each keypoint, shape (K, 1).
+        change: How a face moves at strength one, shape (T, K, 3).
+
+    Returns:
+        Shape (1 or T, K, 1); strengths up to one stay as they are.
+    """
+    if bool((weights <= 1).all()):
+        return weights[None]
+    weights = weights.expand(len(change), -1, -1).clone()
+    for points, told_by in _PARTS.items():
+        strongest = 1 / _extent(face, change, told_by).clamp(1e-6, 1)
+        weights[:, rows(points)] = weights[:, rows(points)].minimum(strongest[:, None, None])
+    return weights
+
+
+def limited_speech(face: FaceModel, expression: Tensor) -> Tensor:
+    """Limit coefficients of the expression, (T, C), to mouths as wide open as any."""
+    mouth = expression.clone()
+    mouth[:, face.num_mouth :] = 0
+    share = 1 / _extent(face, face.express(mouth), (LIPS, MOUTH_CORNERS)).clamp_min(1)
+    return torch.cat([mouth[:, : face.num_mouth] * share[:, None], expression[:, face.num_mouth :]], 1)
+
+
+def limited_lids(gaps: Tensor, own: Tensor) -> Tensor:
+    """Limit the gaps of the eyelids, (T, 2 · pairs), to eyes as wide open as any, or as `own`; in proportion."""
+    each = gaps.unflatten(1, (2, -1))
+    widest = own.unflatten(1, (2, -1)).amax(2, keepdim=True).clamp_min(WIDEST_LIDS)
+    return (each * (widest / each.amax(2, keepdim=True).clamp_min(1e-6)).clamp(max=1)).flatten(1)
+
+
+def widen_mouth(face: FaceModel, moved: Tensor, own: Tensor, target: Tensor) -> Tensor:
+    """Widen a mouth that is narrower than pursed lips, unless the own or the target's is as narrow; all (T, K, 3)."""
+    basis = face.expression_basis[: face.num_mouth]
+    least = _mouth_width(own).minimum(_mouth_width(target)).clamp(max=NARROWEST_MOUTH)
+    lacking = (least - _mouth_width(moved)).clamp_min(0)
+    if not bool(lacking.any()):
+        return moved
+    return moved + torch.einsum("tc,ckd->tkd", most_likely(_mouth_width(basis), lacking), basis)
+
+
+def _extent(face: FaceModel, change: Tensor, told_by: tuple[tuple[int, ...], ...]) -> Tensor:
+    """Return how far some points move, where 1 is the furthest, shape (T,)."""
+    sizes = [change[:, rows(points)].norm(dim=-1).amax(1) / _FURTHEST[points] for points in told_by]
+    if LIPS in told_by:
+        sizes.append(face.lip_gaps(change).amax(1) / WIDEST_LIPS)
+    return torch.stack(sizes).amax(0)
+
+
+def _mouth_width(points: Tensor) -> Tensor:
+    """Return the width of the mouth, negative if its corners are swapped: (T, K, 3) → (T, 1)."""
+    left, right = rows(MOUTH_CORNERS)
+    return points[:, right, :1] - points[:, left, :1]
