@@ -49,6 +49,8 @@ def edit(face: FaceModel, source: Motion, sliders: Sliders) -> Tensor:
         raise PortraitError(f"the embedded model has no slider {theirs[0]}: leave it out, or give --model base")
     head = face.mean + in_head_frame(source)
     moved = head + _smile(face, sliders.smile) + _brows(face, sliders.eyebrow / RANGES["eyebrow"][1])
+    gaps, own = face.lip_gaps(moved), face.lip_gaps(head)
+    moved = moved + face.move_lips(moved, gaps.maximum(own.clamp(max=0)))  # closed lips do not cross in a smile
     if sliders.lip_ratio is not None:
         moved = _open_lips(face, moved, sliders.lip_ratio)
     moved = moved + face.move_lids(moved, _lid_gaps(face, head, sliders))

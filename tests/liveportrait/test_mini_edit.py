@@ -36,6 +36,12 @@ def test_a_smile_lifts_and_widens_the_mouth(face, rest):
     assert edit(face, rest, Sliders(smile=-0.3))[0, rows(MOUTH_CORNERS)[0], 1] > face.mean[rows(MOUTH_CORNERS)[0], 1]
 
 
+@pytest.mark.parametrize("smile", [-1.3, 0.6, 1.3])
+def test_closed_lips_do_not_cross_in_a_smile(face, rest, smile):
+    closed = replace(rest, expression=face.close_lips(face.mean[None]) - face.mean)
+    assert face.lip_gaps(edit(face, closed, Sliders(smile=smile))).min() > -1e-3
+
+
 def test_openness_is_reached(face, rest):
     assert torch.allclose(eye_ratio(edit(face, rest, Sliders(eye_ratio=0.1))), torch.tensor(0.1), atol=0.03)
     assert float(lip_ratio(edit(face, rest, Sliders(lip_ratio=0.4)))) == pytest.approx(0.4, abs=0.08)
