@@ -9,7 +9,7 @@ from torch import Tensor
 
 from liveportrait.driving_rules import DrivingRules, in_head_frame, scaled_turn
 from liveportrait.keypoints import relative_rotation
-from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.face_model import FaceModel, most_likely
 from liveportrait.mini.gaze import irises_within
 from liveportrait.mini.limits import WIDEST_LIPS, limited, limited_lids, widen_mouth
 from liveportrait.mini.regions import (
@@ -96,12 +96,9 @@ def rest_of_picture(face: FaceModel, motion: Motion) -> Motion:
     Returns:
         The same head without its most likely expression, and with closed lips.
     """
-    basis = face.expression_basis.flatten(1)
-    shown = in_head_frame(motion).flatten(1)
-    normal = basis @ basis.T / NEUTRAL_WEIGHT**2 + torch.eye(len(basis)).to(basis)
-    coefficients = torch.linalg.solve(normal, basis @ shown.T / NEUTRAL_WEIGHT**2).T
-    head = face.mean + in_head_frame(motion) - face.express(coefficients)
-    head = face.close_lips(head)
+    basis, shown = face.expression_basis, in_head_frame(motion)
+    expressed = most_likely(basis, basis.flatten(1), shown.flatten(1), NEUTRAL_WEIGHT)
+    head = face.close_lips(face.mean + shown - expressed)
     expression = (head - face.mean) @ motion.rotation
     return Motion(motion.rotation, expression, motion.scale, motion.translation, motion.eye_ratio)
 

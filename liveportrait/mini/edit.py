@@ -84,8 +84,7 @@ def _brows(face: FaceModel, amount: float) -> Tensor:
 
 def _spread(basis: Tensor, points: tuple[int, ...], target: Tensor) -> Tensor:
     """Return the most likely displacement (1, K, 3) in a basis (C, K, 3) that moves some points to a target."""
-    coefficients = most_likely(basis[:, rows(points)].flatten(1), target.reshape(1, -1))
-    return torch.einsum("tc,ckd->tkd", coefficients, basis)
+    return most_likely(basis, basis[:, rows(points)].flatten(1), target.reshape(1, -1))
 
 
 def _open_lips(face: FaceModel, head: Tensor, ratio: float) -> Tensor:

@@ -30,7 +30,7 @@ OPEN_GAP = 0.1
 """Gap in the head frame, about the mean face's, from which open lips have to be brought together in full."""
 
 FIRMNESS = 0.02
-"""Regularisation: a smaller value reaches what is asked more exactly, a larger one keeps the face more likely."""
+"""Regularisation of `most_likely`."""
 MOST_LACKING = 1.5
 """Largest factor by which a change of the gaps is increased, because likely faces do not quite reach it."""
 
@@ -172,10 +172,9 @@ class FaceModel(nn.Module):
             The moved points, shape (T, K, 3).
         """
         basis = self.expression_basis[: self.num_mouth]
-        response = self.lip_gaps(basis)
-        reached = most_likely(response, more) @ response
-        lacking = (more.sum(1) / reached.sum(1).clamp_min(MIN_SPREAD)).clamp(1, MOST_LACKING)
-        moved = torch.einsum("tc,ckd->tkd", most_likely(response, lacking[:, None] * more), basis)
+        moved = most_likely(basis, self.lip_gaps(basis), more)
+        reached = self.lip_gaps(moved).sum(1).clamp_min(MIN_SPREAD)
+        moved = moved * (more.sum(1) / reached).clamp(1, MOST_LACKING)[:, None, None]
         return torch.lerp(self.close_lips(points), points, kept[:, None]) + moved
 
     def move_lids(self, points: Tensor, gaps: Tensor) -> Tensor:
@@ -183,18 +182,21 @@ class FaceModel(nn.Module):
         return torch.einsum("tp,pkd->tkd", gaps - self.lid_gaps(points), self.lid_response)
 
 
-def most_likely(response: Tensor, target: Tensor) -> Tensor:
-    """Return the most likely coefficients that change some measures of the face as asked.
+def most_likely(basis: Tensor, response: Tensor, target: Tensor, firmness: float = FIRMNESS) -> Tensor:
+    """Return the most likely displacement that changes some measures of the face as asked.
 
     Args:
-        response: Change of the M measures per standard deviation of each of C components, shape (C, M).
+        basis: Displacement per standard deviation of each of C components, shape (C, K, 3).
+        response: Change of the M measures per standard deviation, shape (C, M).
         target: The change asked for in each of T frames, shape (T, M); likely faces come near it.
+        firmness: A smaller value reaches what is asked more exactly, a larger one keeps the face more likely.
 
     Returns:
-        Shape (T, C).
+        Shape (T, K, 3).
     """
-    normal = response @ response.T / FIRMNESS**2 + torch.eye(len(response)).to(response)
-    return torch.linalg.solve(normal, response @ target.T / FIRMNESS**2).T
+    normal = response @ response.T / firmness**2 + torch.eye(len(response)).to(response)
+    coefficients = torch.linalg.solve(normal, response @ target.T / firmness**2).T
+    return torch.einsum("tc,ckd->tkd", coefficients, basis)
 
 
 def lip_ratio(points: Tensor) -> Tensor:

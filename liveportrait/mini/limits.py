@@ -26,7 +26,6 @@ WIDEST_LIPS, WIDEST_LIDS = 0.7, 0.28
 NARROWEST_MOUTH = 0.32
 """Distance of the corners of pursed lips."""
 
-
 _BROWS, _EYES = LEFT_BROW + RIGHT_BROW, LEFT_EYE + RIGHT_EYE + LEFT_IRIS + RIGHT_IRIS
 _FURTHEST = {LIPS: 0.6, MOUTH_CORNERS: 0.35, _BROWS: 0.28, _EYES: 0.25, NOSE: 0.25}
 """Largest displacement of points from the same face at rest; like all limits here, that of the training tracks."""
@@ -61,10 +60,10 @@ def limited(face: FaceModel, weights: Tensor, change: Tensor) -> Tensor:
 
 def limited_speech(face: FaceModel, expression: Tensor) -> Tensor:
     """Limit coefficients of the expression, (T, C), to mouths as wide open as any."""
-    mouth = expression.clone()
-    mouth[:, face.num_mouth :] = 0
-    share = 1 / _extent(face, face.express(mouth), (LIPS, MOUTH_CORNERS)).clamp_min(1)
-    return torch.cat([mouth[:, : face.num_mouth] * share[:, None], expression[:, face.num_mouth :]], 1)
+    mouth, brows = expression.tensor_split([face.num_mouth], 1)
+    moved = face.express(torch.cat([mouth, torch.zeros_like(brows)], 1))
+    share = 1 / _extent(face, moved, (LIPS, MOUTH_CORNERS)).clamp_min(1)
+    return torch.cat([mouth * share[:, None], brows], 1)
 
 
 def limited_lids(gaps: Tensor, own: Tensor) -> Tensor:
@@ -77,11 +76,11 @@ def limited_lids(gaps: Tensor, own: Tensor) -> Tensor:
 def widen_mouth(face: FaceModel, moved: Tensor, own: Tensor, target: Tensor) -> Tensor:
     """Widen a mouth that is narrower than pursed lips, unless the own or the target's is as narrow; all (T, K, 3)."""
     basis = face.expression_basis[: face.num_mouth]
-    least = _mouth_width(own).minimum(_mouth_width(target)).clamp(max=NARROWEST_MOUTH)
-    lacking = (least - _mouth_width(moved)).clamp_min(0)
+    least = _mouth_span(own).minimum(_mouth_span(target)).clamp(max=NARROWEST_MOUTH)
+    lacking = (least - _mouth_span(moved)).clamp_min(0)
     if not bool(lacking.any()):
         return moved
-    return moved + torch.einsum("tc,ckd->tkd", most_likely(_mouth_width(basis), lacking), basis)
+    return moved + most_likely(basis, _mouth_span(basis), lacking)
 
 
 def _extent(face: FaceModel, change: Tensor, told_by: tuple[tuple[int, ...], ...]) -> Tensor:
@@ -92,7 +91,7 @@ def _extent(face: FaceModel, change: Tensor, told_by: tuple[tuple[int, ...], ...
     return torch.stack(sizes).amax(0)
 
 
-def _mouth_width(points: Tensor) -> Tensor:
+def _mouth_span(points: Tensor) -> Tensor:
     """Return the width of the mouth, negative if its corners are swapped: (T, K, 3) → (T, 1)."""
     left, right = rows(MOUTH_CORNERS)
     return points[:, right, :1] - points[:, left, :1]
