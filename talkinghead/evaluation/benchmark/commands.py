@@ -41,6 +41,10 @@ def benchmark(
     repeats: Annotated[int, typer.Option(help="Timed calls per row; the median is printed.")] = 5,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to compute.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: PyTorch's.")] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"],
+        typer.Option(help="Of the renderer in speak, stream and live; the other parts measure all."),
+    ] = "auto",
     minutes: Annotated[
         int, typer.Option(min=0, help="Of speak: render for so long and print the speed of each minute, nothing else.")
     ] = 0,
@@ -50,7 +54,7 @@ def benchmark(
     check_figures_file(output)
     if threads is not None and threads != torch.get_num_threads():
         torch.set_num_threads(threads)  # never without need: it breaks batched solving in torch 2.11
-    settings = Settings(tuple(batches), repeats, device, torch.get_num_threads(), model, minutes)
+    settings = Settings(tuple(batches), repeats, device, torch.get_num_threads(), model, precision, minutes)
     typer.echo(machine(settings))
     heads = "".join(f"{head:>10}" for head in ("ms", "ms/frame", "CPU/frame", "GFLOP"))
     typer.echo(f"{'stage':<34}{'batch':>5}  {'setting':<18}{heads}{'M param':>9}{'MB':>9}")

@@ -31,7 +31,7 @@ WARM_UP = 10
 def run(settings: Settings) -> Iterator[Row]:
     """Measure the whole picture, and the face alone."""
     portrait, voice = demo_inputs()
-    models = load_models(settings.model or "mini", settings.device)
+    models = load_models(settings.model or "mini", settings.device, precision=settings.precision)
     sound = torch.cat(list(stream_mono_16k(voice)))[: SECONDS * MODEL_RATE].numpy()
     parameters = sum(p.numel() for network in (models.portrait, models.voice) for p in network.parameters()) / 1e6
     for crop in (CropOptions(), CropOptions(face_only=True, size=256)):

@@ -57,7 +57,7 @@ def run(settings: Settings) -> Iterator[Row]:
         make_voice(voice, SECONDS)
         make_voice(short, 1)
         yield from _start(folder, short, settings)
-        models = load_models(settings.model or "mini", settings.device)
+        models = load_models(settings.model or "mini", settings.device, precision=settings.precision)
         cases = (picture, Options()), (demo_inputs().portrait, Options(crop=CropOptions(face_only=True)))
         for image, options in cases:
             source = open_image_source(read_image(image), str(image), models, options.crop)
@@ -133,7 +133,7 @@ def _code_whole(pictures: Iterable[Picture], source: ImageSource, output: Path) 
 
 def _held(image: Path, voice: Path, output: Path, settings: Settings) -> Iterator[Row]:
     """Render without a pause and measure each minute."""
-    models, options = load_models(settings.model or "mini", settings.device), Options()
+    models, options = load_models(settings.model or "mini", settings.device, precision=settings.precision), Options()
     source = open_image_source(read_image(image), str(image), models, options.crop)
     minute, count, begun = 1, 0, time.perf_counter()
     with VideoWriter(output, Fraction(FPS), source.size, overwrite=True) as writer:

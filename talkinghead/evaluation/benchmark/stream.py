@@ -46,7 +46,7 @@ class Take:
 def run(settings: Settings) -> Iterator[Row]:
     """Measure the whole picture and the face alone."""
     portrait, voice = demo_inputs()
-    models = load_models(settings.model or "mini", settings.device)
+    models = load_models(settings.model or "mini", settings.device, precision=settings.precision)
     sound = torch.cat(list(stream_mono_16k(voice)))[: SECONDS * MODEL_RATE]
     parameters = sum(p.numel() for network in (models.portrait, models.voice) for p in network.parameters()) / 1e6
     for crop in (True, False):

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from liveportrait.config import Precision
 from liveportrait.graph import fastest_precision
+from talkinghead.options import PRECISION
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Settings:
         device: "cpu" or "cuda".
         threads: CPU threads.
         model: Directory of a checkpoint, or None for random weights.
+        precision: In what the renderer of `speak`, `stream` and `live` computes; "auto" for what is fastest.
         minutes: How long `speak` renders without a pause, instead of everything else; 0 for no such run.
     """
 
@@ -34,6 +36,7 @@ class Settings:
     device: str
     threads: int
     model: Path | None
+    precision: str = PRECISION
     minutes: int = 0
 
 
