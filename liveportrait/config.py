@@ -64,6 +64,7 @@ class WarpingConfig:
         num_blocks: Down and up blocks of the hourglass.
         num_keypoints: K.
         out_channels: Channels of the warped feature map.
+        mask_kernel: Side of the last kernels, which weigh the motions and find what is hidden; odd.
     """
 
     volume_channels: int = 32
@@ -74,6 +75,7 @@ class WarpingConfig:
     num_blocks: int = 5
     num_keypoints: int = 21
     out_channels: int = 256
+    mask_kernel: int = 7
 
 
 @dataclass(frozen=True)

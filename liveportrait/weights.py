@@ -244,6 +244,8 @@ def _read_config(path: Path, networks: object) -> OfficialConfig:
     )
     if any(len(sizes) > 1 for sizes in alike):
         raise WeightsError(f"{path}: keypoints, volumes or features differ between its networks; fetch it again")
+    if config.warping.mask_kernel % 2 == 0:
+        raise WeightsError(f"{path}: mask_kernel is {config.warping.mask_kernel}, expected an odd number")
     step = 1 << (config.appearance.num_down + config.warping.num_blocks)
     if config.input_size % step:
         raise WeightsError(

@@ -94,13 +94,13 @@ class DenseMotionNetwork(nn.Module):
 
     def __init__(self, config: WarpingConfig):
         super().__init__()
-        motions = config.num_keypoints + 1
+        motions, kernel = config.num_keypoints + 1, config.mask_kernel
         self.compress = nn.Conv3d(config.volume_channels, config.compressed_channels, 1)
         self.norm = nn.BatchNorm3d(config.compressed_channels)
         self.hourglass = Hourglass(motions * (config.compressed_channels + 1), config)
-        self.mask = DepthSplitConv3d(self.hourglass.out_channels, motions, 7, padding=3)
+        self.mask = DepthSplitConv3d(self.hourglass.out_channels, motions, kernel, padding=kernel // 2)
         flat = self.hourglass.out_channels * config.volume_depth
-        self.occlusion = SingleOutputConv2d(flat, 1, 7, padding=3)
+        self.occlusion = SingleOutputConv2d(flat, 1, kernel, padding=kernel // 2)
 
     def compress_volume(self, volume: Tensor) -> Tensor:
         """Reduce f_s to the few channels that are warped by each motion; depends only on the source."""

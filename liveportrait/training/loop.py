@@ -59,11 +59,10 @@ class Schedule(Protocol):
         ...
 
 
-def learning_rate(config: Schedule, step: int) -> float:
-    """Return the learning rate of a step: a linear warm-up, then a cosine decay to 2 % of the peak."""
-    rise = min(1.0, (step + 1) / config.warmup_steps)
-    decay = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * step / config.num_steps))
-    return config.learning_rate * rise * decay
+def schedule(step: int, num_steps: int, warmup_steps: int) -> float:
+    """Return the learning rate of a step over its peak: a linear warm-up, then a cosine decay to 2 %."""
+    rise = min(1.0, (step + 1) / warmup_steps)
+    return rise * (FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * step / num_steps)))
 
 
 S = TypeVar("S", bound=Schedule)
@@ -96,16 +95,20 @@ class Trainer(ABC, Generic[S]):
 
     def train_step(self) -> Figures:
         """Take one step and return its losses."""
-        rate = learning_rate(self.config, self.step)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = rate * group.get("factor", 1.0)
+                group["lr"] = self.learning_rate(group.get("factor", 1.0))
         losses = self.compute_gradients()
         for optimizer in self.optimizers.values():
             optimizer.step()
         self._update_average()
         self.step += 1
         return losses
+
+    def learning_rate(self, factor: float) -> float:
+        """Return the learning rate of this step for parameters with a `factor`."""
+        config = self.config
+        return factor * config.learning_rate * schedule(self.step, config.num_steps, config.warmup_steps)
 
     def _update_average(self) -> None:
         keep = min(self.config.average, (1 + self.step) / (10 + self.step))  # early weights are soon forgotten

@@ -27,6 +27,7 @@ SIZES = {
             max_width=64,
             num_blocks=4,
             out_channels=32,
+            mask_kernel=3,
         ),
         generator=GeneratorConfig(
             feature_channels=32, width=64, num_middle=2, hidden=24, last_width=16, num_up=1, upscale=1

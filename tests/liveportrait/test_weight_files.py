@@ -164,6 +164,7 @@ def test_folders_that_are_none(tmp_path: Path):
         ({"warping": {"max_width": 10**9}}, "max_width is"),
         ({"warping": {"num_keypoints": 5}}, "differ between its networks"),
         ({"input_size": 100}, "expected a multiple of"),
+        ({"warping": {"mask_kernel": 4}}, "expected an odd number"),
         ({"motion": {"depths": [1, 1]}}, "make no network"),
     ],
 )

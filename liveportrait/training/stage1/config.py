@@ -44,6 +44,10 @@ class Stage1Config:
         batch_size: Pairs per step over all processes.
         accumulate: Parts in which a step's pairs are computed one after the other, to need less memory.
         learning_rate: Peak (2e-4 in the paper).
+        motion_steps: Steps at the start in which M learns alone, from poses and landmarks. They are cheap, since no
+            pictures are made, and the other networks then begin with keypoints that follow the head.
+        motion_batch: Pairs per step meanwhile.
+        motion_peak: Peak learning rate meanwhile.
         motion_rate: Learning rate of M over that of the other networks.
         mask_rate: Learning rate of the layers that choose between the keypoints' motions, likewise. With their many
             thousand inputs Adam would decide in a few steps for two keypoints, and never move the others.
@@ -72,6 +76,9 @@ class Stage1Config:
     batch_size: int = 8
     accumulate: int = 1
     learning_rate: float = 2e-4
+    motion_steps: int = 0
+    motion_batch: int = 24
+    motion_peak: float = 4e-4
     motion_rate: float = 1.0
     mask_rate: float = 0.03
     beta1: float = 0.5

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from liveportrait.config import OfficialConfig
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.modules.generator import fold_spectral_norm
-from liveportrait.modules.motion_extractor import MotionExtractor, face_pose
+from liveportrait.modules.motion_extractor import MotionExtractor, MotionHeads, face_pose
 from liveportrait.official import OfficialPortrait
 from liveportrait.training.spectral import add_spectral_norm, refresh_vectors, restore_spectral_norm
 from liveportrait.training.stage1.keypoint_losses import TARGET_DEPTH
@@ -19,25 +19,45 @@ from liveportrait.training.stage1.keypoint_losses import TARGET_DEPTH
 PARTS = {"F": "appearance_extractor", "M": "motion_extractor", "W": "warping", "G": "generator"}
 
 
-class Generated(NamedTuple):
-    """Result of a pass on B pairs.
+class PairMotion(NamedTuple):
+    """What M finds in B pairs.
 
     Attributes:
-        picture: The source with the driving motion, of the size that G returns, (B, 3, S, S).
         x_s: Source keypoints, shape (B, K, 3).
         x_d: Driving keypoints.
         x_warped: Keypoints of the warped driving picture.
         angles_deg: Pitch, yaw and roll of source and driving picture, shape (2B, 3).
         expression: δ of both, shape (2B, K, 3).
-        shares: Mean share of each motion of W, the identity first, shape (K + 1,).
     """
 
-    picture: Tensor
     x_s: Tensor
     x_d: Tensor
     x_warped: Tensor
     angles_deg: Tensor
     expression: Tensor
+
+    @classmethod
+    def read(cls, heads: MotionHeads) -> PairMotion:
+        """Convert M's output for sources, driving pictures and warped driving pictures, one after the other."""
+        pose = face_pose(heads)
+        count = len(pose.x_c) // 3
+        parts = [pose.motion[n * count : (n + 1) * count] for n in range(3)]
+        x_s, x_d, x_warped = (transform_keypoints(pose.x_c[:count], motion) for motion in parts)
+        both = slice(2 * count)
+        return cls(x_s, x_d, x_warped, pose.angles_deg[both], pose.motion.expression[both])
+
+
+class Generated(NamedTuple):
+    """Result of a pass on B pairs.
+
+    Attributes:
+        picture: The source with the driving motion, of the size that G returns, (B, 3, S, S).
+        motion: What M found.
+        shares: Mean share of each motion of W, the identity first, shape (K + 1,).
+    """
+
+    picture: Tensor
+    motion: PairMotion
     shares: Tensor
 
 
@@ -72,18 +92,10 @@ class Stage1Networks(nn.Module):
             driving: Same shape.
             warped: The driving pictures after a random warp.
         """
-        pose = face_pose(self.motion_extractor(torch.cat([source, driving, warped])))
-        count = len(source)
-        parts = [pose.motion[n * count : (n + 1) * count] for n in range(3)]
-        x_c = pose.x_c[:count]
-        x_s, x_d, x_warped = (transform_keypoints(x_c, motion) for motion in parts)
+        motion = PairMotion.read(self.motion_extractor(torch.cat([source, driving, warped])))
         volume = self.warping.prepare(self.appearance_extractor(source))
-        feature, motion = self.warping(volume, x_s, x_d)
-        picture = self.generator(feature)
-        both = slice(2 * count)
-        shares = motion.mask.float().mean((0, 2, 3, 4))
-        expression = pose.motion.expression[both]
-        return Generated(picture.float(), x_s, x_d, x_warped, pose.angles_deg[both], expression, shares)
+        feature, dense = self.warping(volume, motion.x_s, motion.x_d)
+        return Generated(self.generator(feature).float(), motion, dense.mask.float().mean((0, 2, 3, 4)))
 
 
 def spread_keypoints(extractor: MotionExtractor) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from liveportrait.official import OfficialPortrait
 from liveportrait.training.faces import LIP_POINTS, OVAL_POINTS, FaceBatch, FaceSampler, FaceSet, rows
-from liveportrait.training.loop import Figures, Trainer, TrainingError
+from liveportrait.training.loop import Figures, Trainer, TrainingError, schedule
 from liveportrait.training.perception import Perception
 from liveportrait.training.processes import Processes
 from liveportrait.training.sizes import SIZES
@@ -22,7 +22,7 @@ from liveportrait.training.stage1.adversarial import (
     generator_hinge,
 )
 from liveportrait.training.stage1.config import Stage1Config
-from liveportrait.training.stage1.networks import PARTS, Generated, Stage1Networks, assemble, input_of
+from liveportrait.training.stage1.networks import PARTS, PairMotion, Stage1Networks, assemble, input_of
 from liveportrait.training.stage1.validation import contact_sheet, reenactment
 from liveportrait.training.stage1.warps import RandomWarp
 
@@ -80,6 +80,8 @@ class Stage1Trainer(Trainer[Stage1Config]):
         self.optimizers["generator_optimizer"] = torch.optim.Adam(self._groups(), **rates)
         self.optimizers["discriminator_optimizer"] = torch.optim.Adam(self.discriminators.parameters(), **rates)
         self.generate = self.processes.share(self.networks)
+        motion = self.networks.motion_extractor
+        self.extract = self.processes.share(motion) if config.motion_steps else motion
         self.judge = self.processes.share(_Judges(self.discriminators))
 
     def _groups(self) -> list[dict[str, object]]:
@@ -94,6 +96,19 @@ class Stage1Trainer(Trainer[Stage1Config]):
                 groups[next(start for start in rates if name.startswith(start))].append(parameter)
         return [{"params": parameters, "factor": rates[start]} for start, parameters in groups.items() if parameters]
 
+    @property
+    def motion_alone(self) -> bool:
+        """Whether only M learns in this step."""
+        return self.step < self.config.motion_steps
+
+    def learning_rate(self, factor: float) -> float:
+        """Return the learning rate; the steps of M alone have a schedule of their own."""
+        config, alone = self.config, self.config.motion_steps
+        if self.motion_alone:
+            return config.motion_peak * schedule(self.step, alone, config.warmup_steps)
+        share = schedule(self.step - alone, config.num_steps - alone, config.warmup_steps)
+        return factor * config.learning_rate * share
+
     def compute_gradients(self) -> Figures:
         """Draw the step's pairs and compute the gradients of all networks in `accumulate` parts."""
         config = self.config
@@ -102,12 +117,14 @@ class Stage1Trainer(Trainer[Stage1Config]):
             self.networks.get_submodule(PARTS[letter]).eval()  # keeps its batch statistics, too
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
-        mine = self.processes.part(config.batch_size, config.accumulate)
-        batch = self.sampler.batch(self.step, config.batch_size, self.device, mine)
+        size = config.motion_batch if self.motion_alone else config.batch_size
+        mine = self.processes.part(size, config.accumulate)
+        batch = self.sampler.batch(self.step, size, self.device, mine)
         found: list[Losses] = []
         for number, part in enumerate(split(batch, config.accumulate)):
             random = torch.Generator().manual_seed(self._seed(number))
-            found.append(self._part_gradients(part, RandomWarp.draw(len(part.source), random, self.device)))
+            warp = RandomWarp.draw(len(part.source), random, self.device)
+            found.append((self._motion_gradients if self.motion_alone else self._part_gradients)(part, warp))
         for parameters in (self.networks.parameters(), self.discriminators.parameters()):
             nn.utils.clip_grad_norm_(parameters, config.clip_norm)
         means = torch.stack([torch.stack([loss.float() for loss in losses.values()]) for losses in found]).mean(0)
@@ -115,6 +132,16 @@ class Stage1Trainer(Trainer[Stage1Config]):
 
     def _seed(self, part: int) -> int:
         return ((self.config.seed * 1_000_003 + self.step) * 64 + self.processes.rank) * 64 + part
+
+    def _motion_gradients(self, batch: FaceBatch, warp: RandomWarp) -> Losses:
+        """Add the gradients of M alone, from a part of a step; return its losses, unweighted."""
+        with self._autocast():
+            pictures = batch.source, batch.driving, warp.picture(batch.driving)
+            size = self.networks.config.input_size
+            heads = self.extract(torch.cat([input_of(picture, size) for picture in pictures]))
+            losses = self.keypoint_losses(batch, PairMotion.read(heads), warp)
+        (self._weighted(losses) / self.config.accumulate).backward()
+        return {name: loss.detach() for name, loss in losses.items()}
 
     def _part_gradients(self, batch: FaceBatch, warp: RandomWarp) -> Losses:
         """Add a part's gradients; return its losses, unweighted."""
@@ -127,32 +154,35 @@ class Stage1Trainer(Trainer[Stage1Config]):
             warped = warp.picture(batch.driving)
             result = self.generate(*(input_of(p, size) for p in (batch.source, batch.driving, warped)))
             views = {name: views_of(name, result.picture, batch, size) for name in REGIONS}
-            losses = self.keypoint_losses(batch, result, warp) | self.picture_losses(views)
+            losses = self.keypoint_losses(batch, result.motion, warp) | self.picture_losses(views)
+            if config.weights.motion_balance > 0:
+                losses["motion_balance"] = keypoint_losses.motion_balance(result.shares)
             if adversarial:
                 losses |= self.adversarial_losses(views)
-        weights = asdict(config.weights)
-        total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
-        (total / config.accumulate).backward()
+        (self._weighted(losses) / config.accumulate).backward()
         if adversarial:
             losses["discriminator"] = self.discriminator_loss(views)
             (losses["discriminator"] / config.accumulate).backward()
         return {name: loss.detach() for name, loss in losses.items()}
 
+    def _weighted(self, losses: Losses) -> Tensor:
+        weights = asdict(self.config.weights)
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.config.bfloat16)
 
-    def keypoint_losses(self, batch: FaceBatch, result: Generated, warp: RandomWarp) -> Losses:
+    def keypoint_losses(self, batch: FaceBatch, motion: PairMotion, warp: RandomWarp) -> Losses:
         """Compute the losses of keypoints and pose that have a weight."""
         keypoints, points = zip(*GUIDE.items(), strict=True)
         marks_s, marks_d = (landmarks[:, rows(points)] for landmarks in (batch.landmarks_s, batch.landmarks_d))
-        both = torch.cat([result.x_s, result.x_d])
+        both = torch.cat([motion.x_s, motion.x_d])
         wanted: dict[str, Callable[[], Tensor]] = {
-            "equivariance": lambda: keypoint_losses.equivariance(result.x_d, result.x_warped, warp),
+            "equivariance": lambda: keypoint_losses.equivariance(motion.x_d, motion.x_warped, warp),
             "keypoint_prior": lambda: keypoint_losses.keypoint_prior(both, keypoints),
-            "head_pose": lambda: keypoint_losses.head_pose(result.angles_deg, batch.rotation),
-            "deformation_prior": lambda: keypoint_losses.deformation_prior(result.expression),
-            "motion_balance": lambda: keypoint_losses.motion_balance(result.shares),
-            "guide": lambda: keypoint_losses.guide(result.x_s, result.x_d, marks_s, marks_d, keypoints),
+            "head_pose": lambda: keypoint_losses.head_pose(motion.angles_deg, batch.rotation),
+            "deformation_prior": lambda: keypoint_losses.deformation_prior(motion.expression),
+            "guide": lambda: keypoint_losses.guide(motion.x_s, motion.x_d, marks_s, marks_d, keypoints),
         }
         return {name: loss() for name, loss in wanted.items() if getattr(self.config.weights, name) > 0}
 

@@ -168,6 +168,26 @@ def test_motion_extractor_and_masks_learn_at_rates_of_their_own(faces, look):
         assert rate == usual * (0.25 if name.startswith("motion_extractor.") else 0.05 if masks else 1.0), name
 
 
+def test_motion_extractor_learns_alone_first(faces, look, tmp_path):
+    changes = ["motion_steps=4", "motion_batch=3", "motion_peak=0.001", "motion_rate=0.25", "num_steps=6"]
+    config = change_settings(SHORT, changes)
+    run = Stage1Trainer(config, faces, None, look)
+    before = {name: value.clone() for name, value in run.networks.state_dict().items()}
+    for _ in range(4):
+        losses = run.train_step()
+    assert set(losses) == {"equivariance", "keypoint_prior", "head_pose", "deformation_prior", "guide"}
+    changed = {name.split(".")[0] for name, value in run.networks.state_dict().items() if not value.equal(before[name])}
+    assert changed == {"motion_extractor"}
+    run.save(tmp_path)
+    assert "adversarial" in (losses := run.train_step())
+    rates = [group["lr"] for group in run.optimizers["generator_optimizer"].param_groups]
+    assert rates == [0.25 * SHORT.learning_rate, 0.03 * SHORT.learning_rate, SHORT.learning_rate]
+    resumed = Stage1Trainer(config, faces, None, look)
+    resumed.resume(tmp_path)
+    assert resumed.train_step() == losses
+    assert same(run.networks.state_dict(), resumed.networks.state_dict())
+
+
 def test_all_motions_stay_in_use(faces, look):
     changes = ["adversarial_start=99", "num_steps=99", "learning_rate=0.002", "warmup_steps=1"]
 
