@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +17,8 @@ from liveportrait.errors import WeightsError
 from liveportrait.hub import sha256
 from liveportrait.imports import quiet_imports
 
+_WITH_BFLOAT16 = ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")
+"""Parts of the names of instruction sets in ONEDNN_MAX_CPU_ISA that include products of bfloat16."""
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
@@ -31,7 +34,13 @@ def _core() -> Any:
 
 
 def fastest_precision() -> torch.dtype:
-    """Return bfloat16 if this CPU supports it natively, else float32."""
+    """Return bfloat16 if this CPU supports it natively, else float32.
+
+    OpenVINO reports what the CPU supports even where ONEDNN_MAX_CPU_ISA forbids to use it, and then computes nothing.
+    """
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT").upper()
+    if not any(name in allowed for name in _WITH_BFLOAT16):
+        return torch.float32
     return torch.bfloat16 if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else torch.float32
 
 

@@ -92,3 +92,9 @@ def test_a_graph_is_compiled_once_for_each_number_of_threads(graph, network):
 
 def test_the_embedded_model_computes_in_what_is_fastest(renderer):
     assert renderer.precision == fastest_precision()
+
+
+@pytest.mark.parametrize("allowed", ["AVX2", "avx512_core_vnni"])
+def test_bfloat16_is_not_used_where_its_instructions_are_forbidden(monkeypatch, allowed):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", allowed)
+    assert fastest_precision() == torch.float32
