@@ -54,10 +54,10 @@ class ThinConfig:
     """
 
     flow_channels: int = 16
-    mouth_channels: int = 48
-    mouth_hidden: int = 8
-    eye_channels: int = 16
-    eye_hidden: int = 4
+    mouth_channels: int = 64
+    mouth_hidden: int = 16
+    eye_channels: int = 32
+    eye_hidden: int = 8
     num_steps: int = 3000
     batch_size: int = 6
     learning_rate: float = 1e-3
