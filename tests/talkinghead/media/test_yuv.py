@@ -41,3 +41,12 @@ def test_the_box_of_a_change():
     after = before.copy()
     after[4, 7, 1] = after[9, 3, 2] = 1
     assert changed_box(before, after) == (slice(4, 10), slice(3, 8))
+
+
+def test_lines_of_whole_words_are_compared_by_words():
+    before = np.zeros((20, 32, 3), np.uint8)
+    after = before.copy()
+    after[4, 9, 1] = after[9, 3, 2] = 1
+    rows, columns = changed_box(before, after) or (None, None)
+    assert rows == slice(4, 10)
+    assert columns == slice(2, 11)  # bytes 8 to 32
