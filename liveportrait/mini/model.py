@@ -48,8 +48,9 @@ from liveportrait.regions import OFFICIAL
 from liveportrait.sliders import Sliders
 from liveportrait.weight_files import empty_network, read_settings, read_sizes, read_weights
 
-LARGEST_CROP, STEP = 1024, 64
-"""Warping preserves the detail of larger crops, but twice the side takes four times as long."""
+LARGEST_CROP, STEP, LOST_DETAIL = 1024, 32, 0.03
+"""Largest side of a crop, what sides are multiples of, and the share by which one may be smaller than its region.
+Warping preserves the detail of larger crops, but twice the side takes four times as long."""
 
 
 class MiniLivePortrait(PortraitModel):
@@ -88,8 +89,9 @@ class MiniLivePortrait(PortraitModel):
             self.renderer.compile_graphs()
 
     def crop_side(self, pixels: float) -> int:
-        """Return about the side of the covered region, so that warping preserves the picture's detail."""
-        return min(max(math.ceil(pixels / STEP) * STEP, self.crop_size), LARGEST_CROP)
+        """Return about the side of the covered region, so that warping preserves all but `LOST_DETAIL` of its detail."""
+        side = math.ceil((1 - LOST_DETAIL) * pixels / STEP) * STEP
+        return min(max(side, self.crop_size), LARGEST_CROP)
 
     @torch.no_grad()
     def extract(self, crop: Crop) -> Motion:

@@ -49,7 +49,13 @@ def spread(pictures: Tensor, outside: Tensor) -> Tensor:
     """Spread the colours from outside over the inside, step by step."""
     spread, known = pictures * outside, outside
     for _ in range(REACH):
-        spread, known = (F.avg_pool2d(part, SPREAD, 1, SPREAD // 2) for part in (spread, known))
+        spread, known = (_averaged(part) for part in (spread, known))
         spread, known = spread / known.clamp_min(1e-6), (known > 1e-3).float()
         spread = torch.lerp(spread * known, pictures, outside)
     return spread
+
+
+def _averaged(parts: Tensor) -> Tensor:
+    """Average pictures over squares of side `SPREAD`, along columns and then along rows, which is faster."""
+    columns = F.avg_pool2d(parts, (SPREAD, 1), 1, (SPREAD // 2, 0))
+    return F.avg_pool2d(columns, (1, SPREAD), 1, (0, SPREAD // 2))
