@@ -14,14 +14,13 @@ from torch import Tensor, nn
 
 from liveportrait.regions import FACE_MESH
 from liveportrait.retarget import eye_ratio, lip_ratio
-from liveportrait.training.faces import EYE_POINTS, LIP_POINTS, POINTS, rows
+from liveportrait.training.faces import EYE_POINTS, LEFT_EYE, LIP_POINTS, POINTS, RIGHT_EYE, rows
 from liveportrait.training.stage1.picture_losses import region
 
 SIDE, MARGIN = 48, 1.5
 JITTER, SQUEEZE = 0.02, (0.2, 1.5)
 """While it learns, the reader looks in places that are shifted (a deviation, in units of half the crop) and as if eyes
 and lips were less or more open than they are: later it knows only how open the source was."""
-LEFT_EYE, RIGHT_EYE = (159, 145, 33, 133), (386, 374, 362, 263)
 GROUPS = (LEFT_EYE, RIGHT_EYE, LIP_POINTS)
 _MESH = 478
 
