@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -74,6 +75,7 @@ def _between(values: Tensor, knots: Tensor) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)
 def official_map() -> OfficialMap:
     """Return the maps that ship with the package, on the CPU."""
     return OfficialMap(**load_file(_FILE))

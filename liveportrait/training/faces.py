@@ -21,6 +21,7 @@ from liveportrait.writing import save_tensors
 
 LIP_POINTS = (61, 291, 0, 17, 13, 14, 78, 308)
 EYE_POINTS = (159, 145, 386, 374, 33, 133, 362, 263)
+LEFT_EYE, RIGHT_EYE = (159, 145, 33, 133), (386, 374, 362, 263)
 OVAL_POINTS = (10, 152, 234, 454)
 POINTS = (*LIP_POINTS, *EYE_POINTS, *OVAL_POINTS)
 """Points of MediaPipe's face mesh in `landmarks`: lips, lids and eye corners, ends of the face's outline."""

@@ -22,11 +22,17 @@ from talkinghead.models import Models
 ASKED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Openness that is asked for, height over width."""
 
-PARTS: dict[str, tuple[Callable[[float], Sliders], Callable[[Motion], torch.Tensor | None]]] = {
-    "eyes": (lambda ratio: Sliders(eye_ratio=ratio), lambda motion: motion.eye_ratio),
-    "lips": (lambda ratio: Sliders(lip_ratio=ratio), lambda motion: motion.lip_ratio),
+PARTS: dict[str, tuple[Callable[[float], Sliders], str]] = {
+    "eyes": (lambda ratio: Sliders(eye_ratio=ratio), "lips"),
+    "lips": (lambda ratio: Sliders(lip_ratio=ratio), "eyes"),
 }
-"""What is opened: how it is asked for, and how it is read from a picture's motion."""
+"""What is opened: how it is asked for, and what has to stay as it is."""
+
+RATIOS: dict[str, Callable[[Motion], torch.Tensor | None]] = {
+    "eyes": lambda motion: motion.eye_ratio,
+    "lips": lambda motion: motion.lip_ratio,
+}
+"""How it is read from a picture's motion."""
 
 
 def retarget_clip(clip: Path, models: Models) -> Judged:
@@ -34,18 +40,23 @@ def retarget_clip(clip: Path, models: Models) -> Judged:
 
     Returns:
         For each openness that is asked for the one that is reached, measured on landmarks found anew (for official
-        models on the scale of their retargeting networks); for eyes and lips the mean absolute error, and the slope of
-        the reached over the asked openness, 1 at best.
+        models on the scale of their retargeting networks); for eyes and lips the mean absolute error, that of leaving
+        them as they are ("unmoved"), how far the other part moved, and the slope of the reached over the asked
+        openness, 1 at best.
 
     Raises:
         VideoError: The first frame shows no face.
     """
     portrait = encode_face(models, *first_face(clip))[0]
+    still = _openness(models, portrait, portrait.x_s)
     figures: dict[str, float] = {}
-    for part, (sliders, openness) in PARTS.items():
-        reached = [_reached(models, portrait, sliders(asked), openness) for asked in ASKED]
+    for part, (sliders, other) in PARTS.items():
+        found = [_openness(models, portrait, models.portrait.edit(portrait, sliders(asked))) for asked in ASKED]
+        reached = [each[part] for each in found]
         figures |= {f"{part} at {asked:g}": value for asked, value in zip(ASKED, reached, strict=True)}
         figures |= {f"{part} {kind}": value for kind, value in compare_openness(ASKED, reached).items()}
+        figures[f"{part} unmoved error"] = compare_openness(ASKED, [still[part]] * len(ASKED))["error"]
+        figures[f"{part} moved {other}"] = float(np.abs([each[other] - still[other] for each in found]).mean())
     return Judged(clip=figures)
 
 
@@ -58,14 +69,12 @@ def compare_openness(asked: tuple[float, ...], reached: list[float]) -> dict[str
     return {"error": float(np.abs(y - x).mean()), "slope": float(np.polyfit(x, y, 1)[0])}
 
 
-def _reached(
-    models: Models, portrait: Portrait, sliders: Sliders, openness: Callable[[Motion], torch.Tensor | None]
-) -> float:
-    """Render an edited face and measure it; NaN where no face is found."""
-    model, side = models.portrait, portrait.crop.image.shape[-1]
-    motion = _motion_in(to_picture(model.render(portrait, model.edit(portrait, sliders)), side), models)
-    ratio = None if motion is None else openness(motion)
-    return float("nan") if ratio is None else float(ratio.mean())
+def _openness(models: Models, portrait: Portrait, x_d: torch.Tensor) -> dict[str, float]:
+    """Render a face and measure eyes and lips; NaN where no face is found."""
+    side = portrait.crop.image.shape[-1]
+    motion = _motion_in(to_picture(models.portrait.render(portrait, x_d), side), models)
+    ratios = {part: None if motion is None else ratio(motion) for part, ratio in RATIOS.items()}
+    return {part: float("nan") if ratio is None else float(ratio.mean()) for part, ratio in ratios.items()}
 
 
 def _motion_in(picture: Picture, models: Models) -> Motion | None:

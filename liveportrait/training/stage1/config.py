@@ -20,9 +20,11 @@ class LossWeights:
     deformation_prior: float
     motion_balance: float
     guide: float
+    openness: float
     perceptual: float
     perceptual_face: float
     perceptual_lips: float
+    perceptual_eyes: float
     reconstruction: float
     identity: float
     adversarial: float

@@ -98,6 +98,24 @@ def guide(x_s: Tensor, x_d: Tensor, landmarks_s: Tensor, landmarks_d: Tensor, ro
     return wing(apart).sum(-1).mean()
 
 
+def openness(x: Tensor, above: Tensor, below: Tensor, upper: tuple[int, ...], lower: tuple[int, ...]) -> Tensor:
+    """L_open = mean Wing((l_below − l_above) − (x_lower − x_upper)): lids and lips are as far apart as the landmarks.
+
+    `guide` hardly teaches this: what is left of its error on a new face mostly shifts both lids alike.
+
+    Args:
+        x: Keypoints, shape (B, K, 3); only x and y count.
+        above: Landmarks of upper lids and lips, shape (B, N, 2), in the units of the keypoints.
+        below: Landmarks of lower ones.
+        upper: Keypoint of each landmark in `above`.
+        lower: Keypoint of each landmark in `below`.
+
+    Source: not in the papers.
+    """
+    found = x[:, list(lower), :2] - x[:, list(upper), :2]
+    return wing(below - above - found).sum(-1).mean()
+
+
 def motion_balance(shares: Tensor) -> Tensor:
     """Cost of leaving motions of W unused: log M − H(shares), zero if all are used equally.
 

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from liveportrait.official import OfficialPortrait
-from liveportrait.training.faces import LIP_POINTS, OVAL_POINTS, FaceBatch, FaceSampler, FaceSet, rows
+from liveportrait.training.faces import (
+    LEFT_EYE,
+    LIP_POINTS,
+    OVAL_POINTS,
+    RIGHT_EYE,
+    FaceBatch,
+    FaceSampler,
+    FaceSet,
+    rows,
+)
 from liveportrait.training.loop import Figures, Trainer, TrainingError, schedule
 from liveportrait.training.perception import Perception
 from liveportrait.training.processes import Processes
@@ -29,10 +38,14 @@ from liveportrait.training.stage1.warps import RandomWarp
 GUIDE = {6: 61, 12: 291, 14: 0, 17: 17, 19: 14, 20: 13, 11: 159, 13: 145, 15: 386, 16: 374}
 """Mesh point that a keypoint follows: lips and lids. The keypoints are those that move lips and eyes in the official
 model (`liveportrait.regions.OFFICIAL`); which landmark belongs to which is not published: a guess."""
+UPPER, LOWER = (11, 15, 20, 14), (13, 16, 19, 17)
+"""Guided keypoints of lids, inner lips and outer lips, above and below."""
 MASKS = ("warping.dense_motion_network.mask.", "warping.dense_motion_network.occlusion.")
 """Parameters of W that choose between motions, see `Stage1Config.mask_rate`."""
 REGIONS = {"whole": None, "face": (OVAL_POINTS, 1.1), "lips": (LIP_POINTS, 1.6)}
 """What the cascades look at: mesh points and the side of the square over that of their box (margins are guesses)."""
+EYE_MARGIN = 1.8
+"""Side of the square over that of an eye's box, likewise; no discriminator looks at eyes alone."""
 
 Losses = dict[str, Tensor]
 
@@ -154,7 +167,8 @@ class Stage1Trainer(Trainer[Stage1Config]):
             warped = warp.picture(batch.driving)
             result = self.generate(*(input_of(p, size) for p in (batch.source, batch.driving, warped)))
             views = {name: views_of(name, result.picture, batch, size) for name in REGIONS}
-            losses = self.keypoint_losses(batch, result.motion, warp) | self.picture_losses(views)
+            losses = self.keypoint_losses(batch, result.motion, warp)
+            losses |= self.picture_losses(views | {"eyes": eyes_of(result.picture, batch, size)})
             if config.weights.motion_balance > 0:
                 losses["motion_balance"] = keypoint_losses.motion_balance(result.shares)
             if adversarial:
@@ -176,13 +190,15 @@ class Stage1Trainer(Trainer[Stage1Config]):
         """Compute the losses of keypoints and pose that have a weight."""
         keypoints, points = zip(*GUIDE.items(), strict=True)
         marks_s, marks_d = (landmarks[:, rows(points)] for landmarks in (batch.landmarks_s, batch.landmarks_d))
-        both = torch.cat([motion.x_s, motion.x_d])
+        both, marks = torch.cat([motion.x_s, motion.x_d]), torch.cat([marks_s, marks_d])
+        above, below = ([keypoints.index(k) for k in some] for some in (UPPER, LOWER))
         wanted: dict[str, Callable[[], Tensor]] = {
             "equivariance": lambda: keypoint_losses.equivariance(motion.x_d, motion.x_warped, warp),
             "keypoint_prior": lambda: keypoint_losses.keypoint_prior(both, keypoints),
             "head_pose": lambda: keypoint_losses.head_pose(motion.angles_deg, batch.rotation),
             "deformation_prior": lambda: keypoint_losses.deformation_prior(motion.expression),
             "guide": lambda: keypoint_losses.guide(motion.x_s, motion.x_d, marks_s, marks_d, keypoints),
+            "openness": lambda: keypoint_losses.openness(both, marks[:, above], marks[:, below], UPPER, LOWER),
         }
         return {name: loss() for name, loss in wanted.items() if getattr(self.config.weights, name) > 0}
 
@@ -194,6 +210,7 @@ class Stage1Trainer(Trainer[Stage1Config]):
             "perceptual": lambda: picture_losses.perceptual(look, *views["whole"], scales),
             "perceptual_face": lambda: picture_losses.perceptual(look, *views["face"], scales),
             "perceptual_lips": lambda: picture_losses.perceptual(look, *views["lips"], [1.0]),
+            "perceptual_eyes": lambda: picture_losses.perceptual(look, *views["eyes"], [1.0]),
             "reconstruction": lambda: picture_losses.reconstruction(*views["whole"]),
         }
         if self.identity is not None:
@@ -254,6 +271,16 @@ def views_of(name: str, shown: Tensor, batch: FaceBatch, size: int) -> tuple[Ten
     marks, side = batch.landmarks_d[:, rows(points)], size if name == "face" else size // 2
     cut = [picture_losses.region(picture.float(), marks, margin, side) for picture in (shown, batch.driving)]
     return cut[0], cut[1]
+
+
+def eyes_of(shown: Tensor, batch: FaceBatch, size: int) -> tuple[Tensor, Tensor]:
+    """Cut both eyes out of generated and driving pictures, (2B, 3, size / 2, size / 2)."""
+    marks = [batch.landmarks_d[:, rows(points)] for points in (LEFT_EYE, RIGHT_EYE)]
+
+    def cut(picture: Tensor) -> Tensor:
+        return torch.cat([picture_losses.region(picture.float(), eye, EYE_MARGIN, size // 2) for eye in marks])
+
+    return cut(shown), cut(batch.driving)
 
 
 def split(batch: FaceBatch, parts: int) -> Iterator[FaceBatch]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from liveportrait.mini.raster import pixel_grid
-from liveportrait.training.faces import EYE_POINTS, LIP_POINTS, rows
+from liveportrait.training.faces import LEFT_EYE, LIP_POINTS, RIGHT_EYE, rows
 
 CHIN, FOREHEAD, CHEEKS = rows((152,))[0], rows((10,))[0], rows((234, 454))
 BORDER = 0.12
@@ -69,7 +69,7 @@ def outside_mask(landmarks: Tensor, side: int, part: str) -> Tensor:
     """
     places = pixel_grid(side, side).to(landmarks)
     if part == "eyes":
-        groups = [landmarks[:, rows(EYE_POINTS[a : a + 2] + EYE_POINTS[b : b + 2])] for a, b in ((0, 4), (2, 6))]
+        groups = [landmarks[:, rows(points)] for points in (LEFT_EYE, RIGHT_EYE)]
         inside = torch.stack([_box(places, group, 1.6, 1.0) for group in groups]).any(0)
     else:
         chin = landmarks[:, CHIN : CHIN + 1]

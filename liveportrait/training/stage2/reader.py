@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from liveportrait.official_map import official_map
 from liveportrait.regions import FACE_MESH
 from liveportrait.retarget import eye_ratio, lip_ratio
-from liveportrait.training.faces import EYE_POINTS, LIP_POINTS, POINTS, rows
+from liveportrait.training.faces import EYE_POINTS, LEFT_EYE, LIP_POINTS, POINTS, RIGHT_EYE, rows
 from liveportrait.training.stage1.picture_losses import region
 
 SIDE, MARGIN = 48, 1.5
 JITTER, SQUEEZE = 0.02, (0.2, 1.5)
 """While it learns, the reader looks in places that are shifted (a deviation, in units of half the crop) and as if eyes
 and lips were less or more open than they are: later it knows only how open the source was."""
-LEFT_EYE, RIGHT_EYE = (159, 145, 33, 133), (386, 374, 362, 263)
 GROUPS = (LEFT_EYE, RIGHT_EYE, LIP_POINTS)
 _MESH = 478
 
@@ -89,10 +89,11 @@ def misplaced(landmarks: Tensor, random: torch.Generator) -> Tensor:
 
 
 def openness_of(landmarks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the openness of eyes (B, 2) and lips (B, 1) of landmarks (B, 20, 2), measured as for real crops."""
+    """Return the openness of eyes (B, 2) and lips (B, 1) of landmarks (B, 20, 2), as official models measure it."""
     mesh = landmarks.new_zeros(len(landmarks), _MESH, 2)
     mesh = mesh.index_copy(1, torch.tensor(POINTS, device=landmarks.device), landmarks)
-    return eye_ratio(mesh, FACE_MESH), lip_ratio(mesh, FACE_MESH)
+    scale = official_map()
+    return scale.eye_ratio(eye_ratio(mesh, FACE_MESH)), scale.lip_ratio(lip_ratio(mesh, FACE_MESH))
 
 
 def reader_loss(found: Tensor, real: Tensor) -> Tensor:

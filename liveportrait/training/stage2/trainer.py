@@ -100,15 +100,20 @@ class Stage2Trainer(Trainer[Stage2Config]):
         return self.stitching_losses(batch) if self.config.part == "stitching" else self.openness_losses(batch, random)
 
     def reader_losses(self, batch: FaceBatch, random: torch.Generator) -> dict[str, Tensor]:
-        """Compare landmarks in real pictures, and in generated ones, with those of the driving pictures."""
+        """Compare landmarks found in real and generated pictures with those that are known.
+
+        The generated pictures are the sources with their own motion. Driven by another picture they would open eyes and
+        lips less than it does, and the reader would learn to say so of every generated picture.
+        """
+        pictures, marks = torch.cat([batch.source, batch.driving]), torch.cat([batch.landmarks_s, batch.landmarks_d])
         with torch.no_grad():
-            source, driving = self.pose(batch.source), self.pose(batch.driving)
-            shown = self.render(source, transform_keypoints(source.x_c, driving.motion))
-        real = batch.landmarks_d
-        near = misplaced(real, random)
+            source = self.pose(batch.source)
+            shown = self.render(source, source.x_s)
+        near, count = misplaced(marks, random), len(shown)
+        found = self.shared(torch.cat([pictures, shown]), torch.cat([near, near[:count]]))
         return {
-            "real": reader_loss(self.shared(batch.driving, near), real),
-            "generated": reader_loss(self.shared(shown, near), real),
+            "real": reader_loss(found[:-count], marks),
+            "generated": reader_loss(found[-count:], marks[:count]),
         }
 
     def stitching_losses(self, batch: FaceBatch) -> dict[str, Tensor]:
@@ -187,7 +192,10 @@ class Stage2Trainer(Trainer[Stage2Config]):
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
     def _figures(self, batch: FaceBatch, random: torch.Generator) -> Figures:
-        """Figures of a batch with the network and, under `plain_`, without it."""
+        """Figures of a batch with the network and, under `plain_`, without it.
+
+        Eyes and lips are asked for ratios as in training, and, under `seen_`, for those of other real pictures.
+        """
         if self.config.part == "reader":
             return {f"val_{name}": float(value) for name, value in self.reader_losses(batch, random).items()}
         side = batch.source.shape[-1]
@@ -197,18 +205,23 @@ class Stage2Trainer(Trainer[Stage2Config]):
             still = [masked_l1(self.render(source, x), wanted, mask) for x in (self.network(source.x_s, x_d), x_d)]
             return {"border": float(still[0]), "plain_border": float(still[1])}
         source, part = self.pose(batch.source), self.config.part
-        asked = (self.config.most_open * torch.rand(len(batch.source), 1, generator=random)).to(self.device)
-        offset = self.network(source.x_s, self.openness(batch.landmarks_s), asked)
-        shown, plain = (self.render(source, x) for x in (source.x_s + offset, source.x_s))
-        assert self.reader is not None
-        both = [openness_of(self.reader(picture, batch.landmarks_s)) for picture in (shown, plain)]
+        drawn = (self.config.most_open * torch.rand(len(batch.source), 1, generator=random)).to(self.device)
+        seen = self.openness(batch.landmarks_d.roll(1, 0)).mean(1, keepdim=True)
+        plain, mask = self.render(source, source.x_s), outside_mask(batch.landmarks_s, side, part)
         own, other = (0, 1) if part == "eyes" else (1, 0)
-        return {
-            "error": float(condition(both[0][own], asked)),
-            "plain_error": float(condition(both[1][own], asked)),
-            "other_moved": float((both[0][other] - both[1][other]).abs().mean()),
-            "outside": float(masked_l1(shown, plain, outside_mask(batch.landmarks_s, side, part))),
-        }
+        assert self.reader is not None
+        before, figures = openness_of(self.reader(plain, batch.landmarks_s)), Figures()
+        for prefix, asked in (("", drawn), ("seen_", seen)):
+            offset = self.network(source.x_s, self.openness(batch.landmarks_s), asked)
+            shown = self.render(source, source.x_s + offset)
+            after = openness_of(self.reader(shown, batch.landmarks_s))
+            figures |= {
+                f"{prefix}error": float(condition(after[own], asked)),
+                f"{prefix}plain_error": float(condition(before[own], asked)),
+                f"{prefix}other_moved": float((after[other] - before[other]).abs().mean()),
+                f"{prefix}outside": float(masked_l1(shown, plain, mask)),
+            }
+        return figures
 
 
 def restart(network: nn.Module) -> None:

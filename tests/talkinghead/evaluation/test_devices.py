@@ -64,8 +64,8 @@ def test_retargeting(clip, models, devices, monkeypatch):
     def openness(motion):
         measured.append(motion.lip_ratio.device.type)
 
-    parts = {name: (asked, openness) for name, (asked, _) in retargeting.PARTS.items()}
-    monkeypatch.setattr(retargeting, "PARTS", parts)
+    monkeypatch.setattr(retargeting, "RATIOS", {"eyes": openness, "lips": openness})
     monkeypatch.setattr(retargeting, "ASKED", (0.2,))
     assert np.isnan(retargeting.retarget_clip(clip, models).figures()["lips at 0.2"])
-    assert devices == measured == ["meta", "meta"]
+    assert devices == ["meta"] * 3  # at rest, eyes and lips
+    assert measured == ["meta"] * 6

@@ -129,6 +129,7 @@ def test_eyes_and_lips_open_as_far_as_asked(clips, mini, monkeypatch):
     figures = retarget_clip(clips[0], mini).figures()
     assert figures["lips at 0.4"] > figures["lips at 0.1"] + 0.1
     assert figures["lips slope"] > 0.4 and figures["lips error"] < 0.15
+    assert figures["lips error"] < figures["lips unmoved error"] and figures["lips moved eyes"] < 0.1
 
 
 def test_openness_is_compared():

@@ -14,6 +14,7 @@ from liveportrait.training.stage1.keypoint_losses import (
     head_pose,
     keypoint_prior,
     motion_balance,
+    openness,
     wing,
 )
 from liveportrait.training.stage1.warps import RandomWarp
@@ -85,6 +86,13 @@ def test_guided_keypoints_follow_their_landmarks():
     marks_s, marks_d = torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[0.51, 0.5]]])
     # One landmark, 1/2N · Σ over source and driving of the sum over x and y: half of Wing(0.01).
     assert guide(x, x, marks_s, marks_d, (1,)) == pytest.approx(0.5 * 0.1 * math.log(2), rel=1e-4)
+
+
+def test_lids_are_as_far_apart_as_their_landmarks_wherever_they_are():
+    x = torch.tensor([[[0.1, 0.2, 5.0], [0.1, 0.25, 7.0]]])
+    above, below = torch.tensor([[[0.7, 0.6]]]), torch.tensor([[[0.7, 0.65]]])
+    assert openness(x, above, below, (0,), (1,)) == pytest.approx(0.0, abs=1e-5)
+    assert openness(x, above, below + 0.01, (0,), (1,)) == pytest.approx(2 * 0.1 * math.log(2), rel=1e-4)
 
 
 def test_motions_that_are_used_equally_cost_nothing_and_a_single_one_most():

@@ -1,13 +1,17 @@
 """Stage I at tiny size: the loss falls, resume is exact, losses can be switched off, runs export."""
 
+import os
+
 import pytest
 import torch
+from torch import multiprocessing
 from torch.nn import functional as F
 
 from liveportrait.modules.generator import SpadeGenerator
 from liveportrait.training.faces import POINTS, FaceSet
 from liveportrait.training.loop import TrainingError, change_settings
 from liveportrait.training.perception import Perception
+from liveportrait.training.processes import Processes
 from liveportrait.training.sizes import SIZES
 from liveportrait.training.spectral import add_spectral_norm
 from liveportrait.training.stage1.config import WEIGHTS, Stage1Config, read_weights
@@ -100,7 +104,8 @@ def test_a_batch_is_computed_in_equal_parts(faces, look):
 def test_losses_without_weight_are_not_computed(faces, look):
     off = change_settings(SHORT, [f"{name}=0" for name in ("guide", "adversarial", "feature_matching", "perceptual")])
     losses = Stage1Trainer(off, faces, None, look).train_step()
-    kept = {"keypoint_prior", "head_pose", "deformation_prior", "perceptual_face", "perceptual_lips", "reconstruction"}
+    kept = {"keypoint_prior", "head_pose", "deformation_prior", "openness", "reconstruction"}
+    kept |= {f"perceptual_{part}" for part in ("face", "lips", "eyes")}
     assert set(losses) == kept | {"equivariance", "motion_balance"}
 
 
@@ -175,7 +180,7 @@ def test_motion_extractor_learns_alone_first(faces, look, tmp_path):
     before = {name: value.clone() for name, value in run.networks.state_dict().items()}
     for _ in range(4):
         losses = run.train_step()
-    assert set(losses) == {"equivariance", "keypoint_prior", "head_pose", "deformation_prior", "guide"}
+    assert set(losses) == {"equivariance", "keypoint_prior", "head_pose", "deformation_prior", "guide", "openness"}
     changed = {name.split(".")[0] for name, value in run.networks.state_dict().items() if not value.equal(before[name])}
     assert changed == {"motion_extractor"}
     run.save(tmp_path)
@@ -186,6 +191,27 @@ def test_motion_extractor_learns_alone_first(faces, look, tmp_path):
     resumed.resume(tmp_path)
     assert resumed.train_step() == losses
     assert same(run.networks.state_dict(), resumed.networks.state_dict())
+
+
+def _process(rank, faces, look, folder):
+    torch.set_num_threads(1)
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "true"}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}  # asked for, but the store takes their place
+    store = torch.distributed.FileStore(str(folder / "store"), 2)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    config = change_settings(SHORT, ["motion_steps=2", "motion_batch=2", "num_steps=4"])
+    run = Stage1Trainer(config, faces, None, look, processes=Processes("cpu"))
+    for _ in range(4):
+        run.train_step()
+    torch.save(dict(run.networks.named_parameters()), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_processes_share_their_gradients_while_motion_learns_alone_and_after(faces, look, tmp_path, quick_processes):
+    multiprocessing.start_processes(_process, (faces, look, tmp_path), nprocs=2, start_method="forkserver")
+    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    start = dict(Stage1Trainer(SHORT, faces, None, look).networks.named_parameters())
+    assert same(one, other) and not same(one, start)
 
 
 def test_all_motions_stay_in_use(faces, look):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from liveportrait.official_map import official_map
 from liveportrait.training.faces import POINTS, rows
 from liveportrait.training.stage2.losses import BORDER, condition, masked_l1, outside_mask, size_of, still_mask
 from liveportrait.training.stage2.reader import JITTER, SQUEEZE, OpennessReader, misplaced, openness_of, reader_loss
@@ -51,17 +52,20 @@ def test_retargeting_keeps_all_but_its_region():
     assert at(lips, 0.0, 0.3) == at(lips, 0.0, 0.55) == 0 and at(lips, 0.3, -0.2) == at(lips, 0.9, 0.3) == 1
 
 
-def test_openness_is_height_over_width():
+def test_openness_is_height_over_width_on_the_scale_of_official_models():
     eyes, lips = openness_of(face())
-    assert eyes[0].tolist() == pytest.approx([0.3, 0.3], abs=1e-4)
-    assert lips[0].tolist() == pytest.approx([0.25], abs=1e-4)
+    scale = official_map()
+    assert eyes[0].tolist() == pytest.approx([float(scale.eye_ratio(torch.tensor(0.3)))] * 2, abs=1e-4)
+    assert lips[0].tolist() == pytest.approx([float(scale.lip_ratio(torch.tensor(0.25)))], abs=1e-4)
 
 
 def test_the_readers_loss_is_zero_only_at_the_landmarks():
     real, lower = face(), face()
     assert reader_loss(real, real) == pytest.approx(0.0)
-    lower[:, rows((14,)), 1] += 0.08  # one of 16 points in one of two axes; the lips' ratio grows by 0.08 / 0.4
-    assert reader_loss(lower, real) == pytest.approx(10 * 0.08 / 32 + 0.2, rel=1e-3)
+    lower[:, rows((14,)), 1] += 0.08  # one of 16 points in one of two axes
+    more_open = float((openness_of(lower)[1] - openness_of(real)[1]).sum())
+    assert 0.05 < more_open < 0.2  # 0.2 would be 0.08 / 0.4, on the mesh's own scale
+    assert reader_loss(lower, real) == pytest.approx(10 * 0.08 / 32 + more_open, rel=1e-3)
 
 
 def test_the_reader_gives_gradients_and_leaves_other_landmarks():
