@@ -54,8 +54,8 @@ class ThinConfig:
     """
 
     flow_channels: int = 16
-    mouth_channels: int = 64
-    mouth_hidden: int = 16
+    mouth_channels: int = 48
+    mouth_hidden: int = 8
     eye_channels: int = 32
     eye_hidden: int = 8
     num_steps: int = 3000
