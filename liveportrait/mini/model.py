@@ -89,7 +89,7 @@ class MiniLivePortrait(PortraitModel):
             self.renderer.compile_graphs()
 
     def crop_side(self, pixels: float) -> int:
-        """Return about the side of the covered region, so that warping preserves all but `LOST_DETAIL` of its detail."""
+        """Return about the side of the covered region: warping preserves all but `LOST_DETAIL` of its detail."""
         side = math.ceil((1 - LOST_DETAIL) * pixels / STEP) * STEP
         return min(max(side, self.crop_size), LARGEST_CROP)
 

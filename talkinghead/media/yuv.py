@@ -84,7 +84,8 @@ def to_yuv(picture: Picture) -> av.VideoFrame:
 def changed_box(before: Picture, after: Picture) -> Box | None:
     """Return rows and columns that hold all differences between two pictures of one size, or None.
 
-    Eight bytes are compared at once where a row's length allows it, so up to two columns too many are returned on each side.
+    Eight bytes are compared at once where a row's length allows it, so up to two columns too many are returned on each
+    side.
     """
     height, width, channels = after.shape
     word = 8 if width * channels % 8 == 0 else 1
