@@ -42,10 +42,16 @@ UPPER, LOWER = (11, 15, 20, 14), (13, 16, 19, 17)
 """Guided keypoints of lids, inner lips and outer lips, above and below."""
 MASKS = ("warping.dense_motion_network.mask.", "warping.dense_motion_network.occlusion.")
 """Parameters of W that choose between motions, see `Stage1Config.mask_rate`."""
-REGIONS = {"whole": None, "face": (OVAL_POINTS, 1.1), "lips": (LIP_POINTS, 1.6)}
-"""What the cascades look at: mesh points and the side of the square over that of their box (margins are guesses)."""
-EYE_MARGIN = 1.8
-"""Side of the square over that of an eye's box, likewise; no discriminator looks at eyes alone."""
+REGIONS: dict[str, tuple[tuple[tuple[int, ...], ...], float] | None] = {
+    "whole": None,
+    "face": ((OVAL_POINTS,), 1.1),
+    "lips": ((LIP_POINTS,), 1.6),
+    "eyes": ((LEFT_EYE, RIGHT_EYE), 1.8),
+}
+"""What the perceptual losses look at: the mesh points of each square, and its side over that of their box (margins are
+guesses)."""
+JUDGED = ("whole", "face", "lips")
+"""Regions that have a discriminator."""
 
 Losses = dict[str, Tensor]
 
@@ -82,7 +88,7 @@ class Stage1Trainer(Trainer[Stage1Config]):
         self.device, self.validation = self.processes.device, validation
         self.networks = Stage1Networks(SIZES[config.size], start).to(self.device)
         widths = tuple(config.discriminator_widths * 2**n for n in range(config.discriminator_layers))
-        self.discriminators = nn.ModuleDict({name: Discriminator(widths) for name in REGIONS}).to(self.device)
+        self.discriminators = nn.ModuleDict({name: Discriminator(widths) for name in JUDGED}).to(self.device)
         self.perception, self.identity = perception.to(self.device), identity
         self.sampler = FaceSampler(train, config.seed, config.still_share)
         for letter in config.frozen:
@@ -167,15 +173,15 @@ class Stage1Trainer(Trainer[Stage1Config]):
             warped = warp.picture(batch.driving)
             result = self.generate(*(input_of(p, size) for p in (batch.source, batch.driving, warped)))
             views = {name: views_of(name, result.picture, batch, size) for name in REGIONS}
-            losses = self.keypoint_losses(batch, result.motion, warp)
-            losses |= self.picture_losses(views | {"eyes": eyes_of(result.picture, batch, size)})
+            losses = self.keypoint_losses(batch, result.motion, warp) | self.picture_losses(views)
             if config.weights.motion_balance > 0:
                 losses["motion_balance"] = keypoint_losses.motion_balance(result.shares)
+            judged = {name: views[name] for name in JUDGED}
             if adversarial:
-                losses |= self.adversarial_losses(views)
+                losses |= self.adversarial_losses(judged)
         (self._weighted(losses) / config.accumulate).backward()
         if adversarial:
-            losses["discriminator"] = self.discriminator_loss(views)
+            losses["discriminator"] = self.discriminator_loss(judged)
             (losses["discriminator"] / config.accumulate).backward()
         return {name: loss.detach() for name, loss in losses.items()}
 
@@ -190,15 +196,15 @@ class Stage1Trainer(Trainer[Stage1Config]):
         """Compute the losses of keypoints and pose that have a weight."""
         keypoints, points = zip(*GUIDE.items(), strict=True)
         marks_s, marks_d = (landmarks[:, rows(points)] for landmarks in (batch.landmarks_s, batch.landmarks_d))
-        both, marks = torch.cat([motion.x_s, motion.x_d]), torch.cat([marks_s, marks_d])
-        above, below = ([keypoints.index(k) for k in some] for some in (UPPER, LOWER))
+        both, marks = torch.cat([motion.x_s, motion.x_d]), torch.cat([batch.landmarks_s, batch.landmarks_d])
+        above, below = (marks[:, rows([GUIDE[k] for k in lids_and_lips])] for lids_and_lips in (UPPER, LOWER))
         wanted: dict[str, Callable[[], Tensor]] = {
             "equivariance": lambda: keypoint_losses.equivariance(motion.x_d, motion.x_warped, warp),
             "keypoint_prior": lambda: keypoint_losses.keypoint_prior(both, keypoints),
             "head_pose": lambda: keypoint_losses.head_pose(motion.angles_deg, batch.rotation),
             "deformation_prior": lambda: keypoint_losses.deformation_prior(motion.expression),
             "guide": lambda: keypoint_losses.guide(motion.x_s, motion.x_d, marks_s, marks_d, keypoints),
-            "openness": lambda: keypoint_losses.openness(both, marks[:, above], marks[:, below], UPPER, LOWER),
+            "openness": lambda: keypoint_losses.openness(both, above, below, UPPER, LOWER),
         }
         return {name: loss() for name, loss in wanted.items() if getattr(self.config.weights, name) > 0}
 
@@ -263,22 +269,16 @@ class _Judges(nn.Module):
 
 
 def views_of(name: str, shown: Tensor, batch: FaceBatch, size: int) -> tuple[Tensor, Tensor]:
-    """Cut a region out of generated and driving pictures."""
+    """Cut a region out of generated and driving pictures; several squares follow one another in the batch."""
     chosen = REGIONS[name]
     if chosen is None:
         return shown, batch.driving
-    points, margin = chosen
-    marks, side = batch.landmarks_d[:, rows(points)], size if name == "face" else size // 2
-    cut = [picture_losses.region(picture.float(), marks, margin, side) for picture in (shown, batch.driving)]
-    return cut[0], cut[1]
-
-
-def eyes_of(shown: Tensor, batch: FaceBatch, size: int) -> tuple[Tensor, Tensor]:
-    """Cut both eyes out of generated and driving pictures, (2B, 3, size / 2, size / 2)."""
-    marks = [batch.landmarks_d[:, rows(points)] for points in (LEFT_EYE, RIGHT_EYE)]
+    squares, margin = chosen
+    side = size if name == "face" else size // 2
+    marks = [batch.landmarks_d[:, rows(points)] for points in squares]
 
     def cut(picture: Tensor) -> Tensor:
-        return torch.cat([picture_losses.region(picture.float(), eye, EYE_MARGIN, size // 2) for eye in marks])
+        return torch.cat([picture_losses.region(picture.float(), square, margin, side) for square in marks])
 
     return cut(shown), cut(batch.driving)
 
