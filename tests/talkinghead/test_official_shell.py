@@ -123,5 +123,5 @@ def test_a_video_gets_a_new_voice(run, folder):
     before = [frame.picture for frame in read_frames(folder / "driver.mp4")]
     assert len(frames) == 3 and frames[0].shape == (200, 200, 3)
     changed = np.abs(frames[0].astype(int) - before[0]).max(2)
-    assert np.percentile(changed[:40], 99.9) < 12  # coding alone, of which a few pixels may suffer
+    assert np.percentile(changed[:40], 99.9) < 12 and changed[:40].max() < 30  # by coding, from which few pixels suffer
     assert changed[100:170, 60:140].mean() > changed[:40].mean() + 3
