@@ -28,7 +28,7 @@ from talkinghead.media.copying import Changes
 from talkinghead.media.image import Picture
 from talkinghead.models import Models
 from talkinghead.options import Options
-from talkinghead.render import ToKeypoints, render_ahead
+from talkinghead.render import ToKeypoints, render_ahead, rendered_at_once
 from talkinghead.source.dubbed import DubbedVideo
 from talkinghead.source.image import ImageSource, SourceFrame
 from talkinghead.source.video import VideoSource
@@ -71,7 +71,8 @@ def animate(
     Yields:
         The video's pictures, RGB, uint8, each a new array.
     """
-    parts = zip(in_batches(driving, options.render.batch_size), source.source_frames(), strict=False)
+    size = rendered_at_once(models.portrait, options.render.batch_size)
+    parts = zip(in_batches(driving, size), source.source_frames(), strict=False)
     return made_with_own(render_ahead(models.portrait, parts, to_keypoints, backgrounds))
 
 

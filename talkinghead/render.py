@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from itertools import repeat
 from typing import TypeAlias, TypeVar
@@ -19,6 +20,7 @@ from liveportrait.model import PictureRenderer
 from talkinghead.driver.sliders import SliderTrack
 from talkinghead.face.tone import Tone
 from talkinghead.host.forks import check_process
+from talkinghead.host.isolation import computing_alone
 from talkinghead.host.threads import compute_alone
 from talkinghead.media.image import Picture
 from talkinghead.source.image import PlaceCrop, SourceFrame
@@ -32,8 +34,8 @@ ToKeypoints: TypeAlias = Callable[[Portrait, Part], Tensor]
 _NO_CROP = np.zeros((1, 0, 0, 3), np.uint8)
 
 _MOST_THREADS = 8
-_LARGEST = 4
-"""Largest number of pictures that one thread renders together, few enough for the processor's cache."""
+_LARGEST = 8
+"""Largest number of pictures that one thread renders together."""
 
 _batches = ThreadPoolExecutor(1, "batch renderer")
 """One thread for the batches of all videos: a network divides each among the cores."""
@@ -95,6 +97,11 @@ def render(model: PortraitModel, frame: SourceFrame, part: Part, to_keypoints: T
     return render_ahead(model, [(part, frame)], to_keypoints)
 
 
+def rendered_at_once(model: PortraitModel, batch_size: int) -> int:
+    """Return the number of frames that are rendered at a time: a batch, or one for each of several threads."""
+    return batch_size * _single_threads()[1] if model.single_threaded else batch_size
+
+
 def toned(renderer: PictureRenderer, tone: Tone | None) -> PictureRenderer:
     """Return a renderer of pictures in a tone; None changes nothing."""
     return renderer if tone is None else lambda x_d, dense_residual: tone.apply(renderer(x_d, dense_residual))
@@ -105,7 +112,7 @@ def _submit(
 ) -> Iterator[Future[Picture]]:
     """Have a part rendered, divided among single threads or in one batch."""
     portrait, to_pictures = renderer
-    with torch.inference_mode():
+    with torch.inference_mode(), computing_alone() if model.single_threaded else nullcontext():
         part = part.to(portrait.x_s.device)  # type: ignore[assignment] — keeps its type
         x_d = to_keypoints(portrait, part)
     pool, size = _batches, len(x_d)

@@ -37,6 +37,10 @@ class LidColors:
     curve: Tensor
     spread: Tensor
 
+    def at(self, frames: Tensor) -> LidColors:
+        """Return the colours on some frames (n,) of one source or of T sources."""
+        return self if len(self.curve) == 1 else LidColors(self.curve[frames], self.spread[frames])
+
     def apply(self, painted: Painted) -> Painted:
         """Bring the paint outside of the eyes, on 1 or T frames, to within `spread` of `curve`, and keep its luma."""
         color = painted.color.permute(0, 2, 3, 1)

@@ -204,8 +204,8 @@ class MiniLivePortrait(PortraitModel):
         coarse = coarse.expand(count, -1, -1, -1)
         mouth, teeth = self._open_mouth(portrait.mouth), take_teeth(renderer, portrait)
         features = renderer.unpack(portrait.f_s, count)
-        for frame, painted in renderer.paint(coarse, features, warp, x_s, x_d, mouth, teeth, lids):
-            painted.darkened(factor).blend_into(crops, frame)
+        for patch in renderer.paint(coarse, features, warp, x_s, x_d, mouth, teeth, lids, sparing=True):
+            patch.darkened(factor).blend_into(crops)
         crops.clamp_(0, 1)
         return crops if layers is None else torch.lerp(layers.background, crops, warp.shift(layers.opacity))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -46,7 +47,7 @@ class Painted:
         return replace(self, warped=self.warped / factor, color=self.color / factor)
 
     def blend_into(self, crop: Tensor, frame: Tensor) -> None:
-        """Blend the patch into warped crops, in place.
+        """Blend the patches into warped crops, in place.
 
         The crop keeps detail finer than the patch outside mouth and eyes; inside, that detail would come from
         stretched lips.
@@ -56,6 +57,30 @@ class Painted:
             frame: Position of the patch in each crop, shape (T, 2, 3).
         """
         paste_patch(crop, frame, self.addition, self.veil)
+
+
+class PaintedPatch(NamedTuple):
+    """What is painted on some frames.
+
+    Attributes:
+        which: The frames, shape (n,); or a slice for all of them.
+        place: Position of the patch in each, shape (n, 2, 3).
+        painted: The patches.
+    """
+
+    which: Tensor | slice
+    place: Tensor
+    painted: Painted
+
+    def darkened(self, factor: Tensor) -> PaintedPatch:
+        """Undo `brighten`; the factor has shape (1 or T, 1, 1, 1)."""
+        return self._replace(painted=self.painted.darkened(factor if len(factor) == 1 else factor[self.which]))
+
+    def blend_into(self, crop: Tensor) -> None:
+        """Blend the patches into the warped crops of all frames, in place."""
+        some = crop[self.which]
+        self.painted.blend_into(some, self.place)
+        crop[self.which] = some
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.lid_color import LidColors, read_lid_colors
-from liveportrait.mini.painted import OpenMouth, Painted
+from liveportrait.mini.painted import OpenMouth, PaintedPatch
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
 from liveportrait.mini.teeth import NO_TEETH, Teeth
 from liveportrait.mini.warp import Warp
@@ -117,8 +117,8 @@ def render_pictures(renderer: MiniRenderer, source: CpuSource, x_d: Tensor, dens
     pictures = add_light(warped, warp.darkened(source.factor))
     features = [feature.expand(count, -1, -1, -1) for feature in source.features]
     inside = source.mouth, source.teeth, source.lids
-    for frames, patches in renderer.paint(painted, features, warp, source.x_s, x_d, *inside):
-        blend_patches(pictures, frames, patches.darkened(source.factor))
+    for patch in renderer.paint(painted, features, warp, source.x_s, x_d, *inside, sparing=True):
+        blend_patch(pictures, patch.darkened(source.factor))
     if source.background is not None:
         for picture, person in zip(pictures, warped, strict=True):
             put_before(source.background, picture, cv2.extractChannel(person, 3))
@@ -149,24 +149,19 @@ def put_before(background: Picture, person: Picture, opacity: MatLike) -> None:
     cv2.add(cv2.multiply(person, share, scale=1 / LEVELS), behind, person)
 
 
-def blend_patches(pictures: Picture, frames: Tensor, painted: Painted) -> None:
-    """Blend a painted patch into each picture, in place, like `Painted.blend_into`.
-
-    Args:
-        pictures: Shape (T, S, S, 3).
-        frames: Position of the patch in each, shape (T, 2, 3), ±1 at the pictures' edges.
-        painted: T painted patches.
-    """
-    added, kept = painted.addition * LEVELS, (1 - painted.veil).expand(-1, 3, -1, -1)
-    layers = (each.permute(0, 2, 3, 1).contiguous().numpy() for each in (added, kept))
-    for each in zip(pictures, frames.double().numpy(), *layers, strict=True):
+def blend_patch(pictures: Picture, patch: PaintedPatch) -> None:
+    """Blend a painted patch into pictures (T, S, S, 3), in place, like `PaintedPatch.blend_into`."""
+    which, places, painted = patch
+    layers = torch.cat([painted.addition * LEVELS, 1 - painted.veil], 1).permute(0, 2, 3, 1).contiguous()
+    shown = pictures if isinstance(which, slice) else [pictures[n] for n in which]
+    for each in zip(shown, places.double().numpy(), layers.numpy(), strict=True):
         _blend(*each)
 
 
-def _blend(picture: Picture, frame: NDArray[np.float64], added: NDArray[np.float32], kept: NDArray[np.float32]) -> None:
-    """Multiply the picture by one patch, `kept`, and add the other."""
-    side, size = len(picture), len(added)
-    matrix = side / 2 * frame  # from patch coordinates, ±1 at the edges, to pixels of the picture
+def _blend(picture: Picture, place: NDArray[np.float64], patch: NDArray[np.float32]) -> None:
+    """Multiply the picture by the last channel of a patch, and add the others."""
+    side, size = len(picture), len(patch)
+    matrix = side / 2 * place  # from patch coordinates, ±1 at the edges, to pixels of the picture
     matrix[:, 2] += side / 2 - 0.5
     matrix[:, 2] += matrix[:, :2].sum(1) * (1 / size - 1)  # from the patch's pixels
     matrix[:, :2] *= 2 / size
@@ -177,9 +172,11 @@ def _blend(picture: Picture, frame: NDArray[np.float64], added: NDArray[np.float
         return
     matrix[:, 2] -= (left, top)
     shape, box = (int(right - left), int(bottom - top)), picture[top:bottom, left:right]
-    share = cv2.warpAffine(kept, matrix, shape, borderValue=(1, 1, 1))
+    warped = cv2.warpAffine(patch, matrix, shape, borderValue=(0, 0, 0, 1))
+    share = cv2.merge([cv2.extractChannel(warped, 3)] * 3)
     remaining = cv2.multiply(box, share, share, dtype=cv2.CV_32F)
-    cv2.add(cv2.warpAffine(added, matrix, shape), remaining, box, dtype=cv2.CV_8U)  # rounds, and clips to eight bits
+    added = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
+    cv2.add(added, remaining, box, dtype=cv2.CV_8U)  # rounds, and clips to eight bits
 
 
 def seen_size(crop: Tensor) -> Tensor:

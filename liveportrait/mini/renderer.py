@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from liveportrait.graph import Graph, graph_hashes, read_graph, write_graph
 from liveportrait.mini.dense_residual import place_dense_residual
-from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.face_model import FaceModel, HeadPose
 from liveportrait.mini.flow import ResidualFlow
 from liveportrait.mini.lid_color import LidColors
 from liveportrait.mini.mouth_color import skin_ratio, tint, usual_light
 from liveportrait.mini.other_mouth import inside_points
-from liveportrait.mini.painted import OpenMouth, Painted
+from liveportrait.mini.painted import OpenMouth, Painted, PaintedPatch
 from liveportrait.mini.painter import PatchDecoder, PatchEncoder
 from liveportrait.mini.patches import (
     LEFT_EYE_PATCH,
@@ -27,6 +27,7 @@ from liveportrait.mini.patches import (
     PatchKind,
     draw_masks,
     edge_fade,
+    eye_motion,
     parted,
     patch_frame,
     patch_points,
@@ -280,7 +281,9 @@ class MiniRenderer(nn.Module):
         mouth: OpenMouth | None = None,
         teeth: Teeth | None = None,
         lids: LidColors | None = None,
-    ) -> list[tuple[Tensor, Painted]]:
+        *,
+        sparing: bool = False,
+    ) -> list[PaintedPatch]:
         """G: paint mouth and eyes over the warped source.
 
         Args:
@@ -292,44 +295,63 @@ class MiniRenderer(nn.Module):
             mouth: Shows the inside of the mouth instead of the source; None for the source's own.
             teeth: Shown where the source's own mouth is shut; None for what the decoder paints.
             lids: Colours of the lids; None for those that the decoder paints.
+            sparing: Leave eyes that hardly move as they are warped.
 
         Returns:
-            For each patch its position (T, 2, 3) and the painted result, in the order in which they are blended.
+            The painted patches, in the order in which they are blended.
         """
         pose = self.face.pose(x_d)
-        frames, warped, masks = [], [], []
-        for kind, _ in self.patches():
-            frames.append(patch_frame(kind, pose))
-            warped.append(warp.apply_at(image, patch_points(frames[-1], kind.size)))
-            masks.append(draw_masks(kind, frames[-1], x_d))
-        shown = shown_share(self.mouth_patch, x_s, x_d)
+        place = patch_frame(self.mouth_patch, pose)
+        warped = warp.apply_at(image, patch_points(place, self.mouth_patch.size))
+        masks, shown = draw_masks(self.mouth_patch, place, x_d), shown_share(self.mouth_patch, x_s, x_d)
         if mouth is None:
-            own = self._paint_own_mouth(features[0], warped[0], masks[0], shown)
+            own = self._paint_own_mouth(features[0], warped, masks, shown)
         else:
-            own = self._paint_other_mouth(mouth, frames[0], warped[0], masks[0], x_d)
-        eyes = self._paint_eyes(features[1:], warped[1:], masks[1:], x_s, x_d)
-        if lids is not None:
-            eyes = [lids.apply(eye) for eye in eyes]
-        painted = list(zip(frames, [own, *eyes], strict=True))
+            own = self._paint_other_mouth(mouth, place, warped, masks, x_d)
+        eyes = self._paint_eyes(image, features[1:], warp, x_s, x_d, pose, lids, sparing=sparing)
+        painted = [PaintedPatch(slice(None), place, own), *eyes]
         if mouth is None and teeth is not None and (shown < 1).any():
-            painted.append(teeth.paint(pose, x_d, skin_ratio(warped[0], masks[0]), shown))
+            painted.append(PaintedPatch(slice(None), *teeth.paint(pose, x_d, skin_ratio(warped, masks), shown)))
         return painted
 
     def _paint_eyes(
-        self, features: list[Tensor], warped: list[Tensor], masks: list[Tensor], x_s: Tensor, x_d: Tensor
-    ) -> list[Painted]:
-        """Paint both eyes in one call of their network, which is faster than two."""
-        conditions = [
-            self.eyes.condition(patch, drawn, shown_share(kind, x_s, x_d))
-            for (kind, _), patch, drawn in zip(self.patches()[1:], warped, masks, strict=True)
-        ]
-        colors, occlusions = (
-            both.chunk(2) for both in self.run(self.eyes.decoder, torch.cat(features), torch.cat(conditions))
-        )
-        return [
-            Painted(patch, color, occlusion * self.eyes.fade, drawn)
-            for patch, color, occlusion, drawn in zip(warped, colors, occlusions, masks, strict=True)
-        ]
+        self,
+        image: Tensor,
+        features: list[Tensor],
+        warp: Warp,
+        x_s: Tensor,
+        x_d: Tensor,
+        pose: HeadPose,
+        lids: LidColors | None,
+        *,
+        sparing: bool,
+    ) -> list[PaintedPatch]:
+        """Paint both eyes in one call of their network, which is faster than two; arguments as in `paint`."""
+        patches, conditions, seen = [], [], []
+        for (kind, _), feature in zip(self.patches()[1:], features, strict=True):
+            place = patch_frame(kind, pose)
+            share = eye_motion(kind, (patch_frame(kind, self.face.pose(x_s)), x_s), (place, x_d))
+            which = share.flatten().nonzero()[:, 0] if sparing else torch.arange(len(x_d), device=x_d.device)
+            if not len(which):
+                continue
+            place, share, driving = place[which], share[which] if sparing else 1.0, x_d[which]
+            patch = warp.at(which).apply_at(image[which], patch_points(place, kind.size))
+            masks = draw_masks(kind, place, driving)
+            shown = shown_share(kind, x_s if len(x_s) == 1 else x_s[which], driving)
+            conditions.append(self.eyes.condition(patch, masks, shown))
+            seen.append(feature[which])
+            patches.append((which, place, patch, masks, share))
+        if not patches:
+            return []
+        counts = [len(which) for which, *_ in patches]
+        both = self.run(self.eyes.decoder, torch.cat(seen), torch.cat(conditions))
+        painted = []
+        for (which, place, patch, masks, share), color, occlusion in zip(
+            patches, *(each.split(counts) for each in both), strict=True
+        ):
+            eye = Painted(patch, color, occlusion * self.eyes.fade * share, masks)
+            painted.append(PaintedPatch(which, place, eye if lids is None else lids.at(which).apply(eye)))
+        return painted
 
     def _paint_own_mouth(self, own: Tensor, warped: Tensor, masks: Tensor, shown: Tensor) -> Painted:
         """Paint the mouth from the source's own, as far as it is `shown` there, else from the remembered one."""

@@ -41,6 +41,10 @@ class Warp:
         fields = sample(torch.cat([self.flow.permute(0, 3, 1, 2), self.light], 1), points)
         return sample(image, fields[:, :2].permute(0, 2, 3, 1)) + fields[:, 2:]
 
+    def at(self, frames: Tensor) -> Warp:
+        """Return the warp of some frames (n,)."""
+        return Warp(self.flow[frames], self.prior[frames], self.light[frames])
+
     def darkened(self, factor: Tensor) -> Warp:
         """Undo `brighten`."""
         return replace(self, light=self.light / factor)

@@ -75,6 +75,6 @@ def render_both(renderer: MiniRenderer, source: Tensor, x_s: Tensor, x_d: Tensor
     small = F.interpolate(source, (SEEN_SIZE, SEEN_SIZE), mode="area")
     warp = renderer.warp(small, x_s, x_d)
     full = warp.apply(source)
-    for place, painted in renderer.paint(source, features, warp, x_s, x_d):
-        painted.blend_into(full, place)
+    for patch in renderer.paint(source, features, warp, x_s, x_d):
+        patch.blend_into(full)
     return full, sample(source, resize_flow(warp.prior, side, side))

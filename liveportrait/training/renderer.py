@@ -163,7 +163,7 @@ class RendererTrainer(Trainer[RendererTrainConfig]):
         warp = warp.detach()
         painted, real = [], []
         results = renderer.paint(view, renderer.encode(view, x_s), warp, x_s, x_d)
-        for (kind, _), (place, patch) in zip(renderer.patches(), results, strict=True):
+        for (kind, _), (_, place, patch) in zip(renderer.patches(), results, strict=True):
             points = patch_points(place, kind.size)
             painted.append(replace(patch, warped=warp.apply_at(source, points)))
             real.append(sample(driving, points))

@@ -19,7 +19,7 @@ from liveportrait.driving_rules import DrivingRules
 from talkinghead.driver.reference import Reference, apply_reference, apply_reference_to_motion
 from talkinghead.driver.resample import scale_motion
 from talkinghead.errors import OptionError
-from talkinghead.host.isolation import own_settings
+from talkinghead.host.isolation import made_alone, own_settings
 from talkinghead.models import Models
 from talkinghead.options import MotionOptions
 from talkinghead.render import ToKeypoints
@@ -75,7 +75,7 @@ def generate_motion(
     """
     voice, portrait = models.voice, models.portrait
     if suits_any_model(voice):
-        speech_motion = voice.stream(chunks, seed=options.seed)
+        speech_motion = made_alone(voice.stream(chunks, seed=options.seed))
         if reference:
             speech_motion = apply_reference(speech_motion, reference, voice.num_mouth)
         return scale_motion(speech_motion, options, voice.num_mouth), portrait.speech_keypoints

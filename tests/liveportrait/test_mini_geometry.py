@@ -7,6 +7,7 @@ from liveportrait.mini.face_model import HeadPose
 from liveportrait.mini.patches import (
     MOUTH,
     RIGHT_EYE_PATCH,
+    parted,
     paste_patch,
     patch_frame,
     patch_points,
@@ -46,9 +47,30 @@ def test_the_border_stays(x_s):
 def test_signed_distances_inside_and_outside_a_square():
     x, y = torch.tensor([0.0, 0.4, 0.8]), torch.tensor([0.0, 0.7, 0.9])
     points = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]
-    distances = signed_distances([SQUARE], points)[0, 0]
+    distances = signed_distances([SQUARE], points, torch.tensor([9.0]))[0, 0]
     expected = [[0.5, 0.1, -0.3], [-0.2, -0.2, -(0.13**0.5)], [-0.4, -0.4, -0.5]]
     torch.testing.assert_close(distances, torch.tensor(expected), atol=1e-5, rtol=0)
+
+
+def test_distances_are_told_up_to_their_reach():
+    points = pixel_grid(32, 32)[None].expand(2, -1, -1, -1)
+    polygons = [torch.cat([SQUARE, 0.3 * SQUARE + 0.9]), torch.cat([4 * SQUARE, SQUARE + 5.0])]  # one leaves the grid
+    whole = signed_distances(polygons, points, torch.tensor([99.0]))
+    near = signed_distances(polygons, points, torch.tensor([0.2, 0.1]))
+    assert whole[1, 1].max() < -3.5  # far from all of it
+    for frame, reach in enumerate((0.2, 0.1)):
+        torch.testing.assert_close(near[frame], whole[frame].clamp(-reach, reach))
+
+
+def test_masks_are_exact_far_from_the_outline():
+    mask = polygon_masks([SQUARE], 64, 0.01)[0, 0]
+    assert set(mask[[0, 32], [0, 32]].tolist()) == {0.0, 1.0}
+
+
+def test_lips_are_parted_as_far_as_their_neighbours():
+    masks = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.max_pool2d((2 * masks[:, :1] - 1).clamp_min(0), 3, 1, 1)
+    assert torch.equal(parted(masks), expected)
 
 
 def test_polygon_masks_are_soft_at_the_outline_only():

@@ -115,6 +115,28 @@ def test_frames_do_not_depend_on_their_batch(crop):
         assert torch.allclose(together, alone, rtol=0, atol=step)
 
 
+def test_only_eyes_that_move_are_painted(crop, monkeypatch):
+    model = LivePortrait.from_pretrained("mini")
+    model.set_precision("fp32")
+    portrait, motion = model.encode(crop), at_rest(model, 3)
+    motion.eye_openness[1, 1] = 0.0
+    motion.gaze_deg[2] = 12.0
+    x_d, renderer, painted = model.speech_keypoints(portrait, motion), model.renderer, []
+    run = renderer.run
+
+    def recorded(network, *inputs):
+        painted.append((network, len(inputs[0])))
+        return run(network, *inputs)
+
+    monkeypatch.setattr(renderer, "run", recorded)
+    shown = model.render(portrait, x_d)
+    assert [count for network, count in painted if network is renderer.eyes.decoder] == [3]  # one lid, two irises
+    model.render(portrait, x_d[:1])
+    assert painted[-1][0] is not renderer.eyes.decoder
+    for n in range(3):
+        torch.testing.assert_close(model.render(portrait, x_d[n : n + 1]), shown[n : n + 1], atol=1e-5, rtol=0)
+
+
 def speaking(model, portrait) -> torch.Tensor:
     """Keypoints of three frames in which the face talks and blinks."""
     generator = torch.Generator().manual_seed(0)

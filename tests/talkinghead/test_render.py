@@ -2,6 +2,7 @@
 
 import threading
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from fake_models import SIDE, GrayPortrait, speech_motion
 
 from liveportrait import Crop
 from liveportrait.errors import PortraitError
-from talkinghead.render import render, render_ahead
+from talkinghead.render import render, render_ahead, rendered_at_once
 from talkinghead.source.image import SourceFrame
 
 
@@ -58,6 +59,12 @@ def test_one_thread_renders_all_videos(model, frame):
     for _ in range(3):
         list(render_ahead(model, parts(frame, 2), model.speech_keypoints))
     assert len([thread for thread in threading.enumerate() if thread.name.startswith("batch renderer")]) == 1
+
+
+def test_a_batch_is_for_each_thread_that_renders_alone(monkeypatch):
+    monkeypatch.setattr("talkinghead.render._single_threads", lambda: (None, 3))
+    assert rendered_at_once(SimpleNamespace(single_threaded=False), 8) == 8
+    assert rendered_at_once(SimpleNamespace(single_threaded=True), 8) == 24
 
 
 def test_errors_while_rendering_reach_the_caller(model, frame):

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +16,7 @@ from caller import CALLS, Caller
 from PIL import Image
 
 from talkinghead import load_models
-from talkinghead.host.isolation import made_with_callers, made_with_own
+from talkinghead.host.isolation import computing_alone, made_alone, made_with_callers, made_with_own
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,26 @@ def test_callers_keep_their_settings():
             with pytest.raises(FloatingPointError):
                 np.ones(1) / np.zeros(1)
     assert seen == ["meta"] * 4
+
+
+def test_computing_alone_ends_with_each_item():
+    def asked():
+        for _ in range(2):
+            seen.append(torch.get_num_threads())
+            yield None
+
+    seen, before = [], torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for _ in made_alone(made_with_callers(asked())):
+            seen.append(torch.get_num_threads())
+        assert seen == [2] * 4
+        with computing_alone():
+            assert torch.get_num_threads() == 1
+            other = ThreadPoolExecutor(1).submit(torch.get_num_threads).result()
+        assert other == 2 and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def kept():
