@@ -94,11 +94,13 @@ def closing_flow(x_s: Tensor, x_c: Tensor, grid: Tensor) -> Tensor:
     """
     coarse = pixel_grid(CLOSING_SIZE, CLOSING_SIZE).to(x_c)
     shift = forward_shifts(_with_insides(x_s), _with_insides(x_c), coarse).permute(0, 3, 1, 2)
-    moving = F.interpolate(shift.abs().amax((0, 1), keepdim=True), grid.shape[:2])[0, 0] > STILL
+    moving = F.interpolate(shift.abs().amax(1, keepdim=True), grid.shape[:2])[:, 0] > STILL
     origin = grid.expand(len(x_c), -1, -1, -1).clone()
     if moving.any():
-        high, wide = (_span(moving.any(1 - axis)) for axis in (0, 1))
-        origin[:, high, wide] = _invert(shift, origin[:, high, wide])
+        box = _between(moving.any(2))[:, :, None] & _between(moving.any(1))[:, None]  # of each frame
+        high, wide = (_span(box.any(0).any(1 - axis)) for axis in (0, 1))  # of all frames
+        place = origin[:, high, wide]
+        origin[:, high, wide] = torch.where(box[:, high, wide, None], _invert(shift, place), place)
     return origin
 
 
@@ -109,6 +111,11 @@ def _with_insides(x: Tensor) -> Tensor:
     """
     upper, lower = x[:, UPPER, :2], x[:, LOWER, :2]
     return torch.cat([x[:, CONTROL_ROWS, :2], *(torch.lerp(upper, lower, share) for share in INSIDE)], 1)
+
+
+def _between(marked: Tensor) -> Tensor:
+    """Mark what lies between the first and the last mark of each row, shape (T, N)."""
+    return (marked.cumsum(1) > 0) & (marked.flip(1).cumsum(1).flip(1) > 0)
 
 
 def _span(marked: Tensor) -> slice:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from liveportrait.mini.logarithm import fast_log
 from liveportrait.mini.regions import KEYPOINTS, LEFT_IRIS, RIGHT_IRIS
 
 ANCHORS_PER_SIDE = 8
@@ -92,11 +92,4 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
     """Return r² ln r² between two point sets, (P, 2) and (N, 2) → (P, N)."""
     lengths = a.square().sum(-1, keepdim=True) + b.square().sum(-1)
     squared = torch.addmm(lengths, a, b.T, alpha=-2).clamp_min_(1e-12)
-    return squared.mul_(_log(squared))
-
-
-def _log(values: Tensor) -> Tensor:
-    """Return the natural logarithm; OpenCV's takes a tenth of PyTorch's time on a CPU, and is as exact as float32."""
-    if values.device.type != "cpu" or values.dtype != torch.float32 or values.requires_grad:
-        return values.log()
-    return torch.from_numpy(cv2.log(values.numpy()))
+    return squared.mul_(fast_log(squared))

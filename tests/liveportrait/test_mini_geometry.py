@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from liveportrait.mini.face_model import HeadPose
+from liveportrait.mini.logarithm import fast_log
 from liveportrait.mini.patches import (
     MOUTH,
     RIGHT_EYE_PATCH,
@@ -50,6 +51,13 @@ def test_signed_distances_inside_and_outside_a_square():
     distances = signed_distances([SQUARE], points, torch.tensor([9.0]))[0, 0]
     expected = [[0.5, 0.1, -0.3], [-0.2, -0.2, -(0.13**0.5)], [-0.4, -0.4, -0.5]]
     torch.testing.assert_close(distances, torch.tensor(expected), atol=1e-5, rtol=0)
+
+
+def test_logarithms_are_those_of_pytorch():
+    values = torch.logspace(-12, 12, 500)[None]
+    assert (fast_log(values) - values.log()).abs().max() < 1e-5
+    assert fast_log(values.clone().requires_grad_()).requires_grad
+    assert fast_log(values.double()).dtype == torch.float64
 
 
 def test_distances_are_told_up_to_their_reach():
