@@ -137,9 +137,9 @@ def _load(
 def _compile_graphs(portrait: PortraitModel, voice: MotionGenerator) -> None:
     """Compile the networks' graphs while the caller opens its inputs; otherwise the first picture waits for it."""
     with suppress(WeightsError):  # it is raised again by whoever uses the graph
+        compute_alone()  # like what renders, and what speaks
         if isinstance(voice, AudioToMotion):
             voice.compile_graphs()
-        compute_alone()  # like the threads that render
         portrait.compile_graphs()
 
 

@@ -71,8 +71,9 @@ def animate(
     Yields:
         The video's pictures, RGB, uint8, each a new array.
     """
-    size = rendered_at_once(models.portrait, options.render.batch_size)
-    parts = zip(in_batches(driving, size), source.source_frames(), strict=False)
+    size = options.render.batch_size
+    batches = in_batches(driving, rendered_at_once(models.portrait, size), first=size)
+    parts = zip(batches, source.source_frames(), strict=False)
     return made_with_own(render_ahead(models.portrait, parts, to_keypoints, backgrounds))
 
 

@@ -77,14 +77,15 @@ def retime(parts: Iterable[Timed], fps: Fraction, num_frames: int | None) -> Ite
         yield interpolate(kept, [_position(n, step) - first])
 
 
-def in_batches(parts: Iterable[Frames], size: int) -> Iterator[Frames]:
-    """Regroup parts into batches of `size` frames; the last one may be shorter."""
+def in_batches(parts: Iterable[Frames], size: int, first: int | None = None) -> Iterator[Frames]:
+    """Regroup parts into batches of `size` frames, the first one of `first` if given; the last one may be shorter."""
     kept: Frames | None = None
+    wanted = first or size
     for part in parts:
         kept = part if kept is None else join([kept, part])
-        whole = len(kept) // size * size
-        yield from (kept[start : start + size] for start in range(0, whole, size))
-        kept = kept[whole:]
+        while len(kept) >= wanted:
+            yield kept[:wanted]
+            kept, wanted = kept[wanted:], size
     if kept is not None and len(kept):
         yield kept
 

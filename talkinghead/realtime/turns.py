@@ -22,6 +22,7 @@ from audio2motion.streaming import AHEAD, HOP, VoiceStream
 from audio2motion.voices import SpeechMotionGenerator
 from liveportrait import SpeechMotion
 from talkinghead.errors import AudioError
+from talkinghead.host.isolation import computing_alone
 from talkinghead.media.audio import MODEL_RATE
 from talkinghead.realtime.sound import Resampler, cut, to_int16
 
@@ -114,6 +115,7 @@ class Turn:
         self._finish_resampling()
         self.ended = True
 
+    @computing_alone()
     def prepare(self, count: int) -> int:
         """Compute features until `count` frames are ready, as far as the sound allows, and return how many are."""
         ended = self.ended  # before looking for sound, which may still arrive

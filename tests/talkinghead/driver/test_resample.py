@@ -102,3 +102,9 @@ def test_batches_keep_order_and_size(size):
     batches = list(in_batches(in_parts(23, 5), size))
     assert {len(batch) for batch in batches[:-1]} <= {size} and len(batches[-1]) <= size
     assert lips(batches) == pytest.approx(range(23))
+
+
+def test_the_first_batch_may_be_smaller():
+    batches = list(in_batches(in_parts(23, 5), 8, first=3))
+    assert [len(batch) for batch in batches] == [3, 8, 8, 4]
+    assert lips(batches) == pytest.approx(range(23))
