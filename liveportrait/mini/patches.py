@@ -25,6 +25,7 @@ EDGE = 0.16  # share of a patch's half side over which the paint fades out at th
 MASK_SOFTNESS = 0.02  # in patch units: about one pixel of a 96-pixel patch
 STRETCHED, WHOLE = 0.1, 0.4  # source area over driver area: `shown_share` rises from 0 to 1 between these
 HARDLY, FAR = 0.05, 0.12  # in patch units: `eye_motion` rises from 0 to 1 between these; a blink moves lids by 0.27
+IRIS = 1.5  # how much more the motion of an iris counts than that of lids
 TINY = 1e-6
 
 
@@ -154,9 +155,11 @@ def eye_motion(kind: PatchKind, source: tuple[Tensor, Tensor], driving: tuple[Te
     Returns:
         Shape (T, 1, 1, 1): 0 if the warp alone shows the motion, 1 if it is large.
     """
-    points = rows(kind.polygons[0] + kind.iris)
-    before, after = (to_patch(place, x[:, points, :2]) for place, x in (source, driving))
-    share = (((after - before).norm(dim=-1).amax(1) - HARDLY) / (FAR - HARDLY)).clamp(0, 1)
+    lids, iris = kind.polygons[0], kind.iris
+    before, after = (to_patch(place, x[:, rows(lids + iris), :2]) for place, x in (source, driving))
+    moved = (after - before).norm(dim=-1)
+    farthest = torch.maximum(moved[:, : len(lids)].amax(1), IRIS * moved[:, len(lids) :].amax(1))
+    share = ((farthest - HARDLY) / (FAR - HARDLY)).clamp(0, 1)
     return (share * share * (3 - 2 * share))[:, None, None, None]
 
 

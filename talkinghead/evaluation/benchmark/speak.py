@@ -37,7 +37,7 @@ _SETTINGS, _THREADS = {"preset": "veryfast", "crf": "18", "x264-params": "mbtree
 BUSY = 2
 """Number of processes that do nothing but compute while `speak` runs beside them."""
 
-_FASTEST = 3
+_FASTEST = 8
 """How many times faster than real time the long run may be before its voice ends."""
 
 _CALL = "from talkinghead.cli import main; main()"
