@@ -37,7 +37,7 @@ class LidColors:
     curve: Tensor
     spread: Tensor
 
-    def at(self, frames: Tensor) -> LidColors:
+    def at(self, frames: Tensor | slice) -> LidColors:
         """Return the colours on some frames (n,) of one source or of T sources."""
         return self if len(self.curve) == 1 else LidColors(self.curve[frames], self.spread[frames])
 

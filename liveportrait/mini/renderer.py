@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from liveportrait.graph import Graph, graph_hashes, read_graph, write_graph
 from liveportrait.mini.dense_residual import place_dense_residual
-from liveportrait.mini.face_model import FaceModel, HeadPose
+from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.flow import ResidualFlow
 from liveportrait.mini.lid_color import LidColors
 from liveportrait.mini.mouth_color import skin_ratio, tint, usual_light
@@ -308,50 +308,41 @@ class MiniRenderer(nn.Module):
             own = self._paint_own_mouth(features[0], warped, masks, shown)
         else:
             own = self._paint_other_mouth(mouth, place, warped, masks, x_d)
-        eyes = self._paint_eyes(image, features[1:], warp, x_s, x_d, pose, lids, sparing=sparing)
+        eyes = self._paint_eyes(image, features[1:], warp, x_s, x_d, sparing=sparing)
+        if lids is not None:
+            eyes = [eye._replace(painted=lids.at(eye.which).apply(eye.painted)) for eye in eyes]
         painted = [PaintedPatch(slice(None), place, own), *eyes]
         if mouth is None and teeth is not None and (shown < 1).any():
             painted.append(PaintedPatch(slice(None), *teeth.paint(pose, x_d, skin_ratio(warped, masks), shown)))
         return painted
 
     def _paint_eyes(
-        self,
-        image: Tensor,
-        features: list[Tensor],
-        warp: Warp,
-        x_s: Tensor,
-        x_d: Tensor,
-        pose: HeadPose,
-        lids: LidColors | None,
-        *,
-        sparing: bool,
+        self, image: Tensor, features: list[Tensor], warp: Warp, x_s: Tensor, x_d: Tensor, *, sparing: bool
     ) -> list[PaintedPatch]:
         """Paint both eyes in one call of their network, which is faster than two; arguments as in `paint`."""
-        patches, conditions, seen = [], [], []
+        own, other = self.face.pose(x_s), self.face.pose(x_d)
+        begun, seen, conditions = [], [], []
         for (kind, _), feature in zip(self.patches()[1:], features, strict=True):
-            place = patch_frame(kind, pose)
-            share = eye_motion(kind, (patch_frame(kind, self.face.pose(x_s)), x_s), (place, x_d))
-            which = share.flatten().nonzero()[:, 0] if sparing else torch.arange(len(x_d), device=x_d.device)
+            place, share = patch_frame(kind, other), x_d.new_ones(len(x_d), 1, 1, 1)
+            if sparing:
+                share = eye_motion(kind, (patch_frame(kind, own), x_s), (place, x_d))
+            which = share.flatten().nonzero()[:, 0]
             if not len(which):
                 continue
-            place, share, driving = place[which], share[which] if sparing else 1.0, x_d[which]
-            patch = warp.at(which).apply_at(image[which], patch_points(place, kind.size))
+            place, share, driving, source = place[which], share[which], x_d[which], x_s if len(x_s) == 1 else x_s[which]
+            warped = warp.at(which).apply_at(image[which], patch_points(place, kind.size))
             masks = draw_masks(kind, place, driving)
-            shown = shown_share(kind, x_s if len(x_s) == 1 else x_s[which], driving)
-            conditions.append(self.eyes.condition(patch, masks, shown))
             seen.append(feature[which])
-            patches.append((which, place, patch, masks, share))
-        if not patches:
+            conditions.append(self.eyes.condition(warped, masks, shown_share(kind, source, driving)))
+            begun.append((which, place, share, warped, masks))
+        if not begun:
             return []
-        counts = [len(which) for which, *_ in patches]
-        both = self.run(self.eyes.decoder, torch.cat(seen), torch.cat(conditions))
-        painted = []
-        for (which, place, patch, masks, share), color, occlusion in zip(
-            patches, *(each.split(counts) for each in both), strict=True
-        ):
-            eye = Painted(patch, color, occlusion * self.eyes.fade * share, masks)
-            painted.append(PaintedPatch(which, place, eye if lids is None else lids.at(which).apply(eye)))
-        return painted
+        results = self.run(self.eyes.decoder, torch.cat(seen), torch.cat(conditions))
+        colors, occlusions = (both.split([len(each) for each in seen]) for both in results)
+        return [
+            PaintedPatch(which, place, Painted(warped, color, occlusion * self.eyes.fade * share, masks))
+            for (which, place, share, warped, masks), color, occlusion in zip(begun, colors, occlusions, strict=True)
+        ]
 
     def _paint_own_mouth(self, own: Tensor, warped: Tensor, masks: Tensor, shown: Tensor) -> Painted:
         """Paint the mouth from the source's own, as far as it is `shown` there, else from the remembered one."""

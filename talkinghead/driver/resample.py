@@ -82,10 +82,11 @@ def in_batches(parts: Iterable[Frames], size: int, first: int | None = None) -> 
     kept: Frames | None = None
     wanted = first or size
     for part in parts:
-        kept = part if kept is None else join([kept, part])
-        while len(kept) >= wanted:
-            yield kept[:wanted]
-            kept, wanted = kept[wanted:], size
+        left = part if kept is None else join([kept, part])
+        while len(left) >= wanted:
+            yield left[:wanted]
+            left, wanted = left[wanted:], size
+        kept = left
     if kept is not None and len(kept):
         yield kept
 
