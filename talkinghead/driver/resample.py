@@ -82,11 +82,12 @@ def in_batches(parts: Iterable[Frames], size: int, first: int | None = None) -> 
     kept: Frames | None = None
     wanted = first or size
     for part in parts:
-        left = part if kept is None else join([kept, part])
-        while len(left) >= wanted:
-            yield left[:wanted]
-            left, wanted = left[wanted:], size
-        kept = left
+        kept = part if kept is None else join([kept, part])
+        begin = 0
+        for end in range(wanted, len(kept) + 1, size):
+            yield kept[begin:end]
+            begin, wanted = end, size
+        kept = kept[begin:]
     if kept is not None and len(kept):
         yield kept
 
