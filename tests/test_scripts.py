@@ -17,6 +17,7 @@ from talkinghead.evaluation import commands as evaluation
 from talkinghead.evaluation import speed
 from talkinghead.evaluation.benchmark import base, stream
 from talkinghead.evaluation.benchmark import commands as benchmark
+from talkinghead.evaluation.benchmark.timing import Row
 from talkinghead.media.image import read_image
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -98,7 +99,17 @@ def test_official_networks_are_timed(tmp_path, monkeypatch):
     monkeypatch.setattr(base, "_rearranged", lambda settings: [])  # of the official size
     save_official(tiny_official(), tmp_path / "tiny")
     table = invoke(benchmark.app, "base", "--model", tmp_path / "tiny", "--batches", 1, "--repeats", 1)
-    assert "W warping" in table and "G generator" in table
+    assert "W warping" in table and "G generator" in table and "share of peak" in table
+
+
+def test_warping_and_generator_are_judged_by_paper_and_peak():
+    product = benchmark_row(milliseconds=10.0, gflop=1_000.0)  # 100 TFLOP a second
+    judged = base.judged(benchmark_row(milliseconds=51.2, gflop=2_560.0, batch=8), product)  # 50, in 6.4 ms a frame
+    assert judged.setting == "0.50 x; 50%"
+
+
+def benchmark_row(milliseconds, gflop, batch=1) -> Row:
+    return Row("", batch, "", milliseconds, 0.0, gflop, 0.0, 0.0)
 
 
 def test_embedded_networks_are_timed(tmp_path):

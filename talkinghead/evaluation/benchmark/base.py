@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -17,18 +18,43 @@ from liveportrait.motion import Crop, Motion, Portrait
 from liveportrait.official import OfficialPortrait
 from talkinghead.evaluation.benchmark.timing import Row, Settings, measure, precisions
 
+WHOLE, PAPER_MS = "W+G, as render calls them", 12.8
+"""Name of a row, and the milliseconds that the LivePortrait paper gives for a frame on an RTX 4090."""
+
+_SIDE = {"cuda": 8192}
+_CPU_SIDE = 2048
+"""Sides of the matrices whose product shows how much a device can compute at most."""
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
 
 def run(settings: Settings) -> Iterator[Row]:
     """Measure every stage at every batch size."""
     model = _model(settings).to(settings.device)
     for precision in precisions(settings.device):
+        product = _product(precision, settings)
+        yield product
         # Rounding the weights once more does not change the time.
         model.set_precision(precision)
         for batch in settings.batches:
-            yield from _stages(model, batch, f"{precision} eager", settings)
+            yield from _stages(model, batch, f"{precision} eager", product, settings)
         if settings.device == "cuda":
-            yield from _compiled(model, precision, settings)
+            yield from _compiled(model, precision, product, settings)
     yield from _sampling(settings)
+
+
+def _product(precision: Precision, s: Settings) -> Row:
+    """Measure a large matrix product."""
+    side = _SIDE.get(s.device, _CPU_SIDE)
+    matrix = torch.randn(side, side, device=s.device).to(_DTYPES[precision])
+    return measure(f"product of matrices of {side}", 1, precision, lambda: matrix @ matrix, 0, s)
+
+
+def judged(row: Row, product: Row) -> Row:
+    """Put W and G beside the paper's time for a frame, and beside the speed of a matrix product at that precision."""
+    times = row.milliseconds / row.batch / PAPER_MS
+    share = row.gflop / row.milliseconds / (product.gflop / product.milliseconds)
+    return replace(row, stage="W+G over the paper; share of peak", setting=f"{times:.2f} x; {share:.0%}")
 
 
 def _model(settings: Settings) -> OfficialPortrait:
@@ -61,7 +87,7 @@ def _portrait(model: OfficialPortrait, batch: int, device: str) -> tuple[Portrai
     return source, x_s + 0.05 * draw(batch, 21, 3)
 
 
-def _stages(model: OfficialPortrait, batch: int, setting: str, s: Settings) -> Iterator[Row]:
+def _stages(model: OfficialPortrait, batch: int, setting: str, product: Row, s: Settings) -> Iterator[Row]:
     source, x_d = _portrait(model, batch, s.device)
     crop = Crop(torch.rand(batch, 3, 256, 256, device=s.device))
     lips = torch.full((batch, 1), 0.3, device=s.device)
@@ -83,10 +109,12 @@ def _stages(model: OfficialPortrait, batch: int, setting: str, s: Settings) -> I
             yield measure(name, batch, setting, call, _count(*networks), s)
     yield measure("S and R_lip", batch, setting, small, _count(model.stitching, model.retarget_lip), s)
     whole = _count(model.warping, model.generator)
-    yield measure("W+G, as render calls them", batch, setting, lambda: model.render(source, x_d), whole, s)
+    row = measure(WHOLE, batch, setting, lambda: model.render(source, x_d), whole, s)
+    yield row
+    yield judged(row, product)
 
 
-def _compiled(model: OfficialPortrait, precision: Precision, s: Settings) -> Iterator[Row]:
+def _compiled(model: OfficialPortrait, precision: Precision, product: Row, s: Settings) -> Iterator[Row]:
     """W and G compiled, as upstream offers; the first calls compile and are not timed."""
     eager = model.warping, model.generator
     model.warping, model.generator = (torch.compile(network) for network in eager)  # type: ignore[assignment]
@@ -96,7 +124,9 @@ def _compiled(model: OfficialPortrait, precision: Precision, s: Settings) -> Ite
             for _ in range(3):
                 model.render(source, x_d)
             call = partial(model.render, source, x_d)
-            yield measure("W+G", batch, f"{precision} compiled", call, _count(*eager), s)
+            row = measure("W+G", batch, f"{precision} compiled", call, _count(*eager), s)
+            yield row
+            yield judged(row, product)
     finally:
         model.warping, model.generator = eager
 
