@@ -1,7 +1,9 @@
 """Read eyes and lips in a picture with gradients: small networks that find lids and lips in cut-out regions.
 
 Landmark detectors give no gradient. This regression is trained beforehand, on real pictures with known landmarks and on
-pictures that the frozen networks make of them, and is frozen while R_eyes and R_lip train.
+pictures that the frozen networks make of them, and is frozen while R_eyes and R_lip train. They may please a reader
+with what is no eye or mouth, so there are several, and the pictures that these learn from are recoloured and stretched:
+readers must find edges, and know eyes and lips that are wider open than those of the data.
 """
 
 from __future__ import annotations
@@ -15,13 +17,27 @@ from torch import Tensor, nn
 from liveportrait.official_map import official_map
 from liveportrait.regions import FACE_MESH
 from liveportrait.retarget import eye_ratio, lip_ratio
-from liveportrait.training.faces import EYE_POINTS, LEFT_EYE, LIP_POINTS, POINTS, RIGHT_EYE, rows
+from liveportrait.training.faces import (
+    EYE_POINTS,
+    LEFT_EYE,
+    LIP_POINTS,
+    POINTS,
+    RIGHT_EYE,
+    draw_augmentation,
+    move_landmarks,
+    recolour,
+    rows,
+    warp,
+)
 from liveportrait.training.stage1.picture_losses import region
 
 SIDE, MARGIN = 48, 1.5
 JITTER, SQUEEZE = 0.02, (0.2, 1.5)
 """While it learns, the reader looks in places that are shifted (a deviation, in units of half the crop) and as if eyes
 and lips were less or more open than they are: later it knows only how open the source was."""
+STRETCH = (0.75, 1.75)
+"""While it learns, pictures are this many times as high."""
+NUM_MEMBERS = 3
 GROUPS = (LEFT_EYE, RIGHT_EYE, LIP_POINTS)
 _MESH = 478
 
@@ -49,11 +65,12 @@ class Regressor(nn.Module):
 
 
 class OpennessReader(nn.Module):
-    """Finds lids, eye corners and lips near where the source has them, and measures how open they are."""
+    """Several networks that find lids, eye corners and lips near where the source has them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.eye, self.lips = Regressor(len(LEFT_EYE)), Regressor(len(LIP_POINTS))
+        self.eye = nn.ModuleList(Regressor(len(LEFT_EYE)) for _ in range(NUM_MEMBERS))
+        self.lips = nn.ModuleList(Regressor(len(LIP_POINTS)) for _ in range(NUM_MEMBERS))
 
     def forward(self, picture: Tensor, near: Tensor) -> Tensor:
         """Find landmarks.
@@ -63,17 +80,31 @@ class OpennessReader(nn.Module):
             near: Landmarks of another picture of the head in this pose, which say where to look, shape (B, 20, 2).
 
         Returns:
-            Landmarks POINTS; those that are not of eyes or lips are those of `near`.
+            Landmarks POINTS by each of N members, shape (N, B, 20, 2); those that are not of eyes or lips are those of
+            `near`.
         """
-        found = near.clone()
-        for points, network in zip(GROUPS, (self.eye, self.eye, self.lips), strict=True):
+        found = near.expand(NUM_MEMBERS, *near.shape).clone()
+        for points, networks in zip(GROUPS, (self.eye, self.eye, self.lips), strict=True):
             marks = near[:, rows(points)]
             low, high = marks.amin(1), marks.amax(1)
             half = MARGIN * (high - low).amax(1).clamp_min(0.02) / 2
             view = region(picture, marks, MARGIN, SIDE)
-            places = (low + high)[:, None] / 2 + half[:, None, None] * network(view)
-            found = found.index_copy(1, torch.tensor(rows(points), device=near.device), places.to(found.dtype))
+            offsets = torch.stack([network(view) for network in networks])
+            places = (low + high)[:, None] / 2 + half[:, None, None] * offsets
+            found = found.index_copy(2, torch.tensor(rows(points), device=near.device), places.to(found.dtype))
         return found
+
+
+def varied(pictures: Tensor, landmarks: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Recolour pictures (B, 3, S, S), and make them with their landmarks (B, 20, 2) higher or lower."""
+    count, (low, high) = len(pictures), STRETCH
+    factor = (low * (high / low) ** torch.rand(count, generator=random)).to(landmarks)
+    centre = landmarks.mean(1)
+    maps = landmarks.new_zeros(count, 2, 3)
+    maps[:, 0, 0], maps[:, 1, 1] = 1.0, 1 / factor
+    maps[:, 1, 2] = centre[:, 1] * (1 - 1 / factor)
+    _, colours = draw_augmentation(torch.zeros(count, dtype=torch.bool), random)
+    return recolour(warp(pictures, maps), colours.to(pictures)), move_landmarks(landmarks, maps)
 
 
 def misplaced(landmarks: Tensor, random: torch.Generator) -> Tensor:
@@ -89,21 +120,22 @@ def misplaced(landmarks: Tensor, random: torch.Generator) -> Tensor:
 
 
 def openness_of(landmarks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the openness of eyes (B, 2) and lips (B, 1) of landmarks (B, 20, 2), as official models measure it."""
-    mesh = landmarks.new_zeros(len(landmarks), _MESH, 2)
-    mesh = mesh.index_copy(1, torch.tensor(POINTS, device=landmarks.device), landmarks)
-    scale = official_map()
-    return scale.eye_ratio(eye_ratio(mesh, FACE_MESH)), scale.lip_ratio(lip_ratio(mesh, FACE_MESH))
+    """Return openness as official models measure it, of landmarks (..., 20, 2): eyes (..., 2) and lips (..., 1)."""
+    flat, shape, scale = landmarks.reshape(-1, *landmarks.shape[-2:]), landmarks.shape[:-2], official_map()
+    mesh = flat.new_zeros(len(flat), _MESH, 2)
+    mesh = mesh.index_copy(1, torch.tensor(POINTS, device=landmarks.device), flat)
+    eyes, lips = eye_ratio(mesh, FACE_MESH), lip_ratio(mesh, FACE_MESH)
+    return scale.eye_ratio(eyes).reshape(*shape, 2), scale.lip_ratio(lips).reshape(*shape, 1)
 
 
 def reader_loss(found: Tensor, real: Tensor) -> Tensor:
     """Mean |difference| of landmarks in units of half the crop, and of openness.
 
     Args:
-        found: Shape (B, 20, 2).
-        real: Same shape.
+        found: By each of N members, shape (N, B, 20, 2).
+        real: Shape (B, 20, 2).
     """
     points = rows((*EYE_POINTS, *LIP_POINTS))
-    apart = (found[:, points] - real[:, points]).abs().mean()
+    apart = (found[:, :, points] - real[:, points]).abs().mean()
     (eyes, lips), (real_eyes, real_lips) = openness_of(found), openness_of(real)
     return 10 * apart + (eyes - real_eyes).abs().mean() + (lips - real_lips).abs().mean()

@@ -17,7 +17,7 @@ from liveportrait.training.processes import Processes
 from liveportrait.training.stage1.networks import input_of, silence
 from liveportrait.training.stage2.config import PARTS, Stage2Config
 from liveportrait.training.stage2.losses import condition, masked_l1, outside_mask, size_of, still_mask
-from liveportrait.training.stage2.reader import OpennessReader, misplaced, openness_of, reader_loss
+from liveportrait.training.stage2.reader import OpennessReader, misplaced, openness_of, reader_loss, varied
 
 VALIDATION_BATCHES = 4
 VALIDATION_SEED = 1_000_000
@@ -109,11 +109,12 @@ class Stage2Trainer(Trainer[Stage2Config]):
         with torch.no_grad():
             source = self.pose(batch.source)
             shown = self.render(source, source.x_s)
-        near, count = misplaced(marks, random), len(shown)
-        found = self.shared(torch.cat([pictures, shown]), torch.cat([near, near[:count]]))
+        count = len(shown)
+        pictures, marks = varied(torch.cat([pictures, shown]), torch.cat([marks, marks[:count]]), random)
+        found = self.shared(pictures, misplaced(marks, random))
         return {
-            "real": reader_loss(found[:-count], marks),
-            "generated": reader_loss(found[-count:], marks[:count]),
+            "real": reader_loss(found[:, :-count], marks[:-count]),
+            "generated": reader_loss(found[:, -count:], marks[-count:]),
         }
 
     def stitching_losses(self, batch: FaceBatch) -> dict[str, Tensor]:

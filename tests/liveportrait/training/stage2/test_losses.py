@@ -6,7 +6,17 @@ import torch
 from liveportrait.official_map import official_map
 from liveportrait.training.faces import POINTS, rows
 from liveportrait.training.stage2.losses import BORDER, condition, masked_l1, outside_mask, size_of, still_mask
-from liveportrait.training.stage2.reader import JITTER, SQUEEZE, OpennessReader, misplaced, openness_of, reader_loss
+from liveportrait.training.stage2.reader import (
+    JITTER,
+    NUM_MEMBERS,
+    SQUEEZE,
+    STRETCH,
+    OpennessReader,
+    misplaced,
+    openness_of,
+    reader_loss,
+    varied,
+)
 
 
 def face() -> torch.Tensor:
@@ -61,18 +71,21 @@ def test_openness_is_height_over_width_on_the_scale_of_official_models():
 
 def test_the_readers_loss_is_zero_only_at_the_landmarks():
     real, lower = face(), face()
-    assert reader_loss(real, real) == pytest.approx(0.0)
+    assert reader_loss(real[None], real) == pytest.approx(0.0)
     lower[:, rows((14,)), 1] += 0.08  # one of 16 points in one of two axes
     more_open = float((openness_of(lower)[1] - openness_of(real)[1]).sum())
     assert 0.05 < more_open < 0.2  # 0.2 would be 0.08 / 0.4, on the mesh's own scale
-    assert reader_loss(lower, real) == pytest.approx(10 * 0.08 / 32 + more_open, rel=1e-3)
+    expected = 10 * 0.08 / 32 + more_open
+    assert reader_loss(lower[None], real) == pytest.approx(expected, rel=1e-3)
+    assert reader_loss(torch.stack([lower, real]), real) == pytest.approx(expected / 2, rel=1e-3)  # one member is right
 
 
 def test_the_reader_gives_gradients_and_leaves_other_landmarks():
     torch.manual_seed(0)
     picture, near = torch.rand(1, 3, 32, 32, requires_grad=True), face()
     found = OpennessReader()(picture, near)
-    assert torch.equal(found[:, rows((10, 152, 234, 454))], near[:, rows((10, 152, 234, 454))])
+    assert found.shape == (NUM_MEMBERS, 1, len(POINTS), 2) and not torch.equal(found[0], found[1])
+    assert all(torch.equal(each[:, rows((10, 152, 234, 454))], near[:, rows((10, 152, 234, 454))]) for each in found)
     openness_of(found)[1].sum().backward()
     grad = picture.grad
     assert grad is not None and grad[..., 18:24, 12:20].abs().sum() > 0 and grad[..., :6, :].abs().sum() == 0
@@ -87,3 +100,15 @@ def test_the_reader_learns_where_to_look_not_what_it_will_find():
     shift = near[:, rows((152,))[0]]
     assert 0.5 * JITTER < shift.std() < 2 * JITTER
     assert torch.equal(near[:, rows((0,))[0]], shift)
+
+
+def test_the_reader_sees_eyes_and_lips_that_are_wider_open():
+    random = torch.Generator().manual_seed(0)
+    pictures, marks = torch.zeros(64, 3, 32, 32), face().repeat(64, 1, 1)
+    pictures[:, :, 18:24] = 1.0  # a bar that landmarks of its height would follow
+    changed, moved = varied(pictures, marks, random)
+    height = (moved[:, :, 1].amax(1) - moved[:, :, 1].amin(1)) / (marks[:, :, 1].amax(1) - marks[:, :, 1].amin(1))
+    assert STRETCH[0] <= height.min() < 0.85 and 1.5 < height.max() <= STRETCH[1] + 1e-4
+    assert torch.allclose(moved[..., 0], marks[..., 0], atol=1e-6)
+    rows_shown = (changed.mean(1) > changed.mean((1, 2, 3))[:, None, None]).float().mean((1, 2)) * 32
+    assert torch.corrcoef(torch.stack([rows_shown, height]))[0, 1] > 0.8
