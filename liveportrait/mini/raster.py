@@ -23,7 +23,7 @@ def signed_distances(polygons: Sequence[Tensor], points: Tensor, reach: Tensor) 
         polygons: Corners in order, n tensors of shape (T, N, 2).
         points: Pixels of a regular grid, shape (T, H, W, 2), in the same coordinates: x depends on the column alone,
             y on the row, and both grow.
-        reach: Largest distance that is told, shape (1 or T,); most pixels are farther away, and cost nothing.
+        reach: Largest distance that is returned, shape (1 or T,); most pixels are farther away, and cost nothing.
 
     Returns:
         Distances in those coordinates, shape (T, n, H, W).
