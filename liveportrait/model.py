@@ -17,6 +17,9 @@ from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
 from liveportrait.pictures import Picture, joined, to_pictures
 from liveportrait.sliders import Sliders
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""PyTorch's type of each precision."""
+
 PictureRenderer: TypeAlias = Callable[[Tensor, Tensor | None], Picture]
 """Renders keypoints x_d (T, K, 3) and a dense residual, or None, as pictures (T, S, S, 3)."""
 

@@ -15,7 +15,7 @@ from liveportrait.config import OfficialConfig, Precision, check_precision
 from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import PortraitError
 from liveportrait.keypoints import transform_keypoints
-from liveportrait.model import PortraitModel
+from liveportrait.model import DTYPES, PortraitModel
 from liveportrait.modules.appearance import AppearanceExtractor
 from liveportrait.modules.generator import SpadeGenerator
 from liveportrait.modules.motion_extractor import MotionExtractor, face_pose
@@ -28,8 +28,6 @@ from liveportrait.official_speech import speech_keypoints
 from liveportrait.regions import FACE_MESH, LANDMARKS_203, OFFICIAL
 from liveportrait.retarget import eye_ratio, lip_ratio
 from liveportrait.sliders import Sliders, edit, edit_video_lips, silence
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @contextmanager
@@ -94,7 +92,7 @@ class OfficialPortrait(PortraitModel):
             for module in network.modules():
                 # Normalisation layers stay in float32; autocast runs the others in the precision of these weights.
                 if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
-                    module.to(dtype=_DTYPES[precision])
+                    module.to(dtype=DTYPES[precision])
 
     @property
     def device(self) -> torch.device:
@@ -115,7 +113,7 @@ class OfficialPortrait(PortraitModel):
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
             if self.precision != "fp32":
-                stack.enter_context(torch.autocast(device, dtype=_DTYPES[self.precision]))
+                stack.enter_context(torch.autocast(device, dtype=DTYPES[self.precision]))
             elif device == "cuda":
                 stack.enter_context(without_tf32())
             yield

@@ -249,7 +249,9 @@ class RenderOptions(Checked):
         " the weights, else the face mesh), mesh, or insightface (pictures are cropped around its 106 points, as in"
         " upstream; its models are for non-commercial research only, and not fetched).",
     )
-    batch_size: int = setting(8, "Number of frames rendered at a time, by each thread if several render.", 1, 64)
+    batch_size: int = setting(
+        8, "Number of frames rendered at a time; by each thread if several render, at most 8.", 1, 64
+    )
     overwrite: bool = setting(False, "Replace the output if it already exists.")
 
     def __post_init__(self) -> None:

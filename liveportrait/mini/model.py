@@ -41,7 +41,7 @@ from liveportrait.mini.renderer import MiniConfig, MiniRenderer
 from liveportrait.mini.speech import speaking_face
 from liveportrait.mini.teeth import TeethBank, bank_shapes
 from liveportrait.mini.warp import resize_flow
-from liveportrait.model import PictureRenderer, PortraitModel
+from liveportrait.model import DTYPES, PictureRenderer, PortraitModel
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
 from liveportrait.pictures import Picture, joined
 from liveportrait.regions import OFFICIAL
@@ -81,7 +81,7 @@ class MiniLivePortrait(PortraitModel):
             ValueError: The precision is not fp32, bf16 or fp16.
         """
         check_precision(precision)
-        self.renderer.precision = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self.renderer.precision = DTYPES[precision]
 
     def compile_graphs(self) -> None:
         """Compile the networks' graphs for this thread's number of threads."""

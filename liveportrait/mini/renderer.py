@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from liveportrait.graph import Graph, graph_hashes, read_graph, write_graph
 from liveportrait.mini.dense_residual import place_dense_residual
-from liveportrait.mini.face_model import FaceModel
+from liveportrait.mini.face_model import FaceModel, HeadPose
 from liveportrait.mini.flow import ResidualFlow
 from liveportrait.mini.lid_color import LidColors
 from liveportrait.mini.mouth_color import skin_ratio, tint, usual_light
@@ -33,6 +33,7 @@ from liveportrait.mini.patches import (
     patch_points,
     sample,
     shown_share,
+    widened,
 )
 from liveportrait.mini.prior_flow import FLOW_SIZE, prior_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
@@ -308,7 +309,7 @@ class MiniRenderer(nn.Module):
             own = self._paint_own_mouth(features[0], warped, masks, shown)
         else:
             own = self._paint_other_mouth(mouth, place, warped, masks, x_d)
-        eyes = self._paint_eyes(image, features[1:], warp, x_s, x_d, sparing=sparing)
+        eyes = self._paint_eyes(image, features[1:], warp, x_s, x_d, pose, sparing)
         if lids is not None:
             eyes = [eye._replace(painted=lids.at(eye.which).apply(eye.painted)) for eye in eyes]
         painted = [PaintedPatch(slice(None), place, own), *eyes]
@@ -317,14 +318,14 @@ class MiniRenderer(nn.Module):
         return painted
 
     def _paint_eyes(
-        self, image: Tensor, features: list[Tensor], warp: Warp, x_s: Tensor, x_d: Tensor, *, sparing: bool
+        self, image: Tensor, features: list[Tensor], warp: Warp, x_s: Tensor, x_d: Tensor, pose: HeadPose, sparing: bool
     ) -> list[PaintedPatch]:
         """Paint both eyes in one call of their network, which is faster than two; arguments as in `paint`."""
-        own, other = self.face.pose(x_s), self.face.pose(x_d)
+        own = self.face.pose(x_s) if sparing else None
         begun, seen, conditions = [], [], []
         for (kind, _), feature in zip(self.patches()[1:], features, strict=True):
-            place, share = patch_frame(kind, other), x_d.new_ones(len(x_d), 1, 1, 1)
-            if sparing:
+            place, share = patch_frame(kind, pose), x_d.new_ones(len(x_d), 1, 1, 1)
+            if own is not None:
                 share = eye_motion(kind, (patch_frame(kind, own), x_s), (place, x_d))
             which = share.flatten().nonzero()[:, 0]
             if not len(which):
@@ -353,7 +354,7 @@ class MiniRenderer(nn.Module):
             mixed = torch.lerp(self._prepared(self.memory), own.float(), shown)
             color, occlusion = self.run(self.mouth.decoder, mixed, condition)
             color = (color * torch.lerp(tint(warped, masks, self.light), color.new_ones(()), shown)).clamp(0, 1)
-            inside = F.max_pool2d(masks[:, :1], 3, 1, 1)
+            inside = widened(masks[:, :1])
             occlusion = occlusion * (inside + shown * (1 - inside))
         return Painted(warped, color, occlusion * self.mouth.fade, masks)
 

@@ -244,8 +244,13 @@ def draw_augmentation(is_still: Tensor, random: torch.Generator) -> tuple[Tensor
         matrix = torch.stack([torch.stack([cos * flip, -sin], -1), torch.stack([sin * flip, cos], -1)], 1)
         moved = shift + torch.where(is_still[:, None], own_shift, 0.0)
         maps.append(torch.cat([matrix, moved[..., None]], -1))
-    colours = torch.cat([1 + 0.15 * draw(count, 3), 1 + 0.2 * draw(count, 2)], 1)
-    return torch.stack(maps), colours
+    return torch.stack(maps), draw_colours(count, random)
+
+
+def draw_colours(count: int, random: torch.Generator) -> Tensor:
+    """Draw gains of the channels, contrast and saturation for `recolour`, shape (count, 5)."""
+    drawn = [2 * torch.rand(count, number, generator=random) - 1 for number in (3, 2)]
+    return torch.cat([1 + 0.15 * drawn[0], 1 + 0.2 * drawn[1]], 1)
 
 
 def warp(pictures: Tensor, maps: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ def test_logarithms_are_those_of_pytorch():
     assert fast_log(values.double()).dtype == torch.float64
 
 
-def test_distances_are_told_up_to_their_reach():
+def test_distances_are_exact_up_to_their_reach():
     points = pixel_grid(32, 32)[None].expand(2, -1, -1, -1)
     polygons = [torch.cat([SQUARE, 0.3 * SQUARE + 0.9]), torch.cat([4 * SQUARE, SQUARE + 5.0])]  # one leaves the grid
     whole = signed_distances(polygons, points, torch.tensor([99.0]))

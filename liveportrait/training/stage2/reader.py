@@ -23,7 +23,7 @@ from liveportrait.training.faces import (
     LIP_POINTS,
     POINTS,
     RIGHT_EYE,
-    draw_augmentation,
+    draw_colours,
     move_landmarks,
     recolour,
     rows,
@@ -103,8 +103,8 @@ def varied(pictures: Tensor, landmarks: Tensor, random: torch.Generator) -> tupl
     maps = landmarks.new_zeros(count, 2, 3)
     maps[:, 0, 0], maps[:, 1, 1] = 1.0, 1 / factor
     maps[:, 1, 2] = centre[:, 1] * (1 - 1 / factor)
-    _, colours = draw_augmentation(torch.zeros(count, dtype=torch.bool), random)
-    return recolour(warp(pictures, maps), colours.to(pictures)), move_landmarks(landmarks, maps)
+    colours = draw_colours(count, random).to(pictures)
+    return recolour(warp(pictures, maps), colours), move_landmarks(landmarks, maps)
 
 
 def misplaced(landmarks: Tensor, random: torch.Generator) -> Tensor:

@@ -13,19 +13,14 @@ from torch.nn import functional as F
 from liveportrait import weights
 from liveportrait.config import OfficialConfig, Precision
 from liveportrait.errors import WeightsError
+from liveportrait.model import DTYPES
 from liveportrait.modules.sampling import identity_grid, sample_volume, shift_volume
 from liveportrait.motion import Crop, Motion, Portrait
 from liveportrait.official import OfficialPortrait
 from talkinghead.evaluation.benchmark.timing import Row, Settings, measure, precisions
 
-WHOLE, PAPER_MS = "W+G, as render calls them", 12.8
-"""Name of a row, and the milliseconds that the LivePortrait paper gives for a frame on an RTX 4090."""
-
-_SIDE = {"cuda": 8192}
-_CPU_SIDE = 2048
-"""Sides of the matrices whose product shows how much a device can compute at most."""
-
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+PAPER_MS = 12.8
+"""Milliseconds that the LivePortrait paper gives for W and G on a frame, on an RTX 4090."""
 
 
 def run(settings: Settings) -> Iterator[Row]:
@@ -44,9 +39,9 @@ def run(settings: Settings) -> Iterator[Row]:
 
 
 def _product(precision: Precision, s: Settings) -> Row:
-    """Measure a large matrix product."""
-    side = _SIDE.get(s.device, _CPU_SIDE)
-    matrix = torch.randn(side, side, device=s.device).to(_DTYPES[precision])
+    """Measure a large matrix product, which shows about how much the device can compute."""
+    side = 8192 if s.device == "cuda" else 2048
+    matrix = torch.randn(side, side, device=s.device).to(DTYPES[precision])
     return measure(f"product of matrices of {side}", 1, precision, lambda: matrix @ matrix, 0, s)
 
 
@@ -109,7 +104,7 @@ def _stages(model: OfficialPortrait, batch: int, setting: str, product: Row, s: 
             yield measure(name, batch, setting, call, _count(*networks), s)
     yield measure("S and R_lip", batch, setting, small, _count(model.stitching, model.retarget_lip), s)
     whole = _count(model.warping, model.generator)
-    row = measure(WHOLE, batch, setting, lambda: model.render(source, x_d), whole, s)
+    row = measure("W+G, as render calls them", batch, setting, lambda: model.render(source, x_d), whole, s)
     yield row
     yield judged(row, product)
 
