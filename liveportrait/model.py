@@ -30,6 +30,7 @@ class PortraitModel(nn.Module):
     Attributes:
         num_keypoints: K, the number of keypoints that `Motion.expression` moves.
         crop_size: Usual side in pixels of the crops that `render` returns.
+        crop_scale: Usual side of a crop over the size of the face in it.
         needs_landmarks: Whether `Crop.landmarks` must be given.
         extracts_from_landmarks: Whether `extract` uses only the landmarks, so that crops need no pixels.
         reads_dense_residual: Whether the model implements `read_dense_residual`.
@@ -43,6 +44,7 @@ class PortraitModel(nn.Module):
 
     num_keypoints: int
     crop_size: int
+    crop_scale: float = 2.3
     needs_landmarks: bool
     extracts_from_landmarks: bool = False
     reads_dense_residual: bool = False

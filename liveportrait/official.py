@@ -66,7 +66,7 @@ class OfficialPortrait(PortraitModel):
     def __init__(self, config: OfficialConfig, needs_landmarks: bool, precision: Precision = "fp32"):
         super().__init__()
         self.config, self.needs_landmarks = config, needs_landmarks
-        self.crop_size = config.output_size
+        self.crop_size, self.crop_scale = config.output_size, config.crop_scale
         self.smooths_videos = needs_landmarks
         self.num_keypoints = config.motion.num_keypoints
         self.appearance_extractor = AppearanceExtractor(config.appearance)

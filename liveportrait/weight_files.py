@@ -32,6 +32,7 @@ _RANDOM = {"normal_", "uniform_", "trunc_normal_"}
 _RANDOM |= {"kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_"}
 _LIMITS = {"num_life_frames": 1 << 24, "num_life_clips": 1 << 16, "num_frames": 2000, "num_previous": 2000}
 _LIMITS |= {"mouth_size": 512, "mouth_bank": 64, "painted_size": 1024, "num_teeth": 64, "num_up": 6}
+_RANGES = {"crop_scale": (1, 5)}  # of fractions; others are shares
 
 Sizes = TypeVar("Sizes")
 Network = TypeVar("Network", bound=nn.Module)
@@ -86,9 +87,10 @@ def _read_size(name: str, hint: Any, value: Any, path: Path) -> Any:
             raise WeightsError(f"{path}: {name} is {repr(value)[:40]}, expected 1 to {_MOST_PARTS} whole numbers")
         return tuple(_read_size(name, int, each, path) for each in value)
     if hint is float:
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
+        least, end = _RANGES.get(name, (0, 1))
+        if isinstance(value, int | float) and not isinstance(value, bool) and least <= value < end:
             return float(value)
-        raise WeightsError(f"{path}: {name} is {repr(value)[:40]}, expected a number from 0 to below 1")
+        raise WeightsError(f"{path}: {name} is {repr(value)[:40]}, expected a number from {least} to below {end}")
     if hint is int:
         most = _LIMITS.get(name, _MOST_PARTS if name in _MODULES else _MOST_SIZE)
         if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:

@@ -67,7 +67,9 @@ class CropOptions(Checked):
     whole_picture_as_face: bool = setting(
         False, "Use the whole picture (or the --box) as the face crop, wherever the face in it is.", former="no_crop"
     )
-    crop_scale: float = setting(2.3, "Side of the animated crop, relative to the size of the face.", 1.5, 4.0)
+    crop_scale: float | None = setting(
+        None, "Side of the animated crop, relative to the size of the face; default: the model's, mostly 2.3.", 1.5, 4.0
+    )
     crop_x: float = setting(0.0, "Shift of the crop to the right of the face, as a fraction of its side.", -0.5, 0.5)
     crop_y: float = setting(-0.125, "Shift of the crop below the face, as a fraction of its side.", -0.5, 0.5)
     rotate: bool = setting(True, "Turn the face upright in its crop.")

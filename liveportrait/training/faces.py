@@ -46,6 +46,7 @@ class FaceClip:
         identity: Who it shows.
         permissive: Whether it may train weights that ship.
         still: Whether all pictures were made from one still; a clip of a single frame counts as one.
+        crop_scale: Side of the pictures over the size of the face.
     """
 
     jpegs: list[Tensor]
@@ -54,6 +55,7 @@ class FaceClip:
     identity: str
     permissive: bool
     still: bool = False
+    crop_scale: float = 2.3
 
 
 def write_clip(file: Path, clip: FaceClip) -> None:
@@ -63,6 +65,7 @@ def write_clip(file: Path, clip: FaceClip) -> None:
     tensors = {"jpegs": torch.cat(clip.jpegs), "ends": ends, "landmarks": clip.landmarks.half()}
     tensors["rotation"] = clip.rotation.float()
     about = {"identity": clip.identity, "permissive": str(clip.permissive), "still": str(clip.still)}
+    about["crop_scale"] = str(clip.crop_scale)
     save_tensors({name: value.contiguous() for name, value in tensors.items()}, file, about, replace=True)
 
 
@@ -73,7 +76,8 @@ def read_clip(file: Path) -> FaceClip:
         data, ends, landmarks, rotation = (stored.get_tensor(n) for n in ("jpegs", "ends", "landmarks", "rotation"))
     jpegs = list(data.split(ends.diff().tolist()))
     permissive, still = (about.get(name) == "True" for name in ("permissive", "still"))
-    return FaceClip(jpegs, landmarks.float(), rotation, about["identity"], permissive, still or len(jpegs) == 1)
+    still, scale = still or len(jpegs) == 1, float(about.get("crop_scale", FaceClip.crop_scale))
+    return FaceClip(jpegs, landmarks.float(), rotation, about["identity"], permissive, still, scale)
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class FaceSet:
         stills: Which clips were made from one still, shape (clips,), bool.
         side: S, pixels of the pictures that are drawn.
         decoded: All pictures, shape (F, 3, S, S), uint8; None to decode them when they are drawn.
+        crop_scale: Side of the pictures over the size of the face.
     """
 
     jpegs: list[Tensor]
@@ -99,6 +104,7 @@ class FaceSet:
     stills: Tensor
     side: int
     decoded: Tensor | None = None
+    crop_scale: float = FaceClip.crop_scale
 
     def pictures(self, frames: Tensor) -> Tensor:
         """Return pictures of frames (B,) as (B, 3, S, S), uint8."""
@@ -128,13 +134,17 @@ def read_faces(folder: Path, side: int, permissive_only: bool, preload_on: str |
         preload_on: Device to keep all decoded pictures on; None decodes them when they are drawn.
 
     Raises:
-        TrainingError: There is nothing to learn from.
+        TrainingError: There is nothing to learn from, or crops differ in scale.
     """
     clips = [read_clip(file) for file in sorted(folder.glob("*.safetensors"))]
     clips = [clip for clip in clips if clip.permissive or not permissive_only]
     if not clips:
         raise TrainingError(f"{folder}: no faces to learn from; write them with `prepare.py faces`")
-    jpegs = [jpeg for clip in clips for jpeg in clip.jpegs]
+    jpegs, scales = [jpeg for clip in clips for jpeg in clip.jpegs], sorted({clip.crop_scale for clip in clips})
+    if len(scales) > 1:
+        raise TrainingError(
+            f"{folder}: faces of several --crop-scale ({scales[0]:g}, {scales[1]:g}); prepare them alike"
+        )
     return FaceSet(
         jpegs=jpegs,
         landmarks=torch.cat([clip.landmarks for clip in clips]),
@@ -144,6 +154,7 @@ def read_faces(folder: Path, side: int, permissive_only: bool, preload_on: str |
         stills=torch.tensor([clip.still for clip in clips]),
         side=side,
         decoded=None if preload_on is None else torch.stack([decode(one, side) for one in jpegs]).to(preload_on),
+        crop_scale=scales[0],
     )
 
 

@@ -200,9 +200,9 @@ def check_same(folder: Path, config: Any, names: Sequence[str]) -> None:
     with safe_open(folder / CHECKPOINT, "pt") as stored:
         before = json.loads(stored.metadata()["config"])
     for name in names:
-        if before.get(name) != getattr(config, name):
-            now = getattr(config, name)
-            raise TrainingError(f"{folder}: a run with {name}={before.get(name)}, not {now}; give another --run")
+        then, now = before.get(name, getattr(type(config), name)), getattr(config, name)
+        if then != now:
+            raise TrainingError(f"{folder}: a run with {name}={then}, not {now}; give another --run")
 
 
 def tensors_under(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 import typer
+from numpy.typing import NDArray
 from torch import Tensor
 
 from liveportrait.mini.face_model import FaceModel, embedded_face_model
@@ -20,8 +22,9 @@ from liveportrait.training.faces import POINTS, FaceClip, write_clip
 from talkinghead.dataset.clips import PERMISSIVE
 from talkinghead.dataset.edits import StillEditor
 from talkinghead.errors import InputNotFoundError
-from talkinghead.face import FaceDetector, make_crop
-from talkinghead.media.image import Picture, read_image
+from talkinghead.face import CropFrame, FaceDetector, cut, make_crop
+from talkinghead.face.crop import SOURCE_CROP, FaceRect
+from talkinghead.media.image import Picture, read_image, resize
 from talkinghead.media.video import read_frames
 from talkinghead.models import load_models
 
@@ -38,34 +41,52 @@ class Form:
         face: Mean face that gives head poses.
         size: Side of the pictures.
         quality: Of the JPEGs.
+        crop_scale: Side of the pictures over the size of the face, at most that of `SOURCE_CROP`.
     """
 
     face: FaceModel
     size: int
     quality: int
+    crop_scale: float = SOURCE_CROP.scale
 
-    def encode(self, picture: Picture) -> Tensor:
-        """Encode a square RGB picture (H, W, 3)."""
-        if picture.shape[0] != self.size:
-            smaller = picture.shape[0] > self.size
-            way = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-            picture = cv2.resize(picture, (self.size, self.size), interpolation=way)  # type: ignore[assignment]
-        _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-        return torch.from_numpy(data)
-
-    def clip(self, jpegs: list[Tensor], points: Tensor, identity: str, permissive: bool) -> FaceClip:
-        """Measure head poses and keep the landmarks that training needs.
+    def clip(
+        self, pictures: Iterable[Picture], points: Tensor, identity: str, *, permissive: bool, still: bool = False
+    ) -> FaceClip:
+        """Encode pictures, measure head poses and keep the landmarks that training needs.
 
         The pose is the least-squares similarity between the rigid landmarks and those of a mean face, as in MediaPipe's
         facial transformation matrix.
 
         Args:
-            jpegs: The encoded pictures.
-            points: Landmarks KEYPOINTS, shape (T, 162, 3), ±1 at the crop's edges.
+            pictures: Crops by `SOURCE_CROP`, RGB, (H, W, 3).
+            points: Landmarks KEYPOINTS, shape (T, 162, 3), ±1 at the crops' edges.
             identity: Who it shows.
             permissive: Whether it may train weights that ship.
+            still: Whether the pictures were made from the first.
         """
-        return FaceClip(jpegs, points[:, COLUMNS, :2], self.face.pose(points).rotation, identity, permissive)
+        zoom = SOURCE_CROP.scale / self.crop_scale
+        centre = self._centre(points[:1] if still else points, zoom)
+        jpegs = [self._encode(picture, centre.numpy(), zoom) for picture in pictures]
+        points = points[: len(jpegs)]
+        landmarks, rotation = zoom * (points[:, COLUMNS, :2] - centre), self.face.pose(points).rotation
+        return FaceClip(jpegs, landmarks, rotation, identity, permissive, still, self.crop_scale)
+
+    def _centre(self, points: Tensor, zoom: float) -> Tensor:
+        """Return the centre of closer crops (2,): in their units the face lies as far below it as by the rule."""
+        if zoom == 1:
+            return torch.zeros(2)
+        face = (points[..., :2].amin(1) + points[..., :2].amax(1)).mean(0) / 2
+        return face + torch.tensor([0.0, 2 * SOURCE_CROP.vy_ratio / zoom])
+
+    def _encode(self, picture: Picture, centre: NDArray[np.float32], zoom: float) -> Tensor:
+        """Encode the part of a square picture around `centre`, in units of half its side."""
+        side = len(picture)
+        part = side / zoom
+        middle = (1 + centre) * side / 2 + (part / self.size - 1) / 2  # pixels have their places in their middle
+        place = CropFrame.around(FaceRect(middle, part, 0.0), self.size, rotate=False)
+        picture = resize(picture, self.size, self.size) if zoom == 1 else cut(picture, place)
+        _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+        return torch.from_numpy(data)
 
 
 def read_rows(folder: Path) -> list[dict[str, str]]:
@@ -93,9 +114,9 @@ def write_clips(data: Path, split: str, output: Path, every: int, form: Form) ->
         points = landmarks[offsets[number] : offsets[number + 1] : every].astype(np.float32) / (CLIP_SIDE / 2)
         points[..., :2] -= 1
         frames = islice(read_frames(data / split / row["file"]), 0, None, every)
-        jpegs = [form.encode(frame.picture) for frame, _ in zip(frames, points, strict=False)]
-        points = torch.from_numpy(points[: len(jpegs)])
-        write_clip(file, form.clip(jpegs, points, row["identity"], row["permissive"] == "yes"))
+        pictures = (frame.picture for frame, _ in zip(frames, points, strict=False))
+        permissive = row["permissive"] == "yes"
+        write_clip(file, form.clip(pictures, torch.from_numpy(points), row["identity"], permissive=permissive))
         new += 1
     return len(table), new
 
@@ -123,8 +144,7 @@ def write_stills(folder: Path, output: Path, known: set[str], form: Form, editor
             edited = () if editor is None else editor.versions(shown, file.stem)
             pictures, points = zip(own, *edited, strict=True)
             free = row["licence"].lower().startswith(FREE)
-            clip = form.clip([form.encode(each) for each in pictures], torch.stack(points), row["identity"], free)
-            write_clip(file, replace(clip, still=True))
+            write_clip(file, form.clip(pictures, torch.stack(points), row["identity"], permissive=free, still=True))
             new += 1
     return new
 
@@ -137,9 +157,12 @@ def faces(
     every: Annotated[int, typer.Option(help="Keep one of so many frames.", min=1)] = 5,
     edits: Annotated[int, typer.Option(help="Add so many edited versions to each new still.", min=0)] = 0,
     quality: Annotated[int, typer.Option(help="Quality of the JPEGs.", min=1, max=100)] = 92,
+    crop_scale: Annotated[
+        float, typer.Option(help="Side of the pictures over the size of the face.", min=1.5, max=SOURCE_CROP.scale)
+    ] = SOURCE_CROP.scale,
 ) -> None:
     """Write the face pictures that LivePortrait's training reads, from clips and stills."""
-    form = Form(embedded_face_model(), size, quality)
+    form = Form(embedded_face_model(), size, quality, crop_scale)
     editor = StillEditor(load_models("mini"), edits) if edits else None
     for split in ("val", "train"):
         total, new = write_clips(data, split, output, every, form)

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from liveportrait import Motion, PortraitError, TemplateError
 from liveportrait.driving_rules import DrivingRules, neutral_frame
+from liveportrait.model import PortraitModel
 from liveportrait.templates import Template, load_template, save_template
 from talkinghead.driver.extract import FaceMotionExtractor, average_place, extract_video, whole_place
 from talkinghead.driver.resample import interpolate
 from talkinghead.errors import OptionError
 from talkinghead.face import CropRule, choose_face
-from talkinghead.face.crop import FaceRect
+from talkinghead.face.crop import DRIVING_CROP, FaceRect
 from talkinghead.host.isolation import own_settings
 from talkinghead.inputs.option_values import Trim, parse_region
 from talkinghead.media.audio import Sound, probe_sound
@@ -126,7 +127,7 @@ def extract_driver(given: DriverInput, name: str, models: Models, options: Optio
         return _trim_template(adopted, name, trim, fps)
     if isinstance(given, VideoFile):
         frames = progress(trimmed(given.file, trim), given.num_frames, READING)
-        rule = drive_crop(options.drive)
+        rule = drive_crop(options.drive, models.portrait)
         place = _video_place(given, models, options.drive, rule)
         extracted = extract_video(given, frames, models, rule, place, fps, dense_residual=options.drive.dense_residual)
         rate = fps or given.fps
@@ -138,7 +139,7 @@ def extract_driver(given: DriverInput, name: str, models: Models, options: Optio
     landmarks = choose_face(models.faces.detect(given), None, name).landmarks
     height, width = given.shape[:2]
     place = whole_place(height, width) if options.drive.driver_crop == "none" else None
-    motion = FaceMotionExtractor(models, drive_crop(options.drive), place).read_one(given, landmarks)
+    motion = FaceMotionExtractor(models, drive_crop(options.drive, models.portrait), place).read_one(given, landmarks)
     return Driver(name, motion, fps or FRAME_RATE, False, (), lambda: repeat(given))
 
 
@@ -264,6 +265,7 @@ def driving_rules(options: DriveOptions) -> DrivingRules:
     )
 
 
-def drive_crop(options: DriveOptions) -> CropRule:
+def drive_crop(options: DriveOptions, model: PortraitModel) -> CropRule:
     """Return the crop rule of a driver for the user's options."""
-    return CropRule(scale=options.driver_scale, vx_ratio=options.driver_x, vy_ratio=options.driver_y, rotate=False)
+    scale = options.driver_scale or DRIVING_CROP.for_model(model.crop_scale).scale
+    return CropRule(scale=scale, vx_ratio=options.driver_x, vy_ratio=options.driver_y, rotate=False)

@@ -73,7 +73,9 @@ class DriveOptions(Checked):
         "Place of the driver's crop: around its face in the first frame, or in the average of all frames, as upstream;"
         " none takes whole frames.",
     )
-    driver_scale: float = setting(2.2, "Side of the driver's crop, relative to the size of its face.", 1.5, 4.0)
+    driver_scale: float | None = setting(
+        None, "Side of the driver's crop, relative to the size of its face; default: the model's, mostly 2.2.", 1.5, 4.0
+    )
     driver_x: float = setting(0.0, "Shift of the driver's crop to the right, as a fraction of its side.", -0.5, 0.5)
     driver_y: float = setting(-0.1, "Shift of the driver's crop downwards, as a fraction of its side.", -0.5, 0.5)
     concat: bool = setting(False, "Show the source, the drivers and the result side by side.")

@@ -8,6 +8,7 @@ from liveportrait import Portrait
 from talkinghead.errors import VideoError
 from talkinghead.evaluation.metrics import Picture, Points
 from talkinghead.face import CropFrame, FaceTracker, frame_face
+from talkinghead.face.crop import SOURCE_CROP
 from talkinghead.media.video import read_frames
 from talkinghead.models import Models
 from talkinghead.source.image import encode
@@ -42,5 +43,6 @@ def encode_face(models: Models, picture: Picture, points: Points) -> tuple[Portr
         picture: (H, W, 3).
         points: The face's mesh in it, (478, 3).
     """
-    place = frame_face(models.crop_points(picture, points, still=True))
+    rule = SOURCE_CROP.for_model(models.portrait.crop_scale)
+    place = frame_face(models.crop_points(picture, points, still=True), rule)
     return encode(picture, place, points, models), place

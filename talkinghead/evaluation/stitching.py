@@ -101,7 +101,8 @@ def driving_motions(clip: Path, models: Models, every: int, most: int) -> Iterat
     for number, frame in enumerate(islice(read_frames(clip), (most - 1) * every + 1)):
         points = tracker.track(frame.picture)
         if place is None:
-            place = frame_face(models.crop_points(frame.picture, check_first_face(clip, points)), DRIVING_CROP)
+            rule = DRIVING_CROP.for_model(models.portrait.crop_scale)
+            place = frame_face(models.crop_points(frame.picture, check_first_face(clip, points)), rule)
         if points is not None and number % every == 0:
             with torch.inference_mode():
                 yield models.portrait.extract(cut_crop(frame.picture, place, points).to(models.device))

@@ -7,7 +7,7 @@ is float32, as upstream.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -55,6 +55,10 @@ class CropRule:
     vy_ratio: float = -0.125
     rotate: bool = True
     vx_ratio: float = 0.0
+
+    def for_model(self, crop_scale: float) -> CropRule:
+        """Return the rule for a model whose sources are `crop_scale` faces wide, instead of those of `SOURCE_CROP`."""
+        return replace(self, scale=self.scale * (crop_scale / SOURCE_CROP.scale))
 
 
 SOURCE_CROP = CropRule()

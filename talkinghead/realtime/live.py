@@ -81,7 +81,7 @@ class LiveReenactor:
         self._source, self._models = source, models
         self._rules = driving_rules(options.drive)
         self._tracker = FaceTracker(models.faces)
-        self._reader = FaceMotionExtractor(models, drive_crop(options.drive))
+        self._reader = FaceMotionExtractor(models, drive_crop(options.drive, models.portrait))
         self._smoother = MotionSmoother(options.drive.driver_smooth(source_is_smoothed=False), float(fps))
         self.num_frames = 0
         self._wait = max(ceil(options.live.calibrate * fps), 1)

@@ -88,7 +88,8 @@ def frame_around(landmarks: Array, shape: tuple[int, ...], model: PortraitModel,
         model: The renderer.
         options: How to crop.
     """
-    rule = CropRule(scale=options.crop_scale, vx_ratio=options.crop_x, vy_ratio=options.crop_y, rotate=options.rotate)
+    scale = options.crop_scale or model.crop_scale
+    rule = CropRule(scale=scale, vx_ratio=options.crop_x, vy_ratio=options.crop_y, rotate=options.rotate)
     frame = frame_face(landmarks, rule)
     pixels = rule.size / frame.zoom
     if options.face_only:
@@ -98,7 +99,7 @@ def frame_around(landmarks: Array, shape: tuple[int, ...], model: PortraitModel,
 
 
 def _around_cat(cat: FaceRect, model: PortraitModel, options: CropOptions) -> CropFrame:
-    side = options.crop_scale * cat.size
+    side = (options.crop_scale or model.crop_scale) * cat.size
     shift = np.array([options.crop_x, options.crop_y], np.float32) * np.float32(side)
     return CropFrame.around(FaceRect(cat.center + shift, side, 0.0), model.crop_side(side), rotate=False)
 

@@ -15,7 +15,7 @@ from liveportrait import Portrait
 from liveportrait.pictures import to_pictures
 from talkinghead.errors import OptionError
 from talkinghead.face import CropFrame, PasteBack
-from talkinghead.face.crop import Array, FaceRect, cut, cut_crop, face_rect
+from talkinghead.face.crop import SOURCE_CROP, Array, FaceRect, cut, cut_crop, face_rect
 from talkinghead.face.landmarks import PersonFinder
 from talkinghead.face.layers import separate
 from talkinghead.face.paste import overlap_mask
@@ -197,4 +197,4 @@ def face_square(face: Framed) -> FaceRect:
     if face.landmarks is not None:
         return face_rect(face.landmarks, 1.0, 0.0)
     middle, side = face.frame.points_to_image(_MIDDLE * face.frame.size)[0], face.frame.size / face.frame.zoom
-    return FaceRect(middle, side / CropOptions.crop_scale, 0.0)
+    return FaceRect(middle, side / SOURCE_CROP.scale, 0.0)

@@ -30,7 +30,7 @@ def train(options: Namespace) -> None:
     config = settings(options)
     check_same(options.run, config, ("size", "discriminator_widths", "discriminator_layers", "frozen"))
     start = load_start(options.init)
-    if start is not None and SIZES[config.size] != start.config:
+    if start is not None and replace(start.config, crop_scale=SIZES[config.size].crop_scale) != SIZES[config.size]:
         raise TrainingError(f"--init {options.init}: its networks are not of size {config.size}; give --set size=NAME")
     looks = load_perception(options.perception, config.stages)
     side = SIZES[config.size].output_size
@@ -40,6 +40,8 @@ def train(options: Namespace) -> None:
     processes = Processes(config.device)
     preload_on = processes.device if config.preload else None
     faces = read_faces(options.faces / "train", side, not options.any_licence, preload_on)
+    config = replace(config, crop_scale=faces.crop_scale)
+    check_same(options.run, config, ("crop_scale",))
     val = options.faces / "val"
     validation = read_faces(val, side, False, preload_on) if val.is_dir() and processes.rank == 0 else None
     identity = load_identity(options.identity, processes.device)

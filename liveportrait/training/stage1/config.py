@@ -21,6 +21,7 @@ class LossWeights:
     motion_balance: float
     guide: float
     openness: float
+    landmark_flow: float
     perceptual: float
     perceptual_face: float
     perceptual_lips: float
@@ -53,6 +54,7 @@ class Stage1Config:
         motion_rate: Learning rate of M over that of the other networks.
         mask_rate: Learning rate of the layers that choose between the keypoints' motions, likewise. With their many
             thousand inputs Adam would decide in a few steps for two keypoints, and never move the others.
+        known_share: Share of pairs in which W is given the landmarks in place of the guided keypoints that M found.
         beta1: Of Adam (0.5 in the paper).
         beta2: Of Adam (0.999 in the paper).
         warmup_steps: Steps of linear warm-up.
@@ -70,6 +72,7 @@ class Stage1Config:
         bfloat16: Run the networks in bfloat16.
         seed: Of everything.
         device: Where to train.
+        crop_scale: Side of the pictures over the size of the face; the command takes it from the faces.
         weights: Of the losses.
     """
 
@@ -83,6 +86,7 @@ class Stage1Config:
     motion_peak: float = 4e-4
     motion_rate: float = 1.0
     mask_rate: float = 0.03
+    known_share: float = 0.0
     beta1: float = 0.5
     beta2: float = 0.999
     warmup_steps: int = 100
@@ -100,6 +104,7 @@ class Stage1Config:
     bfloat16: bool = False
     seed: int = 0
     device: str = "cpu"
+    crop_scale: float = 2.3
     weights: LossWeights = field(default_factory=read_weights)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from liveportrait.keypoints import euler_degrees
@@ -114,6 +115,28 @@ def openness(x: Tensor, above: Tensor, below: Tensor, upper: tuple[int, ...], lo
     """
     found = x[:, list(lower), :2] - x[:, list(upper), :2]
     return wing(below - above - found).sum(-1).mean()
+
+
+def landmark_flow(shift: Tensor, landmarks_s: Tensor, landmarks_d: Tensor) -> Tensor:
+    """L_flow = mean |w(l_d) − (l_s − l_d)|: the warp takes each driving landmark from where the source has it.
+
+    Pictures teach this slowly where neighbours move differently, as two lids do.
+
+    Args:
+        shift: w, from each voxel of the warped volume to its place in the source, shape (B, D, H, W, 3); only x and y
+            count.
+        landmarks_s: Of the source, shape (B, N, 2), ±1 at the picture's edges.
+        landmarks_d: Of the driving picture.
+
+    Source: not in the papers.
+    """
+    depth = shift.shape[1]
+    planes = shift[..., :2].flatten(0, 1).permute(0, 3, 1, 2)
+    places = landmarks_d.repeat_interleave(depth, 0)[:, None]
+    found = F.grid_sample(planes, places.to(planes), padding_mode="border", align_corners=False)[:, :, 0].transpose(
+        1, 2
+    )
+    return (found - (landmarks_s - landmarks_d).repeat_interleave(depth, 0)).abs().mean()
 
 
 def motion_balance(shares: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from liveportrait.config import OfficialConfig
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.modules.generator import fold_spectral_norm
 from liveportrait.modules.motion_extractor import MotionExtractor, MotionHeads, face_pose
+from liveportrait.modules.sampling import identity_grid
 from liveportrait.official import OfficialPortrait
 from liveportrait.training.spectral import add_spectral_norm, refresh_vectors, restore_spectral_norm
 from liveportrait.training.stage1.keypoint_losses import TARGET_DEPTH
@@ -47,6 +48,34 @@ class PairMotion(NamedTuple):
         return cls(x_s, x_d, x_warped, pose.angles_deg[both], pose.motion.expression[both])
 
 
+class KnownKeypoints(NamedTuple):
+    """Landmarks that take the place of guided keypoints in some of B pairs.
+
+    M finds lids and lips only roughly on faces that it does not know, and W then learns not to trust these keypoints.
+    From true ones it learns what moving them does.
+
+    Attributes:
+        pairs: Which pairs, shape (B,), bool.
+        rows: Keypoint of each landmark.
+        landmarks_s: Of the sources, shape (B, N, 2).
+        landmarks_d: Of the driving pictures.
+    """
+
+    pairs: Tensor
+    rows: tuple[int, ...]
+    landmarks_s: Tensor
+    landmarks_d: Tensor
+
+    def put_into(self, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keypoints (B, K, 3) of sources and driving pictures with x and y of the known ones replaced."""
+        results = []
+        for x, landmarks in ((x_s, self.landmarks_s), (x_d, self.landmarks_d)):
+            replaced = x.clone()
+            replaced[:, list(self.rows), :2] = landmarks.to(x)
+            results.append(torch.where(self.pairs[:, None, None], replaced, x))
+        return results[0], results[1]
+
+
 class Generated(NamedTuple):
     """Result of a pass on B pairs.
 
@@ -54,11 +83,13 @@ class Generated(NamedTuple):
         picture: The source with the driving motion, of the size that G returns, (B, 3, S, S).
         motion: What M found.
         shares: Mean share of each motion of W, the identity first, shape (K + 1,).
+        shift: From each voxel of the warped volume to its place in the source, shape (B, D, H, W, 3).
     """
 
     picture: Tensor
     motion: PairMotion
     shares: Tensor
+    shift: Tensor
 
 
 class Stage1Networks(nn.Module):
@@ -66,13 +97,13 @@ class Stage1Networks(nn.Module):
 
     Args:
         config: Their sizes.
-        start: A model to continue from; otherwise training begins from scratch.
+        start: A model of these sizes to continue from; otherwise training begins from scratch.
     """
 
     def __init__(self, config: OfficialConfig, start: OfficialPortrait | None = None) -> None:
         super().__init__()
         model = OfficialPortrait(config, needs_landmarks=True) if start is None else start
-        self.config = model.config
+        self.config = config
         self.appearance_extractor, self.motion_extractor = model.appearance_extractor, model.motion_extractor
         self.warping, self.generator = model.warping, model.generator
         if start is None:
@@ -84,18 +115,23 @@ class Stage1Networks(nn.Module):
             self.generator.load_state_dict(state)
         self.requires_grad_(True)
 
-    def forward(self, source: Tensor, driving: Tensor, warped: Tensor) -> Generated:
+    def forward(
+        self, source: Tensor, driving: Tensor, warped: Tensor, known: KnownKeypoints | None = None
+    ) -> Generated:
         """Animate the sources.
 
         Args:
             source: Shape (B, 3, S, S) in [0, 1].
             driving: Same shape.
             warped: The driving pictures after a random warp.
+            known: Keypoints that W is given in place of those of M.
         """
         motion = PairMotion.read(self.motion_extractor(torch.cat([source, driving, warped])))
+        x_s, x_d = (motion.x_s, motion.x_d) if known is None else known.put_into(motion.x_s, motion.x_d)
         volume = self.warping.prepare(self.appearance_extractor(source))
-        feature, dense = self.warping(volume, motion.x_s, motion.x_d)
-        return Generated(self.generator(feature).float(), motion, dense.mask.float().mean((0, 2, 3, 4)))
+        feature, dense = self.warping(volume, x_s, x_d)
+        shift = dense.deformation - identity_grid(dense.deformation[..., 0])
+        return Generated(self.generator(feature).float(), motion, dense.mask.float().mean((0, 2, 3, 4)), shift)
 
 
 def spread_keypoints(extractor: MotionExtractor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ from liveportrait.training.stage1.adversarial import (
     generator_hinge,
 )
 from liveportrait.training.stage1.config import Stage1Config
-from liveportrait.training.stage1.networks import PARTS, PairMotion, Stage1Networks, assemble, input_of
+from liveportrait.training.stage1.networks import PARTS, KnownKeypoints, PairMotion, Stage1Networks, assemble, input_of
 from liveportrait.training.stage1.validation import contact_sheet, reenactment
 from liveportrait.training.stage1.warps import RandomWarp
 
@@ -86,7 +86,8 @@ class Stage1Trainer(Trainer[Stage1Config]):
         torch.manual_seed(config.seed)
         self.processes = processes or Processes(config.device)
         self.device, self.validation = self.processes.device, validation
-        self.networks = Stage1Networks(SIZES[config.size], start).to(self.device)
+        sizes = replace(SIZES[config.size], crop_scale=config.crop_scale)
+        self.networks = Stage1Networks(sizes, start).to(self.device)
         widths = tuple(config.discriminator_widths * 2**n for n in range(config.discriminator_layers))
         self.discriminators = nn.ModuleDict({name: Discriminator(widths) for name in JUDGED}).to(self.device)
         self.perception, self.identity = perception.to(self.device), identity
@@ -143,7 +144,10 @@ class Stage1Trainer(Trainer[Stage1Config]):
         for number, part in enumerate(split(batch, config.accumulate)):
             random = torch.Generator().manual_seed(self._seed(number))
             warp = RandomWarp.draw(len(part.source), random, self.device)
-            found.append((self._motion_gradients if self.motion_alone else self._part_gradients)(part, warp))
+            if self.motion_alone:
+                found.append(self._motion_gradients(part, warp))
+            else:
+                found.append(self._part_gradients(part, warp, self.known_keypoints(part, random)))
         for parameters in (self.networks.parameters(), self.discriminators.parameters()):
             nn.utils.clip_grad_norm_(parameters, config.clip_norm)
         means = torch.stack([torch.stack([loss.float() for loss in losses.values()]) for losses in found]).mean(0)
@@ -162,7 +166,16 @@ class Stage1Trainer(Trainer[Stage1Config]):
         (self._weighted(losses) / self.config.accumulate).backward()
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _part_gradients(self, batch: FaceBatch, warp: RandomWarp) -> Losses:
+    def known_keypoints(self, batch: FaceBatch, random: torch.Generator) -> KnownKeypoints | None:
+        """Draw the pairs whose guided keypoints are the landmarks."""
+        if not self.config.known_share:
+            return None
+        pairs = torch.rand(len(batch.source), generator=random) < self.config.known_share
+        keypoints, points = zip(*GUIDE.items(), strict=True)
+        marks_s, marks_d = (landmarks[:, rows(points)] for landmarks in (batch.landmarks_s, batch.landmarks_d))
+        return KnownKeypoints(pairs.to(self.device), keypoints, marks_s, marks_d)
+
+    def _part_gradients(self, batch: FaceBatch, warp: RandomWarp, known: KnownKeypoints | None) -> Losses:
         """Add a part's gradients; return its losses, unweighted."""
         config = self.config
         adversarial = self.step >= config.adversarial_start and (
@@ -171,9 +184,12 @@ class Stage1Trainer(Trainer[Stage1Config]):
         size = self.networks.config.input_size
         with self._autocast():
             warped = warp.picture(batch.driving)
-            result = self.generate(*(input_of(p, size) for p in (batch.source, batch.driving, warped)))
+            result = self.generate(*(input_of(p, size) for p in (batch.source, batch.driving, warped)), known)
             views = {name: views_of(name, result.picture, batch, size) for name in REGIONS}
             losses = self.keypoint_losses(batch, result.motion, warp) | self.picture_losses(views)
+            if config.weights.landmark_flow > 0:
+                marks = batch.landmarks_s, batch.landmarks_d
+                losses["landmark_flow"] = keypoint_losses.landmark_flow(result.shift, *marks)
             if config.weights.motion_balance > 0:
                 losses["motion_balance"] = keypoint_losses.motion_balance(result.shares)
             judged = {name: views[name] for name in JUDGED}

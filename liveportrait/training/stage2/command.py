@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from liveportrait import weights
+from liveportrait.config import OfficialConfig
 from liveportrait.official import OfficialPortrait
 from liveportrait.training.faces import read_faces
 from liveportrait.training.loop import TrainingError, change_settings, check_same, read_average, run
@@ -30,6 +31,11 @@ def train(options: Namespace) -> None:
     processes = Processes(config.device)
     preload_on, side = processes.device if config.preload else None, model.config.output_size
     faces = read_faces(options.faces / "train", side, not options.any_licence, preload_on)
+    if faces.crop_scale != model.config.crop_scale:
+        raise TrainingError(
+            f"{options.faces}: prepared with --crop-scale {faces.crop_scale:g}; {options.model} needs"
+            f" {model.config.crop_scale:g}"
+        )
     val = options.faces / "val"
     validation = read_faces(val, side, False, preload_on) if val.is_dir() and processes.rank == 0 else None
     reader = None if options.reader is None else read_reader(options.reader)
@@ -68,7 +74,8 @@ def export(options: Namespace) -> None:
         config, state = read_average(options.run)
         if "size" not in config:
             raise TrainingError(f"{options.run}: not a run of stage1; give it with --with, beside --run or --model")
-        model = assemble(state, SIZES[config["size"]])
+        scale = config.get("crop_scale", OfficialConfig.crop_scale)
+        model = assemble(state, replace(SIZES[config["size"]], crop_scale=scale))
     for folder in options.parts:
         config, state = read_average(folder)
         if config.get("part") not in PARTS:

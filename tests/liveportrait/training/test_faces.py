@@ -65,6 +65,17 @@ def test_edited_stills_and_single_frames_are_stills(tmp_path, count, still, read
     assert read_faces(tmp_path, 8, permissive_only=True).stills.tolist() == [count == 1]
 
 
+def test_faces_of_several_crops_are_not_mixed(tmp_path):
+    for scale in (1.6, 2.3):
+        jpegs = [encode_jpeg(torch.zeros(3, 32, 32, dtype=torch.uint8))]
+        clip = FaceClip(jpegs, torch.zeros(1, 20, 2), torch.eye(3)[None], "a", True, crop_scale=scale)
+        write_clip(tmp_path / f"{scale}.safetensors", clip)
+        if scale == 1.6:
+            assert read_faces(tmp_path, 16, permissive_only=True).crop_scale == 1.6
+    with pytest.raises(TrainingError, match=r"--crop-scale \(1.6, 2.3\); prepare them alike"):
+        read_faces(tmp_path, 16, permissive_only=True)
+
+
 def test_an_empty_folder_is_an_error(tmp_path):
     with pytest.raises(TrainingError, match="no faces to learn from"):
         read_faces(tmp_path, 16, permissive_only=True)

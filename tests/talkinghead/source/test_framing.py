@@ -1,5 +1,7 @@
 """Where a source's crop lies: by its face, by a box, or as the picture is; and how large it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn_face import drawn_face
@@ -7,7 +9,11 @@ from fake_models import GrayPortrait, mesh_at
 
 from liveportrait import LivePortrait
 from liveportrait.mini.model import LOST_DETAIL
+from liveportrait.official import OfficialPortrait
+from liveportrait.training.sizes import SIZES
 from talkinghead import CropOptions
+from talkinghead.driver.driver import drive_crop
+from talkinghead.driver.options import DriveOptions
 from talkinghead.errors import OptionError
 from talkinghead.face import Face, FaceDetector, NoFaceError, frame_face
 from talkinghead.source.framing import frame_around, frame_sources
@@ -99,6 +105,15 @@ def test_scale_and_offsets_move_the_crop():
     points = mesh_at(150, 100, 60.0)
     usual, wide = (frame_around(points, (200, 300), MINI, CropOptions(crop_scale=scale)) for scale in (2.3, 3.0))
     assert wide.zoom / usual.zoom == pytest.approx(2.3 / 3.0, rel=1e-4)
+    assert frame_around(points, (200, 300), MINI, CropOptions()).zoom == usual.zoom
+    close = OfficialPortrait(replace(SIZES["tiny"], crop_scale=1.6), needs_landmarks=True)
+    trained = frame_around(points, (200, 300), close, CropOptions())  # as large as the pictures that it was trained on
+    assert trained.zoom / trained.size == pytest.approx(usual.zoom / usual.size * 2.3 / 1.6, rel=1e-4)
+    rules = [
+        drive_crop(DriveOptions(driver_scale=scale), model)
+        for scale, model in ((None, MINI), (None, close), (3, close))
+    ]
+    assert [rule.scale for rule in rules] == pytest.approx([2.2, 2.2 * 1.6 / 2.3, 3])
     right = frame_around(points, (200, 300), MINI, CropOptions(crop_x=0.1))
     moved = usual.points_to_crop(right.points_to_image(np.array([[0, 0]], np.float32)))
     np.testing.assert_allclose(moved, [[0.1 * usual.size, 0]], atol=0.05)

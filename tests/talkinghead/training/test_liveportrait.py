@@ -8,6 +8,7 @@ import soundfile
 import torch
 from drawn_face import drawn_face
 from PIL import Image
+from torchvision.io import decode_jpeg
 
 from liveportrait import LivePortrait
 from liveportrait.mini.regions import KEYPOINTS
@@ -77,13 +78,37 @@ def test_face_pictures_are_prepared_once(faces, data, capsys):
     assert "1 clips, 0 of them new" in capsys.readouterr().out
 
 
-def test_both_stages_then_speak(faces, data, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def close(data):
+    """The same in closer crops."""
+    prepare_faces(data, data / "close", [data / "stills"], size=64, every=2, crop_scale=1.6)
+    return data / "close"
+
+
+def test_closer_crops_show_the_same_places_larger(faces, close):
+    for name in ("clip_000000", "still_stills_face"):
+        wide, near = (read_clip(folder / "train" / f"{name}.safetensors") for folder in (faces, close))
+        assert near.crop_scale == 1.6
+        moved = near.landmarks[0] - 2.3 / 1.6 * wide.landmarks[0]
+        assert torch.allclose(moved, moved[:1].expand_as(moved), atol=4e-3)  # a zoom and a shift
+        corner = (-1 - moved[0]) * 1.6 / 2.3
+        part = (torch.stack([corner, corner + 2 * 1.6 / 2.3]) + 1) * 32
+        left, top, right, bottom = part.round().int().flatten().tolist()
+        shown, whole = (decode_jpeg(clip.jpegs[0]).float() for clip in (near, wide))
+        cut = whole[:, max(top, 0) : bottom, max(left, 0) : right]
+        assert torch.allclose(shown.mean((1, 2)), cut.mean((1, 2)), atol=4)
+
+
+def test_both_stages_then_speak(faces, close, data, tmp_path, monkeypatch):
     looks = ("--perception", data / "vgg")
     log = run("stage1", data, tmp_path / "one", *TINY, "adversarial_start=1", steps=2, extra=looks)
     assert "adversarial" not in log[0] and "adversarial" in log[1] and "psnr" in log[1]
     run("stage1", data, tmp_path / "one", *TINY, "adversarial_start=1", steps=3, extra=looks)
     train(["export", f"--run={tmp_path / 'one'}", f"--output={tmp_path / 'plain'}"])
     model = ("--model", tmp_path / "plain")
+    assert LivePortrait.from_pretrained(tmp_path / "plain").crop_scale == 2.3
+    with pytest.raises(SystemExit, match=r"prepared with --crop-scale 1\.6; .*plain needs 2\.3"):
+        train(["stage2", "reader", f"--faces={close}", f"--run={tmp_path / 'reader'}", *map(str, model)])
     run("stage2 reader", data, tmp_path / "reader", "batch_size=2", steps=1, extra=model)
     parts = []
     for part in ("stitching", "eyes", "lips"):

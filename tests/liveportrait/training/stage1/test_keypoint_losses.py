@@ -13,6 +13,7 @@ from liveportrait.training.stage1.keypoint_losses import (
     guide,
     head_pose,
     keypoint_prior,
+    landmark_flow,
     motion_balance,
     openness,
     wing,
@@ -93,6 +94,17 @@ def test_lids_are_as_far_apart_as_their_landmarks_wherever_they_are():
     above, below = torch.tensor([[[0.7, 0.6]]]), torch.tensor([[[0.7, 0.65]]])
     assert openness(x, above, below, (0,), (1,)) == pytest.approx(0.0, abs=1e-5)
     assert openness(x, above, below + 0.01, (0,), (1,)) == pytest.approx(2 * 0.1 * math.log(2), rel=1e-4)
+
+
+def test_the_warp_takes_landmarks_from_where_the_source_has_them():
+    shift = torch.zeros(1, 2, 4, 4, 3)
+    shift[0, :, 1, 1, :2] = torch.tensor([0.25, -0.5])  # the voxels in the middle of which x = y = -0.25
+    shift[0, 1, 1, 1, 0] = 0.75  # another depth
+    shift[..., 2] = 9  # does not count
+    driving = torch.tensor([[[-0.25, -0.25], [0.25, 0.25]]])
+    assert landmark_flow(shift, driving, driving) == pytest.approx((0.25 + 0.5 + 0.75 + 0.5) / 8)
+    source = driving + torch.tensor([[[0.25, -0.5], [0.0, 0.1]]])
+    assert landmark_flow(shift, source, driving) == pytest.approx((0.5 + 0.1 + 0.1) / 8)
 
 
 def test_motions_that_are_used_equally_cost_nothing_and_a_single_one_most():

@@ -8,14 +8,14 @@ from torch import multiprocessing
 from torch.nn import functional as F
 
 from liveportrait.modules.generator import SpadeGenerator
-from liveportrait.training.faces import POINTS, FaceSet
+from liveportrait.training.faces import POINTS, FaceSampler, FaceSet
 from liveportrait.training.loop import TrainingError, change_settings
 from liveportrait.training.perception import Perception
 from liveportrait.training.processes import Processes
 from liveportrait.training.sizes import SIZES
 from liveportrait.training.spectral import add_spectral_norm
 from liveportrait.training.stage1.config import WEIGHTS, Stage1Config, read_weights
-from liveportrait.training.stage1.networks import Stage1Networks
+from liveportrait.training.stage1.networks import KnownKeypoints, Stage1Networks
 from liveportrait.training.stage1.trainer import Stage1Trainer
 
 SIDE = SIZES["tiny"].output_size
@@ -106,7 +106,7 @@ def test_losses_without_weight_are_not_computed(faces, look):
     losses = Stage1Trainer(off, faces, None, look).train_step()
     kept = {"keypoint_prior", "head_pose", "deformation_prior", "openness", "reconstruction"}
     kept |= {f"perceptual_{part}" for part in ("face", "lips", "eyes")}
-    assert set(losses) == kept | {"equivariance", "motion_balance"}
+    assert set(losses) == kept | {"equivariance", "motion_balance", "landmark_flow"}
 
 
 def test_frozen_networks_keep_weights_and_statistics(faces, look):
@@ -214,8 +214,21 @@ def test_processes_share_their_gradients_while_motion_learns_alone_and_after(fac
     assert same(one, other) and not same(one, start)
 
 
+def test_landmarks_take_the_place_of_guided_keypoints_in_the_drawn_pairs(faces, look):
+    x_s, x_d, marks_s, marks_d = torch.rand(4, 2, 21, 3)
+    known = KnownKeypoints(torch.tensor([True, False]), (3, 5), marks_s[:, :2, :2], marks_d[:, :2, :2])
+    for x, marks, found in zip((x_s, x_d), (marks_s, marks_d), known.put_into(x_s, x_d), strict=True):
+        assert torch.equal(found[0, [3, 5], :2], marks[0, :2, :2]) and torch.equal(found[1], x[1])
+        assert torch.equal(found[0, 4], x[0, 4]) and torch.equal(found[..., 2], x[..., 2])
+    batch = FaceSampler(faces, 0, 0.4).batch(0, 2, "cpu")
+    for share in (0, 1):
+        run = Stage1Trainer(change_settings(SHORT, [f"known_share={share}"]), faces, None, look)
+        found = run.known_keypoints(batch, torch.Generator())
+        assert found is None if share == 0 else found.pairs.all()
+
+
 def test_all_motions_stay_in_use(faces, look):
-    changes = ["adversarial_start=99", "num_steps=99", "learning_rate=0.002", "warmup_steps=1"]
+    changes = ["adversarial_start=99", "num_steps=99", "learning_rate=0.002", "warmup_steps=1", "landmark_flow=0"]
 
     def balance(*further):
         run = Stage1Trainer(change_settings(SHORT, [*changes, *further]), faces, None, look)
