@@ -52,8 +52,8 @@ class Stage1Config:
         motion_batch: Pairs per step meanwhile.
         motion_peak: Peak learning rate meanwhile.
         motion_rate: Learning rate of M over that of the other networks.
-        mask_rate: Learning rate of the layers that choose between the keypoints' motions, likewise. With their many
-            thousand inputs Adam would decide in a few steps for two keypoints, and never move the others.
+        mask_rate: Learning rate of the layers that choose between the keypoints' motions, likewise. They have many
+            thousand inputs, and without `landmark_flow` Adam decides in a few steps for two keypoints.
         known_share: Share of pairs in which W is given the landmarks in place of the guided keypoints that M found.
         beta1: Of Adam (0.5 in the paper).
         beta2: Of Adam (0.999 in the paper).
@@ -83,10 +83,10 @@ class Stage1Config:
     learning_rate: float = 2e-4
     motion_steps: int = 0
     motion_batch: int = 24
-    motion_peak: float = 4e-4
+    motion_peak: float = 6e-4
     motion_rate: float = 1.0
-    mask_rate: float = 0.03
-    known_share: float = 0.0
+    mask_rate: float = 0.5
+    known_share: float = 0.7
     beta1: float = 0.5
     beta2: float = 0.999
     warmup_steps: int = 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -117,16 +118,20 @@ def openness(x: Tensor, above: Tensor, below: Tensor, upper: tuple[int, ...], lo
     return wing(below - above - found).sum(-1).mean()
 
 
-def landmark_flow(shift: Tensor, landmarks_s: Tensor, landmarks_d: Tensor) -> Tensor:
-    """L_flow = mean |w(l_d) − (l_s − l_d)|: the warp takes each driving landmark from where the source has it.
+def landmark_flow(
+    shift: Tensor, landmarks_s: Tensor, landmarks_d: Tensor, above: Sequence[int], below: Sequence[int]
+) -> Tensor:
+    """L_flow = mean |e| + mean |e_below − e_above|, where e = w(l_d) − (l_s − l_d) is how far off W moves landmarks.
 
-    Pictures teach this slowly where neighbours move differently, as two lids do.
+    Pictures teach this slowly where neighbours move differently, as two lids do; therefore the second mean.
 
     Args:
         shift: w, from each voxel of the warped volume to its place in the source, shape (B, D, H, W, 3); only x and y
             count.
-        landmarks_s: Of the source, shape (B, N, 2), ±1 at the picture's edges.
-        landmarks_d: Of the driving picture.
+        landmarks_s: l_s, of the source, shape (B, N, 2), ±1 at the picture's edges.
+        landmarks_d: l_d, of the driving picture.
+        above: Landmarks of upper lids and lips.
+        below: Those of lower ones.
 
     Source: not in the papers.
     """
@@ -136,7 +141,8 @@ def landmark_flow(shift: Tensor, landmarks_s: Tensor, landmarks_d: Tensor) -> Te
     found = F.grid_sample(planes, places.to(planes), padding_mode="border", align_corners=False)[:, :, 0].transpose(
         1, 2
     )
-    return (found - (landmarks_s - landmarks_d).repeat_interleave(depth, 0)).abs().mean()
+    error = found - (landmarks_s - landmarks_d).repeat_interleave(depth, 0)
+    return error.abs().mean() + (error[:, list(below)] - error[:, list(above)]).abs().mean()
 
 
 def motion_balance(shares: Tensor) -> Tensor:

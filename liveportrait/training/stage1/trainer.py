@@ -40,6 +40,8 @@ GUIDE = {6: 61, 12: 291, 14: 0, 17: 17, 19: 14, 20: 13, 11: 159, 13: 145, 15: 38
 model (`liveportrait.regions.OFFICIAL`); which landmark belongs to which is not published: a guess."""
 UPPER, LOWER = (11, 15, 20, 14), (13, 16, 19, 17)
 """Guided keypoints of lids, inner lips and outer lips, above and below."""
+ABOVE_AND_BELOW = tuple(rows([GUIDE[k] for k in lids_and_lips]) for lids_and_lips in (UPPER, LOWER))
+"""Rows of their landmarks."""
 MASKS = ("warping.dense_motion_network.mask.", "warping.dense_motion_network.occlusion.")
 """Parameters of W that choose between motions, see `Stage1Config.mask_rate`."""
 REGIONS: dict[str, tuple[tuple[tuple[int, ...], ...], float] | None] = {
@@ -189,7 +191,7 @@ class Stage1Trainer(Trainer[Stage1Config]):
             losses = self.keypoint_losses(batch, result.motion, warp) | self.picture_losses(views)
             if config.weights.landmark_flow > 0:
                 marks = batch.landmarks_s, batch.landmarks_d
-                losses["landmark_flow"] = keypoint_losses.landmark_flow(result.shift, *marks)
+                losses["landmark_flow"] = keypoint_losses.landmark_flow(result.shift, *marks, *ABOVE_AND_BELOW)
             if config.weights.motion_balance > 0:
                 losses["motion_balance"] = keypoint_losses.motion_balance(result.shares)
             judged = {name: views[name] for name in JUDGED}
@@ -213,7 +215,7 @@ class Stage1Trainer(Trainer[Stage1Config]):
         keypoints, points = zip(*GUIDE.items(), strict=True)
         marks_s, marks_d = (landmarks[:, rows(points)] for landmarks in (batch.landmarks_s, batch.landmarks_d))
         both, marks = torch.cat([motion.x_s, motion.x_d]), torch.cat([batch.landmarks_s, batch.landmarks_d])
-        above, below = (marks[:, rows([GUIDE[k] for k in lids_and_lips])] for lids_and_lips in (UPPER, LOWER))
+        above, below = (marks[:, lids_and_lips] for lids_and_lips in ABOVE_AND_BELOW)
         wanted: dict[str, Callable[[], Tensor]] = {
             "equivariance": lambda: keypoint_losses.equivariance(motion.x_d, motion.x_warped, warp),
             "keypoint_prior": lambda: keypoint_losses.keypoint_prior(both, keypoints),

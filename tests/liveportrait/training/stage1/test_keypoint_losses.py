@@ -102,9 +102,11 @@ def test_the_warp_takes_landmarks_from_where_the_source_has_them():
     shift[0, 1, 1, 1, 0] = 0.75  # another depth
     shift[..., 2] = 9  # does not count
     driving = torch.tensor([[[-0.25, -0.25], [0.25, 0.25]]])
-    assert landmark_flow(shift, driving, driving) == pytest.approx((0.25 + 0.5 + 0.75 + 0.5) / 8)
+    wrong, apart = (0.25 + 0.5 + 0.75 + 0.5) / 8, (0.25 + 0.5 + 0.75 + 0.5) / 4
+    assert landmark_flow(shift, driving, driving, [0], [1]) == pytest.approx(wrong + apart)
     source = driving + torch.tensor([[[0.25, -0.5], [0.0, 0.1]]])
-    assert landmark_flow(shift, source, driving) == pytest.approx((0.5 + 0.1 + 0.1) / 8)
+    wrong, apart = (0.5 + 0.1 + 0.1) / 8, (0.5 + 0.1 + 0.1) / 4
+    assert landmark_flow(shift, source, driving, [0], [1]) == pytest.approx(wrong + apart)
 
 
 def test_motions_that_are_used_equally_cost_nothing_and_a_single_one_most():
