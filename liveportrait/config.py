@@ -8,6 +8,9 @@ from typing import Literal, get_args
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
+CROP_SCALE = 2.3
+"""Side of the pictures that the official networks were trained on, over the size of the face in them."""
+
 
 def check_precision(name: str) -> None:
     """Raise ValueError unless `name` is one of PRECISIONS."""
@@ -128,7 +131,7 @@ class OfficialConfig:
     """
 
     input_size: int = 256
-    crop_scale: float = 2.3
+    crop_scale: float = CROP_SCALE
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     warping: WarpingConfig = field(default_factory=WarpingConfig)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from liveportrait.config import Precision
+from liveportrait.config import CROP_SCALE, Precision
 from liveportrait.driving_rules import DrivingRules
 from liveportrait.errors import PortraitError
 from liveportrait.motion import Crop, FlowSearch, Motion, Portrait, SpeechMotion
@@ -44,7 +44,7 @@ class PortraitModel(nn.Module):
 
     num_keypoints: int
     crop_size: int
-    crop_scale: float = 2.3
+    crop_scale: float = CROP_SCALE
     needs_landmarks: bool
     extracts_from_landmarks: bool = False
     reads_dense_residual: bool = False

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor
 
+from liveportrait.config import CROP_SCALE
 from liveportrait.training.loop import TrainingError
 from liveportrait.writing import save_tensors
 
@@ -55,7 +56,7 @@ class FaceClip:
     identity: str
     permissive: bool
     still: bool = False
-    crop_scale: float = 2.3
+    crop_scale: float = CROP_SCALE
 
 
 def write_clip(file: Path, clip: FaceClip) -> None:
@@ -76,7 +77,7 @@ def read_clip(file: Path) -> FaceClip:
         data, ends, landmarks, rotation = (stored.get_tensor(n) for n in ("jpegs", "ends", "landmarks", "rotation"))
     jpegs = list(data.split(ends.diff().tolist()))
     permissive, still = (about.get(name) == "True" for name in ("permissive", "still"))
-    still, scale = still or len(jpegs) == 1, float(about.get("crop_scale", FaceClip.crop_scale))
+    still, scale = still or len(jpegs) == 1, float(about.get("crop_scale", CROP_SCALE))
     return FaceClip(jpegs, landmarks.float(), rotation, about["identity"], permissive, still, scale)
 
 
@@ -104,7 +105,7 @@ class FaceSet:
     stills: Tensor
     side: int
     decoded: Tensor | None = None
-    crop_scale: float = FaceClip.crop_scale
+    crop_scale: float = CROP_SCALE
 
     def pictures(self, frames: Tensor) -> Tensor:
         """Return pictures of frames (B,) as (B, 3, S, S), uint8."""

@@ -16,6 +16,7 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from liveportrait.config import CROP_SCALE
 from liveportrait.mini.face_model import FaceModel, embedded_face_model
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.training.faces import POINTS, FaceClip, write_clip
@@ -41,13 +42,13 @@ class Form:
         face: Mean face that gives head poses.
         size: Side of the pictures.
         quality: Of the JPEGs.
-        crop_scale: Side of the pictures over the size of the face, at most that of `SOURCE_CROP`.
+        crop_scale: Side of the pictures over the size of the face, at most CROP_SCALE.
     """
 
     face: FaceModel
     size: int
     quality: int
-    crop_scale: float = SOURCE_CROP.scale
+    crop_scale: float = CROP_SCALE
 
     def clip(
         self, pictures: Iterable[Picture], points: Tensor, identity: str, *, permissive: bool, still: bool = False
@@ -64,7 +65,7 @@ class Form:
             permissive: Whether it may train weights that ship.
             still: Whether the pictures were made from the first.
         """
-        zoom = SOURCE_CROP.scale / self.crop_scale
+        zoom = CROP_SCALE / self.crop_scale
         centre = self._centre(points[:1] if still else points, zoom)
         jpegs = [self._encode(picture, centre.numpy(), zoom) for picture in pictures]
         points = points[: len(jpegs)]
@@ -158,8 +159,8 @@ def faces(
     edits: Annotated[int, typer.Option(help="Add so many edited versions to each new still.", min=0)] = 0,
     quality: Annotated[int, typer.Option(help="Quality of the JPEGs.", min=1, max=100)] = 92,
     crop_scale: Annotated[
-        float, typer.Option(help="Side of the pictures over the size of the face.", min=1.5, max=SOURCE_CROP.scale)
-    ] = SOURCE_CROP.scale,
+        float, typer.Option(help="Side of the pictures over the size of the face.", min=1.5, max=CROP_SCALE)
+    ] = CROP_SCALE,
 ) -> None:
     """Write the face pictures that LivePortrait's training reads, from clips and stills."""
     form = Form(embedded_face_model(), size, quality, crop_scale)

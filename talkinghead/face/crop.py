@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from liveportrait import Crop
+from liveportrait.config import CROP_SCALE
 from talkinghead.face import mesh
 
 Array = NDArray[np.float32]
@@ -51,14 +52,14 @@ class CropRule:
     """
 
     size: int = 512
-    scale: float = 2.3
+    scale: float = CROP_SCALE
     vy_ratio: float = -0.125
     rotate: bool = True
     vx_ratio: float = 0.0
 
     def for_model(self, crop_scale: float) -> CropRule:
-        """Return the rule for a model whose sources are `crop_scale` faces wide, instead of those of `SOURCE_CROP`."""
-        return replace(self, scale=self.scale * (crop_scale / SOURCE_CROP.scale))
+        """Return the rule for a model whose sources are `crop_scale` faces wide, instead of CROP_SCALE."""
+        return replace(self, scale=self.scale * (crop_scale / CROP_SCALE))
 
 
 SOURCE_CROP = CropRule()
@@ -194,7 +195,7 @@ def anchor_points(points: Array, *, use_lips: bool = True) -> Array:
 
 
 def face_rect(
-    points: Array, scale: float = 2.3, vy_ratio: float = -0.125, vx_ratio: float = 0.0, *, use_lips: bool = True
+    points: Array, scale: float = CROP_SCALE, vy_ratio: float = -0.125, vx_ratio: float = 0.0, *, use_lips: bool = True
 ) -> FaceRect:
     """Return a square around a face, rotated with it.
 

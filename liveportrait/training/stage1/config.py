@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from liveportrait.config import CROP_SCALE
 from liveportrait.training.loss_weights import read_numbers
 
 WEIGHTS = Path(__file__).with_name("weights.yaml")
@@ -104,7 +105,7 @@ class Stage1Config:
     bfloat16: bool = False
     seed: int = 0
     device: str = "cpu"
-    crop_scale: float = 2.3
+    crop_scale: float = CROP_SCALE
     weights: LossWeights = field(default_factory=read_weights)
 
 

@@ -137,11 +137,9 @@ def landmark_flow(
     """
     depth = shift.shape[1]
     planes = shift[..., :2].flatten(0, 1).permute(0, 3, 1, 2)
-    places = landmarks_d.repeat_interleave(depth, 0)[:, None]
-    found = F.grid_sample(planes, places.to(planes), padding_mode="border", align_corners=False)[:, :, 0].transpose(
-        1, 2
-    )
-    error = found - (landmarks_s - landmarks_d).repeat_interleave(depth, 0)
+    places = landmarks_d.repeat_interleave(depth, 0).to(planes)
+    found = F.grid_sample(planes, places[:, None], padding_mode="border", align_corners=False)
+    error = found[:, :, 0].transpose(1, 2) - (landmarks_s - landmarks_d).repeat_interleave(depth, 0)
     return error.abs().mean() + (error[:, list(below)] - error[:, list(above)]).abs().mean()
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from liveportrait import weights
-from liveportrait.config import OfficialConfig
+from liveportrait.config import CROP_SCALE
 from liveportrait.official import OfficialPortrait
 from liveportrait.training.faces import read_faces
 from liveportrait.training.loop import TrainingError, change_settings, check_same, read_average, run
@@ -74,7 +74,7 @@ def export(options: Namespace) -> None:
         config, state = read_average(options.run)
         if "size" not in config:
             raise TrainingError(f"{options.run}: not a run of stage1; give it with --with, beside --run or --model")
-        scale = config.get("crop_scale", OfficialConfig.crop_scale)
+        scale = config.get("crop_scale", CROP_SCALE)
         model = assemble(state, replace(SIZES[config["size"]], crop_scale=scale))
     for folder in options.parts:
         config, state = read_average(folder)
