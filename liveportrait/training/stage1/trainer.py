@@ -38,6 +38,8 @@ from liveportrait.training.stage1.warps import RandomWarp
 GUIDE = {6: 61, 12: 291, 14: 0, 17: 17, 19: 14, 20: 13, 11: 159, 13: 145, 15: 386, 16: 374}
 """Mesh point that a keypoint follows: lips and lids. The keypoints are those that move lips and eyes in the official
 model (`liveportrait.regions.OFFICIAL`); which landmark belongs to which is not published: a guess."""
+GUIDED, GUIDE_ROWS = tuple(GUIDE), rows(tuple(GUIDE.values()))
+"""The guided keypoints, and the rows of their landmarks."""
 UPPER, LOWER = (11, 15, 20, 14), (13, 16, 19, 17)
 """Guided keypoints of lids, inner lips and outer lips, above and below."""
 ABOVE_AND_BELOW = tuple(rows([GUIDE[k] for k in lids_and_lips]) for lids_and_lips in (UPPER, LOWER))
@@ -173,9 +175,8 @@ class Stage1Trainer(Trainer[Stage1Config]):
         if not self.config.known_share:
             return None
         pairs = torch.rand(len(batch.source), generator=random) < self.config.known_share
-        keypoints, points = zip(*GUIDE.items(), strict=True)
-        marks_s, marks_d = (landmarks[:, rows(points)] for landmarks in (batch.landmarks_s, batch.landmarks_d))
-        return KnownKeypoints(pairs.to(self.device), keypoints, marks_s, marks_d)
+        marks = batch.landmarks_s[:, GUIDE_ROWS], batch.landmarks_d[:, GUIDE_ROWS]
+        return KnownKeypoints(pairs.to(self.device), GUIDED, *marks)
 
     def _part_gradients(self, batch: FaceBatch, warp: RandomWarp, known: KnownKeypoints | None) -> Losses:
         """Add a part's gradients; return its losses, unweighted."""
@@ -212,16 +213,15 @@ class Stage1Trainer(Trainer[Stage1Config]):
 
     def keypoint_losses(self, batch: FaceBatch, motion: PairMotion, warp: RandomWarp) -> Losses:
         """Compute the losses of keypoints and pose that have a weight."""
-        keypoints, points = zip(*GUIDE.items(), strict=True)
-        marks_s, marks_d = (landmarks[:, rows(points)] for landmarks in (batch.landmarks_s, batch.landmarks_d))
+        guides = batch.landmarks_s[:, GUIDE_ROWS], batch.landmarks_d[:, GUIDE_ROWS]
         both, marks = torch.cat([motion.x_s, motion.x_d]), torch.cat([batch.landmarks_s, batch.landmarks_d])
         above, below = (marks[:, lids_and_lips] for lids_and_lips in ABOVE_AND_BELOW)
         wanted: dict[str, Callable[[], Tensor]] = {
             "equivariance": lambda: keypoint_losses.equivariance(motion.x_d, motion.x_warped, warp),
-            "keypoint_prior": lambda: keypoint_losses.keypoint_prior(both, keypoints),
+            "keypoint_prior": lambda: keypoint_losses.keypoint_prior(both, GUIDED),
             "head_pose": lambda: keypoint_losses.head_pose(motion.angles_deg, batch.rotation),
             "deformation_prior": lambda: keypoint_losses.deformation_prior(motion.expression),
-            "guide": lambda: keypoint_losses.guide(motion.x_s, motion.x_d, marks_s, marks_d, keypoints),
+            "guide": lambda: keypoint_losses.guide(motion.x_s, motion.x_d, *guides, GUIDED),
             "openness": lambda: keypoint_losses.openness(both, above, below, UPPER, LOWER),
         }
         return {name: loss() for name, loss in wanted.items() if getattr(self.config.weights, name) > 0}
