@@ -17,6 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from liveportrait.config import CROP_SCALE
+from liveportrait.retarget import openness
 from liveportrait.training.loop import TrainingError
 from liveportrait.writing import save_tensors
 
@@ -26,9 +27,19 @@ LEFT_EYE, RIGHT_EYE = (159, 145, 33, 133), (386, 374, 362, 263)
 OVAL_POINTS = (10, 152, 234, 454)
 POINTS = (*LIP_POINTS, *EYE_POINTS, *OVAL_POINTS)
 """Points of MediaPipe's face mesh in `landmarks`: lips, lids and eye corners, ends of the face's outline."""
+INNER_LIPS = (13, 14, 78, 308)
+"""Upper, lower and both ends, as `openness` takes them; so are the eyes."""
+CANDIDATES = 6
+"""Driving pictures that a pair which contrasts chooses from."""
 _TWINS = {61: 291, 78: 308, 159: 386, 145: 374, 33: 263, 133: 362, 234: 454}
 _TWIN = {**_TWINS, **{b: a for a, b in _TWINS.items()}}
 MIRRORED = tuple(POINTS.index(_TWIN.get(point, point)) for point in POINTS)
+
+
+def height_over_width(landmarks: Tensor, points: tuple[int, int, int, int]) -> Tensor:
+    """Measure lids or lips in `landmarks` (T, 20, 2): height over width, shape (T,)."""
+    upper, lower, left, right = rows(points)
+    return openness(landmarks, (upper, lower, left, right))[:, 0]
 
 
 def rows(points: Sequence[int]) -> list[int]:
@@ -187,10 +198,14 @@ class FaceSampler:
         faces: What to draw from.
         seed: Of the draws.
         still_share: Share of pairs that come from stills. A still without edited versions is augmented twice.
+        contrast_share: Share of pairs that contrast: the driving picture is, of several, the one in which lids, or
+            lips, are most unlike the source's. Otherwise an eye that shuts is rare.
     """
 
-    def __init__(self, faces: FaceSet, seed: int, still_share: float) -> None:
-        self.faces, self.seed = faces, seed
+    def __init__(self, faces: FaceSet, seed: int, still_share: float, contrast_share: float = 0.0) -> None:
+        self.faces, self.seed, self.contrast_share = faces, seed, contrast_share
+        left, right, lips = (height_over_width(faces.landmarks, p) for p in (LEFT_EYE, RIGHT_EYE, INNER_LIPS))
+        self.openness = torch.stack([(left + right) / 2, lips])
         lengths = faces.bounds.diff()
         total: dict[str, int] = {}
         for who, length in zip(faces.identities, lengths.tolist(), strict=True):
@@ -216,17 +231,25 @@ class FaceSampler:
         start, length = self.faces.bounds[clips], self.faces.bounds.diff()[clips]
         # Two different frames where there are two.
         first = (torch.rand(size, generator=random) * length).long()
-        step_on = 1 + (torch.rand(size, generator=random) * (length - 1)).long()
-        frames = torch.stack([start + first, start + (first + step_on) % length])
+        step_on = 1 + (torch.rand(CANDIDATES, size, generator=random) * (length - 1)).long()
+        source, candidates = start + first, start + (first + step_on) % length
+        frames = torch.stack([source, self._choose(source, candidates, random)])
         maps, colours = draw_augmentation(length == 1, random)
         frames, maps, colours = frames[:, part].flatten(), maps[:, part].flatten(0, 1), colours[part]
         pictures = self.faces.pictures(frames).to(device).float() / 255
         maps = maps.to(device)
         pictures = recolour(warp(pictures, maps), colours.to(device).repeat(2, 1))
         landmarks_s, landmarks_d = move_landmarks(self.faces.landmarks[frames].to(device), maps).chunk(2)
-        source, driving = pictures.chunk(2)
+        shown_s, shown_d = pictures.chunk(2)
         rotation = turn(self.faces.rotation[frames].to(device), maps)
-        return FaceBatch(source, driving, landmarks_s, landmarks_d, rotation)
+        return FaceBatch(shown_s, shown_d, landmarks_s, landmarks_d, rotation)
+
+    def _choose(self, source: Tensor, candidates: Tensor, random: torch.Generator) -> Tensor:
+        """Choose driving frames for sources (B,) from candidates (N, B)."""
+        part = torch.randint(len(self.openness), source.shape, generator=random)
+        best = (self.openness[part, candidates] - self.openness[part, source]).abs().argmax(0)
+        contrasts = torch.rand(len(source), generator=random) < self.contrast_share
+        return candidates[torch.where(contrasts, best, 0), torch.arange(len(source))]
 
 
 def draw_augmentation(is_still: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:

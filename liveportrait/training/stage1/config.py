@@ -65,6 +65,7 @@ class Stage1Config:
         discriminator_widths: Channels of a discriminator's first layer; each further one has twice as many.
         discriminator_layers: Layers that halve the picture.
         still_share: Share of pairs that come from stills.
+        contrast_share: Share of pairs whose driving picture is chosen for lids or lips unlike the source's.
         frozen: Networks that keep their weights, some of the letters FMWG.
         stages: Stages of VGG-16 that compare pictures.
         scales: How many scales of whole picture and face they compare, each half the size of the one before.
@@ -97,6 +98,7 @@ class Stage1Config:
     discriminator_widths: int = 32
     discriminator_layers: int = 3
     still_share: float = 0.4
+    contrast_share: float = 0.5
     frozen: str = ""
     stages: int = 3
     scales: int = 3

@@ -95,7 +95,7 @@ class Stage1Trainer(Trainer[Stage1Config]):
         widths = tuple(config.discriminator_widths * 2**n for n in range(config.discriminator_layers))
         self.discriminators = nn.ModuleDict({name: Discriminator(widths) for name in JUDGED}).to(self.device)
         self.perception, self.identity = perception.to(self.device), identity
-        self.sampler = FaceSampler(train, config.seed, config.still_share)
+        self.sampler = FaceSampler(train, config.seed, config.still_share, config.contrast_share)
         for letter in config.frozen:
             self.networks.get_submodule(PARTS[letter]).requires_grad_(False)
         super().__init__(config, self.networks, {"discriminators": self.discriminators})

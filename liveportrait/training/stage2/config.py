@@ -45,6 +45,8 @@ class Stage2Config:
         average: Decay of the weights' exponential moving average.
         most_open: Openness is asked for between 0 and this (0.8 as in upstream's user interface).
         still_share: Share of pictures that are stills.
+        contrast_share: Share of driving pictures that are chosen for lids or lips unlike the source's. The reader
+            learns from them, and stitching is given their motion.
         preload: Whether all pictures are decoded at the start and kept on the device.
         bfloat16: Run the networks in bfloat16.
         seed: Of everything.
@@ -61,6 +63,7 @@ class Stage2Config:
     average: float = 0.99
     most_open: float = 0.8
     still_share: float = 0.3
+    contrast_share: float = 1.0
     preload: bool = True
     bfloat16: bool = False
     seed: int = 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liveportrait.official_map import official_map
@@ -53,15 +52,18 @@ class Regressor(nn.Module):
     def __init__(self, num_points: int, width: int = 24) -> None:
         super().__init__()
         widths = (3, width, 2 * width, 4 * width, 4 * width)
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in itertools.pairwise(widths))
+        self.layers = nn.Sequential(*(_layer(a, b) for a, b in itertools.pairwise(widths)))
         self.head = nn.Linear(widths[-1] * (SIDE // 16) ** 2, 2 * num_points)
 
     def forward(self, picture: Tensor) -> Tensor:
         """Find points (B, N, 2) in pictures (B, 3, 48, 48), in units of half the square."""
-        h = picture - picture.mean((2, 3), keepdim=True)
-        for layer in self.layers:
-            h = F.silu(layer(h))
+        h = self.layers(picture - picture.mean((2, 3), keepdim=True))
         return self.head(h.flatten(1)).unflatten(1, (-1, 2))
+
+
+def _layer(inputs: int, outputs: int) -> nn.Sequential:
+    """Halve a picture. Without normalisation it takes many times as long to tell a shut eye from an open one."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.GroupNorm(1, outputs), nn.SiLU())
 
 
 class OpennessReader(nn.Module):

@@ -74,7 +74,7 @@ class Stage2Trainer(Trainer[Stage2Config]):
             restart(network)
         self.network = network.to(self.device).requires_grad_(True)
         self.reader = None if reader is None else reader.to(self.device).eval().requires_grad_(False)
-        self.sampler = FaceSampler(train, config.seed, config.still_share)
+        self.sampler = FaceSampler(train, config.seed, config.still_share, config.contrast_share)
         self.validation = validation
         super().__init__(config, self.network, {})
         self.writes = self.processes.rank == 0

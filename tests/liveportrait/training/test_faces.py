@@ -7,6 +7,7 @@ from torchvision.io import encode_jpeg
 
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.training.faces import (
+    INNER_LIPS,
     MIRRORED,
     POINTS,
     FaceClip,
@@ -15,6 +16,7 @@ from liveportrait.training.faces import (
     draw_augmentation,
     move_landmarks,
     read_faces,
+    rows,
     turn,
     warp,
     write_clip,
@@ -91,6 +93,25 @@ def test_pairs_are_two_frames_of_one_clip_and_a_still_is_its_own_pair(monkeypatc
     assert torch.equal(clip[source], clip[driving])
     assert torch.equal(source == driving, clip[source] == 1)
     assert 20 <= (clip[source] == 1).sum() <= 44  # half of the pairs are stills
+
+
+def test_contrasting_pairs_take_the_driving_picture_whose_lids_or_lips_are_most_unlike(monkeypatch):
+    drawn, pictures = [], FaceSet.pictures
+    monkeypatch.setattr(FaceSet, "pictures", lambda faces, frames: (drawn.append(frames), pictures(faces, frames))[1])
+    faces = face_set(lengths=(20,))
+    _, lower, _, right = rows(INNER_LIPS)
+    faces.landmarks[:, right, 0] = 1.0
+    faces.landmarks[:, lower, 1] = torch.linspace(0, 1, 20)
+    sampler, always = FaceSampler(faces, 0, 0.4), FaceSampler(faces, 0, 0.4, contrast_share=1.0)
+    assert torch.allclose(always.openness[1], torch.linspace(0, 1, 20), atol=1e-5)
+    for drawer in (sampler, always):
+        drawer.batch(0, 256, "cpu")
+    (source, plain), (same, chosen) = (frames.chunk(2) for frames in drawn)
+    assert torch.equal(source, same)
+    apart, further = (plain - source).abs().float().mean(), (chosen - source).abs().float().mean()
+    # Of pairs that look at the lips, which are half, the furthest of six; 7 frames and 13 are expected.
+    assert 6 < apart < 8 and 9 < further < 11
+    assert not (chosen == source).any()
 
 
 def test_a_steps_draw_depends_on_seed_and_step_alone_and_is_shared_out_by_rows():
