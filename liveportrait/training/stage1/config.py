@@ -98,7 +98,7 @@ class Stage1Config:
     discriminator_widths: int = 32
     discriminator_layers: int = 3
     still_share: float = 0.4
-    contrast_share: float = 0.5
+    contrast_share: float = 0.7
     frozen: str = ""
     stages: int = 3
     scales: int = 3

@@ -32,7 +32,7 @@ def size_of(offset: Tensor) -> Tensor:
 
 
 def condition(found: Tensor, wanted: Tensor) -> Tensor:
-    """Mean |c(picture) − c_d|: openness in the picture by N readers, (N, B, 1 or 2), against what was asked, (B, 1)."""
+    """Mean |c(picture) − c_d|: openness in pictures by N readers, (N, B, 1 or 2), and what was asked, (B, 1 or 2)."""
     return (found - wanted).abs().mean()
 
 

@@ -195,10 +195,15 @@ class Stage2Trainer(Trainer[Stage2Config]):
     def _figures(self, batch: FaceBatch, random: torch.Generator) -> Figures:
         """Figures of a batch with the network and, under `plain_`, without it.
 
+        The reader's are its losses, and how far off it reads eyes and lips of real pictures.
         Eyes and lips are asked for ratios as in training, and, under `seen_`, for those of other real pictures.
         """
         if self.config.part == "reader":
-            return {f"val_{name}": float(value) for name, value in self.reader_losses(batch, random).items()}
+            losses = {f"val_{name}": float(value) for name, value in self.reader_losses(batch, random).items()}
+            marks = batch.landmarks_d
+            (eyes, lips), real = openness_of(self.network(batch.driving, misplaced(marks, random))), openness_of(marks)
+            errors = {"eyes_error": float(condition(eyes, real[0])), "lips_error": float(condition(lips, real[1]))}
+            return losses | errors
         side = batch.source.shape[-1]
         if self.config.part == "stitching":
             source, x_d = self.crossed(batch)
