@@ -51,6 +51,14 @@ class OfficialMap(PerFrame):
         """Convert lip openness measured on the face mesh to upstream's; any shape."""
         return _between(mesh_ratio, self.lip_knots)
 
+    def mesh_eye_ratio(self, ratio: Tensor) -> Tensor:
+        """Convert upstream's eye openness to the face mesh's; any shape."""
+        return _between(ratio, self.eye_knots.flip(1))
+
+    def mesh_lip_ratio(self, ratio: Tensor) -> Tensor:
+        """Convert upstream's lip openness to the face mesh's; any shape."""
+        return _between(ratio, self.lip_knots.flip(1))
+
     def expression(self, displacement: Tensor) -> Tensor:
         """Convert displacements of points, (T, 162, 3), to changes of the official expression, (T, 21, 3)."""
         return (displacement[..., :2].flatten(1) @ self.to_expression).unflatten(1, (21, 3))

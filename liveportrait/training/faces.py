@@ -27,8 +27,8 @@ LEFT_EYE, RIGHT_EYE = (159, 145, 33, 133), (386, 374, 362, 263)
 OVAL_POINTS = (10, 152, 234, 454)
 POINTS = (*LIP_POINTS, *EYE_POINTS, *OVAL_POINTS)
 """Points of MediaPipe's face mesh in `landmarks`: lips, lids and eye corners, ends of the face's outline."""
-INNER_LIPS = (13, 14, 78, 308)
-"""Upper, lower and both ends, as `openness` takes them; so are the eyes."""
+MOUTH = (13, 14, 61, 291)
+"""Upper and lower inner lip, and the outer corners, as `openness` takes them; so are the eyes."""
 CANDIDATES = 6
 """Driving pictures that a pair which contrasts chooses from."""
 _TWINS = {61: 291, 78: 308, 159: 386, 145: 374, 33: 263, 133: 362, 234: 454}
@@ -204,7 +204,7 @@ class FaceSampler:
 
     def __init__(self, faces: FaceSet, seed: int, still_share: float, contrast_share: float = 0.0) -> None:
         self.faces, self.seed, self.contrast_share = faces, seed, contrast_share
-        left, right, lips = (height_over_width(faces.landmarks, p) for p in (LEFT_EYE, RIGHT_EYE, INNER_LIPS))
+        left, right, lips = (height_over_width(faces.landmarks, p) for p in (LEFT_EYE, RIGHT_EYE, MOUTH))
         self.openness = torch.stack([(left + right) / 2, lips])
         lengths = faces.bounds.diff()
         total: dict[str, int] = {}

@@ -19,6 +19,9 @@ def test_openness_rises_with_the_mesh_and_is_never_negative():
     for convert in (official_map().eye_ratio, official_map().lip_ratio):
         converted = convert(values)
         assert (converted >= 0).all() and (converted.diff() >= 0).all()
+    seen = values[5:]
+    assert torch.allclose(official_map().mesh_eye_ratio(official_map().eye_ratio(seen)), seen, atol=1e-5)
+    assert torch.allclose(official_map().mesh_lip_ratio(official_map().lip_ratio(seen)), seen, atol=1e-5)
     assert official_map().eye_ratio(torch.tensor(0.3)) == pytest.approx(0.340, abs=0.002)
     assert official_map().lip_ratio(torch.tensor(0.25)) == pytest.approx(0.244, abs=0.002)
 

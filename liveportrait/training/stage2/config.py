@@ -38,6 +38,9 @@ class Stage2Config:
     Attributes:
         part: "reader", "stitching", "eyes" or "lips".
         num_steps: Length of the run.
+        known_steps: Steps at the start in which R_eyes and R_lip learn, without pictures, to move the keypoints that
+            stage I guided as lids and lips have to move. They are cheap, and pictures alone take many steps to begin
+            with. Only for models that were trained with `guide`.
         batch_size: Pictures per step over all processes.
         learning_rate: Peak.
         warmup_steps: Steps of linear warm-up.
@@ -56,6 +59,7 @@ class Stage2Config:
 
     part: str = "stitching"
     num_steps: int = 2_000
+    known_steps: int = 0
     batch_size: int = 8
     learning_rate: float = 1e-3
     warmup_steps: int = 50

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liveportrait.official_map import official_map
@@ -20,6 +21,7 @@ from liveportrait.training.faces import (
     EYE_POINTS,
     LEFT_EYE,
     LIP_POINTS,
+    MOUTH,
     POINTS,
     RIGHT_EYE,
     draw_colours,
@@ -128,6 +130,34 @@ def openness_of(landmarks: Tensor) -> tuple[Tensor, Tensor]:
     mesh = mesh.index_copy(1, torch.tensor(POINTS, device=landmarks.device), flat)
     eyes, lips = eye_ratio(mesh, FACE_MESH), lip_ratio(mesh, FACE_MESH)
     return scale.eye_ratio(eyes).reshape(*shape, 2), scale.lip_ratio(lips).reshape(*shape, 1)
+
+
+def opened(landmarks: Tensor, part: str, ratio: Tensor) -> Tensor:
+    """Move landmarks so that eyes or lips are as open as asked.
+
+    Upper lids, or lower lips and chin, move along the face, from forehead to chin.
+
+    Args:
+        landmarks: Shape (B, 20, 2).
+        part: "eyes" or "lips".
+        ratio: As official models measure it, shape (B, 1).
+    """
+    moved, (top, chin) = landmarks.clone(), landmarks[:, rows((10, 152))].unbind(1)
+    down = F.normalize(chin - top, dim=-1)
+
+    def height(points: tuple[int, int, int, int], ratio: Tensor) -> tuple[Tensor, Tensor]:
+        """Return upper minus lower point, and what it should be, each (B, 2)."""
+        upper, lower, left, right = landmarks[:, rows(points)].unbind(1)
+        return upper - lower, -down * ratio * (left - right).norm(dim=-1, keepdim=True)
+
+    if part == "eyes":
+        for points in (LEFT_EYE, RIGHT_EYE):
+            before, after = height(points, official_map().mesh_eye_ratio(ratio))
+            moved[:, rows(points[:1])[0]] += after - before
+    else:
+        before, after = height(MOUTH, official_map().mesh_lip_ratio(ratio))
+        moved[:, rows((14, 17, 152))] += (before - after)[:, None]
+    return moved
 
 
 def reader_loss(found: Tensor, real: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ from liveportrait.training.faces import FaceBatch, FaceSampler, FaceSet
 from liveportrait.training.loop import Figures, Trainer, TrainingError
 from liveportrait.training.processes import Processes
 from liveportrait.training.stage1.networks import input_of, silence
+from liveportrait.training.stage1.trainer import GUIDE_ROWS, GUIDED
 from liveportrait.training.stage2.config import PARTS, Stage2Config
 from liveportrait.training.stage2.losses import condition, masked_l1, outside_mask, size_of, still_mask
-from liveportrait.training.stage2.reader import OpennessReader, misplaced, openness_of, reader_loss, varied
+from liveportrait.training.stage2.reader import OpennessReader, misplaced, opened, openness_of, reader_loss, varied
 
 VALIDATION_BATCHES = 4
 VALIDATION_SEED = 1_000_000
@@ -136,6 +137,11 @@ class Stage2Trainer(Trainer[Stage2Config]):
         source = self.pose(batch.source)
         wanted = (self.config.most_open * torch.rand(len(batch.source), 1, generator=random)).to(self.device)
         offset = self.shared(source.x_s, self.openness(batch.landmarks_s), wanted)
+        if self.step < self.config.known_steps:
+            move = opened(batch.landmarks_s, part, wanted) - batch.landmarks_s
+            known = torch.zeros_like(offset)
+            known[:, list(GUIDED), :2] = move[:, GUIDE_ROWS]
+            return {"known": size_of(offset - known)}
         shown = self.render(source, source.x_s + offset)
         with torch.no_grad():
             kept = self.render(source, source.x_s)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from known_face import face
 
 from liveportrait.official_map import official_map
 from liveportrait.training.faces import POINTS, rows
@@ -13,22 +14,11 @@ from liveportrait.training.stage2.reader import (
     STRETCH,
     OpennessReader,
     misplaced,
+    opened,
     openness_of,
     reader_loss,
     varied,
 )
-
-
-def face() -> torch.Tensor:
-    """Landmarks of a face: eyes 0.2 wide and 0.06 open, lips 0.4 wide and 0.1 open, chin at 0.6."""
-    places = {
-        33: (-0.4, -0.2), 133: (-0.2, -0.2), 159: (-0.3, -0.23), 145: (-0.3, -0.17),
-        362: (0.2, -0.2), 263: (0.4, -0.2), 386: (0.3, -0.23), 374: (0.3, -0.17),
-        61: (-0.2, 0.3), 291: (0.2, 0.3), 78: (-0.18, 0.3), 308: (0.18, 0.3),
-        0: (0.0, 0.2), 17: (0.0, 0.4), 13: (0.0, 0.25), 14: (0.0, 0.35),
-        10: (0.0, -0.6), 152: (0.0, 0.6), 234: (-0.5, 0.0), 454: (0.5, 0.0),
-    }  # fmt: skip
-    return torch.tensor([[places[point] for point in POINTS]])
 
 
 def at(mask: torch.Tensor, x: float, y: float) -> float:
@@ -67,6 +57,20 @@ def test_openness_is_height_over_width_on_the_scale_of_official_models():
     scale = official_map()
     assert eyes[0].tolist() == pytest.approx([float(scale.eye_ratio(torch.tensor(0.3)))] * 2, abs=1e-4)
     assert lips[0].tolist() == pytest.approx([float(scale.lip_ratio(torch.tensor(0.25)))], abs=1e-4)
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0])
+def test_landmarks_open_as_asked_and_nothing_else_moves(angle):
+    a = torch.deg2rad(torch.tensor(angle))
+    tilted = face() @ torch.stack([torch.stack([a.cos(), a.sin()]), torch.stack([-a.sin(), a.cos()])])
+    for part, moves in (("eyes", (159, 386)), ("lips", (14, 17, 152))):
+        for asked in (0.05, 0.4, 0.8):
+            moved = opened(tilted, part, torch.tensor([[asked]]))
+            found = openness_of(moved)[0 if part == "eyes" else 1][0]
+            assert found.tolist() == pytest.approx([asked] * len(found), abs=1e-4)
+            still = [row for row, point in enumerate(POINTS) if point not in moves]
+            assert torch.equal(moved[:, still], tilted[:, still])
+            assert not torch.isclose(moved[:, rows(moves)], tilted[:, rows(moves)]).all(-1).any()
 
 
 def test_the_readers_loss_is_zero_only_at_the_landmarks():

@@ -1,7 +1,10 @@
 """Stage II at tiny size: each part learns and resumes exactly, and what it learns fits the official file."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from known_face import face
 from official_reference import checkpoint_index
 from official_tiny import tiny_official
 
@@ -88,6 +91,16 @@ def test_lips_learn_to_open_as_asked(faces, monkeypatch):
         run.train_step()
     last = run.losses(run.sampler.batch(0, 4, "cpu"), torch.Generator().manual_seed(0))["condition"]
     assert last < 0.85 * first
+
+
+def test_known_steps_learn_to_move_the_guided_keypoints_without_pictures(faces, monkeypatch):
+    alike = replace(faces, landmarks=face().repeat(6, 1, 1))
+    run = trainer("lips", alike, changes=["known_steps=300", "num_steps=301", "learning_rate=0.003"])
+    rendered, render = [], run.render
+    monkeypatch.setattr(run, "render", lambda *args: (rendered.append(run.step), render(*args))[1])
+    known = [run.train_step()["known"] for _ in range(300)]
+    assert sum(known[-20:]) < 0.5 * sum(known[:20]) and not rendered
+    assert set(run.train_step()) == {"outside", "condition", "size"} and rendered == [300, 300]
 
 
 def test_eyes_and_lips_need_a_reader(faces):
