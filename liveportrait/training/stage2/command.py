@@ -60,7 +60,10 @@ def read_reader(folder: Path) -> OpennessReader:
     if config.get("part") != "reader":
         raise TrainingError(f"{folder}: not a run of `stage2 reader`")
     reader = OpennessReader()
-    reader.load_state_dict(state)
+    try:
+        reader.load_state_dict(state)
+    except RuntimeError as error:
+        raise TrainingError(f"{folder}: its reader has other layers than today's; train a new one") from error
     return reader
 
 

@@ -14,6 +14,7 @@ from liveportrait.official import OfficialPortrait
 from liveportrait.training.faces import POINTS, FaceSet
 from liveportrait.training.loop import TrainingError, change_settings
 from liveportrait.training.sizes import SIZES
+from liveportrait.training.stage2.command import read_reader
 from liveportrait.training.stage2.config import PARTS, Stage2Config
 from liveportrait.training.stage2.reader import OpennessReader
 from liveportrait.training.stage2.trainer import Stage2Trainer
@@ -108,6 +109,14 @@ def test_eyes_and_lips_need_a_reader(faces):
         Stage2Trainer(change_settings(SHORT, ["part=lips"]), tiny_official(), faces, None)
     with pytest.raises(TrainingError, match="part 'nose' is unknown"):
         Stage2Trainer(change_settings(SHORT, ["part=nose"]), tiny_official(), faces, None)
+
+
+def test_a_reader_with_other_layers_is_refused(faces, tmp_path, monkeypatch):
+    trainer("reader", faces).save(tmp_path)
+    assert isinstance(read_reader(tmp_path), OpennessReader)
+    monkeypatch.setattr("liveportrait.training.stage2.reader.NUM_MEMBERS", 2)
+    with pytest.raises(TrainingError, match="other layers than today's; train a new one"):
+        read_reader(tmp_path)
 
 
 def test_what_every_size_learns_fits_the_official_file(tmp_path):
