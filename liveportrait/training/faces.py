@@ -17,7 +17,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from liveportrait.config import CROP_SCALE
-from liveportrait.retarget import openness
+from liveportrait.regions import FACE_MESH, OpennessPoints
+from liveportrait.retarget import eye_ratio, lip_ratio
 from liveportrait.training.loop import TrainingError
 from liveportrait.writing import save_tensors
 
@@ -27,8 +28,6 @@ LEFT_EYE, RIGHT_EYE = (159, 145, 33, 133), (386, 374, 362, 263)
 OVAL_POINTS = (10, 152, 234, 454)
 POINTS = (*LIP_POINTS, *EYE_POINTS, *OVAL_POINTS)
 """Points of MediaPipe's face mesh in `landmarks`: lips, lids and eye corners, ends of the face's outline."""
-MOUTH = (13, 14, 61, 291)
-"""Upper and lower inner lip, and the outer corners, as `openness` takes them; so are the eyes."""
 CANDIDATES = 6
 """Driving pictures that a pair which contrasts chooses from."""
 _TWINS = {61: 291, 78: 308, 159: 386, 145: 374, 33: 263, 133: 362, 234: 454}
@@ -36,15 +35,18 @@ _TWIN = {**_TWINS, **{b: a for a, b in _TWINS.items()}}
 MIRRORED = tuple(POINTS.index(_TWIN.get(point, point)) for point in POINTS)
 
 
-def height_over_width(landmarks: Tensor, points: tuple[int, int, int, int]) -> Tensor:
-    """Measure lids or lips in `landmarks` (T, 20, 2): height over width, shape (T,)."""
-    upper, lower, left, right = rows(points)
-    return openness(landmarks, (upper, lower, left, right))[:, 0]
-
-
 def rows(points: Sequence[int]) -> list[int]:
     """Return the rows of mesh points in `landmarks`."""
     return [POINTS.index(point) for point in points]
+
+
+def _ends(points: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    upper, lower, left, right = rows(points)
+    return upper, lower, left, right
+
+
+OPENINGS = OpennessPoints(_ends(FACE_MESH.left_eye), _ends(FACE_MESH.right_eye), _ends(FACE_MESH.lips))
+"""Rows of `landmarks` that measure how open eyes and lips are."""
 
 
 @dataclass(frozen=True)
@@ -204,8 +206,8 @@ class FaceSampler:
 
     def __init__(self, faces: FaceSet, seed: int, still_share: float, contrast_share: float = 0.0) -> None:
         self.faces, self.seed, self.contrast_share = faces, seed, contrast_share
-        left, right, lips = (height_over_width(faces.landmarks, p) for p in (LEFT_EYE, RIGHT_EYE, MOUTH))
-        self.openness = torch.stack([(left + right) / 2, lips])
+        eyes, lips = eye_ratio(faces.landmarks, OPENINGS), lip_ratio(faces.landmarks, OPENINGS)
+        self.openness = torch.stack([eyes.mean(1), lips[:, 0]])
         lengths = faces.bounds.diff()
         total: dict[str, int] = {}
         for who, length in zip(faces.identities, lengths.tolist(), strict=True):

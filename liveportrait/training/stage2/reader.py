@@ -15,14 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liveportrait.official_map import official_map
-from liveportrait.regions import FACE_MESH
 from liveportrait.retarget import eye_ratio, lip_ratio
 from liveportrait.training.faces import (
     EYE_POINTS,
     LEFT_EYE,
     LIP_POINTS,
-    MOUTH,
-    POINTS,
+    OPENINGS,
     RIGHT_EYE,
     draw_colours,
     move_landmarks,
@@ -40,7 +38,6 @@ STRETCH = (0.75, 1.75)
 """While it learns, pictures are this many times as high."""
 NUM_MEMBERS = 3
 GROUPS = (LEFT_EYE, RIGHT_EYE, LIP_POINTS)
-_MESH = 478
 
 
 class Regressor(nn.Module):
@@ -126,9 +123,7 @@ def misplaced(landmarks: Tensor, random: torch.Generator) -> Tensor:
 def openness_of(landmarks: Tensor) -> tuple[Tensor, Tensor]:
     """Return openness as official models measure it, of landmarks (..., 20, 2): eyes (..., 2) and lips (..., 1)."""
     flat, shape, scale = landmarks.reshape(-1, *landmarks.shape[-2:]), landmarks.shape[:-2], official_map()
-    mesh = flat.new_zeros(len(flat), _MESH, 2)
-    mesh = mesh.index_copy(1, torch.tensor(POINTS, device=landmarks.device), flat)
-    eyes, lips = eye_ratio(mesh, FACE_MESH), lip_ratio(mesh, FACE_MESH)
+    eyes, lips = eye_ratio(flat, OPENINGS), lip_ratio(flat, OPENINGS)
     return scale.eye_ratio(eyes).reshape(*shape, 2), scale.lip_ratio(lips).reshape(*shape, 1)
 
 
@@ -147,15 +142,15 @@ def opened(landmarks: Tensor, part: str, ratio: Tensor) -> Tensor:
 
     def height(points: tuple[int, int, int, int], ratio: Tensor) -> tuple[Tensor, Tensor]:
         """Return upper minus lower point, and what it should be, each (B, 2)."""
-        upper, lower, left, right = landmarks[:, rows(points)].unbind(1)
+        upper, lower, left, right = landmarks[:, list(points)].unbind(1)
         return upper - lower, -down * ratio * (left - right).norm(dim=-1, keepdim=True)
 
     if part == "eyes":
-        for points in (LEFT_EYE, RIGHT_EYE):
+        for points in (OPENINGS.left_eye, OPENINGS.right_eye):
             before, after = height(points, official_map().mesh_eye_ratio(ratio))
-            moved[:, rows(points[:1])[0]] += after - before
+            moved[:, points[0]] += after - before
     else:
-        before, after = height(MOUTH, official_map().mesh_lip_ratio(ratio))
+        before, after = height(OPENINGS.lips, official_map().mesh_lip_ratio(ratio))
         moved[:, rows((14, 17, 152))] += (before - after)[:, None]
     return moved
 

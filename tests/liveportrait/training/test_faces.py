@@ -8,7 +8,7 @@ from torchvision.io import encode_jpeg
 from liveportrait.keypoints import euler_degrees, rotation_matrix
 from liveportrait.training.faces import (
     MIRRORED,
-    MOUTH,
+    OPENINGS,
     POINTS,
     FaceClip,
     FaceSampler,
@@ -16,7 +16,6 @@ from liveportrait.training.faces import (
     draw_augmentation,
     move_landmarks,
     read_faces,
-    rows,
     turn,
     warp,
     write_clip,
@@ -99,7 +98,7 @@ def test_contrasting_pairs_take_the_driving_picture_whose_lids_or_lips_are_most_
     drawn, pictures = [], FaceSet.pictures
     monkeypatch.setattr(FaceSet, "pictures", lambda faces, frames: (drawn.append(frames), pictures(faces, frames))[1])
     faces = face_set(lengths=(20,))
-    _, lower, _, right = rows(MOUTH)
+    _, lower, _, right = OPENINGS.lips
     faces.landmarks[:, right, 0] = 1.0
     faces.landmarks[:, lower, 1] = torch.linspace(0, 1, 20)
     sampler, always = FaceSampler(faces, 0, 0.4), FaceSampler(faces, 0, 0.4, contrast_share=1.0)
