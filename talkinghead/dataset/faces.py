@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
 from torch import Tensor
 
 from liveportrait.config import CROP_SCALE
@@ -24,8 +23,9 @@ from talkinghead.dataset.clips import PERMISSIVE
 from talkinghead.dataset.edits import StillEditor
 from talkinghead.errors import InputNotFoundError
 from talkinghead.face import CropFrame, FaceDetector, cut, make_crop
-from talkinghead.face.crop import SOURCE_CROP, FaceRect
-from talkinghead.media.image import Picture, read_image, resize
+from talkinghead.face.crop import SOURCE_CROP, FaceRect, face_rect
+from talkinghead.face.mesh import NUM_POINTS
+from talkinghead.media.image import Picture, read_image
 from talkinghead.media.video import read_frames
 from talkinghead.models import load_models
 
@@ -42,7 +42,8 @@ class Form:
         face: Mean face that gives head poses.
         size: Side of the pictures.
         quality: Of the JPEGs.
-        crop_scale: Side of the pictures over the size of the face, at most CROP_SCALE.
+        crop_scale: Side of the pictures over the size of the face, at most CROP_SCALE; smaller if the pictures given
+            show less.
     """
 
     face: FaceModel
@@ -65,28 +66,32 @@ class Form:
             permissive: Whether it may train weights that ship.
             still: Whether the pictures were made from the first.
         """
-        zoom = CROP_SCALE / self.crop_scale
-        centre = self._centre(points[:1] if still else points, zoom)
-        jpegs = [self._encode(picture, centre.numpy(), zoom) for picture in pictures]
+        centre, side = self._square(points[:1] if still else points)
+        jpegs = [self._encode(picture, centre, side) for picture in pictures]
         points = points[: len(jpegs)]
-        landmarks, rotation = zoom * (points[:, COLUMNS, :2] - centre), self.face.pose(points).rotation
+        landmarks, rotation = (points[:, COLUMNS, :2] - centre) * (2 / side), self.face.pose(points).rotation
         return FaceClip(jpegs, landmarks, rotation, identity, permissive, still, self.crop_scale)
 
-    def _centre(self, points: Tensor, zoom: float) -> Tensor:
-        """Return the centre of closer crops (2,): in their units the face lies as far below it as by the rule."""
-        if zoom == 1:
-            return torch.zeros(2)
-        face = (points[..., :2].amin(1) + points[..., :2].amax(1)).mean(0) / 2
-        return face + torch.tensor([0.0, 2 * SOURCE_CROP.vy_ratio / zoom])
+    def _square(self, points: Tensor) -> tuple[Tensor, float]:
+        """Return centre (2,) and side of the square by `SOURCE_CROP` around a clip's typical face, upright.
 
-    def _encode(self, picture: Picture, centre: NDArray[np.float32], zoom: float) -> Tensor:
-        """Encode the part of a square picture around `centre`, in units of half its side."""
-        side = len(picture)
-        part = side / zoom
-        middle = (1 + centre) * side / 2 + (part / self.size - 1) / 2  # pixels have their places in their middle
+        It is moved and shrunk so that it lies inside the pictures.
+        """
+        rule = SOURCE_CROP.for_model(self.crop_scale)
+        marks = np.zeros((len(points), NUM_POINTS, 2), np.float32)
+        marks[:, list(KEYPOINTS)] = points[..., :2].numpy()
+        rects = [face_rect(each, rule.scale, rule.vy_ratio) for each in marks]
+        side = min(float(np.median([rect.size for rect in rects])), 2.0)
+        centre = np.median([rect.center for rect in rects], axis=0)
+        return torch.from_numpy(centre).float().clamp(side / 2 - 1, 1 - side / 2), side
+
+    def _encode(self, picture: Picture, centre: Tensor, side: float) -> Tensor:
+        """Encode a square of a square picture; its centre and side are in units of half the picture's side."""
+        half = len(picture) / 2
+        part = half * side
+        middle = (1 + centre.numpy()) * half + (part / self.size - 1) / 2  # pixels have their places in their middle
         place = CropFrame.around(FaceRect(middle, part, 0.0), self.size, rotate=False)
-        picture = resize(picture, self.size, self.size) if zoom == 1 else cut(picture, place)
-        _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+        _, data = cv2.imencode(".jpg", cut(picture, place)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         return torch.from_numpy(data)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from liveportrait.keypoints import transform_keypoints
-from liveportrait.modules.motion_extractor import face_pose
+from liveportrait.modules.motion_extractor import FacePose, face_pose
 from liveportrait.motion import Motion
 from liveportrait.official import OfficialPortrait
 from liveportrait.training.faces import FaceBatch, FaceSampler, FaceSet
@@ -98,7 +98,10 @@ class Stage2Trainer(Trainer[Stage2Config]):
         """Compute the weighted losses of the part that learns."""
         if self.config.part == "reader":
             return self.reader_losses(batch, random)
-        return self.stitching_losses(batch) if self.config.part == "stitching" else self.openness_losses(batch, random)
+        if self.config.part == "stitching":
+            return self.stitching_losses(batch)
+        known = self.step < self.config.known_steps
+        return self.known_losses(batch, random) if known else self.openness_losses(batch, random)
 
     def reader_losses(self, batch: FaceBatch, random: torch.Generator) -> dict[str, Tensor]:
         """Compare landmarks found in real and generated pictures with those that are known.
@@ -134,14 +137,8 @@ class Stage2Trainer(Trainer[Stage2Config]):
     def openness_losses(self, batch: FaceBatch, random: torch.Generator) -> dict[str, Tensor]:
         """L_eyes or L_lip: open as asked, and unchanged elsewhere."""
         part, weights = self.config.part, self.config.weights
-        source = self.pose(batch.source)
-        wanted = (self.config.most_open * torch.rand(len(batch.source), 1, generator=random)).to(self.device)
+        source, wanted = self.pose(batch.source), self._draw_ratios(len(batch.source), random)
         offset = self.shared(source.x_s, self.openness(batch.landmarks_s), wanted)
-        if self.step < self.config.known_steps:
-            move = opened(batch.landmarks_s, part, wanted) - batch.landmarks_s
-            known = torch.zeros_like(offset)
-            known[:, list(GUIDED), :2] = move[:, GUIDE_ROWS]
-            return {"known": size_of(offset - known)}
         shown = self.render(source, source.x_s + offset)
         with torch.no_grad():
             kept = self.render(source, source.x_s)
@@ -153,13 +150,33 @@ class Stage2Trainer(Trainer[Stage2Config]):
             "size": getattr(weights, f"{part}_size") * size_of(offset),
         }
 
+    def known_losses(self, batch: FaceBatch, random: torch.Generator) -> dict[str, Tensor]:
+        """Compare the offset with one that moves the guided keypoints as lids or lips have to move."""
+        wanted = self._draw_ratios(len(batch.source), random)
+        pose = self._find_pose(input_of(batch.source, self.model.config.input_size))
+        x_s = transform_keypoints(pose.x_c, pose.motion)
+        offset = self.shared(x_s, self.openness(batch.landmarks_s), wanted)
+        move = opened(batch.landmarks_s, self.config.part, wanted) - batch.landmarks_s
+        known = torch.zeros_like(offset)
+        known[:, list(GUIDED), :2] = move[:, GUIDE_ROWS]
+        return {"known": size_of(offset - known)}
+
+    def _draw_ratios(self, count: int, random: torch.Generator) -> Tensor:
+        """Draw how open eyes or lips shall be, (count, 1)."""
+        return (self.config.most_open * torch.rand(count, 1, generator=random)).to(self.device)
+
     def pose(self, picture: Tensor) -> Posed:
         """Run F and M on pictures (B, 3, S, S) of the size that G returns."""
+        small = input_of(picture, self.model.config.input_size)
+        pose = self._find_pose(small)
         with torch.no_grad(), self._autocast():
-            small = input_of(picture, self.model.config.input_size)
-            pose = face_pose(self.model.motion_extractor(small))
             f_s = self.model.appearance_extractor(small).float()
         return Posed(f_s, pose.x_c, pose.motion, transform_keypoints(pose.x_c, pose.motion))
+
+    def _find_pose(self, small: Tensor) -> FacePose:
+        """Run M on pictures of the size that it reads."""
+        with torch.no_grad(), self._autocast():
+            return face_pose(self.model.motion_extractor(small))
 
     def render(self, source: Posed, x_d: Tensor) -> Tensor:
         """Run W and G; gradients reach x_d."""
@@ -217,7 +234,7 @@ class Stage2Trainer(Trainer[Stage2Config]):
             still = [masked_l1(self.render(source, x), wanted, mask) for x in (self.network(source.x_s, x_d), x_d)]
             return {"border": float(still[0]), "plain_border": float(still[1])}
         source, part = self.pose(batch.source), self.config.part
-        drawn = (self.config.most_open * torch.rand(len(batch.source), 1, generator=random)).to(self.device)
+        drawn = self._draw_ratios(len(batch.source), random)
         seen = self.openness(batch.landmarks_d.roll(1, 0)).mean(1, keepdim=True)
         plain, mask = self.render(source, source.x_s), outside_mask(batch.landmarks_s, side, part)
         own, other = (0, 1) if part == "eyes" else (1, 0)
