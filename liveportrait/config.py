@@ -128,10 +128,12 @@ class OfficialConfig:
     Attributes:
         input_size: Side in pixels of the pictures that F and M read; G returns `output_size`.
         crop_scale: Side of these pictures over the size of the face in them, as the networks were trained.
+        guided: Whether keypoints were trained to follow lips and lids, see `liveportrait.regions.GUIDE`.
     """
 
     input_size: int = 256
     crop_scale: float = CROP_SCALE
+    guided: bool = False
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     warping: WarpingConfig = field(default_factory=WarpingConfig)

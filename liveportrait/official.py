@@ -154,12 +154,12 @@ class OfficialPortrait(PortraitModel):
     def speech_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
         """Convert speech motion to driving keypoints x_d of this portrait, shape (T, K, 3); see `official_speech`."""
         with torch.inference_mode():
-            return speech_keypoints(self, portrait, speech_motion.to(self.device))
+            return speech_keypoints(self, portrait, speech_motion.to(self.device), guided=self.config.guided)
 
     def dubbed_keypoints(self, portrait: Portrait, speech_motion: SpeechMotion, quiet: Motion | None) -> Tensor:
-        """Replace the lips' expression by closed lips, which speech motion then moves, shape (1, K, 3)."""
+        """Close the lips, by their expression or else by R_lip, and let speech motion move them, shape (1, K, 3)."""
         motion = portrait.motion
-        if motion.num_keypoints == OFFICIAL.num_keypoints:
+        if motion.num_keypoints == OFFICIAL.num_keypoints and not self.config.guided:
             closed = OFFICIAL.pick("lips", OFFICIAL.closed_lips(motion.expression), motion.expression)
             shut = None if motion.lip_ratio is None else torch.zeros_like(motion.lip_ratio)
             portrait = replace(portrait, motion=replace(motion, expression=closed, lip_ratio=shut))

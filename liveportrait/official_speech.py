@@ -10,11 +10,15 @@ from torch import Tensor
 
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.mini.face_model import FaceModel, embedded_face_model
+from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.speech import speaking_face
 from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
 from liveportrait.official_map import OfficialMap, official_map
-from liveportrait.regions import MESH_MOUTH_WIDTHS, OFFICIAL
+from liveportrait.regions import FACE_MESH, GUIDE, MESH_MOUTH_WIDTHS, OFFICIAL
 from liveportrait.retarget import Retargeter, openness
+
+_GUIDED_LIPS = tuple(row for row in GUIDE if row in OFFICIAL.lips)
+_THEIR_POINTS = tuple(KEYPOINTS.index(GUIDE[row]) for row in _GUIDED_LIPS)
 
 
 @cache
@@ -22,33 +26,31 @@ def _fitted(device: torch.device) -> tuple[FaceModel, OfficialMap]:
     return deepcopy(embedded_face_model()).to(device), official_map().to(device)
 
 
-def speech_keypoints(model: Retargeter, portrait: Portrait, speech_motion: SpeechMotion) -> Tensor:
+def speech_keypoints(
+    model: Retargeter, portrait: Portrait, speech_motion: SpeechMotion, *, guided: bool = False
+) -> Tensor:
     """Convert speech motion to driving keypoints x_d.
 
     The mean face of `mini` is moved by the speech motion: lips, jaw, brows, eyelids and gaze. A fitted map turns its
-    displacement into a change of the official expression, which is added to the portrait's own. R_lip and R_eyes add
-    what this change lacks of the openness that is asked for; R_lip closes a portrait's open lips first. S keeps the
-    border still.
+    displacement into a change of the official expression, which is added to the portrait's own. Where keypoints follow
+    landmarks, those of the lips move as far as these instead. R_lip and R_eyes add what this change lacks of the
+    openness that is asked for; R_lip closes a portrait's open lips first. S keeps the border still.
 
     Args:
         model: S, R_eyes and R_lip.
         portrait: One portrait.
         speech_motion: T frames of speech motion.
+        guided: Whether keypoints follow landmarks, as `OfficialConfig.guided`.
 
     Returns:
         x_d, shape (T, 21, 3).
     """
     face, maps = _fitted(portrait.x_s.device)
     source, x_s = portrait.motion, portrait.x_s
-    if source.num_keypoints == OFFICIAL.num_keypoints:
-        rest = face.close_lips(face.mean[None])
-        change = maps.expression(speaking_face(face, rest, speech_motion) - rest)
-        opened = maps.openness(change)
-    else:  # keypoints of other weights are known to their own R_lip and R_eyes alone
-        change = x_s.new_zeros(len(speech_motion), source.num_keypoints, 3)
-        opened = x_s.new_zeros(len(speech_motion), 3)
+    rotation = speech_motion.rotation @ source.rotation
+    change, opened = _change(face, maps, portrait, speech_motion, rotation if guided else None)
     posed = Motion(
-        rotation=speech_motion.rotation @ source.rotation,
+        rotation=rotation,
         expression=source.expression + change,
         scale=source.scale.expand(len(speech_motion), -1),
         translation=source.translation + _moved(speech_motion.translation, maps.position),
@@ -56,6 +58,47 @@ def speech_keypoints(model: Retargeter, portrait: Portrait, speech_motion: Speec
     x = transform_keypoints(portrait.x_c, posed)
     x = x + _lip_offset(model, portrait, speech_motion, opened[:, 2:], maps)
     return model.stitching(x_s, x + _eye_offset(model, portrait, speech_motion, opened[:, :2]))
+
+
+def _change(
+    face: FaceModel, maps: OfficialMap, portrait: Portrait, speech_motion: SpeechMotion, rotation: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return how speech changes the expression, and by how much this opens left eye, right eye and lips.
+
+    Args:
+        face: The face model of `mini`.
+        maps: Between this and the official models.
+        portrait: One portrait.
+        speech_motion: T frames of speech motion.
+        rotation: Of the driven head, shape (T, 3, 3), if its keypoints follow landmarks.
+
+    Returns:
+        Change of expression (T, K, 3) and of upstream's ratios (T, 3).
+    """
+    rest = face.close_lips(face.mean[None])
+    moved = speaking_face(face, rest, speech_motion)
+    change = portrait.x_s.new_zeros(len(speech_motion), portrait.motion.num_keypoints, 3)
+    opened = portrait.x_s.new_zeros(len(speech_motion), 3)
+    if rotation is not None and portrait.crop.landmarks is not None:
+        displacement = (moved - rest) @ rotation * _relative_size(face, portrait)
+        change[:, list(_GUIDED_LIPS), :2] = displacement[:, list(_THEIR_POINTS), :2]
+        opened[:, 2:] = _lip_ratio(moved, maps) - _lip_ratio(rest, maps)
+    elif rotation is None and portrait.motion.num_keypoints == OFFICIAL.num_keypoints:
+        change = maps.expression(moved - rest)
+        opened = maps.openness(change)
+    return change, opened  # zero for other keypoints: only their own R_lip and R_eyes know these
+
+
+def _lip_ratio(points: Tensor, maps: OfficialMap) -> Tensor:
+    """Measure the lips of points (T, 162, 3) on the official scale, shape (T, 1)."""
+    upper, lower, left, right = map(KEYPOINTS.index, FACE_MESH.lips)
+    return maps.lip_ratio(openness(points, (upper, lower, left, right)))
+
+
+def _relative_size(face: FaceModel, portrait: Portrait) -> Tensor:
+    """Return the size of a head in its crop in units of the portrait's scale, shape (1, 1, 1)."""
+    landmarks = portrait.crop.landmarks.to(portrait.x_s)  # type: ignore[union-attr]
+    return (face.pose(landmarks[:, list(KEYPOINTS)]).scale / portrait.motion.scale)[:, None]
 
 
 def _moved(translation: Tensor, factors: Tensor) -> Tensor:

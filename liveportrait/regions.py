@@ -88,6 +88,10 @@ OFFICIAL = Regions(
 # Expression rows that raise and knit the eyebrows; upstream's sliders use them.
 OFFICIAL_BROWS = (1, 2)
 
+GUIDE = {6: 61, 12: 291, 14: 0, 17: 17, 19: 14, 20: 13, 11: 159, 13: 145, 15: 386, 16: 374}
+"""Mesh point that a keypoint follows in models of `liveportrait.training`: lips and lids. The keypoints are those that
+move lips and eyes in the official model (`OFFICIAL`); which landmark belongs to which is not published: a guess."""
+
 
 @dataclass(frozen=True)
 class OpennessPoints:

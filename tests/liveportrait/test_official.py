@@ -12,6 +12,8 @@ from official_tiny import TINY, picture, tiny_official
 from liveportrait.errors import PortraitError
 from liveportrait.keypoints import rotation_matrix, transform_keypoints
 from liveportrait.mini.face_model import embedded_face_model
+from liveportrait.mini.regions import KEYPOINTS
+from liveportrait.mini.speech import speaking_face
 from liveportrait.modules.exact_conv import DepthSplitConv3d, SingleOutputConv2d, conv_of_upsampled
 from liveportrait.modules.motion_extractor import MotionHeads, face_pose
 from liveportrait.modules.sampling import identity_grid, sample_volume, shift_volume
@@ -19,7 +21,7 @@ from liveportrait.motion import Crop, Portrait, SpeechMotion
 from liveportrait.official import OfficialPortrait, without_tf32
 from liveportrait.official_map import official_map
 from liveportrait.official_speech import speech_keypoints
-from liveportrait.regions import FACE_MESH, OFFICIAL
+from liveportrait.regions import FACE_MESH, GUIDE, OFFICIAL
 from liveportrait.retarget import lip_ratio
 
 
@@ -251,10 +253,10 @@ class Quiet(SimpleNamespace):
         return x_d
 
 
-def changes(portrait: Portrait, asked: SpeechMotion) -> tuple[torch.Tensor, Quiet]:
+def changes(portrait: Portrait, asked: SpeechMotion, guided: bool = False) -> tuple[torch.Tensor, Quiet]:
     """How a voice changes the expression by itself, and what is left to R_eyes and R_lip."""
     networks = Quiet()
-    moved = speech_keypoints(networks, portrait, asked) - portrait.x_s
+    moved = speech_keypoints(networks, portrait, asked, guided=guided) - portrait.x_s
     return moved / portrait.motion.scale[:, None], networks
 
 
@@ -270,15 +272,45 @@ def test_a_blink_moves_the_eyelids_and_leaves_the_rest_to_r_eyes(portrait: Portr
     assert 0.2 < float(networks.asked["retarget_eyes"]) < 0.3  # the map shuts usual eyes, and these read as more open
 
 
-def test_a_mouth_that_opens_by_its_coefficients_leaves_less_to_r_lip(portrait: Portrait):
+def opening() -> torch.Tensor:
+    """Expression coefficients that open the mouth, shape (1, 22)."""
     face = embedded_face_model()
-    mouth = torch.zeros(1, 22)
-    mouth[0] = torch.linalg.lstsq(face.expression_basis.flatten(1).T, face.lip_response[4].flatten()).solution * 0.1
+    return torch.linalg.lstsq(face.expression_basis.flatten(1).T, face.lip_response[4].flatten()).solution[None] * 0.1
+
+
+def test_a_mouth_that_opens_by_its_coefficients_leaves_less_to_r_lip(portrait: Portrait):
+    mouth = opening()
     asked = replace(rest(portrait, 1), lip_ratio=torch.tensor([[0.4]]))
     change, networks = changes(portrait, replace(asked, expression=mouth))
     _, without = changes(portrait, asked)
     rows = change[0].norm(dim=1).topk(2).indices.tolist()
     assert set(rows) <= set(OFFICIAL.lips)
+    assert float(networks.asked["retarget_lip"]) < float(without.asked["retarget_lip"]) - 0.02
+
+
+@pytest.mark.parametrize("turned", [0.0, 40.0])
+def test_keypoints_that_follow_landmarks_move_as_far_as_these(portrait: Portrait, turned: float):
+    face, zero = embedded_face_model(), torch.zeros(1)
+    turn = rotation_matrix(zero, torch.tensor([turned]), zero)
+    landmarks = portrait.crop.landmarks.clone()
+    landmarks[:, list(KEYPOINTS)] = 0.6 * face.mean @ turn
+    motion = replace(portrait.motion, rotation=turn)
+    portrait = replace(
+        portrait,
+        crop=replace(portrait.crop, landmarks=landmarks),
+        motion=motion,
+        x_s=transform_keypoints(portrait.x_c, motion),
+    )
+    asked = replace(rest(portrait, 1), expression=opening(), lip_ratio=torch.tensor([[0.4]]))
+    change, networks = changes(portrait, asked, guided=True)
+    closed = face.close_lips(face.mean[None])
+    moved = 0.6 * (speaking_face(face, closed, asked) - closed) @ turn / motion.scale
+    for row, point in GUIDE.items():
+        expected = moved[:, KEYPOINTS.index(point), :2] if row in OFFICIAL.lips else torch.zeros(1, 2)
+        torch.testing.assert_close(change[:, row, :2], expected, atol=1e-5, rtol=0)
+    assert change[0, 19, 1] - change[0, 20, 1] > 0.01  # the lower lip goes down
+    assert change[..., 2].abs().max() < 1e-5 and change[0, list(set(range(21)) - set(GUIDE))].abs().max() < 1e-5
+    _, without = changes(portrait, replace(asked, expression=torch.zeros(1, 22)), guided=True)
     assert float(networks.asked["retarget_lip"]) < float(without.asked["retarget_lip"]) - 0.02
 
 
@@ -388,3 +420,10 @@ def test_dubbing_replaces_the_lips_expression(model: OfficialPortrait, portrait:
         talking = replace(portrait, motion=replace(portrait.motion, expression=expression))
         made.append(model.dubbed_keypoints(talking, speech, None))
     assert made[0].shape == (1, 21, 3) and torch.allclose(made[0], made[1])
+
+
+def test_dubbing_closes_guided_lips_by_r_lip_alone(portrait: Portrait) -> None:
+    guided = tiny_official()
+    guided.config = replace(guided.config, guided=True)
+    silent = rest(portrait, 1)
+    assert torch.equal(guided.dubbed_keypoints(portrait, silent, None), guided.speech_keypoints(portrait, silent))

@@ -30,10 +30,11 @@ def train(options: Namespace) -> None:
     config = settings(options)
     check_same(options.run, config, ("size", "discriminator_widths", "discriminator_layers", "frozen"))
     start = load_start(options.init)
-    if start is not None and replace(start.config, crop_scale=SIZES[config.size].crop_scale) != SIZES[config.size]:
+    size = SIZES[config.size]
+    if start is not None and replace(start.config, crop_scale=size.crop_scale, guided=False) != size:
         raise TrainingError(f"--init {options.init}: its networks are not of size {config.size}; give --set size=NAME")
     looks = load_perception(options.perception, config.stages)
-    side = SIZES[config.size].output_size
+    side = size.output_size
     if options.dry_run:
         measure(Stage1Trainer(config, noise(config.batch_size, side), None, looks, start=start))
         return

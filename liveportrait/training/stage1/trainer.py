@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from liveportrait.official import OfficialPortrait
+from liveportrait.regions import GUIDE
 from liveportrait.training.faces import (
     LEFT_EYE,
     LIP_POINTS,
@@ -35,9 +36,6 @@ from liveportrait.training.stage1.networks import PARTS, KnownKeypoints, PairMot
 from liveportrait.training.stage1.validation import contact_sheet, reenactment
 from liveportrait.training.stage1.warps import RandomWarp
 
-GUIDE = {6: 61, 12: 291, 14: 0, 17: 17, 19: 14, 20: 13, 11: 159, 13: 145, 15: 386, 16: 374}
-"""Mesh point that a keypoint follows: lips and lids. The keypoints are those that move lips and eyes in the official
-model (`liveportrait.regions.OFFICIAL`); which landmark belongs to which is not published: a guess."""
 GUIDED, GUIDE_ROWS = tuple(GUIDE), rows(tuple(GUIDE.values()))
 """The guided keypoints, and the rows of their landmarks."""
 UPPER, LOWER = (11, 15, 20, 14), (13, 16, 19, 17)

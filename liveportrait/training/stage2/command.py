@@ -77,8 +77,8 @@ def export(options: Namespace) -> None:
         config, state = read_average(options.run)
         if "size" not in config:
             raise TrainingError(f"{options.run}: not a run of stage1; give it with --with, beside --run or --model")
-        scale = config.get("crop_scale", CROP_SCALE)
-        model = assemble(state, replace(SIZES[config["size"]], crop_scale=scale))
+        scale, guided = config.get("crop_scale", CROP_SCALE), config["weights"]["guide"] > 0
+        model = assemble(state, replace(SIZES[config["size"]], crop_scale=scale, guided=guided))
     for folder in options.parts:
         config, state = read_average(folder)
         if config.get("part") not in PARTS:

@@ -116,7 +116,7 @@ def test_both_stages_then_speak(faces, close, data, tmp_path, monkeypatch):
         parts.append(f"--with={tmp_path / part}")
     train(["export", f"--run={tmp_path / 'one'}", *parts, f"--output={tmp_path / 'mine'}"])
     mine, plain = (LivePortrait.from_pretrained(tmp_path / name) for name in ("mine", "plain"))
-    assert mine.crop_size == 64
+    assert mine.crop_size == 64 and mine.config.guided
     for name, value in mine.state_dict().items():
         learned = name.split(".")[0] in ("stitching", "retarget_eyes", "retarget_lip")
         assert learned or torch.equal(value, plain.state_dict()[name])
