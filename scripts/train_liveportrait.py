@@ -4,5 +4,5 @@ from liveportrait.process import settle_process
 from liveportrait.training.__main__ import main
 
 if __name__ == "__main__":
-    settle_process()
+    settle_process(training=True)
     main()

@@ -72,5 +72,5 @@ def _run(arguments: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    settle_process()
+    settle_process(training=True)
     main()

@@ -31,3 +31,14 @@ def test_threads_sleep_while_they_wait_unless_told_otherwise(monkeypatch, before
         monkeypatch.setenv("OMP_WAIT_POLICY", before)
     settle_process()
     assert os.environ.pop("OMP_WAIT_POLICY") == (before or "PASSIVE")
+
+
+def test_threads_of_a_training_spin_before_they_sleep(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "")  # restored at the end
+        monkeypatch.delenv(name)
+    settle_process()
+    assert "GOMP_SPINCOUNT" not in os.environ
+    settle_process(training=True)
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE" and 0 < int(os.environ["GOMP_SPINCOUNT"]) < 100_000
