@@ -18,6 +18,7 @@ class Stage2Weights:
 
     stitching_outside: float
     stitching_size: float
+    stitching_opening: float
     eyes_outside: float
     eyes_condition: float
     eyes_size: float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,11 @@ def masked_l1(shown: Tensor, real: Tensor, mask: Tensor) -> Tensor:
 def size_of(offset: Tensor) -> Tensor:
     """Mean over keypoints of ‖Δ_k‖₁, the offsets having shape (B, K, 3)."""
     return offset.abs().sum(-1).mean()
+
+
+def opening_of(offset: Tensor, upper: Sequence[int], lower: Sequence[int]) -> Tensor:
+    """Mean over pairs of keypoints of ‖Δ_upper − Δ_lower‖₁: how far offsets (B, K, 3) move lids and lips apart."""
+    return (offset[:, list(upper)] - offset[:, list(lower)]).abs().sum(-1).mean()
 
 
 def condition(found: Tensor, wanted: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ from liveportrait.training.faces import FaceBatch, FaceSampler, FaceSet
 from liveportrait.training.loop import Figures, Trainer, TrainingError
 from liveportrait.training.processes import Processes
 from liveportrait.training.stage1.networks import input_of, silence
-from liveportrait.training.stage1.trainer import GUIDE_ROWS, GUIDED
+from liveportrait.training.stage1.trainer import GUIDE_ROWS, GUIDED, LOWER, UPPER
 from liveportrait.training.stage2.config import PARTS, Stage2Config
-from liveportrait.training.stage2.losses import condition, masked_l1, outside_mask, size_of, still_mask
+from liveportrait.training.stage2.losses import condition, masked_l1, opening_of, outside_mask, size_of, still_mask
 from liveportrait.training.stage2.reader import OpennessReader, misplaced, opened, openness_of, reader_loss, varied
 
 VALIDATION_BATCHES = 4
@@ -128,11 +128,14 @@ class Stage2Trainer(Trainer[Stage2Config]):
         stitched = self.shared(source.x_s, x_d)
         with torch.no_grad():
             wanted = self.render(source, source.x_s)
-        mask = still_mask(batch.landmarks_s, wanted.shape[-1])
-        return {
+        mask, offset = still_mask(batch.landmarks_s, wanted.shape[-1]), stitched - x_d
+        losses = {
             "outside": weights.stitching_outside * masked_l1(self.render(source, stitched), wanted, mask),
-            "size": weights.stitching_size * size_of(stitched - x_d),
+            "size": weights.stitching_size * size_of(offset),
         }
+        if self.model.config.guided:
+            losses["opening"] = weights.stitching_opening * opening_of(offset, UPPER, LOWER)
+        return losses
 
     def openness_losses(self, batch: FaceBatch, random: torch.Generator) -> dict[str, Tensor]:
         """L_eyes or L_lip: open as asked, and unchanged elsewhere."""

@@ -6,7 +6,15 @@ from known_face import face
 
 from liveportrait.official_map import official_map
 from liveportrait.training.faces import POINTS, rows
-from liveportrait.training.stage2.losses import BORDER, condition, masked_l1, outside_mask, size_of, still_mask
+from liveportrait.training.stage2.losses import (
+    BORDER,
+    condition,
+    masked_l1,
+    opening_of,
+    outside_mask,
+    size_of,
+    still_mask,
+)
 from liveportrait.training.stage2.reader import (
     JITTER,
     NUM_MEMBERS,
@@ -37,6 +45,12 @@ def test_masked_l1_counts_only_the_mask():
 def test_offsets_and_conditions():
     assert size_of(torch.tensor([[[0.1, -0.2, 0.0], [0.0, 0.0, 0.1]]])) == pytest.approx(0.2)
     assert condition(torch.tensor([[0.1, 0.3]]), torch.tensor([[0.4]])) == pytest.approx(0.2)
+
+
+def test_openings_are_what_moves_lids_and_lips_apart():
+    alike = torch.tensor([[[0.1, 0.2, 0.0], [0.1, 0.2, 0.0]]])
+    assert opening_of(alike, (0,), (1,)) == 0
+    assert opening_of(torch.tensor([[[0.1, 0.2, 0.0], [0.1, -0.1, 0.1]]]), (0,), (1,)) == pytest.approx(0.4)
 
 
 def test_border_and_shoulders_stay_still():

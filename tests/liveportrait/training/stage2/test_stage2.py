@@ -14,8 +14,10 @@ from liveportrait.official import OfficialPortrait
 from liveportrait.training.faces import POINTS, FaceSet
 from liveportrait.training.loop import TrainingError, change_settings
 from liveportrait.training.sizes import SIZES
+from liveportrait.training.stage1.trainer import LOWER, UPPER
 from liveportrait.training.stage2.command import read_reader
 from liveportrait.training.stage2.config import PARTS, Stage2Config
+from liveportrait.training.stage2.losses import opening_of
 from liveportrait.training.stage2.reader import OpennessReader
 from liveportrait.training.stage2.trainer import Stage2Trainer
 
@@ -81,6 +83,23 @@ def test_stitching_keeps_the_border_stiller(faces, monkeypatch):
         run.train_step()
     last = run.validate()
     assert last["border"] < 0.7 * last["plain_border"]
+
+
+def test_stitching_leaves_guided_lids_and_lips_as_far_apart(faces, monkeypatch):
+    def apart(guided: bool) -> torch.Tensor:
+        changes = ["learning_rate=0.003", "stitching_size=0.01", "num_steps=40", "seed=1"]
+        run = trainer("stitching", faces, changes=changes)
+        run.model.config = replace(run.model.config, guided=guided)
+        # The border gets darker as upper lids come down and brighter as lower ones do.
+        weights = torch.zeros(21, 1)
+        weights[list(UPPER)], weights[list(LOWER)] = -1.0, 1.0
+        monkeypatch.setattr(run, "render", lambda source, x_d: shade(source, source.x_s + weights * (x_d - source.x_s)))
+        for _ in range(40):
+            run.train_step()
+        source, x_d = run.crossed(run.sampler.batch(0, 4, "cpu"))
+        return opening_of(run.network(source.x_s, x_d) - x_d, UPPER, LOWER)
+
+    assert apart(guided=True) < 0.5 * apart(guided=False)
 
 
 def test_lips_learn_to_open_as_asked(faces, monkeypatch):
