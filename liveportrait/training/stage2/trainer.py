@@ -66,6 +66,8 @@ class Stage2Trainer(Trainer[Stage2Config]):
             raise TrainingError(f"part {config.part!r} is unknown; choose from reader, {', '.join(PARTS)}")
         if config.part in ("eyes", "lips") and reader is None:
             raise TrainingError(f"{config.part} need a reader of openness; train it first with `stage2 reader`")
+        if config.known_steps and not model.config.guided:
+            raise TrainingError("known_steps needs a model trained with `guide`; export it anew, or set known_steps=0")
         torch.manual_seed(config.seed)
         self.processes = processes or Processes(config.device)
         self.device = self.processes.device

@@ -42,9 +42,9 @@ def faces() -> FaceSet:
     )
 
 
-def trainer(part, faces, seed=0, changes=()) -> Stage2Trainer:
+def trainer(part, faces, seed=0, changes=(), guided=False) -> Stage2Trainer:
     torch.manual_seed(seed)
-    model = OfficialPortrait(SIZES["tiny"], needs_landmarks=True)
+    model = OfficialPortrait(replace(SIZES["tiny"], guided=guided), needs_landmarks=True)
     reader = OpennessReader() if part in ("eyes", "lips") else None
     return Stage2Trainer(change_settings(SHORT, [f"part={part}", *changes]), model, faces, faces, reader)
 
@@ -88,8 +88,7 @@ def test_stitching_keeps_the_border_stiller(faces, monkeypatch):
 def test_stitching_leaves_guided_lids_and_lips_as_far_apart(faces, monkeypatch):
     def apart(guided: bool) -> torch.Tensor:
         changes = ["learning_rate=0.003", "stitching_size=0.01", "num_steps=40", "seed=1"]
-        run = trainer("stitching", faces, changes=changes)
-        run.model.config = replace(run.model.config, guided=guided)
+        run = trainer("stitching", faces, changes=changes, guided=guided)
         # The border gets darker as upper lids come down and brighter as lower ones do.
         weights = torch.zeros(21, 1)
         weights[list(UPPER)], weights[list(LOWER)] = -1.0, 1.0
@@ -115,7 +114,10 @@ def test_lips_learn_to_open_as_asked(faces, monkeypatch):
 
 def test_known_steps_learn_to_move_the_guided_keypoints_without_pictures(faces, monkeypatch):
     alike = replace(faces, landmarks=face().repeat(6, 1, 1))
-    run = trainer("lips", alike, changes=["known_steps=300", "num_steps=301", "learning_rate=0.003"])
+    changes = ["known_steps=300", "num_steps=301", "learning_rate=0.003"]
+    with pytest.raises(TrainingError, match="trained with `guide`"):
+        trainer("lips", alike, changes=changes)
+    run = trainer("lips", alike, changes=changes, guided=True)
     rendered, render = [], run.render
     monkeypatch.setattr(run, "render", lambda *args: (rendered.append(run.step), render(*args))[1])
     known = [run.train_step()["known"] for _ in range(300)]
