@@ -10,7 +10,7 @@ from torch import Tensor
 
 from liveportrait.keypoints import transform_keypoints
 from liveportrait.mini.face_model import FaceModel, embedded_face_model
-from liveportrait.mini.regions import KEYPOINTS
+from liveportrait.mini.regions import KEYPOINTS, rows
 from liveportrait.mini.speech import speaking_face
 from liveportrait.motion import Crop, Motion, Portrait, SpeechMotion
 from liveportrait.official_map import OfficialMap, official_map
@@ -18,7 +18,7 @@ from liveportrait.regions import FACE_MESH, GUIDE, MESH_MOUTH_WIDTHS, OFFICIAL
 from liveportrait.retarget import Retargeter, openness
 
 _GUIDED_LIPS = tuple(row for row in GUIDE if row in OFFICIAL.lips)
-_THEIR_POINTS = tuple(KEYPOINTS.index(GUIDE[row]) for row in _GUIDED_LIPS)
+_THEIR_POINTS = rows(tuple(GUIDE[row] for row in _GUIDED_LIPS))
 
 
 @cache
@@ -48,7 +48,7 @@ def speech_keypoints(
     face, maps = _fitted(portrait.x_s.device)
     source, x_s = portrait.motion, portrait.x_s
     rotation = speech_motion.rotation @ source.rotation
-    change, opened = _change(face, maps, portrait, speech_motion, rotation if guided else None)
+    change, opened = _change(face, maps, portrait, speech_motion, rotation, guided)
     posed = Motion(
         rotation=rotation,
         expression=source.expression + change,
@@ -61,37 +61,42 @@ def speech_keypoints(
 
 
 def _change(
-    face: FaceModel, maps: OfficialMap, portrait: Portrait, speech_motion: SpeechMotion, rotation: Tensor | None
+    face: FaceModel, maps: OfficialMap, portrait: Portrait, speech_motion: SpeechMotion, rotation: Tensor, guided: bool
 ) -> tuple[Tensor, Tensor]:
     """Return how speech changes the expression, and by how much this opens left eye, right eye and lips.
+
+    Both are zero where only the model's own R_lip and R_eyes know its keypoints.
 
     Args:
         face: The face model of `mini`.
         maps: Between this and the official models.
         portrait: One portrait.
         speech_motion: T frames of speech motion.
-        rotation: Of the driven head, shape (T, 3, 3), if its keypoints follow landmarks.
+        rotation: Of the driven head, shape (T, 3, 3).
+        guided: Whether keypoints follow landmarks.
 
     Returns:
         Change of expression (T, K, 3) and of upstream's ratios (T, 3).
     """
-    rest = face.close_lips(face.mean[None])
-    moved = speaking_face(face, rest, speech_motion)
     change = portrait.x_s.new_zeros(len(speech_motion), portrait.motion.num_keypoints, 3)
     opened = portrait.x_s.new_zeros(len(speech_motion), 3)
-    if rotation is not None and portrait.crop.landmarks is not None:
-        displacement = (moved - rest) @ rotation * _relative_size(face, portrait)
-        change[:, list(_GUIDED_LIPS), :2] = displacement[:, list(_THEIR_POINTS), :2]
-        opened[:, 2:] = _lip_ratio(moved, maps) - _lip_ratio(rest, maps)
-    elif rotation is None and portrait.motion.num_keypoints == OFFICIAL.num_keypoints:
+    known = portrait.crop.landmarks is not None if guided else change.shape[1] == OFFICIAL.num_keypoints
+    if not known:
+        return change, opened
+    rest = face.close_lips(face.mean[None])
+    moved = speaking_face(face, rest, speech_motion)
+    if not guided:
         change = maps.expression(moved - rest)
-        opened = maps.openness(change)
-    return change, opened  # zero for other keypoints: only their own R_lip and R_eyes know these
+        return change, maps.openness(change)
+    displacement = (moved - rest) @ rotation * _relative_size(face, portrait)
+    change[:, list(_GUIDED_LIPS), :2] = displacement[:, _THEIR_POINTS, :2]
+    opened[:, 2:] = _lip_ratio(moved, maps) - _lip_ratio(rest, maps)
+    return change, opened
 
 
 def _lip_ratio(points: Tensor, maps: OfficialMap) -> Tensor:
-    """Measure the lips of points (T, 162, 3) on the official scale, shape (T, 1)."""
-    upper, lower, left, right = map(KEYPOINTS.index, FACE_MESH.lips)
+    """Measure the lips of points (T, 162, 3) over the outer mouth width, on the official scale, shape (T, 1)."""
+    upper, lower, left, right = rows(FACE_MESH.lips)
     return maps.lip_ratio(openness(points, (upper, lower, left, right)))
 
 

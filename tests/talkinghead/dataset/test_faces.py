@@ -10,7 +10,7 @@ from liveportrait.training.faces import rows
 from talkinghead.dataset.faces import COLUMNS, Form
 
 SIDE = 256
-CHIN, TIP = 152, 10
+CHIN, FOREHEAD = 152, 10
 
 
 def form(crop_scale):
@@ -27,7 +27,7 @@ def face(size, x=0.0, y=0.0):
 
 
 def length(landmarks):
-    forehead, chin = rows((TIP, CHIN))
+    forehead, chin = rows((FOREHEAD, CHIN))
     return (landmarks[..., forehead, :2] - landmarks[..., chin, :2]).norm(dim=-1)
 
 
