@@ -31,7 +31,7 @@ _MODULES |= {"mouth_blocks", "eye_blocks"}
 _RANDOM = {"normal_", "uniform_", "trunc_normal_"}
 _RANDOM |= {"kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_"}
 _LIMITS = {"num_life_frames": 1 << 24, "num_life_clips": 1 << 16, "num_frames": 2000, "num_previous": 2000}
-_LIMITS |= {"mouth_size": 512, "mouth_bank": 64, "painted_size": 1024, "num_teeth": 64, "num_up": 6}
+_LIMITS |= {"mouth_size": 512, "painted_size": 1024, "num_teeth": 64, "num_up": 6}
 _RANGES = {"crop_scale": (1, 5)}  # of fractions; others are shares
 
 Sizes = TypeVar("Sizes")

@@ -287,6 +287,8 @@ def load(directory: Path) -> MiniLivePortrait:
     graphs = settings.pop("graphs", {})
     if settings.pop("model", "mini") != "mini" or not isinstance(graphs, dict):
         raise WeightsError(f'{path}: "model" is not mini, or "graphs" no object; fetch it again')
+    if settings.get("mouth_bank", 0) is None:
+        del settings["mouth_bank"]  # a part that earlier versions could have
     config = read_sizes(MiniConfig, settings, path)
     if config.mouth_size % 8:
         raise WeightsError(f"{path}: mouth_size is {config.mouth_size}, expected a multiple of 8")

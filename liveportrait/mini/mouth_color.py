@@ -15,9 +15,24 @@ def usual_light() -> Tensor:
         return torch.cat([0.5 * (torch.eye(3) - 1 / 3), torch.zeros(3, 1)], 1)
 
 
+GREY, COLOURED = 0.03, 0.12
+"""Saturation of skin up to which a picture has no colours, and from which on it has all."""
+
+
 def tint(warped: Tensor, masks: Tensor, light: Tensor) -> Tensor:
     """Estimate how the skin around a mouth and its light colour the inside: factors, shape (T, 3, 1, 1)."""
     return (F.pad(skin_ratio(warped, masks).log(), (0, 1), value=1.0) @ light.T).exp()[..., None, None]
+
+
+def colourfulness(skin: Tensor) -> Tensor:
+    """Tell grey pictures (0) from those with colours (1) by `skin_ratio`, (T, 3) to (T, 1)."""
+    return ((saturation(skin) - GREY) / (COLOURED - GREY)).clamp(0, 1)
+
+
+def saturation(skin: Tensor) -> Tensor:
+    """Return the saturation of skin colours from `skin_ratio`, 0 to 1, shape (T, 1)."""
+    color = skin * skin.new_tensor(USUAL_SKIN)
+    return 1 - color.amin(1, keepdim=True) / color.amax(1, keepdim=True)
 
 
 def skin_ratio(warped: Tensor, masks: Tensor) -> Tensor:

@@ -15,15 +15,11 @@ class PatchEncoder(nn.Module):
     Args:
         inputs: Channels of the patch and its masks.
         channels: Width of the deep features.
-        size: Side of the patch in pixels.
-        mouths: How many learned mouths to mix into the features: they know what a mouth that is shut in the source may
-            look like inside, and the source's features say how much of each suits it. None: no mixing.
     """
 
-    def __init__(self, inputs: int, channels: int, size: int, mouths: int | None = None) -> None:
+    def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        self.mouths = None if mouths is None else LearnedMouths(mouths, channels, size // 4)
         self.first = conv3(inputs, channels // 2, stride=2)
         self.second = conv3(channels // 2, channels, stride=2)
         self.deep = nn.Sequential(ResBlock(channels), ResBlock(channels))
@@ -37,22 +33,7 @@ class PatchEncoder(nn.Module):
         """
         half = F.silu(self.first(patch))
         deep = self.deep(F.silu(self.second(half)))
-        features = torch.cat([deep, F.pixel_unshuffle(half, 2)], 1)
-        return features if self.mouths is None else features + self.mouths(deep)
-
-
-class LearnedMouths(nn.Module):
-    """Features of a few mouths, mixed in shares that depend on the source's own features."""
-
-    def __init__(self, count: int, channels: int, side: int) -> None:
-        super().__init__()
-        self.bank = nn.Parameter(0.1 * torch.randn(count, 3 * channels, side, side))
-        self.choose = nn.Linear(channels, count + 1)  # the last share is that of no mouth
-
-    def forward(self, deep: Tensor) -> Tensor:
-        """Mix for deep features (T, channels, S/4, S/4): shape (T, 3 · channels, S/4, S/4)."""
-        shares = self.choose(deep.mean((2, 3))).softmax(1)[:, :-1]
-        return torch.einsum("tm,mchw->tchw", shares, self.bank.to(shares.dtype))
+        return torch.cat([deep, F.pixel_unshuffle(half, 2)], 1)
 
 
 class PatchDecoder(nn.Module):

@@ -49,6 +49,9 @@ def _squared_distances(polygon: Tensor, points: Tensor, reach: Tensor) -> Tensor
     directions = edges / lengths.clamp_min(1e-6)
     along = torch.cat([directions, -(polygon * directions).sum(-1, keepdim=True)], -1)
     to_start = torch.cat([-2 * polygon, polygon.square().sum(-1, keepdim=True)], -1)
+    if points.is_cuda:
+        found = _segment_distances(polygon, points.flatten(1, 2), along, lengths)
+        return torch.minimum(found, reach.square()[:, None]).view(points.shape[:3])
     nearest = reach.square()[:, None, None].expand(points.shape[:3]).contiguous()
     for n, (left, right, top, bottom) in enumerate(_boxes_around(polygon, points, reach)):
         if left == right or top == bottom:
@@ -63,6 +66,14 @@ def _squared_distances(polygon: Tensor, points: Tensor, reach: Tensor) -> Tensor
         found = torch.minimum(squared.amin(0) + box.square().sum(-1), reach[n].square())
         nearest[n, top:bottom, left:right] = found.view(bottom - top, right - left)
     return nearest
+
+
+def _segment_distances(polygon: Tensor, points: Tensor, along: Tensor, lengths: Tensor) -> Tensor:
+    """Return the squared distances from points (T, P, 2) to the nearest edge, (T, P); at once is faster on a GPU."""
+    projected = (F.pad(points, (0, 1), value=1.0) @ along.transpose(1, 2)).transpose(1, 2)
+    share = torch.minimum(projected, lengths).clamp_min(0)
+    nearest = polygon[:, :, None] + share[..., None] * along[:, :, None, :2]
+    return (points[:, None] - nearest).square().sum(-1).amin(1)
 
 
 def _boxes_around(polygon: Tensor, points: Tensor, reach: Tensor) -> list[list[int]]:

@@ -33,15 +33,17 @@ from liveportrait.mini.patches import (
     patch_points,
     sample,
     shown_share,
+    to_patch,
     widened,
 )
 from liveportrait.mini.prior_flow import FLOW_SIZE, prior_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
 from liveportrait.mini.teeth import Teeth, TeethBank
+from liveportrait.mini.teeth_painter import PAINTED, Opening, TeethPainter, sharpened
 from liveportrait.mini.warp import Warp, resize_flow
 
-GRAPHS = ("flow", "paint_mouth", "paint_eyes")
+GRAPHS = ("flow", "paint_mouth", "paint_eyes", "paint_teeth")
 SEEN_SIZE = 64  # side of the flow network's input pictures
 FACE_SOFTNESS = 0.03
 FINE_MOUTH = 3  # how much finer than the decoder's patch teeth of another picture are shown
@@ -64,9 +66,9 @@ class MiniConfig:
         mouth_blocks: Coarse SPADE blocks of the mouth's decoder.
         eye_blocks: Coarse SPADE blocks of the eyes' decoder.
         mouth_size: Side of the mouth's patch in pixels.
-        mouth_bank: Learned mouths that the mouth's encoder mixes in, or None.
         painted_size: Side of the largest crops that encoders and decoders see; larger ones are downsampled for them.
         num_teeth: Sets of teeth for portraits with shut lips, or None.
+        teeth_channels: Width of the painter of teeth, or None if the sets are shown as they are.
     """
 
     num_mouth: int = 16
@@ -81,9 +83,9 @@ class MiniConfig:
     mouth_blocks: int = 3
     eye_blocks: int = 2
     mouth_size: int = 96
-    mouth_bank: int | None = None
     painted_size: int = 256
     num_teeth: int | None = None
+    teeth_channels: int | None = None
 
 
 class PatchPainter(nn.Module):
@@ -120,14 +122,14 @@ def mouth_painter(kind: PatchKind, config: MiniConfig) -> PatchPainter:
     """Build the mouth's painter with random weights."""
     width, seen = config.mouth_channels, 3 + kind.num_masks
     decoder = PatchDecoder(seen + 2, config.mouth_decoder or width, config.mouth_blocks, width, config.mouth_hidden)
-    return PatchPainter(kind, PatchEncoder(seen, width, kind.size, config.mouth_bank), decoder)
+    return PatchPainter(kind, PatchEncoder(seen, width), decoder)
 
 
 def eye_painter(kind: PatchKind, config: MiniConfig) -> PatchPainter:
     """Build the eyes' painter with random weights."""
     width, seen = config.eye_channels, 3 + kind.num_masks
     decoder = PatchDecoder(seen + 2, config.eye_decoder or width, config.eye_blocks, width, config.eye_hidden)
-    return PatchPainter(kind, PatchEncoder(seen, width, kind.size), decoder)
+    return PatchPainter(kind, PatchEncoder(seen, width), decoder)
 
 
 class MiniRenderer(nn.Module):
@@ -155,6 +157,7 @@ class MiniRenderer(nn.Module):
         self._prepared_memory: tuple[Tensor, Tensor] | None = None  # the memory, and what is prepared of it
         self.register_buffer("light", usual_light(), persistent=False)
         self.teeth = None
+        self.teeth_painter = None if config.teeth_channels is None else TeethPainter(config.teeth_channels)
         self.face = FaceModel(config.num_mouth, config.num_brows)
         self.flow = ResidualFlow(config.flow_channels)
         self.mouth_patch = replace(MOUTH, size=config.mouth_size)
@@ -171,17 +174,20 @@ class MiniRenderer(nn.Module):
             return network(*inputs)
 
     def write_graphs(self, directory: Path) -> dict[str, str]:
-        """Write the networks that run for every frame as graphs (flow, mouth and eyes; .xml and .bin each).
+        """Write the networks that run for every frame as graphs (flow, mouth, eyes and teeth; .xml and .bin each).
 
         Returns:
             SHA-256 of each file by name.
         """
         write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)], directory / "flow.xml")
-        for name, (kind, painter) in zip(GRAPHS[1:], self.patches()[:2], strict=True):
+        for name, (kind, painter) in zip(GRAPHS[1:3], self.patches()[:2], strict=True):
             prepared = torch.rand(2, 3 * painter.decoder.channels, kind.size // 4, kind.size // 4)
             condition = torch.rand(2, painter.decoder.condition, kind.size, kind.size)
             write_graph(painter.decoder, [prepared, condition], directory / f"{name}.xml")
-        return graph_hashes(directory, GRAPHS)
+        if self.teeth_painter is not None:
+            seen = torch.rand(2, self.teeth_painter.INPUTS, PAINTED.size, PAINTED.size)
+            write_graph(self.teeth_painter, [seen], directory / f"{GRAPHS[3]}.xml")
+        return graph_hashes(directory, list(self.graph_networks()))
 
     def read_graphs(self, directory: Path, hashes: Mapping[str, str]) -> None:
         """Use graphs instead of the networks on a CPU.
@@ -193,9 +199,14 @@ class MiniRenderer(nn.Module):
         Raises:
             WeightsError: A file does not match its hash; OpenVINO may crash on invalid files.
         """
-        for name, network in zip(GRAPHS, (self.flow, self.mouth.decoder, self.eyes.decoder), strict=True):
+        for name, network in self.graph_networks().items():
             if (graph := read_graph(directory, name, hashes)) is not None:
                 self.graphs[network] = graph
+
+    def graph_networks(self) -> dict[str, nn.Module]:
+        """List the networks that graphs can replace, by the names of the graphs."""
+        networks = self.flow, self.mouth.decoder, self.eyes.decoder, self.teeth_painter
+        return {name: one for name, one in zip(GRAPHS, networks, strict=True) if one is not None}
 
     def compile_graphs(self) -> None:
         """Compile the graphs in advance, in the renderer's precision; errors as in `Graph.compile`."""
@@ -306,7 +317,7 @@ class MiniRenderer(nn.Module):
         warped = warp.apply_at(image, patch_points(place, self.mouth_patch.size))
         masks, shown = draw_masks(self.mouth_patch, place, x_d), shown_share(self.mouth_patch, x_s, x_d)
         if mouth is None:
-            own = self._paint_own_mouth(features[0], warped, masks, shown)
+            own = self.paint_own_mouth(features[0], warped, masks, shown)
         else:
             own = self._paint_other_mouth(mouth, place, warped, masks, x_d)
         eyes = self._paint_eyes(image, features[1:], warp, x_s, x_d, pose, sparing)
@@ -314,7 +325,7 @@ class MiniRenderer(nn.Module):
             eyes = [eye._replace(painted=lids.at(eye.which).apply(eye.painted)) for eye in eyes]
         painted = [PaintedPatch(slice(None), place, own), *eyes]
         if mouth is None and teeth is not None and (shown < 1).any():
-            painted.append(PaintedPatch(slice(None), *teeth.paint(pose, x_d, skin_ratio(warped, masks), shown)))
+            painted += self._paint_teeth(teeth, painted[0], pose, x_d, shown)
         return painted
 
     def _paint_eyes(
@@ -345,7 +356,35 @@ class MiniRenderer(nn.Module):
             for (which, place, share, warped, masks), color, occlusion in zip(begun, colors, occlusions, strict=True)
         ]
 
-    def _paint_own_mouth(self, own: Tensor, warped: Tensor, masks: Tensor, shown: Tensor) -> Painted:
+    def _paint_teeth(
+        self, teeth: Teeth, mouth: PaintedPatch, pose: HeadPose, x_d: Tensor, shown: Tensor
+    ) -> list[PaintedPatch]:
+        """Paint teeth over a mouth, in the frames in which its lips are parted.
+
+        Args:
+            teeth: Those of the portrait.
+            mouth: The painted mouth of all frames.
+            pose: Poses of the driving keypoints.
+            x_d: Driving keypoints, shape (T, K, 3).
+            shown: From `shown_share`.
+        """
+        below, hidden = mouth.painted, 1 - shown
+        skin = skin_ratio(below.warped, below.masks)
+        if self.teeth_painter is None:
+            return [PaintedPatch(slice(None), *teeth.paint(pose, x_d, skin, shown))]
+        which = (parted(below.masks) * hidden).amax((1, 2, 3)).nonzero()[:, 0]
+        if not len(which):
+            return []
+        pose, driving, skin = HeadPose(*(part[which] for part in pose)), x_d[which], skin[which]
+        frame = patch_frame(PAINTED, pose)
+        points, masks = patch_points(frame, PAINTED.size), draw_masks(PAINTED, frame, driving)
+        seen, places = teeth.at(which).find(pose, points, skin, masks)
+        under = sample(below.blended[which], to_patch(mouth.place[which], points))
+        opening = Opening(under, seen, masks, places, skin, hidden[which])
+        change, share = self.run(self.teeth_painter, opening.seen())
+        return [PaintedPatch(which, frame, sharpened(opening.painted(change, share)))]
+
+    def paint_own_mouth(self, own: Tensor, warped: Tensor, masks: Tensor, shown: Tensor) -> Painted:
         """Paint the mouth from the source's own, as far as it is `shown` there, else from the remembered one."""
         condition = self.mouth.condition(warped, masks, shown)
         if self.memory is None:

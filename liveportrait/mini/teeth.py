@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liveportrait.mini.face_model import FaceModel, HeadPose
-from liveportrait.mini.mouth_color import skin_ratio
+from liveportrait.mini.mouth_color import colourfulness, skin_ratio
 from liveportrait.mini.painted import Painted
 from liveportrait.mini.patches import MOUTH, PatchKind, draw_masks, parted, patch_frame, patch_points, sample, to_patch
 from liveportrait.mini.regions import LIPS_INNER, rows
@@ -67,16 +67,24 @@ class TeethBank(nn.Module):
         frame = patch_frame(MOUTH, face.pose(x_s))
         patch, masks = sample(image, patch_points(frame, MOUTH.size)), draw_masks(MOUTH, frame, x_s)
         skin = skin_ratio(patch, masks).log()
-        nearest = torch.cdist(skin, self.skins.to(skin)).argmin(1)
-        return nearest.masked_fill(is_drawn(patch, masks), NO_TEETH)
+        return self.nearest(skin).masked_fill(is_drawn(patch, masks), NO_TEETH)
+
+    def nearest(self, skins: Tensor) -> Tensor:
+        """Return the sets whose owners' skin is most like others, logarithms as in `skins`: (T, 3) to (T,)."""
+        return torch.cdist(skins, self.skins.to(skins)).argmin(1)
 
     def take(self, number: Tensor, x_s: Tensor, face: FaceModel) -> Teeth:
         """Fetch sets (T,) of teeth and fit them to portraits with keypoints x_s, shape (T, K, 3)."""
         lips = to_patch(patch_frame(TEETH, face.pose(x_s)), x_s[:, rows(LIPS_INNER), :2])
-        shift = torch.stack([lips[:, _CORNERS, 0].mean(1), lips[:, _UPPER_ROW, 1].mean(1) - UPPER_LIP], 1)
         pictures = self.pictures[number.clamp_min(0)].float() / 255
         pictures[:, 3:] *= (number != NO_TEETH)[:, None, None, None]
-        return Teeth(pictures, shift.clamp(-FARTHEST, FARTHEST), self.light.to(x_s))
+        return Teeth(pictures, shift_of(lips), self.light.to(x_s))
+
+
+def shift_of(lips: Tensor) -> Tensor:
+    """Return where teeth lie, (right, down), from a source's inner lips in their patch: (T, 20, 2) to (T, 2)."""
+    shift = torch.stack([lips[:, _CORNERS, 0].mean(1), lips[:, _UPPER_ROW, 1].mean(1) - UPPER_LIP], 1)
+    return shift.clamp(-FARTHEST, FARTHEST)
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,35 @@ class Teeth:
         opacity = self.pictures[:, 3:] * between * (1 - shown)
         return frame, Painted(color, color, opacity, torch.ones_like(opacity))
 
+    def at(self, which: Tensor) -> Teeth:
+        """Return the teeth of some frames; those of one portrait are all frames' own."""
+        if len(self.shift) == 1:
+            return self
+        return replace(self, pictures=self.pictures[which], shift=self.shift[which])
+
+    def find(self, pose: HeadPose, points: Tensor, skin: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the teeth at some positions of the crop.
+
+        Args:
+            pose: Poses of the driving keypoints.
+            points: Positions, shape (T, h, w, 2).
+            skin: From `skin_ratio`, shape (T, 3).
+            masks: The inside of the lips at these positions, and more, shape (T, m, h, w).
+
+        Returns:
+            Colour and opacity between the lips, shape (T, 4, h, w), and the positions in the pictures of the teeth,
+            with their edges at ±1, shape (T, h, w, 2).
+        """
+        places = to_patch(patch_frame(TEETH, pose), points) - self.shift[:, None, None]
+        return show_teeth(self.pictures.expand(len(points), -1, -1, -1), places, skin, self.light, masks), places
+
+
+def show_teeth(pictures: Tensor, places: Tensor, skin: Tensor, light: Tensor, masks: Tensor) -> Tensor:
+    """Show pictures of teeth (T, 4, S, S) at `places` in them, coloured by the skin; arguments as in `Teeth.find`."""
+    found = F.grid_sample(pictures, places, align_corners=False)
+    color = found[:, :3] / USUAL_TEETH * teeth_color(skin, light)[..., None, None]
+    return torch.cat([color.clamp(0, 1), found[:, 3:] * parted(masks)], 1)
+
 
 def is_drawn(patch: Tensor, masks: Tensor) -> Tensor:
     """Tell which mouths are mere lines on flat skin, from patches (T, 3, S, S) and masks of MOUTH; shape (T,)."""
@@ -136,12 +173,14 @@ def _texture_and_contrast(patch: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]
 def teeth_color(skin: Tensor, light: Tensor) -> Tensor:
     """Estimate the mean colour of teeth from that of the skin around them, from `skin_ratio`; both (T, 3).
 
-    Green is at most three quarters of the way from blue to red: under yellow varnish teeth would look green.
+    Green is at most three quarters of the way from blue to red: under yellow varnish teeth would look green. In grey
+    pictures teeth are grey.
     """
-    skin = skin.log()
+    colours, skin = colourfulness(skin), skin.log()
     darker = (skin.mean(1, keepdim=True) - DARKEST_SKIN).clamp_max(0)
     red, green, blue = (F.pad(skin - darker, (0, 1), value=1.0) @ light.T + darker).exp().unbind(1)
-    return torch.stack([red, torch.minimum(green, 0.75 * red + 0.25 * blue), blue], 1)
+    found = torch.stack([red, torch.minimum(green, 0.75 * red + 0.25 * blue), blue], 1)
+    return torch.lerp(found.mean(1, keepdim=True), found, colours)
 
 
 def bank_shapes(count: int) -> dict[str, Tensor]:

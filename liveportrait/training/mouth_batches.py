@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor
 from liveportrait.mini.face_model import FaceModel
 from liveportrait.mini.patches import MASK_SOFTNESS, sample
 from liveportrait.mini.raster import pixel_grid, polygon_masks
-from liveportrait.training.mouths import BY_HAND, CLIP, CORNERS, MARGIN, REACH, Examples, MouthSet, insides
+from liveportrait.training.mouths import CLIP, CORNERS, FRAMES, LENT, MARGIN, REACH, Examples, MouthSet, insides
 from liveportrait.training.pairs import recolour
 
 JITTER_DEG, ZOOM, SHIFT = 8.0, (0.92, 1.1), 0.05  # how patches are moved
@@ -22,6 +23,14 @@ SEAM = (0.2, 0.9)  # brightness of the line between lips shut by hand, over what
 
 Draw = Callable[[float, float], Tensor]
 """Draws a number between two for each example."""
+
+
+class View(NamedTuple):
+    """What is looked at: its middle and half side in the mouth's patch, and its side in pixels."""
+
+    middle: tuple[float, float]
+    reach: float
+    size: int
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Batch:
         masks: The driver's masks.
         target: The true patch.
         shown: How much of the inside the source shows, shape (B, 1, 1, 1).
-        known: Of so many, the first ones, `target` is the truth; nobody knows it for the others.
+        place: Where the pixels come from in the driver's patch, which is moved, shape (B, S, S, 2).
     """
 
     source: Tensor
@@ -42,7 +51,7 @@ class Batch:
     masks: Tensor
     target: Tensor
     shown: Tensor
-    known: int
+    place: Tensor
 
 
 class MouthBatches:
@@ -60,41 +69,52 @@ class MouthBatches:
     def __init__(
         self, size: int, mouths: MouthSet, examples: Examples, face: FaceModel, device: str, threads: int
     ) -> None:
-        self.size, self.device, self.examples = size, device, examples.to(device)
+        self.whole = View((0.0, 0.0), 1.0, size)
+        self.device, self.examples = device, examples.to(device)
         masks, covered = insides(face, mouths, threads)
         windows = torch.where((mouths.kinds == CLIP)[:, None, None, None], sharpened(mouths.windows), mouths.windows)
         self.windows, self.masks, self.covered = (part.to(device) for part in (windows, masks, covered))
 
-    def batch(self, which: Tensor, known: int, random: torch.Generator | None) -> Batch:
-        """Sample examples from the windows, moved and recoloured if something draws."""
-        count, device = len(which), self.device
+    def batch(
+        self, which: Tensor, random: torch.Generator | None, alike: Tensor | None = None, view: View | None = None
+    ) -> Batch:
+        """Sample examples from the windows, moved and recoloured if something draws.
+
+        Args:
+            which: Examples, shape (B,).
+            random: Draws, or None.
+            alike: Examples that have the same number here are moved and recoloured alike, shape (B,).
+            view: What is looked at, or None for the mouth's patch.
+        """
+        device, alike = self.device, torch.arange(len(which)) if alike is None else alike
+        count = int(alike.max()) + 1
 
         def draw(low: float, high: float) -> Tensor:
             drawn = torch.rand(count, generator=random) if random else torch.full((count,), 0.5)
-            return (low + (high - low) * drawn).to(device)
+            return (low + (high - low) * drawn[alike]).to(device)
 
         examples = self.examples[which.to(device)]
         turn, shift, matrix = jitter(draw)
-        grid = pixel_grid(self.size, self.size).to(device)
+        position, reach, size = view or self.whole
+        middle = torch.tensor(position, device=device)
+        grid = middle + reach * pixel_grid(size, size).to(device)
         place = torch.einsum("tij,hwj->thwi", matrix, grid) + shift[:, None, None]
-        covered = self.cover(examples.source, examples.kinds == BY_HAND, draw(*SEAM))
+        covered = self.cover(examples.source, examples.kinds != FRAMES, draw(*SEAM))
         pictures = [
             self.find(covered, examples.to_source, place),
             self.find(covered, examples.to_warped, place) + sample(examples.light.float(), place / MARGIN),
-            sample(self.windows[examples.target].float() / 255, place / REACH),
+            sample(self.windows[examples.target].float() / 255, self.in_target(examples, place)),
         ]
         if random:
             pictures = list(self.relight(torch.cat(pictures), grid, draw).chunk(3))
-        masks_s, masks_d = (
-            polygon_masks(
-                [part @ turn.transpose(1, 2) for part in (outline - shift[:, None]).split(CORNERS, 1)],
-                self.size,
-                MASK_SOFTNESS,
-            )
-            for outline in (examples.outlines_s, examples.outlines_d)
-        )
+
+        def seen(outlines: Tensor) -> list[Tensor]:
+            moved = (outlines - shift[:, None]) @ turn.transpose(1, 2)
+            return list(((moved - middle) / reach).split(CORNERS, 1))
+
+        masks_s, masks_d = (polygon_masks(seen(each), size, MASK_SOFTNESS) for each in examples.outlines())
         source = torch.cat([pictures[0], masks_s], 1).contiguous(memory_format=torch.channels_last)
-        return Batch(source, pictures[1].clamp(0, 1), masks_d, pictures[2], examples.shown, known)
+        return Batch(source, pictures[1].clamp(0, 1), masks_d, pictures[2], examples.shown, place)
 
     def cover(self, source: Tensor, by_hand: Tensor, seam: Tensor) -> Tensor:
         """Return windows (B, 3, W, W), their open mouths covered where they are shut by hand."""
@@ -106,6 +126,12 @@ class MouthBatches:
     def find(windows: Tensor, positions: Tensor, place: Tensor) -> Tensor:
         """Sample windows where `positions` (B, 2, GRID, GRID) says for places (B, S, S, 2) of a patch."""
         return sample(windows, sample(positions.float(), place / MARGIN).permute(0, 2, 3, 1))
+
+    @staticmethod
+    def in_target(examples: Examples, place: Tensor) -> Tensor:
+        """Return the positions in the target's window of places (B, S, S, 2) of a patch."""
+        bent = sample(examples.to_target.float(), place / MARGIN).permute(0, 2, 3, 1)
+        return torch.where((examples.kinds == LENT)[:, None, None, None], bent, place / REACH)
 
     @staticmethod
     def relight(pictures: Tensor, grid: Tensor, draw: Draw) -> Tensor:

@@ -8,8 +8,8 @@ from torch import Tensor
 from liveportrait.errors import PortraitError
 from liveportrait.mini.mouth_color import skin_ratio
 from liveportrait.mini.renderer import MiniRenderer
-from liveportrait.training.mouth_trainer import MouthBatches
-from liveportrait.training.mouths import BY_HAND, MouthSet, choose_pairs, work_out
+from liveportrait.training.mouth_batches import MouthBatches
+from liveportrait.training.mouths import BY_HAND, STILL, MouthSet, choose_pairs, work_out
 from liveportrait.training.teeth import brighter_half, fit_color
 
 INSIDE = 0.6  # mask above which a pixel counts as inside
@@ -39,8 +39,8 @@ def fit_light(renderer: MiniRenderer, mouths: MouthSet, seed: int = 0, threads: 
     """
     if renderer.memory is None:
         raise PortraitError("the renderer remembers no mouth; take one that has a memory")
-    pairs = [pair for pair in choose_pairs(mouths, renderer.face, seed) if pair[0] == BY_HAND]
-    pairs = [pair for pair in pairs if not mouths.held_out[pair[1]]]
+    usable = (mouths.kinds == STILL) & ~mouths.held_out
+    pairs = [pair for pair in choose_pairs(mouths, renderer.face, seed) if pair[0] == BY_HAND and usable[pair[1]]]
     pairs = pairs[:: 1 + (len(pairs) - 1) // MOST]
     if len(pairs) < 4:
         raise PortraitError(f"{len(pairs)} open mouths among the stills; fitting needs at least 4")
@@ -53,7 +53,7 @@ def fit_light(renderer: MiniRenderer, mouths: MouthSet, seed: int = 0, threads: 
 
 def _lack(renderer: MiniRenderer, batches: MouthBatches, which: Tensor) -> tuple[Tensor, Tensor]:
     """Return log skin colours, and log factors between true and painted teeth, of examples with enough to see."""
-    batch = batches.batch(which, len(which), None)
+    batch = batches.batch(which, None)
     painter = renderer.mouth
     condition = painter.condition(batch.warped, batch.masks, batch.shown)
     memory = renderer.memory.float().expand(len(which), -1, -1, -1).contiguous()  # type: ignore[union-attr]

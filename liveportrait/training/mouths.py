@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveportrait.mini.face_model import FaceModel, lip_ratio
+from liveportrait.mini.other_mouth import inside_points
 from liveportrait.mini.patches import MOUTH, patch_frame, patch_points, sample, shown_share, to_patch
 from liveportrait.mini.prior_flow import FLOW_SIZE, closing_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
@@ -34,16 +35,17 @@ GRID, MARGIN = 64, 1.2
 STILL, CLIP = 0, 1
 """Kinds of windows: a single picture; a frame of a clip."""
 
-BY_HAND, FRAMES, OPENED = 0, 1, 2
-"""Kinds of examples: a still shut by hand; two frames of a clip, or an open still and itself; a still that is opened as
-another mouth is.
+BY_HAND, FRAMES, LENT = 0, 1, 2
+"""Kinds of examples: a mouth shut by hand that opens again; two frames of a clip, of which the second is open; a still
+that is shut by hand and opens as another mouth does.
 
-Nobody knows how the last should look, so only the discriminator judges it.
+Nobody knows how the last should look. The other mouth's inside, bent to its lips, tells about how.
 """
 
-PAIRS, DONORS = 12, 6
-"""Most pairs of frames of a clip, and mouths that lend a shut still their opening; one lends it to an open still."""
+PAIRS, SHUT = 12, 0.5
+"""Most pairs of frames of a clip, and how open the first frame may be, over the second."""
 
+LENDERS = 2  # mouths of footage that lend a still their opening
 SHUT_STILL = 0.03  # openness over width of a mouth that is shut
 CHUNK = 16
 
@@ -74,12 +76,13 @@ class Examples:
     """P examples: which windows, and where each pixel of a patch is found in them.
 
     Attributes:
-        kinds: BY_HAND, FRAMES or OPENED, shape (P,).
+        kinds: BY_HAND, FRAMES or LENT, shape (P,).
         held_out: Whether it validates, shape (P,).
         source: The source's window, shape (P,).
         target: The window that shows the truth, shape (P,).
         to_source: Positions in the source's window for a grid over the source's patch, shape (P, 2, GRID, GRID).
         to_warped: The same for the warped source, over the driver's patch.
+        to_target: The same for the window that shows the truth: its mouth is bent to the driver's.
         light: What the warp adds, over the driver's patch, shape (P, 3, GRID, GRID).
         outlines_s: Corners of the mouth's polygons in the source's patch, one after the other, shape (P, corners, 2).
         outlines_d: The same in the driver's patch.
@@ -92,6 +95,7 @@ class Examples:
     target: Tensor
     to_source: Tensor
     to_warped: Tensor
+    to_target: Tensor
     light: Tensor
     outlines_s: Tensor
     outlines_d: Tensor
@@ -134,31 +138,24 @@ def _inside(face: FaceModel, points: Tensor, windows: Tensor) -> tuple[Tensor, T
     return (255 * mask).byte(), (255 * covered).clamp(0, 255).byte()
 
 
-def choose_pairs(mouths: MouthSet, face: FaceModel, seed: int) -> list[tuple[int, int, int, int]]:
-    """List the examples as (kind, source, target, donor); the donor lends its opening, if it is not the target."""
-    random = torch.Generator().manual_seed(seed)
-    openness, pairs = lip_ratio(mouths.points)[:, 0], list[tuple[int, int, int, int]]()
-    stills, opened = mouths.kinds == STILL, openness > OPEN_STILL
-    donors = (opened & ~mouths.held_out).nonzero()[:, 0]
-    pairs += [(BY_HAND, n, n, n) for n in (stills & opened).nonzero()[:, 0].tolist()]
-    for n in (stills & ~mouths.held_out).nonzero()[:, 0].tolist():
-        pairs += [(FRAMES, n, n, n)] if opened[n] else []
-        count = (1 if opened[n] else DONORS) if len(donors) else 0
-        drawn = donors[torch.randint(max(len(donors), 1), (count,), generator=random)].tolist()
-        pairs += [(OPENED, n, n, donor) for donor in drawn]
-    for clip in mouths.groups[mouths.kinds == CLIP].unique().tolist():
-        frames = ((mouths.groups == clip) & (mouths.kinds == CLIP)).nonzero()[:, 0].tolist()
-        both = [(a, b) for a in frames for b in frames if a != b]
-        order = torch.randperm(len(both), generator=random).tolist()
-        both = sorted((both[n] for n in order), key=lambda pair: float(openness[pair[1]] < OPEN_STILL))
-        pairs += [(FRAMES, a, b, b) for a, b in both[:PAIRS]]
+def choose_pairs(mouths: MouthSet, face: FaceModel, seed: int) -> list[tuple[int, int, int]]:
+    """List the examples as (kind, source, target); the target is the same mouth, another frame, or the lender's."""
+    random, openness = torch.Generator().manual_seed(seed), lip_ratio(mouths.points)[:, 0]
+    opened, footage = openness > OPEN_STILL, mouths.kinds == CLIP
+    pairs = [(BY_HAND, n, n) for n in opened.nonzero()[:, 0].tolist()]
+    for clip in mouths.groups[footage].unique().tolist():
+        frames = ((mouths.groups == clip) & footage).nonzero()[:, 0].tolist()
+        both = [(a, b) for a in frames for b in frames if opened[b] and openness[a] < SHUT * openness[b]]
+        pairs += [(FRAMES, *both[n]) for n in torch.randperm(len(both), generator=random)[:PAIRS].tolist()]
+    lenders = (opened & footage).nonzero()[:, 0]
+    for n in (~footage).nonzero()[:, 0].tolist() if len(lenders) else []:
+        drawn = lenders[torch.randint(len(lenders), (LENDERS,), generator=random)].tolist()
+        pairs += [(LENT, n, lender) for lender in drawn]
     return pairs
 
 
 @torch.no_grad()
-def work_out(
-    renderer: MiniRenderer, mouths: MouthSet, chosen: list[tuple[int, int, int, int]], threads: int
-) -> Examples:
+def work_out(renderer: MiniRenderer, mouths: MouthSet, chosen: list[tuple[int, int, int]], threads: int) -> Examples:
     """Work out examples of a set, on the CPU.
 
     Args:
@@ -180,19 +177,18 @@ def _lengths(kinds: Tensor) -> list[int]:
 
 
 def _examples(renderer: MiniRenderer, mouths: MouthSet, pairs: Tensor) -> Examples:
-    """Work out examples (P, 4) of one kind."""
+    """Work out examples (P, 3) of one kind."""
     with torch.no_grad():
-        kinds, source, target, donor = pairs.unbind(1)
+        kinds, source, target = pairs.unbind(1)
         kind, face = int(kinds[0]), renderer.face
-        own, x_d = mouths.points[source], mouths.points[target]
-        if kind == OPENED:
-            x_d = lend_opening(face, own, mouths.points[donor])
+        own, true = mouths.points[source], mouths.points[target]
         x_s, small = own, mouths.small[source].float() / 255
         shutting = None
-        if kind == BY_HAND:
+        if kind != FRAMES:
             x_s = shut_points(face, own)
             shutting = closing_flow(own, x_s, pixel_grid(FLOW_SIZE, FLOW_SIZE)).permute(0, 3, 1, 2)
             small = sample(small, resize_flow(shutting.permute(0, 2, 3, 1), SEEN_SIZE, SEEN_SIZE))
+        x_d = lend_opening(face, x_s, true) if kind == LENT else true
         warp = renderer.warp(small, x_s, x_d)
         frame_s, frame_d = (patch_frame(MOUTH, face.pose(x)) for x in (x_s, x_d))
         window = window_frame(face, own)
@@ -203,6 +199,7 @@ def _examples(renderer: MiniRenderer, mouths: MouthSet, pairs: Tensor) -> Exampl
             return to_patch(window, positions).permute(0, 3, 1, 2).half()
 
         points_d = patch_points(_enlarged(frame_d, MARGIN), GRID)
+        points_t = inside_points(face, true, x_d, points_d) if kind == LENT else points_d
         corners = [row for polygon in MOUTH.polygons for row in rows(polygon)]
         return Examples(
             kinds=kinds,
@@ -211,6 +208,7 @@ def _examples(renderer: MiniRenderer, mouths: MouthSet, pairs: Tensor) -> Exampl
             target=target,
             to_source=in_window(patch_points(_enlarged(frame_s, MARGIN), GRID)),
             to_warped=in_window(sample(warp.flow.permute(0, 3, 1, 2), points_d).permute(0, 2, 3, 1)),
+            to_target=to_patch(window_frame(face, true), points_t).permute(0, 3, 1, 2).half(),
             light=sample(warp.light, points_d).half(),
             outlines_s=to_patch(frame_s, x_s[:, corners, :2]),
             outlines_d=to_patch(frame_d, x_d[:, corners, :2]),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from liveportrait.errors import PortraitError
 from liveportrait.mini.face_model import FaceModel, lip_ratio
-from liveportrait.mini.mouth_color import skin_ratio
+from liveportrait.mini.mouth_color import colourfulness, skin_ratio
 from liveportrait.mini.patches import MOUTH, draw_masks, patch_frame, patch_points, sample, to_patch
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
 from liveportrait.mini.teeth import TEETH, USUAL_TEETH, TeethBank
@@ -53,12 +53,12 @@ def build_bank(face: FaceModel, crops: Iterable[tuple[str, Crop]], names: Sequen
 
     Args:
         face: The face model.
-        crops: Name and crop of each portrait. All open mouths tell the colour of teeth.
+        crops: Name and crop of each portrait. All open mouths of pictures with colours tell the colour of teeth.
         names: Of those whose teeth are taken.
         seed: Of the light that is added to the portraits.
 
     Raises:
-        PortraitError: A name is not among them, or fewer than four mouths are open.
+        PortraitError: A name is not among them, or fewer than four mouths are open in colour.
     """
     sets: dict[str, tuple[Tensor, Tensor]] = {}
     colors: list[tuple[Tensor, Tensor]] = []
@@ -72,12 +72,13 @@ def build_bank(face: FaceModel, crops: Iterable[tuple[str, Crop]], names: Sequen
         if name in names:
             sets[name] = cut_teeth(face, crop.image, x), skin
         inside = masks[0, 0] > INSIDE
-        if float(lip_ratio(x)) > OPEN and inside.sum() >= FEWEST:
+        in_colour = bool(colourfulness(skin[None].exp()) == 1)
+        if in_colour and float(lip_ratio(x)) > OPEN and inside.sum() >= FEWEST:
             colors.append((skin, brighter_half(patch[0][:, inside]).clamp_min(0.02).log()))
     if missing := [name for name in names if name not in sets]:
         raise PortraitError(f"{missing[0]}: not among the portraits; give ids of the manifest that are not held out")
     if len(colors) < 4:
-        raise PortraitError(f"{len(colors)} open mouths among the portraits; fitting needs at least 4")
+        raise PortraitError(f"{len(colors)} open mouths in colour among the portraits; fitting needs at least 4")
     skins, teeth = (torch.stack(each) for each in zip(*colors, strict=True))
     pictures = torch.stack([sets[name][0] for name in names])
     return TeethBank(pictures, torch.stack([sets[name][1] for name in names]), fit_color(skins, teeth, seed))

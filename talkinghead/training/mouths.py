@@ -1,9 +1,8 @@
-"""Commands that give a renderer a painter of mouths, the light of the remembered mouth, or sets of teeth."""
+"""Commands that give a renderer the light of the remembered mouth, sets of teeth, or a painter of teeth."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,32 +10,20 @@ import torch
 import typer
 
 from liveportrait.mini import save
-from liveportrait.mini.renderer import MiniRenderer
 from liveportrait.training.loop import change_settings, read_average, run
 from liveportrait.training.mouth_light import fit_light
-from liveportrait.training.mouth_trainer import MOUTH_PRESETS, MouthTrainer
 from liveportrait.training.perception import load_perception
-from liveportrait.training.renderer import NUM_STAGES
 from liveportrait.training.teeth import build_bank
+from liveportrait.training.teeth_trainer import TEETH_PRESETS, TeethTrainer, with_teeth_painter
 from talkinghead.cli.tools import new_app
 from talkinghead.dataset.mouths import read_mouths
 from talkinghead.dataset.portraits import read_portraits
 from talkinghead.models import embedded_model
 
-app = new_app("Train a painter of mouths, or fit the remembered mouth's light, on what `prepare.py mouths` wrote.")
+app = new_app("Give a renderer teeth: their light, sets of them, and a painter, from what `prepare.py mouths` wrote.")
 
-Model = Annotated[str, typer.Option(help="Embedded renderer that warps and paints the eyes: mini or a directory.")]
+Model = Annotated[str, typer.Option(help="Embedded renderer to begin with: mini or a directory.")]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder for checkpoint and log; continued if it exists.")]
-
-
-def with_new_mouth(model: str) -> MiniRenderer:
-    """Load a renderer and give its mouth a painter of the present sizes that has learned nothing."""
-    old = embedded_model(model).renderer
-    sizes = replace(old.config, mouth_channels=64, mouth_blocks=3, mouth_size=128, mouth_bank=4, painted_size=384)
-    renderer = MiniRenderer(sizes)
-    kept = {name: value.float() for name, value in old.state_dict().items() if not name.startswith("mouth.")}
-    renderer.load_state_dict(kept, strict=False)
-    return renderer.eval()
 
 
 Mouths = Annotated[Path, typer.Option(help="File of `prepare.py mouths`.")]
@@ -58,10 +45,10 @@ def train(
     every: Every = 250,
     minutes: Minutes = math.inf,
 ) -> None:
-    """Train a new painter, or continue a run."""
-    config = change_settings(MOUTH_PRESETS[preset], change)
-    looks = load_perception(perception, NUM_STAGES)
-    trainer = MouthTrainer(config, with_new_mouth(model), read_mouths(mouths), looks, torch.get_num_threads())
+    """Train a painter of teeth, or continue a run."""
+    config = change_settings(TEETH_PRESETS[preset], change)
+    renderer, looks = embedded_model(model).renderer.float(), load_perception(perception)
+    trainer = TeethTrainer(config, renderer, read_mouths(mouths), looks, torch.get_num_threads())
     run(trainer, run_folder, trainer.validate, every=every, minutes=minutes, best_by="looks")
 
 
@@ -97,6 +84,5 @@ def export(
     model: Model = "mini",
 ) -> None:
     """Write the renderer with a run's averaged weights, as `--model` takes it."""
-    renderer = with_new_mouth(model)
-    renderer.mouth.load_state_dict(read_average(run_folder)[1])
-    save(renderer, output)
+    _, weights = read_average(run_folder)
+    save(with_teeth_painter(embedded_model(model).renderer, weights), output)

@@ -11,9 +11,7 @@ from liveportrait.mini.regions import LIPS_INNER, rows
 from liveportrait.mini.renderer import SEEN_SIZE, MiniConfig, MiniRenderer
 from liveportrait.training.mouths import CLIP, STILL, WINDOW, MouthSet, window_frame
 
-TINY = MiniConfig(
-    flow_channels=4, mouth_channels=8, eye_channels=8, mouth_blocks=1, eye_blocks=1, mouth_size=64, mouth_bank=2
-)
+TINY = MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, mouth_blocks=1, eye_blocks=1, mouth_size=64)
 
 
 def untrained_renderer() -> MiniRenderer:

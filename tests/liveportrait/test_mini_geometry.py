@@ -15,7 +15,14 @@ from liveportrait.mini.patches import (
     shown_share,
     to_patch,
 )
-from liveportrait.mini.raster import disc_mask, pixel_grid, polygon_masks, signed_distances
+from liveportrait.mini.raster import (
+    _segment_distances,
+    _squared_distances,
+    disc_mask,
+    pixel_grid,
+    polygon_masks,
+    signed_distances,
+)
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
 from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow
 
@@ -170,3 +177,16 @@ def test_splines_of_a_batch_are_those_of_its_members_whatever_the_threads():
             assert torch.allclose(one, backward_flow(x_d[:1], alone[None], grid)[0], atol=1e-5)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_distances_at_once_are_those_near_the_outline():
+    """A GPU computes all of them at once."""
+    polygon = torch.rand(3, 9, 2, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
+    points, reach = pixel_grid(24, 24).expand(3, -1, -1, -1), torch.tensor([0.1, 0.3, 0.6])
+    edges = polygon.roll(-1, 1) - polygon
+    lengths = edges.norm(dim=-1, keepdim=True)
+    directions = edges / lengths
+    along = torch.cat([directions, -(polygon * directions).sum(-1, keepdim=True)], -1)
+    found = _segment_distances(polygon, points.flatten(1, 2), along, lengths)
+    near = _squared_distances(polygon, points, reach)
+    assert torch.allclose(torch.minimum(found, reach.square()[:, None]).view_as(near), near, atol=1e-5)

@@ -15,7 +15,6 @@ from liveportrait.mini.dense_residual import DENSE_RESIDUAL_SIZE
 from liveportrait.mini.exposure import BRIGHT_SKIN, MOST, exposure
 from liveportrait.mini.face_model import eye_ratio, lip_ratio
 from liveportrait.mini.mouth_color import USUAL_SKIN, tint, usual_light
-from liveportrait.mini.painter import PatchEncoder
 from liveportrait.mini.pictures import prepare_source
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
@@ -269,22 +268,8 @@ def test_memory_takes_half_of_the_skin_s_redness():
     assert float(factors[2] / factors[1]) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_learned_mouths_are_mixed_by_the_looks_of_the_source():
-    torch.manual_seed(0)
-    encoder = PatchEncoder(inputs=6, channels=8, size=64, mouths=3)
-    plain = PatchEncoder(inputs=6, channels=8, size=64)
-    plain.load_state_dict({name: value for name, value in encoder.state_dict().items() if "mouths" not in name})
-    patches = torch.rand(2, 6, 64, 64) * torch.tensor([1.0, 0.1])[:, None, None, None]
-    added = encoder(patches) - plain(patches)
-    assert added.shape == (2, 24, 16, 16)
-    assert not torch.allclose(added[0], added[1])
-    assert encoder.mouths is not None
-    torch.nn.init.constant_(encoder.mouths.choose.bias[3:], 50.0)  # no mouth at all
-    assert torch.allclose(encoder(patches), plain(patches), atol=1e-6)
-
-
 def test_the_mouth_s_patch_has_the_size_of_the_config(model, crop, tmp_path):
-    sizes = MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, mouth_size=64, mouth_bank=2, painted_size=96)
+    sizes = MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, mouth_size=64, painted_size=96)
     renderer = MiniRenderer(sizes)
     renderer.face.load_state_dict(model.renderer.face.state_dict())
     save(renderer, tmp_path)

@@ -5,13 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from liveportrait import Crop, LivePortrait
-from liveportrait.mini import load, save
-from liveportrait.mini.mouth_color import USUAL_SKIN, usual_light
+from liveportrait import Crop, LivePortrait, Portrait
+from liveportrait.mini import MiniLivePortrait, load, save
+from liveportrait.mini.mouth_color import USUAL_SKIN, colourfulness, usual_light
+from liveportrait.mini.painted import PaintedPatch
 from liveportrait.mini.patches import MOUTH, draw_masks, patch_frame, patch_points
+from liveportrait.mini.pictures import seen_size, take_teeth
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.renderer import MiniConfig, MiniRenderer
 from liveportrait.mini.teeth import FARTHEST, NO_TEETH, TEETH, TeethBank, teeth_color
+from liveportrait.mini.teeth_painter import PAINTED, Opening, TeethPainter
 
 SIDE = TEETH.size
 
@@ -131,13 +134,82 @@ def test_teeth_survive_their_file(tmp_path):
     assert load(tmp_path).num_teeth == 0
 
 
+def test_in_grey_pictures_teeth_are_grey():
+    color = torch.tensor([(0.5, 0.5, 0.5), (0.3, 0.29, 0.28), USUAL_SKIN])
+    assert colourfulness(color / torch.tensor(USUAL_SKIN)).flatten().tolist() == pytest.approx([0, 0.407, 1], abs=0.01)
+    grey, *_, usual = teeth_color(color / torch.tensor(USUAL_SKIN), torch.cat([torch.eye(3), torch.zeros(3, 1)], 1))
+    assert grey.std() < 1e-6
+    assert torch.allclose(usual, torch.ones(3))
+
+
+def portrait_of(model: MiniLivePortrait, x: torch.Tensor) -> Portrait:
+    """Even skin with keypoints x, shape (1, K, 3)."""
+    landmarks = torch.zeros(1, 478, 3)
+    landmarks[:, list(KEYPOINTS)] = x
+    skin = torch.tensor(USUAL_SKIN)[None, :, None, None].expand(-1, -1, 256, 256).contiguous()
+    return model.encode(Crop(skin, landmarks))
+
+
+def painted_teeth(model: MiniLivePortrait, portrait: Portrait, x_d: torch.Tensor) -> list[PaintedPatch]:
+    """What is painted over the mouth of a portrait."""
+    renderer, count = model.renderer, len(x_d)
+    image = portrait.crop.image.expand(count, -1, -1, -1)
+    warp = renderer.warp(seen_size(image), portrait.x_s, x_d)
+    features = renderer.unpack(portrait.f_s, count)
+    teeth = take_teeth(renderer, replace(portrait, teeth=torch.tensor([0])))
+    return renderer.paint(image, features, warp, portrait.x_s, x_d, teeth=teeth)[3:]
+
+
+def test_teeth_are_painted_where_lips_are_parted_that_were_shut(shut, opened):
+    model = LivePortrait.from_pretrained("mini")
+    assert isinstance(model, MiniLivePortrait)
+    three = torch.cat([shut, opened, shut])
+    with torch.inference_mode():
+        (patch,) = painted_teeth(model, portrait_of(model, shut), three)
+        assert patch.which.tolist() == [1]  # type: ignore[union-attr]
+        outside = patch.painted.masks[:, 1:2] < 0.01
+        assert patch.painted.occlusion.max() > 0.9
+        assert patch.painted.occlusion[:, :, :20][outside[:, :, :20]].max() < 0.05
+        assert not painted_teeth(model, portrait_of(model, shut), shut)
+        assert not painted_teeth(model, portrait_of(model, opened), opened)
+
+
+def test_a_painter_of_teeth_starts_with_the_teeth_as_they_are():
+    torch.manual_seed(0)
+    painter = TeethPainter(8)
+    masks = torch.rand(2, 2, PAINTED.size, PAINTED.size)
+    below, teeth = (torch.rand(2, n, PAINTED.size, PAINTED.size) for n in (3, 4))
+    places, skin = torch.rand(2, PAINTED.size, PAINTED.size, 2), 0.5 + torch.rand(2, 3)
+    opening = Opening(below, teeth, masks, places, skin, torch.ones(2, 1, 1, 1))
+    assert opening.seen().shape == (2, TeethPainter.INPUTS, PAINTED.size, PAINTED.size)
+    change, share = painter(opening.seen())
+    painted = opening.painted(change, share)
+    assert torch.allclose(painted.color, torch.lerp(below, teeth[:, :3], teeth[:, 3:]))
+    hidden = opening._replace(hidden=torch.zeros(2, 1, 1, 1)).painted(change, share)
+    assert hidden.occlusion.max() == 0
+
+
+def test_a_painter_of_teeth_survives_its_file(tmp_path):
+    torch.manual_seed(0)
+    renderer = MiniRenderer(MiniConfig(flow_channels=4, mouth_channels=8, eye_channels=8, teeth_channels=8))
+    torch.nn.init.normal_(renderer.teeth_painter.last.weight)  # type: ignore[union-attr]
+    renderer.teeth = bank_of((0.0, 0.1, 0.2))
+    save(renderer, tmp_path)
+    again = load(tmp_path).renderer
+    assert set(again.graph_networks()) == {"flow", "paint_mouth", "paint_eyes", "paint_teeth"}
+    seen = torch.rand(3, TeethPainter.INPUTS, PAINTED.size, PAINTED.size)
+    with torch.no_grad():
+        mine = renderer.teeth_painter(seen)  # type: ignore[misc]
+        again.precision = torch.float32
+        for one, other in zip(mine, again.run(again.teeth_painter, seen), strict=True):
+            assert torch.allclose(one, other, atol=0.02)
+
+
 def test_pictures_and_tensors_show_the_same_teeth(shut, opened):
     model = LivePortrait.from_pretrained("mini")
     model.set_precision("fp32")
-    landmarks = torch.zeros(1, 478, 3)
-    landmarks[:, list(KEYPOINTS)] = shut
-    skin = torch.tensor(USUAL_SKIN)[None, :, None, None].expand(-1, -1, 256, 256).contiguous()
-    portrait = model.encode(Crop(skin, landmarks))
+    assert isinstance(model, MiniLivePortrait)
+    portrait = portrait_of(model, shut)
     shown = model.render(portrait, opened)
     quick = torch.from_numpy(model.picture_renderer(portrait)(opened, None)).permute(0, 3, 1, 2) / 255
     assert (shown - quick).abs().mean() < 0.004

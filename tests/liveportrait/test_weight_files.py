@@ -65,7 +65,7 @@ def change(folder: Path, **settings: object) -> None:
         ("eye_blocks", 10**6),
         ("mouth_size", 8192),
         ("mouth_size", 90),
-        ("mouth_bank", 0),
+        ("teeth_channels", 0),
         ("depth_of_sea", 3),
         ("x" * 10_000, 3),
         ("graphs", 3),
