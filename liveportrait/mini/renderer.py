@@ -40,7 +40,7 @@ from liveportrait.mini.prior_flow import FLOW_SIZE, prior_flow
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.mini.regions import FACE_OVAL, rows
 from liveportrait.mini.teeth import Teeth, TeethBank
-from liveportrait.mini.teeth_painter import PAINTED, Opening, TeethPainter, sharpened
+from liveportrait.mini.teeth_painter import PAINTED, Opening, TeethPainter
 from liveportrait.mini.warp import Warp, resize_flow
 
 GRAPHS = ("flow", "paint_mouth", "paint_eyes", "paint_teeth")
@@ -372,7 +372,7 @@ class MiniRenderer(nn.Module):
         skin = skin_ratio(below.warped, below.masks)
         if self.teeth_painter is None:
             return [PaintedPatch(slice(None), *teeth.paint(pose, x_d, skin, shown))]
-        which = (parted(below.masks) * hidden).amax((1, 2, 3)).nonzero()[:, 0]
+        which = ((parted(below.masks) * hidden).amax((1, 2, 3)) * teeth.present).nonzero()[:, 0]
         if not len(which):
             return []
         pose, driving, skin = HeadPose(*(part[which] for part in pose)), x_d[which], skin[which]
@@ -382,7 +382,7 @@ class MiniRenderer(nn.Module):
         under = sample(below.blended[which], to_patch(mouth.place[which], points))
         opening = Opening(under, seen, masks, places, skin, hidden[which])
         change, share = self.run(self.teeth_painter, opening.seen())
-        return [PaintedPatch(which, frame, sharpened(opening.painted(change, share)))]
+        return [PaintedPatch(which, frame, opening.finished(opening.painted(change, share)))]
 
     def paint_own_mouth(self, own: Tensor, warped: Tensor, masks: Tensor, shown: Tensor) -> Painted:
         """Paint the mouth from the source's own, as far as it is `shown` there, else from the remembered one."""

@@ -77,8 +77,9 @@ class TeethBank(nn.Module):
         """Fetch sets (T,) of teeth and fit them to portraits with keypoints x_s, shape (T, K, 3)."""
         lips = to_patch(patch_frame(TEETH, face.pose(x_s)), x_s[:, rows(LIPS_INNER), :2])
         pictures = self.pictures[number.clamp_min(0)].float() / 255
-        pictures[:, 3:] *= (number != NO_TEETH)[:, None, None, None]
-        return Teeth(pictures, shift_of(lips), self.light.to(x_s))
+        present = number != NO_TEETH
+        pictures[:, 3:] *= present[:, None, None, None]
+        return Teeth(pictures, shift_of(lips), self.light.to(x_s), present)
 
 
 def shift_of(lips: Tensor) -> Tensor:
@@ -95,11 +96,13 @@ class Teeth:
         pictures: RGB and opacity, shape (T, 4, S, S).
         shift: Where they lie in the patch, (right, down), shape (T, 2).
         light: As in `TeethBank`.
+        present: Whether a portrait has any, shape (T,).
     """
 
     pictures: Tensor
     shift: Tensor
     light: Tensor
+    present: Tensor
 
     def paint(self, pose: HeadPose, x_d: Tensor, skin: Tensor, shown: Tensor) -> tuple[Tensor, Painted]:
         """Show the teeth between the lips.
@@ -125,7 +128,7 @@ class Teeth:
         """Return the teeth of some frames; those of one portrait are all frames' own."""
         if len(self.shift) == 1:
             return self
-        return replace(self, pictures=self.pictures[which], shift=self.shift[which])
+        return replace(self, pictures=self.pictures[which], shift=self.shift[which], present=self.present[which])
 
     def find(self, pose: HeadPose, points: Tensor, skin: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Return the teeth at some positions of the crop.
@@ -179,8 +182,13 @@ def teeth_color(skin: Tensor, light: Tensor) -> Tensor:
     colours, skin = colourfulness(skin), skin.log()
     darker = (skin.mean(1, keepdim=True) - DARKEST_SKIN).clamp_max(0)
     red, green, blue = (F.pad(skin - darker, (0, 1), value=1.0) @ light.T + darker).exp().unbind(1)
-    found = torch.stack([red, torch.minimum(green, 0.75 * red + 0.25 * blue), blue], 1)
+    found = torch.stack([red, least_green(red, green, blue), blue], 1)
     return torch.lerp(found.mean(1, keepdim=True), found, colours)
+
+
+def least_green(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
+    """Return green, at most three quarters of the way from blue to red."""
+    return torch.minimum(green, 0.75 * red + 0.25 * blue)
 
 
 def bank_shapes(count: int) -> dict[str, Tensor]:

@@ -13,13 +13,17 @@ from liveportrait.mini.blocks import ResBlock, conv3
 from liveportrait.mini.painted import Painted
 from liveportrait.mini.patches import edge_fade, parted, widened
 from liveportrait.mini.regions import LIPS_INNER, LIPS_OUTER
-from liveportrait.mini.teeth import TEETH
+from liveportrait.mini.teeth import TEETH, least_green
 
 PAINTED = replace(TEETH, size=96, polygons=(LIPS_INNER, LIPS_OUTER))
 """The patch that is painted: where teeth lie, at a size that shows them."""
 
 LIP_SHARE = -3.0  # logit of how much of the lips is repainted, before training
-SHARPER = 1.0  # how much finer detail is strengthened: showing the patch, as cutting out what it learned from, blurs it
+SHARPER = 3.0  # how much the detail of teeth is strengthened: to cut out what is learned, and to show it, blurs it
+DARK, BRIGHT = (
+    0.35,
+    0.65,
+)  # brightness over that of the brightest tooth, between which a set shows more and more of teeth
 
 
 class TeethPainter(nn.Module):
@@ -86,14 +90,33 @@ class Opening(NamedTuple):
         return torch.cat([self.below, color * opacity, opacity, self.masks[:, :2], where, skin], 1)
 
     def painted(self, change: Tensor, share: Tensor) -> Painted:
-        """Return the patch for what the painter returns."""
+        """Return the patch for what the painter returns; lips are repainted only as far as they are parted."""
         color = (torch.lerp(self.below, self.teeth[:, :3], self.teeth[:, 3:]) + change).clamp(0, 1)
-        occlusion = torch.maximum(parted(self.masks), share * widened(self.masks[:, 1:2]))
-        return Painted(self.below, color, occlusion * self.hidden * edge_fade(PAINTED.size).to(color), self.masks)
+        opened = parted(self.masks)
+        lips = share * widened(self.masks[:, 1:2]) * opened.amax((2, 3), keepdim=True)
+        occlusion = torch.maximum(opened, lips) * self.hidden * edge_fade(PAINTED.size).to(color)
+        return Painted(self.below, color, occlusion, self.masks)
+
+    def finished(self, painted: Painted) -> Painted:
+        """Return the patch as it is shown: without the grid of two pixels that a network leaves, and with sharp teeth.
+
+        Teeth are not green, see `teeth_color`.
+        """
+        smooth = smoothed(painted.color, 1)
+        soft = smoothed(smooth, 2)
+        found = (soft + (1 + SHARPER * smoothed(self.bright(), 1)) * (smooth - soft)).clamp(0, 1)
+        red, green, blue = found.unbind(1)
+        return replace(painted, color=torch.stack([red, least_green(red, green, blue), blue], 1))
+
+    def bright(self) -> Tensor:
+        """Return where the set shows teeth, not the dark around them, shape (T, 1, S, S)."""
+        brightness = self.teeth[:, :3].mean(1, keepdim=True)
+        share = brightness / brightness.amax((2, 3), keepdim=True).clamp_min(1e-3)
+        return ((share - DARK) / (BRIGHT - DARK)).clamp(0, 1) * self.teeth[:, 3:]
 
 
-def sharpened(painted: Painted) -> Painted:
-    """Strengthen the fine detail of what is painted."""
-    color = painted.color
-    around = F.avg_pool2d(F.pad(color, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return replace(painted, color=(color + SHARPER * (color - around)).clamp(0, 1))
+def smoothed(pictures: Tensor, times: int) -> Tensor:
+    """Average pictures (T, C, S, S), so often, with weights 1, 2, 1: nothing of a grid of two pixels is left."""
+    for _ in range(times):
+        pictures = F.avg_pool2d(F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 2, 1), 2, 1)
+    return pictures

@@ -13,7 +13,7 @@ from liveportrait.mini.patches import MOUTH, draw_masks, patch_frame, patch_poin
 from liveportrait.mini.pictures import seen_size, take_teeth
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.renderer import MiniConfig, MiniRenderer
-from liveportrait.mini.teeth import FARTHEST, NO_TEETH, TEETH, TeethBank, teeth_color
+from liveportrait.mini.teeth import FARTHEST, NO_TEETH, TEETH, Teeth, TeethBank, teeth_color
 from liveportrait.mini.teeth_painter import PAINTED, Opening, TeethPainter
 
 SIDE = TEETH.size
@@ -142,21 +142,23 @@ def test_in_grey_pictures_teeth_are_grey():
     assert torch.allclose(usual, torch.ones(3))
 
 
-def portrait_of(model: MiniLivePortrait, x: torch.Tensor) -> Portrait:
-    """Even skin with keypoints x, shape (1, K, 3)."""
-    landmarks = torch.zeros(1, 478, 3)
+def portrait_of(model: MiniLivePortrait, x: torch.Tensor, count: int = 1) -> Portrait:
+    """Even skin with keypoints x, shape (count, K, 3)."""
+    landmarks = torch.zeros(count, 478, 3)
     landmarks[:, list(KEYPOINTS)] = x
-    skin = torch.tensor(USUAL_SKIN)[None, :, None, None].expand(-1, -1, 256, 256).contiguous()
+    skin = torch.tensor(USUAL_SKIN)[None, :, None, None].expand(count, -1, 256, 256).contiguous()
     return model.encode(Crop(skin, landmarks))
 
 
-def painted_teeth(model: MiniLivePortrait, portrait: Portrait, x_d: torch.Tensor) -> list[PaintedPatch]:
+def painted_teeth(
+    model: MiniLivePortrait, portrait: Portrait, x_d: torch.Tensor, teeth: Teeth | None = None
+) -> list[PaintedPatch]:
     """What is painted over the mouth of a portrait."""
     renderer, count = model.renderer, len(x_d)
     image = portrait.crop.image.expand(count, -1, -1, -1)
     warp = renderer.warp(seen_size(image), portrait.x_s, x_d)
     features = renderer.unpack(portrait.f_s, count)
-    teeth = take_teeth(renderer, replace(portrait, teeth=torch.tensor([0])))
+    teeth = teeth or take_teeth(renderer, replace(portrait, teeth=torch.tensor([0])))
     return renderer.paint(image, features, warp, portrait.x_s, x_d, teeth=teeth)[3:]
 
 
@@ -187,6 +189,57 @@ def test_a_painter_of_teeth_starts_with_the_teeth_as_they_are():
     assert torch.allclose(painted.color, torch.lerp(below, teeth[:, :3], teeth[:, 3:]))
     hidden = opening._replace(hidden=torch.zeros(2, 1, 1, 1)).painted(change, share)
     assert hidden.occlusion.max() == 0
+
+
+def plain_opening(teeth: float, opened: float = 1.0) -> Opening:
+    """A mouth that is one colour, its left half teeth of some brightness."""
+    side = PAINTED.size
+    shown = torch.zeros(1, 4, side, side)
+    shown[:, :, :, : side // 2] = torch.tensor([teeth, teeth, teeth, 1.0])[None, :, None, None]
+    masks = torch.full((1, 2, side, side), (1 + opened) / 2)
+    below, places = torch.full((1, 3, side, side), 0.5), torch.zeros(1, side, side, 2)
+    return Opening(below, shown, masks, places, torch.ones(1, 3), torch.ones(1, 1, 1, 1))
+
+
+def test_painted_teeth_are_sharpened_but_not_the_grid_of_the_network():
+    opening, side = plain_opening(0.5), PAINTED.size
+    grid = 0.1 * ((torch.arange(side) % 2)[:, None] + torch.arange(side) % 2 - 1.0)
+    waves = 0.05 * (torch.arange(side) * (2 * torch.pi / 8)).sin().expand(side, side)
+    found = []
+    for pattern in (grid, waves):
+        painted = opening.painted(torch.zeros(1, 3, side, side), torch.zeros(1, 1, side, side))
+        painted = opening.finished(replace(painted, color=painted.color * 0 + 0.5 + pattern))
+        parts = painted.color[0, 0, 8:-8].split(side // 2, 1)
+        found.append([float(part[:, 8:-8].std() / pattern.std()) for part in parts])
+    assert max(found[0]) < 0.01
+    assert found[1][0] > 1.2 > 1.0 > found[1][1]
+
+
+def test_painted_teeth_are_not_green():
+    opening, side = plain_opening(0.5), PAINTED.size
+    painted = opening.painted(torch.zeros(1, 3, side, side), torch.zeros(1, 1, side, side))
+    green = torch.tensor([0.6, 0.8, 0.4])[None, :, None, None].expand(1, 3, side, side)
+    shown = opening.finished(replace(painted, color=green)).color
+    assert torch.allclose(shown[0, :, 40, 40], torch.tensor([0.6, 0.55, 0.4]), atol=1e-5)
+
+
+def test_lips_are_repainted_only_as_far_as_they_are_parted():
+    side = PAINTED.size
+    share, change = torch.full((1, 1, side, side), 0.9), torch.zeros(1, 3, side, side)
+    wide, narrow, shut = (plain_opening(0.5, opened).painted(change, share) for opened in (1.0, 0.1, 0.0))
+    assert wide.occlusion.max() == pytest.approx(1.0, abs=0.01)
+    assert narrow.occlusion.max() == pytest.approx(0.1, abs=0.02)
+    assert shut.occlusion.max() == 0
+
+
+def test_a_portrait_without_teeth_gets_none_beside_one_that_has_some(shut, opened):
+    model = LivePortrait.from_pretrained("mini")
+    assert isinstance(model, MiniLivePortrait)
+    both = portrait_of(model, shut.expand(2, -1, -1), count=2)
+    with torch.inference_mode():
+        teeth = take_teeth(model.renderer, replace(both, teeth=torch.tensor([NO_TEETH, 0])))
+        (patch,) = painted_teeth(model, both, opened.expand(2, -1, -1), teeth)
+    assert patch.which.tolist() == [1]  # type: ignore[union-attr]
 
 
 def test_a_painter_of_teeth_survives_its_file(tmp_path):
