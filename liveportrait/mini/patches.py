@@ -131,6 +131,11 @@ def widened(mask: Tensor) -> Tensor:
     return mask
 
 
+def blurred(pictures: Tensor, width: int) -> Tensor:
+    """Average pictures (T, C, H, W) over squares whose side is an odd number of pixels, with repeated edges."""
+    return F.avg_pool2d(F.pad(pictures, [width // 2] * 4, mode="replicate"), width, 1)
+
+
 def shown_share(kind: PatchKind, x_s: Tensor, x_d: Tensor) -> Tensor:
     """Estimate how much of an open mouth or eye is visible in the source.
 

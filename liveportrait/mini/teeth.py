@@ -11,7 +11,17 @@ from torch import Tensor, nn
 from liveportrait.mini.face_model import FaceModel, HeadPose
 from liveportrait.mini.mouth_color import colourfulness, skin_ratio
 from liveportrait.mini.painted import Painted
-from liveportrait.mini.patches import MOUTH, PatchKind, draw_masks, parted, patch_frame, patch_points, sample, to_patch
+from liveportrait.mini.patches import (
+    MOUTH,
+    PatchKind,
+    blurred,
+    draw_masks,
+    parted,
+    patch_frame,
+    patch_points,
+    sample,
+    to_patch,
+)
 from liveportrait.mini.regions import LIPS_INNER, rows
 
 TEETH = PatchKind((0.0, 1.4, -0.42), 0.52, False, 128, (LIPS_INNER,))
@@ -119,7 +129,7 @@ class Teeth:
         frame = patch_frame(TEETH, pose)
         moved = torch.einsum("tij,tj->ti", frame[:, :, :2], self.shift.expand(len(x_d), 2))
         frame = torch.cat([frame[:, :, :2], (frame[:, :, 2] + moved)[..., None]], 2)
-        color = self.pictures[:, :3] / USUAL_TEETH * teeth_color(skin, self.light)[..., None, None]
+        color = coloured(self.pictures, skin, self.light)
         between = parted(draw_masks(TEETH, frame, x_d))
         opacity = self.pictures[:, 3:] * between * (1 - shown)
         return frame, Painted(color, color, opacity, torch.ones_like(opacity))
@@ -150,8 +160,12 @@ class Teeth:
 def show_teeth(pictures: Tensor, places: Tensor, skin: Tensor, light: Tensor, masks: Tensor) -> Tensor:
     """Show pictures of teeth (T, 4, S, S) at `places` in them, coloured by the skin; arguments as in `Teeth.find`."""
     found = F.grid_sample(pictures, places, align_corners=False)
-    color = found[:, :3] / USUAL_TEETH * teeth_color(skin, light)[..., None, None]
-    return torch.cat([color.clamp(0, 1), found[:, 3:] * parted(masks)], 1)
+    return torch.cat([coloured(found, skin, light).clamp(0, 1), found[:, 3:] * parted(masks)], 1)
+
+
+def coloured(pictures: Tensor, skin: Tensor, light: Tensor) -> Tensor:
+    """Give pictures of teeth (T, 4, S, S) the colour that goes with the skin: shape (T, 3, S, S)."""
+    return pictures[:, :3] / USUAL_TEETH * teeth_color(skin, light)[..., None, None]
 
 
 def is_drawn(patch: Tensor, masks: Tensor) -> Tensor:
@@ -166,7 +180,7 @@ def _texture_and_contrast(patch: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]
     around = F.max_pool2d(lips[None].float(), 9, 1, 4)[0] > 0
     skin, red = face & ~around, lips & ~(F.max_pool2d(inside[None].float(), 3, 1, 1)[0] > 0)
     grey = patch.mean(0)
-    change = (F.avg_pool2d(F.pad(grey[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0] - grey).abs()
+    change = (blurred(grey[None], 3)[0] - grey).abs()
     if not skin.any() or not red.any():
         return change.new_tensor(1.0), change.new_tensor(1.0)
     colours = [patch[:, where].median(1).values for where in (red, skin)]
@@ -182,11 +196,11 @@ def teeth_color(skin: Tensor, light: Tensor) -> Tensor:
     colours, skin = colourfulness(skin), skin.log()
     darker = (skin.mean(1, keepdim=True) - DARKEST_SKIN).clamp_max(0)
     red, green, blue = (F.pad(skin - darker, (0, 1), value=1.0) @ light.T + darker).exp().unbind(1)
-    found = torch.stack([red, least_green(red, green, blue), blue], 1)
+    found = torch.stack([red, limited_green(red, green, blue), blue], 1)
     return torch.lerp(found.mean(1, keepdim=True), found, colours)
 
 
-def least_green(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
+def limited_green(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
     """Return green, at most three quarters of the way from blue to red."""
     return torch.minimum(green, 0.75 * red + 0.25 * blue)
 

@@ -13,17 +13,15 @@ from liveportrait.mini.blocks import ResBlock, conv3
 from liveportrait.mini.painted import Painted
 from liveportrait.mini.patches import edge_fade, parted, widened
 from liveportrait.mini.regions import LIPS_INNER, LIPS_OUTER
-from liveportrait.mini.teeth import TEETH, least_green
+from liveportrait.mini.teeth import TEETH, limited_green
 
 PAINTED = replace(TEETH, size=96, polygons=(LIPS_INNER, LIPS_OUTER))
 """The patch that is painted: where teeth lie, at a size that shows them."""
 
 LIP_SHARE = -3.0  # logit of how much of the lips is repainted, before training
 SHARPER = 3.0  # how much the detail of teeth is strengthened: to cut out what is learned, and to show it, blurs it
-DARK, BRIGHT = (
-    0.35,
-    0.65,
-)  # brightness over that of the brightest tooth, between which a set shows more and more of teeth
+DARK, BRIGHT = 0.35, 0.65
+"""Brightness over that of the brightest pixel: up to the first no tooth is shown, from the second on nothing else."""
 
 
 class TeethPainter(nn.Module):
@@ -106,7 +104,7 @@ class Opening(NamedTuple):
         soft = smoothed(smooth, 2)
         found = (soft + (1 + SHARPER * smoothed(self.bright(), 1)) * (smooth - soft)).clamp(0, 1)
         red, green, blue = found.unbind(1)
-        return replace(painted, color=torch.stack([red, least_green(red, green, blue), blue], 1))
+        return replace(painted, color=torch.stack([red, limited_green(red, green, blue), blue], 1))
 
     def bright(self) -> Tensor:
         """Return where the set shows teeth, not the dark around them, shape (T, 1, S, S)."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from liveportrait.mini.face_model import FaceModel
-from liveportrait.mini.patches import MASK_SOFTNESS, sample
+from liveportrait.mini.patches import MASK_SOFTNESS, blurred, sample
 from liveportrait.mini.raster import pixel_grid, polygon_masks
 from liveportrait.training.mouths import CLIP, CORNERS, FRAMES, LENT, MARGIN, REACH, Examples, MouthSet, insides
 from liveportrait.training.pairs import recolour
@@ -144,8 +143,7 @@ class MouthBatches:
         light = torch.einsum("ti,hwi->thw", slope, grid).exp()[:, None]
         pictures = recolour((pictures * light).clamp(0, 1), alike)
         softness = alike(-1.5, 1.0).clamp_min(0)[:, None, None, None]
-        around = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        return torch.lerp(pictures, around, softness)
+        return torch.lerp(pictures, blurred(pictures, 3), softness)
 
 
 def jitter(draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
@@ -163,5 +161,4 @@ def jitter(draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
 
 def sharpened(pictures: Tensor) -> Tensor:
     """Sharpen pictures (N, 3, W, W), uint8."""
-    around = F.avg_pool2d(F.pad(pictures.float(), (2, 2, 2, 2), mode="replicate"), 5, 1)
-    return (pictures + SHARPER * (pictures - around)).round().clamp(0, 255).byte()
+    return (pictures + SHARPER * (pictures - blurred(pictures.float(), 5))).round().clamp(0, 255).byte()

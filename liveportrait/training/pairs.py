@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveportrait.mini.face_model import FaceModel, lip_ratio, mirror_order
+from liveportrait.mini.patches import blurred
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.training.shut_mouths import shut_mouths
 
@@ -173,8 +174,7 @@ def recolour(pictures: Tensor, draw: Callable[[float, float], Tensor]) -> Tensor
 def _sharpen(pictures: Tensor, draw) -> Tensor:
     """Sharpen half of the pairs: photographs are sharper than video."""
     amount = draw(-0.8, 0.8).clamp_min(0)[:, None, None, None]
-    around = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return (pictures + amount * (pictures - around)).clamp(0, 1)
+    return (pictures + amount * (pictures - blurred(pictures, 3))).clamp(0, 1)
 
 
 def _roughen(pictures: Tensor, random: torch.Generator) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from liveportrait.mini.mouth_color import colourfulness, skin_ratio
 from liveportrait.mini.painted import Painted
-from liveportrait.mini.patches import MOUTH, parted, sample
+from liveportrait.mini.patches import MOUTH, blurred, parted, sample
 from liveportrait.mini.raster import pixel_grid
 from liveportrait.mini.regions import LIPS_INNER
 from liveportrait.mini.renderer import MiniRenderer
@@ -349,11 +349,6 @@ def unsteadiness(shown: Tensor, inside: Tensor, stills: int, lent: int) -> Tenso
     both = own * its
     difference, size = ((each * both).sum((1, 2, 3)) for each in ((mine - other).abs(), mine.abs() + other.abs()))
     return (difference / (size + LEAST_DETAIL)).mean()
-
-
-def blurred(pictures: Tensor, width: int) -> Tensor:
-    """Average pictures (T, C, S, S) over squares."""
-    return F.avg_pool2d(F.pad(pictures, [width // 2] * 4, mode="replicate"), width, 1)
 
 
 def soft(pictures: Tensor) -> Tensor:

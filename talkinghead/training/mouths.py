@@ -24,8 +24,6 @@ app = new_app("Give a renderer teeth: their light, sets of them, and a painter, 
 
 Model = Annotated[str, typer.Option(help="Embedded renderer to begin with: mini or a directory.")]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder for checkpoint and log; continued if it exists.")]
-
-
 Mouths = Annotated[Path, typer.Option(help="File of `prepare.py mouths`.")]
 PerceptionFile = Annotated[Path, typer.Option(help="Network of `prepare.py perception`.")]
 PERCEPTION = Path("runs/perception.safetensors")
