@@ -43,7 +43,7 @@ from liveportrait.mini.teeth import Teeth, TeethBank
 from liveportrait.mini.teeth_painter import PAINTED, Opening, TeethPainter
 from liveportrait.mini.warp import Warp, resize_flow
 
-GRAPHS = ("flow", "paint_mouth", "paint_eyes", "paint_teeth")
+GRAPHS = ("flow", "paint_mouth", "paint_eyes")
 SEEN_SIZE = 64  # side of the flow network's input pictures
 FACE_SOFTNESS = 0.03
 FINE_MOUTH = 3  # how much finer than the decoder's patch teeth of another picture are shown
@@ -174,20 +174,19 @@ class MiniRenderer(nn.Module):
             return network(*inputs)
 
     def write_graphs(self, directory: Path) -> dict[str, str]:
-        """Write the networks that run for every frame as graphs (flow, mouth, eyes and teeth; .xml and .bin each).
+        """Write the networks that run for every frame as graphs (flow, mouth and eyes; .xml and .bin each).
+
+        The painter of teeth has none: its graph is no faster, and takes 100 MB.
 
         Returns:
             SHA-256 of each file by name.
         """
         write_graph(self.flow, [torch.rand(2, self.flow.INPUTS, SEEN_SIZE, SEEN_SIZE)], directory / "flow.xml")
-        for name, (kind, painter) in zip(GRAPHS[1:3], self.patches()[:2], strict=True):
+        for name, (kind, painter) in zip(GRAPHS[1:], self.patches()[:2], strict=True):
             prepared = torch.rand(2, 3 * painter.decoder.channels, kind.size // 4, kind.size // 4)
             condition = torch.rand(2, painter.decoder.condition, kind.size, kind.size)
             write_graph(painter.decoder, [prepared, condition], directory / f"{name}.xml")
-        if self.teeth_painter is not None:
-            seen = torch.rand(2, self.teeth_painter.INPUTS, PAINTED.size, PAINTED.size)
-            write_graph(self.teeth_painter, [seen], directory / f"{GRAPHS[3]}.xml")
-        return graph_hashes(directory, list(self.graph_networks()))
+        return graph_hashes(directory, GRAPHS)
 
     def read_graphs(self, directory: Path, hashes: Mapping[str, str]) -> None:
         """Use graphs instead of the networks on a CPU.
@@ -199,14 +198,9 @@ class MiniRenderer(nn.Module):
         Raises:
             WeightsError: A file does not match its hash; OpenVINO may crash on invalid files.
         """
-        for name, network in self.graph_networks().items():
+        for name, network in zip(GRAPHS, (self.flow, self.mouth.decoder, self.eyes.decoder), strict=True):
             if (graph := read_graph(directory, name, hashes)) is not None:
                 self.graphs[network] = graph
-
-    def graph_networks(self) -> dict[str, nn.Module]:
-        """List the networks that graphs can replace, by the names of the graphs."""
-        networks = self.flow, self.mouth.decoder, self.eyes.decoder, self.teeth_painter
-        return {name: one for name, one in zip(GRAPHS, networks, strict=True) if one is not None}
 
     def compile_graphs(self) -> None:
         """Compile the graphs in advance, in the renderer's precision; errors as in `Graph.compile`."""

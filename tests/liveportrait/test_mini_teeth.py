@@ -249,7 +249,6 @@ def test_a_painter_of_teeth_survives_its_file(tmp_path):
     renderer.teeth = bank_of((0.0, 0.1, 0.2))
     save(renderer, tmp_path)
     again = load(tmp_path).renderer
-    assert set(again.graph_networks()) == {"flow", "paint_mouth", "paint_eyes", "paint_teeth"}
     seen = torch.rand(3, TeethPainter.INPUTS, PAINTED.size, PAINTED.size)
     with torch.no_grad():
         mine = renderer.teeth_painter(seen)  # type: ignore[misc]
