@@ -18,7 +18,7 @@ class EncoderConfig:
         checkpoint: Directory or hub name of a Wav2Vec2, HuBERT, WavLM or XLS-R model; of the other settings only
             `layer` and `frozen` apply to it.
         layer: Number of transformer layers to keep from a checkpoint; None keeps all.
-        frozen: Whether to freeze a checkpoint; otherwise everything except its convolutions is trained.
+        frozen: Whether to keep the weights; otherwise everything is trained, of a checkpoint all but its convolutions.
         conv_dim: Channels of the convolutions over samples.
         conv_kernel: Kernel sizes.
         conv_stride: Strides; their product is 320.
@@ -46,25 +46,21 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class RecogniserConfig:
-    """The phoneme recogniser next to the encoder; defaults match hama.
+    """The speech recogniser's encoder next to the speech encoder; defaults are those of Whisper base.
 
     Attributes:
         num_mels: Mel bands.
         size: Width of the states.
-        num_layers: Conformer blocks.
+        num_layers: Transformer layers.
         num_heads: Attention heads.
         feed_forward_size: Width of the feed-forward layers.
-        kernel: Kernel size of the convolutions over time.
-        dropout: Dropout while training.
     """
 
     num_mels: int = 80
-    size: int = 144
-    num_layers: int = 4
-    num_heads: int = 4
-    feed_forward_size: int = 576
-    kernel: int = 31
-    dropout: float = 0.1
+    size: int = 512
+    num_layers: int = 3
+    num_heads: int = 8
+    feed_forward_size: int = 2048
 
 
 @dataclass(frozen=True)
@@ -73,11 +69,13 @@ class AudioToMotionConfig:
 
     Attributes:
         encoder: The speech encoder.
-        recogniser: The phoneme recogniser next to it, if any.
+        recogniser: The recogniser next to it, if any; it is not trained.
         num_mouth: Mouth coefficients predicted from speech, the first of the expression basis.
         num_brows: Eyebrow coefficients sampled by idle motion, the rest of the basis.
         head_size: Width of the motion decoder.
         head_dilations: Dilation of each of its convolution blocks.
+        state_dropout: Dropout of the states that it reads, while training.
+        head_dropout: Dropout in its blocks, while training.
         num_life_clips: Number of recorded head and eyebrow tracks in the weights.
         num_life_frames: Their total number of frames.
     """
@@ -88,5 +86,7 @@ class AudioToMotionConfig:
     num_brows: int = 6
     head_size: int = 192
     head_dilations: tuple[int, ...] = (1, 2, 4)
+    state_dropout: float = 0.1
+    head_dropout: float = 0.1
     num_life_clips: int = 1
     num_life_frames: int = 200

@@ -29,15 +29,23 @@ class MotionDecoder(nn.Module):
         size: Width of the decoder.
         dilations: Dilation of each block.
         num_outputs: Coefficients per frame.
-        dropout: Dropout while training.
+        state_dropout: Dropout of the states while training.
+        dropout: Dropout in the blocks while training.
     """
 
     def __init__(
-        self, state_size: int, size: int, dilations: tuple[int, ...], num_outputs: int, dropout: float = 0.1
+        self,
+        state_size: int,
+        size: int,
+        dilations: tuple[int, ...],
+        num_outputs: int,
+        state_dropout: float = 0.1,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         # Kernel 4, stride 2: frame f covers states 2 f - 1 … 2 f + 2, centred on its own two.
         self.to_frames = nn.Conv1d(state_size, size, 4, stride=2, padding=1)
+        self.dropout = nn.Dropout(state_dropout)
         self.loudness = nn.Linear(4, size)
         self.blocks = nn.Sequential(*(_Block(size, dilation, dropout) for dilation in dilations))
         self.norm = nn.LayerNorm(size)
@@ -53,7 +61,7 @@ class MotionDecoder(nn.Module):
         Returns:
             Coefficients, shape (B, T, num_outputs).
         """
-        x = self.to_frames(states.transpose(1, 2)).transpose(1, 2)
+        x = self.to_frames(self.dropout(states).transpose(1, 2)).transpose(1, 2)
         level = ((loudness + 40) / 20).unflatten(1, (-1, 2))
         level = torch.cat([level, level.square()], -1)
         return self.out(self.norm(self.blocks(x + self.loudness(level))))

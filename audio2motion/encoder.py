@@ -39,7 +39,9 @@ class SpeechEncoder(nn.Module):
         for kernel, step in zip(numbers.conv_kernel, numbers.conv_stride, strict=True):
             field, self.stride = field + (kernel - 1) * self.stride, self.stride * step
         self.margin = field - self.stride
-        self.frozen = config.checkpoint is not None and config.frozen
+        self.frozen = config.frozen
+        if self.frozen:
+            self.network.requires_grad_(False)
         # Checkpoints without a group norm after their first convolution expect audio with unit variance.
         self._normalizes = config.checkpoint is not None and numbers.feat_extract_norm == "layer"
 
@@ -97,7 +99,6 @@ def _pretrained(config: EncoderConfig) -> PreTrainedModel:
         network.encoder.layers = layers[: config.layer]
         network.config.num_hidden_layers = config.layer  # saved configs must match the layers kept
     network.config.apply_spec_augment = False
-    network.requires_grad_(not config.frozen)
     network.feature_extractor.requires_grad_(False)
     if hasattr(network, "masked_spec_embed"):  # an embedding for masked steps, which do not occur here
         network.masked_spec_embed.requires_grad_(False)

@@ -49,7 +49,12 @@ class SpeechToMouth(nn.Module):
         self.recogniser = Recogniser(config.recogniser) if config.recogniser else None
         known = self.recogniser.size if self.recogniser else 0
         self.head = MotionDecoder(
-            self.encoder.size + known, config.head_size, config.head_dilations, config.num_mouth, config.encoder.dropout
+            self.encoder.size + known,
+            config.head_size,
+            config.head_dilations,
+            config.num_mouth,
+            config.state_dropout,
+            config.head_dropout,
         )
         self.register_buffer("rest", torch.zeros(len(LIP_PAIRS) + 1))
         self.register_buffer("readout", torch.zeros(config.num_mouth, len(LIP_PAIRS) + 1))

@@ -1,6 +1,8 @@
-"""Acoustic model of a phoneme recogniser: mel spectrum → Conformer → one state per 320 samples."""
+"""A speech recogniser, the first layers of Whisper: mel spectrum → Transformer → one state per 320 samples."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -8,21 +10,21 @@ from torch import Tensor, nn
 from audio2motion.config import RecogniserConfig
 
 _WINDOW, _HOP = 400, 160  # samples; two spectrum frames form one state
-_FLOOR = 1e-10  # minimum power, -100 dB
+_FLOOR = 10**-6.5  # minimum power; Whisper's is 80 dB below the loudest moment, which here depends on no window
+_SLOWEST = 10_000.0  # longest wave of the position encoding, in states, over 2 pi
 
 
 class Recogniser(nn.Module):
-    """The acoustic model of a phoneme recogniser; state k is centred on samples 320 k … 320 k + 319.
+    """The first layers of a speech recogniser's encoder; state k is centred on samples 320 k … 320 k + 319.
 
-    The architecture is that of hama's recogniser (Apache-2.0), whose published weights initialise it in
-    `talkinghead.training.recogniser_weights`. Batch normalisation is folded into the convolutions, so that training
-    and inference compute the same.
+    It is that of Whisper (OpenAI, MIT). `talkinghead.training.recogniser_weights` reads its published weights, which
+    are not trained further. The last layers are left out, because they tell words rather than sounds.
 
     Attributes:
         size: Width of the states.
-        mel: Mel filter bank, shape (frequencies, bands); stored, since its edges are rounded to whole bins.
+        mel: Mel filter bank, shape (frequencies, bands).
 
-    Source: Gulati et al., "Conformer: Convolution-augmented Transformer for Speech Recognition", 2020, Fig. 1.
+    Source: Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2022, section 2.2.
     """
 
     mel: Tensor
@@ -30,17 +32,28 @@ class Recogniser(nn.Module):
 
     def __init__(self, config: RecogniserConfig) -> None:
         super().__init__()
-        from torchaudio.models import Conformer
-
         self.size = config.size
         self.register_buffer("mel", torch.zeros(_WINDOW // 2 + 1, config.num_mels))
         self.register_buffer("window", torch.hann_window(_WINDOW, dtype=torch.float32, device="cpu"), persistent=False)
-        self.subsample = nn.Conv1d(config.num_mels, config.size, 3, stride=2, padding=1)
-        self.conformer = Conformer(
-            config.size, config.num_heads, config.feed_forward_size, config.num_layers, config.kernel, config.dropout
+        self.convolution = nn.Conv1d(config.num_mels, config.size, 3, padding=1)
+        self.subsample = nn.Conv1d(config.size, config.size, 3, stride=2, padding=1)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                config.size,
+                config.num_heads,
+                config.feed_forward_size,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(config.num_layers)
         )
-        for layer in self.conformer.conformer_layers:
-            layer.conv_module.sequential[3] = nn.Identity()  # type: ignore[union-attr, index, operator]
+        self.norm = nn.LayerNorm(config.size)
+        self.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Recogniser:
+        """Stay in eval mode: it is not trained."""
+        return super().train(False)
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """Encode speech.
@@ -51,14 +64,19 @@ class Recogniser(nn.Module):
         Returns:
             States, shape (B, L, size).
         """
-        states = nn.functional.gelu(self.subsample(spectrum.transpose(1, 2))).permute(2, 0, 1)  # time, batch, size
-        for layer in self.conformer.conformer_layers:  # no padding mask, for which PyTorch imports a computer algebra
-            states = layer(states, None)
-        return states.transpose(0, 1)
+        states = nn.functional.gelu(self.convolution(spectrum.transpose(1, 2)))
+        states = nn.functional.gelu(self.subsample(states)).transpose(1, 2)
+        states = states + positions(states)
+        for layer in self.layers:
+            states = layer(states)
+        return self.norm(states)
 
     def spectrum(self, waveform: Tensor) -> Tensor:
-        """Compute the logarithmic mel spectrum of 16 kHz mono (B, N), N a multiple of 320: (B, N / 160, bands)."""
-        return (self.power(waveform) @ self.mel).clamp_min(_FLOOR).log()
+        """Compute Whisper's mel spectrum of 16 kHz mono (B, N), N a multiple of 320: (B, N / 160, bands).
+
+        It is the logarithm to base 10 of the power in each band, plus 4, over 4.
+        """
+        return ((self.power(waveform) @ self.mel).clamp_min(_FLOOR).log10() + 4) / 4
 
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
@@ -72,3 +90,11 @@ class Recogniser(nn.Module):
         left = _WINDOW // 2 - _HOP
         padded = nn.functional.pad(waveform.float(), (left, _WINDOW - _HOP - left))
         return spectrogram(padded, 0, self.window, _WINDOW, _HOP, _WINDOW, 2.0, False, center=False).transpose(1, 2)
+
+
+def positions(states: Tensor) -> Tensor:
+    """Encode the positions of states (B, L, size) as sines and cosines, shape (L, size)."""
+    half = states.shape[-1] // 2
+    speeds = torch.exp(torch.arange(half, device=states.device) * (-math.log(_SLOWEST) / (half - 1)))
+    angles = torch.arange(states.shape[1], device=states.device)[:, None] * speeds
+    return torch.cat([angles.sin(), angles.cos()], -1).to(states)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -52,7 +53,7 @@ class SpeechClips:
         mouth: Mouth coefficients, shape (frames, C).
         bounds: First frame and end (exclusive) of each clip.
         speakers: Speaker index of each clip, from zero.
-        delays: Delay of each clip's lips relative to its sound, in frames.
+        delays: Delay of each clip's lips relative to its sound, in frames; may be a fraction, or negative.
         phonemes: Phoneme probabilities per 320 samples, blank first, shape (2 · frames, P); P may be zero.
     """
 
@@ -60,7 +61,7 @@ class SpeechClips:
     mouth: Tensor
     bounds: list[tuple[int, int]]
     speakers: list[int]
-    delays: list[int]
+    delays: list[float]
     phonemes: Tensor
 
     @property
@@ -92,10 +93,20 @@ class BatchSampler:
         batch_size: B.
         seed: Random seed.
         balance: Exponent of a speaker's duration in its sampling weight; 0 draws all equally often.
+        augmented: Share of windows whose sound is changed.
     """
 
-    def __init__(self, clips: SpeechClips, num_frames: int, batch_size: int, seed: int, balance: float = 0.5) -> None:
+    def __init__(
+        self,
+        clips: SpeechClips,
+        num_frames: int,
+        batch_size: int,
+        seed: int,
+        balance: float = 0.5,
+        augmented: float = 1.0,
+    ) -> None:
         self.clips, self.num_frames, self.batch_size, self.seed = clips, num_frames, batch_size, seed
+        self.augmented = augmented
         self.clips_of = clips.clips_of()
         self.weights = clips.speaker_weights(balance)
 
@@ -117,7 +128,8 @@ class BatchSampler:
         if uniform(generator) < SILENT_SHARE:
             noise = hiss(len(sound), uniform(generator, -80, -45), generator)
             return noise, noise, torch.zeros_like(mouth), torch.ones_like(known), torch.zeros_like(phonemes)
-        return augment(clean, generator), clean, mouth, known, phonemes
+        heard = augment(clean, generator) if uniform(generator) < self.augmented else clean
+        return heard, clean, mouth, known, phonemes
 
     def read(self, speaker: int, num_frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Read sound, mouth, mask and phonemes of one speaker, joining several clips if one is too short."""
@@ -126,20 +138,26 @@ class BatchSampler:
         while missing > 0:
             choice = self.clips_of[speaker][integer(generator, len(self.clips_of[speaker]))]
             (start, end), delay = self.clips.bounds[choice], self.clips.delays[choice]
-            end -= delay
+            start, end = start + max(0, math.ceil(delay)), end - max(0, math.ceil(-delay))  # frames that have sound
             first = start + integer(generator, max(end - start - missing, 0) + 1)
             last = min(end, first + missing)
             missing -= last - first
             parts.append(self._cut(first, last, delay))
         return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
-    def _cut(self, first: int, last: int, delay: int) -> tuple[Tensor, ...]:
+    def _cut(self, first: int, last: int, delay: float) -> tuple[Tensor, ...]:
+        """Cut frames of lips, and the sound that they belong to."""
         known = torch.ones(last - first)
         known[:SEAM] = 0
         known[-SEAM:] = 0
-        sound = self.clips.waveform[first * FRAME_SAMPLES : last * FRAME_SAMPLES].float() / 32768
-        phonemes = self.clips.phonemes[first * STATES_PER_FRAME : last * STATES_PER_FRAME].float()
-        return sound, self.clips.mouth[first + delay : last + delay], known, phonemes
+        sound = self._from(self.clips.waveform, (first - delay) * FRAME_SAMPLES, (last - first) * FRAME_SAMPLES)
+        states = (last - first) * STATES_PER_FRAME
+        phonemes = self._from(self.clips.phonemes, (first - delay) * STATES_PER_FRAME, states)
+        return sound.float() / 32768, self.clips.mouth[first:last], known, phonemes.float()
+
+    @staticmethod
+    def _from(signal: Tensor, start: float, count: int) -> Tensor:
+        return signal[round(start) : round(start) + count]
 
 
 def _stretch(signal: Tensor, length: int) -> Tensor:

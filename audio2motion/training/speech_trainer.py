@@ -30,11 +30,12 @@ class SpeechTrainConfig:
         batch_size: Windows per step.
         num_frames: Frames per window.
         learning_rate: Peak learning rate, after a linear warm-up and with cosine decay.
-        encoder_rate: Factor on the learning rate of a pretrained encoder and of the recogniser.
+        encoder_rate: Factor on the learning rate of a pretrained encoder.
         warmup_steps: Steps of warm-up.
         weight_decay: Weight decay of matrices.
         clip_norm: Largest gradient norm.
         average: Decay of the weights' exponential moving average.
+        augmented: Share of windows whose sound is changed.
         balance: Exponent of a speaker's duration in its sampling weight.
         labels: Weight of the real mouths; of the teachers' it is one.
         seed: Random seed.
@@ -53,6 +54,7 @@ class SpeechTrainConfig:
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     average: float = 0.995
+    augmented: float = 1.0
     balance: float = 0.5
     labels: float = 1.0
     seed: int = 0
@@ -98,7 +100,6 @@ class SpeechTrainer(Trainer[SpeechTrainConfig]):
     def _groups(self) -> list[dict]:
         config = self.config
         published = set(self.network.encoder.parameters()) if config.model.encoder.checkpoint else set()
-        published |= set(self.network.recogniser.parameters()) if self.network.recogniser else set()
         learned = [p for p in self.network.parameters() if p.requires_grad]
         own, given = ([p for p in learned if (p in published) == known] for known in (False, True))
         matrices, others = ([p for p in own if (p.ndim > 1) == wide] for wide in (True, False))

@@ -34,6 +34,7 @@ MARKS = {
     "identity": UP,
     "faces": UP,
     "correlation": UP,
+    "at best lag": UP,
     "width corr": UP,
     "lip r": UP,
     "lag": f"frames {ZERO}",

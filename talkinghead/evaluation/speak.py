@@ -151,10 +151,12 @@ def lip_figures(mine: NDArray[np.float32], real: NDArray[np.float32]) -> dict[st
     """Compare lip curves of generated and real landmarks, (T, 478, 3) each."""
     opening = metrics.lip_opening(mine), metrics.lip_opening(real)
     lags = metrics.lip_lags(*opening)
+    lag = max(lags, key=lambda lag: lags[lag])
     return {
         "correlation": lags[0],
+        "at best lag": lags[lag],
         "width corr": metrics.lip_lags(metrics.lip_width(mine), metrics.lip_width(real))[0],
-        "lag": max(lags, key=lambda lag: lags[lag]),
+        "lag": lag,
         "amplitude": float(opening[0].std() / max(opening[1].std(), 1e-6)),
     }
 

@@ -1,109 +1,85 @@
-"""Read the recogniser that hama (PyPI, Apache-2.0) carries: the encoder of the audio-to-motion model starts from it."""
+"""Read the encoder of a published Whisper model: the recogniser of the audio-to-motion model starts from it."""
 
 from __future__ import annotations
 
-import struct
-from importlib.resources import files
-from math import prod
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from audio2motion.recogniser import Recogniser
+from audio2motion.config import SAMPLE_RATE, RecogniserConfig
+from liveportrait.imports import quiet_imports
+from talkinghead.errors import OptionError
 
-MAGIC = b"HAMAPK"
-KINDS = {0: np.float32, 1: np.float16}
-MATRICES = ("ffn1.sequential.1", "ffn1.sequential.4", "self_attn.in_proj", "self_attn.out_proj",
-            "ffn2.sequential.1", "ffn2.sequential.4")  # fmt: skip
-"""The order in which a block's matrices are stored; they have numbers for names."""
 NAMES = {
-    "ffn1.norm": "ffn1.sequential.0",
-    "ffn1.fc1": "ffn1.sequential.1",
-    "ffn1.fc2": "ffn1.sequential.4",
-    "attn_norm": "self_attn_layer_norm",
-    "attn.in_proj_bias": "self_attn.in_proj_bias",
-    "attn.out_proj": "self_attn.out_proj",
-    "conv.norm": "conv_module.layer_norm",
-    "conv.pointwise1": "conv_module.sequential.0",
-    "conv.pointwise2": "conv_module.sequential.5",
-    "ffn2.norm": "ffn2.sequential.0",
-    "ffn2.fc1": "ffn2.sequential.1",
-    "ffn2.fc2": "ffn2.sequential.4",
-    "norm": "final_layer_norm",
+    "self_attn_layer_norm": "norm1",
+    "self_attn.out_proj": "self_attn.out_proj",
+    "final_layer_norm": "norm2",
+    "fc1": "linear1",
+    "fc2": "linear2",
 }
+"""Parts of a layer, as transformers and as `torch.nn.TransformerEncoderLayer` name them."""
 
 
-class Entry(NamedTuple):
-    """Where one tensor of the file lies.
+def read_recogniser(checkpoint: str, num_layers: int) -> tuple[RecogniserConfig, dict[str, Tensor]]:
+    """Read the first layers of a Whisper encoder.
 
-    Attributes:
-        name: Its name.
-        kind: Its type, a key of KINDS.
-        shape: Its shape.
-        start: Its first byte, counted from the end of the table.
-    """
+    Args:
+        checkpoint: Hub name or folder of a Whisper model, as transformers saves it.
+        num_layers: How many layers to keep.
 
-    name: str
-    kind: int
-    shape: tuple[int, ...]
-    start: int
-
-
-def read_pack(data: bytes) -> dict[str, Tensor]:
-    """Read hama's container: a table of names, types, shapes and places, then the numbers.
+    Returns:
+        The settings of a recogniser, and its weights.
 
     Raises:
-        ValueError: It is no such container.
+        OptionError: There is no such model, it is no Whisper model, or it has fewer layers.
     """
-    if not data.startswith(MAGIC):
-        raise ValueError("not a file of hama's")
-    (count,), at = struct.unpack_from("<I", data, 8), 12
-    entries: list[Entry] = []
-    end = 0
-    for _ in range(count):
-        (length,) = struct.unpack_from("<H", data, at)
-        name = data[at + 2 : at + 2 + length].decode()
-        kind, dimensions = data[at + 2 + length], data[at + 3 + length]
-        at += 4 + length
-        shape = struct.unpack_from(f"<{dimensions}I", data, at)
-        start, size = struct.unpack_from("<QQ", data, at + 4 * dimensions)
-        at += 4 * dimensions + 16
-        end = max(end, start + size)
-        entries.append(Entry(name, kind, shape, start))
-    first = len(data) - end
-    return {
-        e.name: torch.from_numpy(
-            np.frombuffer(data, KINDS[e.kind], prod(e.shape), first + e.start).reshape(e.shape).astype(np.float32)
-        )
-        for e in entries
+    network = _read_encoder(checkpoint)
+    if not 1 <= num_layers <= len(network.layers):
+        raise OptionError(f"{checkpoint}: has {len(network.layers)} layers, not {num_layers}; choose one of them")
+    numbers = network.config
+    config = RecogniserConfig(
+        num_mels=numbers.num_mel_bins,
+        size=numbers.d_model,
+        num_layers=num_layers,
+        num_heads=numbers.encoder_attention_heads,
+        feed_forward_size=numbers.encoder_ffn_dim,
+    )
+    state = {f"norm.{part}": value for part, value in network.layer_norm.state_dict().items()}
+    for ours, theirs in (("convolution", network.conv1), ("subsample", network.conv2)):
+        state |= {f"{ours}.{part}": value for part, value in theirs.state_dict().items()}
+    for number, layer in enumerate(network.layers[:num_layers]):
+        state |= {f"layers.{number}.{name}": value for name, value in _layer(layer).items()}
+    return config, {"mel": mel_bands(config.num_mels)} | state
+
+
+def mel_bands(num_mels: int) -> Tensor:
+    """Return Whisper's mel filter bank, shape (201, num_mels)."""
+    from torchaudio.functional import melscale_fbanks
+
+    return melscale_fbanks(201, 0.0, SAMPLE_RATE / 2, num_mels, SAMPLE_RATE, norm="slaney", mel_scale="slaney")
+
+
+def _read_encoder(checkpoint: str) -> Any:
+    with quiet_imports():
+        from transformers import WhisperModel
+
+    try:
+        return WhisperModel.from_pretrained(checkpoint).eval().requires_grad_(False).get_encoder()
+    except (OSError, ValueError) as error:
+        raise OptionError(f"{checkpoint}: no Whisper model of this name or in this folder; give one") from error
+
+
+def _layer(layer: Any) -> dict[str, Tensor]:
+    """Rename the weights of a layer; a key has no bias in Whisper."""
+    attention = layer.self_attn
+    query, value = attention.q_proj.bias, attention.v_proj.bias
+    state = {
+        "self_attn.in_proj_weight": torch.cat(
+            [p.weight for p in (attention.q_proj, attention.k_proj, attention.v_proj)]
+        ),
+        "self_attn.in_proj_bias": torch.cat([query, torch.zeros_like(query), value]),
     }
-
-
-def load_recogniser(recogniser: Recogniser) -> None:
-    """Put hama's weights into a recogniser of its size."""
-    pack = read_pack((files("hama") / "assets" / "asr_waveform.hama").read_bytes())
-    matrices = [pack[name].T for name in pack if name.startswith("onnx::MatMul_")]
-    convolutions = [pack[name] for name in pack if name.startswith("onnx::Conv_")]
-    state = {"mel": pack["mel_fb"], "subsample.weight": convolutions[0], "subsample.bias": convolutions[1]}
-    for name, value in pack.items():
-        if name.startswith("acoustic_model.model.blocks."):
-            number, rest = name.removeprefix("acoustic_model.model.blocks.").split(".", 1)
-            state[f"conformer.conformer_layers.{number}.{_own_name(rest)}"] = value
-    for number in range(len(recogniser.conformer.conformer_layers)):
-        layer = f"conformer.conformer_layers.{number}"
-        for name, matrix in zip(MATRICES, matrices[6 * number :], strict=False):
-            state[f"{layer}.{name}{'_weight' if name.endswith('in_proj') else '.weight'}"] = matrix
-        state[f"{layer}.conv_module.sequential.2.weight"] = convolutions[2 + 2 * number]
-        state[f"{layer}.conv_module.sequential.2.bias"] = convolutions[3 + 2 * number]
-    recogniser.load_state_dict(state)
-
-
-def _own_name(name: str) -> str:
     for theirs, ours in NAMES.items():
-        if name == theirs:
-            return ours
-        if name.startswith(f"{theirs}.") and name.count(".") == theirs.count(".") + 1:
-            return name.replace(theirs, ours, 1)
-    raise ValueError(f"hama's recogniser has a part {name!r} that this one lacks")
+        state |= {f"{ours}.{part}": each for part, each in layer.get_submodule(theirs).state_dict().items()}
+    return state

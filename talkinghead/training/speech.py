@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, median
 from typing import Annotated, Literal
 
 import torch
@@ -16,10 +17,10 @@ import typer
 from safetensors.torch import load_file
 from torch import Tensor
 
-from audio2motion.config import AudioToMotionConfig, RecogniserConfig
 from audio2motion.model import AudioToMotion
 from audio2motion.network import MIDDLE, SpeechToMouth
 from audio2motion.training.data import BatchSampler, SpeechClips
+from audio2motion.training.delays import lip_delays
 from audio2motion.training.idle_tracks import brow_lift, idle_tracks, mirror_signs
 from audio2motion.training.metrics import summarise
 from audio2motion.training.speech_tracks import SpeechTracks
@@ -30,13 +31,14 @@ from liveportrait.training.loop import CHECKPOINT, Figures, change_settings, rea
 from talkinghead.cli.tools import new_app
 from talkinghead.dataset.speech import read_training, read_validation
 from talkinghead.evaluation.lips import predict, score, unseen_speakers
-from talkinghead.training.recogniser_weights import load_recogniser
+from talkinghead.training.recogniser_weights import read_recogniser
 
-MODEL = AudioToMotionConfig(recogniser=RecogniserConfig())
 PRESETS = {
-    "cpu": SpeechTrainConfig(MODEL, num_steps=1200),  # two cores, about 20 minutes
-    "gpu": SpeechTrainConfig(MODEL, num_steps=12_000, batch_size=64, num_frames=75, device="cuda"),
+    "cpu": SpeechTrainConfig(num_steps=1200),  # two cores, about 20 minutes
+    "gpu": SpeechTrainConfig(num_steps=12_000, batch_size=64, num_frames=75, device="cuda"),
 }
+
+STATE_DROPOUT, HEAD_DROPOUT = 0.7, 0.4  # beside a recogniser, whose many states the decoder else learns by heart
 
 app = new_app("Train the embedded audio-to-motion model on clips that `prepare.py clips` wrote.")
 Data = Annotated[Path, typer.Option(help="Folder with speech_motion.npz, landmarks_val.npz and val/.")]
@@ -55,37 +57,54 @@ def train(
     teacher: Annotated[
         list[Path], typer.Option(help="best.safetensors of a run, whose mean with the other teachers is learned too.")
     ] = [],  # noqa: B006
+    align: Annotated[
+        str | None, typer.Option(help="Model that tells how late everybody's lips are: mini or a folder.")
+    ] = None,
     every: Annotated[int, typer.Option(help="Steps between validations and checkpoints.")] = 250,
     minutes: Annotated[float, typer.Option(help="Stop (resumably) after this time.")] = math.inf,
+    recogniser: Annotated[
+        str | None, typer.Option(help="Whisper model that listens, too, as it is: hub name or folder.")
+    ] = None,
+    recogniser_layers: Annotated[int, typer.Option(help="Use only this many layers of its encoder.")] = 3,
     encoder: Annotated[str | None, typer.Option(help="Wav2Vec2, HuBERT, WavLM or XLS-R: hub name or folder.")] = None,
     layer: Annotated[int | None, typer.Option(help="Use only this many of its layers.")] = None,
+    encoder_from: Annotated[str | None, typer.Option(help="Model to take the encoder from: mini or a folder.")] = None,
     frozen: Annotated[bool, typer.Option(help="Keep the encoder's weights.")] = False,
 ) -> None:
     """Train, or continue a run."""
     config = PRESETS[preset]
-    if encoder is not None:
-        published = replace(config.model.encoder, checkpoint=encoder, layer=layer, frozen=frozen)
-        config = replace(config, model=replace(config.model, encoder=published, recogniser=None))
+    earlier = AudioToMotion.from_pretrained(encoder_from) if encoder_from else None
+    published = replace(config.model.encoder, checkpoint=encoder, layer=layer)
+    chosen = replace(earlier.config.encoder if earlier else published, frozen=frozen)
+    model, heard = replace(config.model, encoder=chosen), {}
+    if recogniser is not None:
+        listener, heard = read_recogniser(recogniser, recogniser_layers)
+        model = replace(model, recogniser=listener, state_dropout=STATE_DROPOUT, head_dropout=HEAD_DROPOUT)
+    config = replace(config, model=model)
     config = change_settings(config, change)
     shape = load_face_model(face)
     tracks, val = read_training(data, shape), read_validation(data, shape)
     labels = load_file(phonemes)["phonemes"] if phonemes else torch.zeros(2 * tracks.offsets[-1], 0)
-    clips, unseen = permissive_clips(tracks, labels), unseen_speakers(tracks)
+    unseen = unseen_speakers(tracks)
+    delays = measured_delays(AudioToMotion.from_pretrained(align).mouth, tracks) if align else None
+    clips = permissive_clips(tracks, labels, delays)
     torch.manual_seed(config.seed)
     network = SpeechToMouth(config.model)
     network.read_face(shape)
     if network.recogniser is not None:
-        load_recogniser(network.recogniser)
+        network.recogniser.load_state_dict(heard)
+    if earlier is not None:
+        network.encoder.load_state_dict(earlier.mouth.encoder.state_dict())
     if start is not None:
         network.load_state_dict(load_file(start))
-    sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed, config.balance)
+    sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed, config.balance, config.augmented)
     shapes = displacement_shapes(shape.expression_basis[: config.model.num_mouth])
     trainer = SpeechTrainer(network, sampler, shapes, config, [read_network(config, file) for file in teacher])
 
     def validate() -> Figures:
         return lip_figures(trainer.averaged(), tracks, unseen, val)
 
-    run(trainer, run_folder, validate, every=every, minutes=minutes, best_by="unseen_correlation")
+    run(trainer, run_folder, validate, every=every, minutes=minutes, best_by="unseen_mean")
 
 
 @app.command()
@@ -123,11 +142,19 @@ def read_network(config: SpeechTrainConfig, file: Path) -> SpeechToMouth:
     """Read the best weights of a run."""
     network = SpeechToMouth(config.model)
     network.load_state_dict(load_file(file))
-    return network
+    return network.eval()
 
 
-def permissive_clips(tracks: SpeechTracks, phonemes: Tensor) -> SpeechClips:
-    """Pick what may train weights that ship. GRID's lips come a frame late."""
+def measured_delays(network: SpeechToMouth, tracks: SpeechTracks) -> dict[str, float]:
+    """Measure by a network how late the lips of the people are that it may learn from, against the median of all."""
+    kept = [n for n in range(len(tracks)) if tracks.permissive[n]]
+    delays = lip_delays(tracks, kept, lambda n: (predict(network, tracks, n) @ network.readout)[:, MIDDLE])
+    usual = median(delays.values())
+    return {who: delay - usual for who, delay in delays.items()}
+
+
+def permissive_clips(tracks: SpeechTracks, phonemes: Tensor, delays: dict[str, float] | None = None) -> SpeechClips:
+    """Pick what may train weights that ship. Without measured delays, GRID's lips are taken to be a frame late."""
     kept = [n for n in range(len(tracks)) if tracks.permissive[n]]
     people = sorted({tracks.identities[n] for n in kept})
     return SpeechClips(
@@ -135,9 +162,13 @@ def permissive_clips(tracks: SpeechTracks, phonemes: Tensor) -> SpeechClips:
         mouth=tracks.mouth,
         bounds=[(tracks.offsets[n], tracks.offsets[n + 1]) for n in kept],
         speakers=[people.index(tracks.identities[n]) for n in kept],
-        delays=[int(tracks.identities[n].startswith("grid")) for n in kept],
+        delays=[_delay(tracks.identities[n], delays) for n in kept],
         phonemes=phonemes,
     )
+
+
+def _delay(who: str, measured: dict[str, float] | None) -> float:
+    return float(who.startswith("grid")) if measured is None else measured.get(who, 0.0)
 
 
 def fit_contrast(network: SpeechToMouth, tracks: SpeechTracks, clips: list[int]) -> None:
@@ -151,6 +182,10 @@ def fit_contrast(network: SpeechToMouth, tracks: SpeechTracks, clips: list[int])
 
 def lip_figures(network: SpeechToMouth, tracks: SpeechTracks, clips: list[int], val: SpeechTracks) -> Figures:
     """Score a network on unseen speakers (`clips` of `tracks`) and on the validation clips."""
-    shown = summarise(score(network, val, list(range(len(val)))))
-    unseen = summarise(score(network, tracks, clips)) if clips else shown
-    return {f"unseen_{k}": v for k, v in vars(unseen).items()} | {f"val_{k}": v for k, v in vars(shown).items()}
+    shown = score(network, val, list(range(len(val))))
+    judged = {"unseen": score(network, tracks, clips) if clips else shown, "val": shown}
+    figures: Figures = {}
+    for name, scores in judged.items():
+        figures[f"{name}_mean"] = fmean(one.correlation for one in scores)
+        figures |= {f"{name}_{figure}": value for figure, value in vars(summarise(scores)).items()}
+    return figures

@@ -16,7 +16,7 @@ def model() -> AudioToMotion:
 
 
 def test_they_are_small():
-    assert (EMBEDDED / "mini" / "model.safetensors").stat().st_size < 10_000_000
+    assert (EMBEDDED / "mini" / "model.safetensors").stat().st_size < 30_000_000
 
 
 def test_they_fit_the_face_model(model):

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from whisper_tiny import save_whisper
 
 from audio2motion.config import AudioToMotionConfig, EncoderConfig, RecogniserConfig
 from audio2motion.network import SpeechToMouth
 from audio2motion.recogniser import Recogniser
 from audio2motion.weights import parse_config
+from talkinghead.errors import OptionError
+from talkinghead.training.recogniser_weights import mel_bands, read_recogniser
 
-SMALL = RecogniserConfig(num_mels=16, size=16, num_layers=1, num_heads=2, feed_forward_size=32, kernel=5)
+SMALL = RecogniserConfig(num_mels=16, size=16, num_layers=1, num_heads=2, feed_forward_size=32)
 
 
 def speech(seconds: float) -> torch.Tensor:
@@ -41,33 +43,53 @@ def test_a_click_appears_in_the_state_that_it_lies_in():
     assert torch.allclose(power[19], power[21])
 
 
-def test_hamas_weights_give_hamas_phonemes(monkeypatch: pytest.MonkeyPatch):
-    hama = pytest.importorskip("hama")
-    from importlib.resources import files
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small Whisper model of three layers."""
+    folder = tmp_path_factory.mktemp("whisper")
+    save_whisper(folder)
+    return folder
 
-    from talkinghead.training.recogniser_weights import load_recogniser, read_pack
 
-    network = Recogniser(RecogniserConfig()).eval()
-    load_recogniser(network)
-    sound = speech(2.0)
-    feeds = {"waveform": sound[None].numpy(), "waveform_lengths": np.array([len(sound)])}
-    (expected,) = hama.ASRModel().session.run(["log_probs"], feeds)
-    pack = read_pack((files("hama") / "assets" / "asr_waveform.hama").read_bytes())
-    # hama centres its states on samples 320 k and mirrors the sound at its ends.
-    shifted = torch.nn.functional.pad(sound[None, None], (160, 160), mode="reflect")[0]
+def test_whispers_weights_give_whispers_states(whisper: Path):
+    from transformers import WhisperModel
+
+    config, state = read_recogniser(str(whisper), 3)
+    network = Recogniser(config).eval()
+    network.load_state_dict(state)
+    spectrum = torch.randn(1, 3000, 16, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        spelled = network(network.spectrum(shifted))[0] @ pack["acoustic_model.model.proj.weight"][..., 0].T
-    found = (spelled + pack["acoustic_model.model.proj.bias"]).softmax(-1).numpy()
-    difference = np.abs(found - np.exp(expected[0][: len(found)])).sum(-1)
-    assert np.median(difference) < 0.02
-    assert difference[3:-3].max() < 0.2
+        expected = WhisperModel.from_pretrained(whisper).eval().encoder(spectrum.transpose(1, 2)).last_hidden_state
+        assert torch.allclose(network(spectrum), expected, atol=1e-4)
 
 
-def test_a_damaged_pack_is_refused(monkeypatch: pytest.MonkeyPatch):
-    from talkinghead.training.recogniser_weights import read_pack
+def test_the_spectrum_is_whispers(whisper: Path):
+    from transformers import WhisperFeatureExtractor
 
-    with pytest.raises(ValueError, match="hama"):
-        read_pack(b"something else")
+    network = Recogniser(replace(SMALL, num_mels=80))
+    network.mel.copy_(mel_bands(80))
+    sound = speech(2.0)
+    sound = sound / sound.abs().max()
+    found = network.spectrum(sound[None])[0]
+    # Whisper centres a frame on sample 160 j, one frame earlier, and cuts at 80 dB below the loudest frame.
+    theirs = WhisperFeatureExtractor(80)(sound.numpy(), sampling_rate=16_000).input_features[0]
+    expected = torch.from_numpy(theirs).T[1 : 1 + len(found)]
+    inner = slice(2, -2)
+    loud = expected[inner] > expected.min() + 0.5
+    assert (found[inner] - expected[inner])[loud].abs().max() < 1e-3
+
+
+def test_fewer_layers_are_taken_and_more_are_refused(whisper: Path):
+    config, state = read_recogniser(str(whisper), 2)
+    assert config.num_layers == 2
+    Recogniser(config).load_state_dict(state)
+    with pytest.raises(OptionError, match="has 3 layers, not 4"):
+        read_recogniser(str(whisper), 4)
+
+
+def test_what_is_no_whisper_model_is_refused(tmp_path: Path):
+    with pytest.raises(OptionError, match="no Whisper model"):
+        read_recogniser(str(tmp_path), 1)
 
 
 @pytest.mark.parametrize("recogniser", [None, SMALL])
@@ -78,6 +100,23 @@ def test_the_config_is_read_back_and_the_network_moves_the_mouth(recogniser: Rec
     network = SpeechToMouth(config).eval()
     with torch.inference_mode():
         assert network(speech(0.8)[None]).shape == (1, 20, 16)
+
+
+def test_it_is_not_trained_but_its_states_are_read():
+    tiny = EncoderConfig(conv_dim=(8, 8), hidden_size=16, num_layers=1, num_heads=2, feed_forward_size=16)
+    network = SpeechToMouth(replace(AudioToMotionConfig(), encoder=tiny, recogniser=SMALL)).train()
+    assert network.recogniser is not None and not network.recogniser.training
+    network(speech(0.8)[None]).square().sum().backward()
+    assert all(weight.grad is None for weight in network.recogniser.parameters())
+    assert network.head.to_frames.weight.grad is not None
+
+
+def test_a_frozen_encoder_keeps_its_weights():
+    tiny = EncoderConfig(conv_dim=(8, 8), hidden_size=16, num_layers=1, num_heads=2, feed_forward_size=16, frozen=True)
+    network = SpeechToMouth(replace(AudioToMotionConfig(), encoder=tiny)).train()
+    assert not network.encoder.network.training
+    network(speech(0.8)[None]).square().sum().backward()
+    assert all(weight.grad is None for weight in network.encoder.parameters())
 
 
 def test_configs_from_before_it_are_read():

@@ -111,6 +111,28 @@ def test_a_delayed_clip_is_read_with_later_lips(clips):
     assert torch.equal(sound[:640], expected)
 
 
+@pytest.mark.parametrize("delay", [-1.5, 0.5, 2.25])
+def test_lips_that_are_early_or_late_by_parts_of_a_frame_meet_their_sound(clips, delay):
+    frames = torch.arange(len(clips.mouth), dtype=torch.float32)
+    numbered = replace(clips, mouth=frames[:, None].expand(-1, 3).contiguous(), delays=[delay] * 3)
+    sampler = BatchSampler(numbered, 20, 1, seed=0)
+    for seed in range(20):
+        sound, mouth, _, phonemes = sampler.read(0, 20, torch.Generator().manual_seed(seed))
+        start = round((float(mouth[0, 0]) - delay) * 640)
+        expected = clips.waveform[start : start + 20 * 640].float() / 32768
+        assert 0 <= start <= (90 - 20) * 640 and torch.equal(sound, expected)
+        assert phonemes.shape == (40, 2)
+
+
+def test_sound_may_stay_as_it_is(clips):
+    batch = BatchSampler(clips, 50, 16, seed=0, augmented=0).batch(0)
+    spoken = batch.known.any(1) & (batch.mouth.flatten(1).abs().sum(1) > 0)  # without the windows that are silent
+    assert spoken.sum() > 8 and torch.equal(batch.waveform[spoken], batch.clean[spoken])
+    mixed = BatchSampler(clips, 50, 32, seed=0, augmented=0.5).batch(0)
+    same = (mixed.waveform == mixed.clean).all(1).float().mean()
+    assert 0.2 < same < 0.8
+
+
 def test_speakers_are_balanced(clips):
     assert clips.speaker_weights(0).tolist() == [1, 1]
     assert clips.speaker_weights(1).tolist() == [90, 110]

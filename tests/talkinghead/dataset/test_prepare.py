@@ -13,6 +13,7 @@ import pytest
 import torch
 from drawn_face import drawn_face
 from safetensors.torch import save_file
+from whisper_tiny import save_whisper
 
 from audio2motion import AudioToMotion
 from liveportrait import LivePortrait
@@ -153,6 +154,16 @@ def test_a_voice_is_trained_on_them_and_ships(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr("audio2motion.training.idle_tracks.SHORTEST", 40)
     export(prepared, face, [run], tmp_path / "voice")
     assert len(AudioToMotion.from_pretrained(tmp_path / "voice").generate(torch.randn(16_000))) == 25
+
+    save_whisper(tmp_path / "whisper")
+    listening = {"recogniser": str(tmp_path / "whisper"), "recogniser_layers": 1}
+    earlier = {"encoder_from": str(tmp_path / "voice"), "align": str(tmp_path / "voice"), "frozen": True}
+    train(prepared, face, tmp_path / "second", change=["num_steps=1"], every=1, **listening, **earlier)
+    export(prepared, face, [tmp_path / "second"], tmp_path / "both")
+    first, second = (AudioToMotion.from_pretrained(tmp_path / name).mouth for name in ("voice", "both"))
+    assert second.recogniser is not None and second.recogniser.size == 32
+    for name, weight in first.encoder.state_dict().items():
+        assert torch.equal(weight, second.encoder.state_dict()[name]), name
 
 
 def test_landmarks_come_back_from_files(tmp_path):
