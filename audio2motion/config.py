@@ -18,7 +18,7 @@ class EncoderConfig:
         checkpoint: Directory or hub name of a Wav2Vec2, HuBERT, WavLM or XLS-R model; of the other settings only
             `layer` and `frozen` apply to it.
         layer: Number of transformer layers to keep from a checkpoint; None keeps all.
-        frozen: Whether to keep the weights; otherwise everything is trained, of a checkpoint all but its convolutions.
+        frozen: Whether to keep its weights; otherwise all are trained, except the convolutions of a checkpoint.
         conv_dim: Channels of the convolutions over samples.
         conv_kernel: Kernel sizes.
         conv_stride: Strides; their product is 320.
@@ -46,7 +46,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class RecogniserConfig:
-    """The speech recogniser's encoder next to the speech encoder; defaults are those of Whisper base.
+    """The speech recogniser that listens beside the speech encoder; defaults are those of Whisper base.
 
     Attributes:
         num_mels: Mel bands.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from audio2motion.config import RecogniserConfig
 
 _WINDOW, _HOP = 400, 160  # samples; two spectrum frames form one state
-_FLOOR = 10**-6.5  # minimum power; Whisper's is 80 dB below the loudest moment, which here depends on no window
+_FLOOR = 10**-6.5  # minimum power; Whisper's is 80 dB below the loudest moment of the whole recording
 _SLOWEST = 10_000.0  # longest wave of the position encoding, in states, over 2 pi
 
 
@@ -18,7 +18,7 @@ class Recogniser(nn.Module):
     """The first layers of a speech recogniser's encoder; state k is centred on samples 320 k … 320 k + 319.
 
     It is that of Whisper (OpenAI, MIT). `talkinghead.training.recogniser_weights` reads its published weights, which
-    are not trained further. The last layers are left out, because they tell words rather than sounds.
+    are not trained further. The last layers are left out, because they represent words rather than sounds.
 
     Attributes:
         size: Width of the states.
@@ -93,7 +93,7 @@ class Recogniser(nn.Module):
 
 
 def positions(states: Tensor) -> Tensor:
-    """Encode the positions of states (B, L, size) as sines and cosines, shape (L, size)."""
+    """Encode the positions of states (B, L, size), size even and at least 4, as sines and cosines, shape (L, size)."""
     half = states.shape[-1] // 2
     speeds = torch.exp(torch.arange(half, device=states.device) * (-math.log(_SLOWEST) / (half - 1)))
     angles = torch.arange(states.shape[1], device=states.device)[:, None] * speeds

@@ -20,6 +20,7 @@ from liveportrait.errors import WeightsError, WeightsNotFoundError
 from liveportrait.weight_files import empty_network, is_file, read_settings, read_sizes, read_weights, shapes_of
 
 EMBEDDED = Path(__file__).parent / "weights"
+_LEAST_RECOGNISER_SIZE = 4
 _MOST_ENCODER_LAYERS, _MOST_ENCODER_SIZE = 64, 100_000
 
 
@@ -94,8 +95,15 @@ def parse_config(values: dict[str, Any], path: Path) -> AudioToMotionConfig:
     Raises:
         WeightsError: A setting is unknown or out of range.
     """
+    recogniser = values.get("recogniser")
+    if isinstance(recogniser, dict) and "kernel" in recogniser:
+        raise WeightsError(f"{path}: has the recogniser of an earlier version, which is no longer read; train it again")
     config = read_sizes(AudioToMotionConfig, values, path)
     check_encoder(config.encoder, path)
+    if config.recogniser is not None and (
+        config.recogniser.size % 2 or config.recogniser.size < _LEAST_RECOGNISER_SIZE
+    ):
+        raise WeightsError(f"{path}: the recogniser's size {config.recogniser.size} is not even and 4 or more")
     return config
 
 

@@ -199,10 +199,19 @@ def check_same(folder: Path, config: Any, names: Sequence[str]) -> None:
         return
     with safe_open(folder / CHECKPOINT, "pt") as stored:
         before = json.loads(stored.metadata()["config"])
+    settings = json.loads(json.dumps(asdict(config)))
     for name in names:
-        then, now = before.get(name, getattr(type(config), name)), getattr(config, name)
-        if then != now:
-            raise TrainingError(f"{folder}: a run with {name}={then}, not {now}; give another --run")
+        then = before[name] if name in before else getattr(type(config), name)
+        if changed := _first_change(name, then, settings[name]):
+            raise TrainingError(f"{folder}: a run with {changed}; give another --run")
+
+
+def _first_change(name: str, then: Any, now: Any) -> str | None:
+    """Describe the first setting that differs, in settings within settings too; None if all are the same."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        parts = (_first_change(part, then.get(part), now[part]) for part in now)
+        return next((change for change in parts if change), None)
+    return None if then == now else f"{name}={str(then)[:40]}, not {str(now)[:40]}"
 
 
 def tensors_under(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -1,7 +1,9 @@
-"""Read the encoder of a published Whisper model: the recogniser of the audio-to-motion model starts from it."""
+"""Read the first layers of a published Whisper encoder, which the audio-to-motion model uses unchanged."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -29,14 +31,17 @@ def read_recogniser(checkpoint: str, num_layers: int) -> tuple[RecogniserConfig,
         num_layers: How many layers to keep.
 
     Returns:
-        The settings of a recogniser, and its weights.
+        The settings of a recogniser, and its weights in float32, named as in `Recogniser.state_dict`.
 
     Raises:
         OptionError: There is no such model, it is no Whisper model, or it has fewer layers.
     """
     network = _read_encoder(checkpoint)
     if not 1 <= num_layers <= len(network.layers):
-        raise OptionError(f"{checkpoint}: has {len(network.layers)} layers, not {num_layers}; choose one of them")
+        count = len(network.layers)
+        raise OptionError(
+            f"{checkpoint}: has {count} layers; --recogniser-layers {num_layers} must be from 1 to {count}"
+        )
     numbers = network.config
     config = RecogniserConfig(
         num_mels=numbers.num_mel_bins,
@@ -62,12 +67,33 @@ def mel_bands(num_mels: int) -> Tensor:
 
 def _read_encoder(checkpoint: str) -> Any:
     with quiet_imports():
-        from transformers import WhisperModel
+        from transformers import AutoConfig, WhisperModel
 
     try:
-        return WhisperModel.from_pretrained(checkpoint).eval().requires_grad_(False).get_encoder()
-    except (OSError, ValueError) as error:
-        raise OptionError(f"{checkpoint}: no Whisper model of this name or in this folder; give one") from error
+        kind = AutoConfig.from_pretrained(checkpoint).model_type
+        if kind == "whisper":
+            with _no_bar():
+                return WhisperModel.from_pretrained(checkpoint).float().eval().requires_grad_(False).get_encoder()
+    except Exception as error:  # damaged files fail in many ways
+        raise OptionError(
+            f"{checkpoint}: no Whisper model of this name or in this folder; give a hub name or a folder that "
+            "transformers saved"
+        ) from error
+    raise OptionError(f"{checkpoint}: is a {kind} model; give a Whisper model")
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Show no progress bar while transformers reads weights."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _layer(layer: Any) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
 from typing import Annotated, Literal
@@ -17,19 +18,21 @@ import typer
 from safetensors.torch import load_file
 from torch import Tensor
 
+from audio2motion.config import AudioToMotionConfig
 from audio2motion.model import AudioToMotion
 from audio2motion.network import MIDDLE, SpeechToMouth
-from audio2motion.training.data import BatchSampler, SpeechClips
-from audio2motion.training.delays import lip_delays
+from audio2motion.training.data import SEAM, BatchSampler, SpeechClips
+from audio2motion.training.delays import FURTHEST, lip_delays
 from audio2motion.training.idle_tracks import brow_lift, idle_tracks, mirror_signs
 from audio2motion.training.metrics import summarise
 from audio2motion.training.speech_tracks import SpeechTracks
 from audio2motion.training.speech_trainer import SpeechTrainConfig, SpeechTrainer, displacement_shapes
 from audio2motion.weights import parse_config, save
 from liveportrait.training.face_model_fit import load_face_model
-from liveportrait.training.loop import CHECKPOINT, Figures, change_settings, read_average, run
+from liveportrait.training.loop import CHECKPOINT, Figures, change_settings, check_same, read_average, run
 from talkinghead.cli.tools import new_app
 from talkinghead.dataset.speech import read_training, read_validation
+from talkinghead.errors import OptionError
 from talkinghead.evaluation.lips import predict, score, unseen_speakers
 from talkinghead.training.recogniser_weights import read_recogniser
 
@@ -38,7 +41,8 @@ PRESETS = {
     "gpu": SpeechTrainConfig(num_steps=12_000, batch_size=64, num_frames=75, device="cuda"),
 }
 
-STATE_DROPOUT, HEAD_DROPOUT = 0.7, 0.4  # beside a recogniser, whose many states the decoder else learns by heart
+STATE_DROPOUT, HEAD_DROPOUT = 0.7, 0.4  # beside a recogniser, whose many states the decoder would memorise
+RECOGNISER_LAYERS = 3
 
 app = new_app("Train the embedded audio-to-motion model on clips that `prepare.py clips` wrote.")
 Data = Annotated[Path, typer.Option(help="Folder with speech_motion.npz, landmarks_val.npz and val/.")]
@@ -58,30 +62,27 @@ def train(
         list[Path], typer.Option(help="best.safetensors of a run, whose mean with the other teachers is learned too.")
     ] = [],  # noqa: B006
     align: Annotated[
-        str | None, typer.Option(help="Model that tells how late everybody's lips are: mini or a folder.")
+        str | None,
+        typer.Option(help="Model that measures how late each person's lips are, to shift the sound: mini or a folder."),
     ] = None,
     every: Annotated[int, typer.Option(help="Steps between validations and checkpoints.")] = 250,
     minutes: Annotated[float, typer.Option(help="Stop (resumably) after this time.")] = math.inf,
     recogniser: Annotated[
-        str | None, typer.Option(help="Whisper model that listens, too, as it is: hub name or folder.")
+        str | None, typer.Option(help="Whisper model whose first layers listen too, untrained: hub name or folder.")
     ] = None,
-    recogniser_layers: Annotated[int, typer.Option(help="Use only this many layers of its encoder.")] = 3,
+    recogniser_layers: Annotated[int | None, typer.Option(help="Number of its layers to use; 3 unless given.")] = None,
     encoder: Annotated[str | None, typer.Option(help="Wav2Vec2, HuBERT, WavLM or XLS-R: hub name or folder.")] = None,
     layer: Annotated[int | None, typer.Option(help="Use only this many of its layers.")] = None,
     encoder_from: Annotated[str | None, typer.Option(help="Model to take the encoder from: mini or a folder.")] = None,
     frozen: Annotated[bool, typer.Option(help="Keep the encoder's weights.")] = False,
 ) -> None:
     """Train, or continue a run."""
+    check_options(encoder, layer, encoder_from, frozen and start is None, recogniser, recogniser_layers)
     config = PRESETS[preset]
-    earlier = AudioToMotion.from_pretrained(encoder_from) if encoder_from else None
-    published = replace(config.model.encoder, checkpoint=encoder, layer=layer)
-    chosen = replace(earlier.config.encoder if earlier else published, frozen=frozen)
-    model, heard = replace(config.model, encoder=chosen), {}
-    if recogniser is not None:
-        listener, heard = read_recogniser(recogniser, recogniser_layers)
-        model = replace(model, recogniser=listener, state_dropout=STATE_DROPOUT, head_dropout=HEAD_DROPOUT)
-    config = replace(config, model=model)
-    config = change_settings(config, change)
+    model, weights = with_published(config.model, encoder, layer, encoder_from, recogniser, recogniser_layers)
+    model = replace(model, encoder=replace(model.encoder, frozen=frozen))
+    config = change_settings(replace(config, model=model), change)
+    check_same(run_folder, config, ["model"])
     shape = load_face_model(face)
     tracks, val = read_training(data, shape), read_validation(data, shape)
     labels = load_file(phonemes)["phonemes"] if phonemes else torch.zeros(2 * tracks.offsets[-1], 0)
@@ -91,12 +92,9 @@ def train(
     torch.manual_seed(config.seed)
     network = SpeechToMouth(config.model)
     network.read_face(shape)
-    if network.recogniser is not None:
-        network.recogniser.load_state_dict(heard)
-    if earlier is not None:
-        network.encoder.load_state_dict(earlier.mouth.encoder.state_dict())
+    fill(network, weights, "--set")
     if start is not None:
-        network.load_state_dict(load_file(start))
+        fill(network, load_file(start), str(start))
     sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed, config.balance, config.augmented)
     shapes = displacement_shapes(shape.expression_basis[: config.model.num_mouth])
     trainer = SpeechTrainer(network, sampler, shapes, config, [read_network(config, file) for file in teacher])
@@ -138,31 +136,113 @@ def export(
     typer.echo(f"{output}: contrast {float(model.mouth.contrast):.3f}, {count:,} weights")
 
 
+def check_options(
+    encoder: str | None,
+    layer: int | None,
+    encoder_from: str | None,
+    frozen: bool,
+    recogniser: str | None,
+    recogniser_layers: int | None,
+) -> None:
+    """Check that options of `train` go together; `frozen` without `--start`.
+
+    Raises:
+        OptionError: They do not.
+    """
+    if encoder is not None and encoder_from is not None:
+        raise OptionError("--encoder and --encoder-from both choose the encoder; give one")
+    if layer is not None and encoder is None:
+        raise OptionError("--layer: needs --encoder")
+    if frozen and encoder is None and encoder_from is None:
+        raise OptionError("--frozen: there is no trained encoder to keep; give --encoder, --encoder-from or --start")
+    if recogniser_layers is not None and recogniser is None:
+        raise OptionError("--recogniser-layers: needs --recogniser")
+
+
+def with_published(
+    model: AudioToMotionConfig,
+    encoder: str | None,
+    layer: int | None,
+    encoder_from: str | None,
+    recogniser: str | None,
+    recogniser_layers: int | None,
+) -> tuple[AudioToMotionConfig, dict[str, Tensor]]:
+    """Put the encoder and the recogniser that options of `train` name into an architecture.
+
+    Returns:
+        The architecture, and the weights that are read already, named as in `SpeechToMouth.state_dict`. A published
+        encoder reads its own when it is built.
+    """
+    weights: dict[str, Tensor] = {}
+    model = replace(model, encoder=replace(model.encoder, checkpoint=encoder, layer=layer))
+    if encoder_from is not None:
+        earlier = AudioToMotion.from_pretrained(encoder_from)
+        model = replace(model, encoder=earlier.config.encoder)
+        weights |= {f"encoder.{name}": value for name, value in earlier.mouth.encoder.state_dict().items()}
+    if recogniser is not None:
+        num_layers = RECOGNISER_LAYERS if recogniser_layers is None else recogniser_layers
+        listener, heard = read_recogniser(recogniser, num_layers)
+        model = replace(model, recogniser=listener, state_dropout=STATE_DROPOUT, head_dropout=HEAD_DROPOUT)
+        weights |= {f"recogniser.{name}": value for name, value in heard.items()}
+    return model, weights
+
+
 def read_network(config: SpeechTrainConfig, file: Path) -> SpeechToMouth:
     """Read the best weights of a run."""
     network = SpeechToMouth(config.model)
-    network.load_state_dict(load_file(file))
+    fill(network, load_file(file), str(file))
     return network.eval()
 
 
+def fill(network: SpeechToMouth, weights: dict[str, Tensor], origin: str) -> None:
+    """Put weights into a network; others stay as they are.
+
+    Raises:
+        OptionError: They are of other sizes than the network's; the message begins with `origin`.
+    """
+    own = network.state_dict()
+    for name, value in weights.items():
+        if name not in own or own[name].shape != value.shape:
+            raise OptionError(
+                f"{origin}: {name} does not fit the network; leave the sizes of trained parts as they are"
+            )
+    network.load_state_dict(own | weights)
+
+
 def measured_delays(network: SpeechToMouth, tracks: SpeechTracks) -> dict[str, float]:
-    """Measure by a network how late the lips of the people are that it may learn from, against the median of all."""
+    """Measure with a network how late each person's lips are, relative to the median person.
+
+    Args:
+        network: A trained network in eval mode.
+        tracks: Speech with its lips; only clips that may train weights that ship are measured.
+
+    Returns:
+        Delays in frames, from -3 to 3, positive where the lips are late; without people whose delay is unsure.
+    """
     kept = [n for n in range(len(tracks)) if tracks.permissive[n]]
     delays = lip_delays(tracks, kept, lambda n: (predict(network, tracks, n) @ network.readout)[:, MIDDLE])
-    usual = median(delays.values())
-    return {who: delay - usual for who, delay in delays.items()}
+    usual = median(delays.values()) if delays else 0.0
+    return {who: min(max(delay - usual, -FURTHEST), FURTHEST) for who, delay in delays.items()}
 
 
 def permissive_clips(tracks: SpeechTracks, phonemes: Tensor, delays: dict[str, float] | None = None) -> SpeechClips:
-    """Pick what may train weights that ship. Without measured delays, GRID's lips are taken to be a frame late."""
-    kept = [n for n in range(len(tracks)) if tracks.permissive[n]]
+    """Pick what may train weights that ship.
+
+    Args:
+        tracks: Speech with its lips.
+        phonemes: Probabilities per 320 samples, shape (2 · frames, P).
+        delays: Of the lips of some people, in frames; None takes GRID's lips to be a frame late.
+    """
+    lengths = [after - before for before, after in pairwise(tracks.offsets)]
+    late = [_delay(who, delays) for who in tracks.identities]
+    kept = [n for n, free in enumerate(tracks.permissive) if free and lengths[n] > 2 * SEAM + abs(late[n])]
     people = sorted({tracks.identities[n] for n in kept})
     return SpeechClips(
         waveform=tracks.waveform,
         mouth=tracks.mouth,
         bounds=[(tracks.offsets[n], tracks.offsets[n + 1]) for n in kept],
         speakers=[people.index(tracks.identities[n]) for n in kept],
-        delays=[_delay(tracks.identities[n], delays) for n in kept],
+        delays=[late[n] for n in kept],
         phonemes=phonemes,
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import Wav2Vec2Config
 from whisper_tiny import save_whisper
 
 from audio2motion.config import AudioToMotionConfig, EncoderConfig, RecogniserConfig
@@ -83,13 +85,20 @@ def test_fewer_layers_are_taken_and_more_are_refused(whisper: Path):
     config, state = read_recogniser(str(whisper), 2)
     assert config.num_layers == 2
     Recogniser(config).load_state_dict(state)
-    with pytest.raises(OptionError, match="has 3 layers, not 4"):
+    with pytest.raises(OptionError, match="has 3 layers; --recogniser-layers 4 must be from 1 to 3"):
         read_recogniser(str(whisper), 4)
 
 
-def test_what_is_no_whisper_model_is_refused(tmp_path: Path):
+def test_what_is_no_whisper_model_is_refused(tmp_path: Path, whisper: Path):
     with pytest.raises(OptionError, match="no Whisper model"):
         read_recogniser(str(tmp_path), 1)
+    Wav2Vec2Config().save_pretrained(tmp_path / "other")
+    with pytest.raises(OptionError, match="is a wav2vec2 model; give a Whisper model"):
+        read_recogniser(str(tmp_path / "other"), 1)
+    shutil.copytree(whisper, tmp_path / "damaged")
+    (tmp_path / "damaged" / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(OptionError, match="no Whisper model"):
+        read_recogniser(str(tmp_path / "damaged"), 1)
 
 
 @pytest.mark.parametrize("recogniser", [None, SMALL])

@@ -43,6 +43,8 @@ def refused(folder: Path, reason: str) -> None:
         (None, {"num_life_frames": 10**12}, "num_life_frames is"),
         (None, {"head_dilations": [1] * 100}, "head_dilations is"),
         (None, {"encoder": "wav2vec2"}, "expected settings by name, found str"),
+        (None, {"recogniser": {"kernel": 31}}, "recogniser of an earlier version"),
+        (None, {"recogniser": {"size": 3, "num_heads": 1}}, "size 3 is not even"),
         (None, {"recogniser": {"num_layers": 10**9}}, "num_layers is 1000000000"),
         ("encoder", {"hidden_size": 10**9}, "hidden_size is"),
         ("encoder", {"hidden_size": 8000}, "has shape|make no network"),

@@ -43,11 +43,21 @@ def test_people_are_told_apart_and_very_short_clips_left_out():
 
 def test_only_so_much_of_a_person_is_heard():
     heard: list[int] = []
-    tracks = SimpleNamespace(identities=["ada"] * 3, offsets=[0, 50, 100, 150], opening=torch.randn(150))
+    tracks = SimpleNamespace(identities=["ada"] * 3, offsets=[0, 50, 100, 150], opening=smooth(4)[:150])
     lip_delays(tracks, range(3), lambda n: heard.append(n) or torch.randn(50), most=60)  # type: ignore[arg-type, func-returns-value]
     assert heard == [0, 1]
 
 
-def test_a_curve_that_is_highest_at_its_end_has_its_peak_there():
-    assert highest(torch.tensor([1.0, 2.0, 3.0])) == 2
-    assert highest(torch.tensor([0.0, 1.0, 1.0, 0.0])) == pytest.approx(1.5)
+def test_lips_that_do_not_follow_the_sound_have_no_delay():
+    still, strange = torch.zeros(FRAMES), shifted(smooth(7), 0)
+    tracks = SimpleNamespace(
+        identities=["ada", "bob"], offsets=[0, FRAMES, 2 * FRAMES], opening=smooth(8)[: 2 * FRAMES]
+    )
+    assert lip_delays(tracks, [0, 1], lambda n: (still, strange)[n]) == {}  # type: ignore[arg-type]
+
+
+def test_only_a_high_peak_between_the_ends_counts():
+    assert highest(torch.tensor([0.1, 0.9, 0.9, 0.1])) == pytest.approx(1.5)
+    assert highest(torch.tensor([0.1, 0.2, 0.9])) is None
+    assert highest(torch.tensor([0.1, 0.2, 0.1])) is None
+    assert highest(torch.tensor([0.1, float("nan"), 0.9, 0.1])) is None

@@ -27,7 +27,7 @@ from talkinghead.dataset.speech import decode_sound, read_training, read_validat
 from talkinghead.dataset.sync import find_sync, score_of
 from talkinghead.dataset.tracking import Stretch, crop_of, landmarks_of, why_not
 from talkinghead.dataset.writing import cut_sound, write_landmarks
-from talkinghead.errors import InputNotFoundError, OutputExistsError
+from talkinghead.errors import InputNotFoundError, OptionError, OutputExistsError
 from talkinghead.training.speech import PRESETS, export, train
 
 FRAMES = 60
@@ -164,6 +164,31 @@ def test_a_voice_is_trained_on_them_and_ships(prepared, tmp_path, monkeypatch):
     assert second.recogniser is not None and second.recogniser.size == 32
     for name, weight in first.encoder.state_dict().items():
         assert torch.equal(weight, second.encoder.state_dict()[name]), name
+    with pytest.raises(TrainingError, match="a run with recogniser="):
+        train(
+            prepared,
+            face,
+            tmp_path / "second",
+            change=["num_steps=2"],
+            encoder_from=earlier["encoder_from"],
+            frozen=True,
+        )
+    with pytest.raises(OptionError, match=r"--set: encoder\..* does not fit"):
+        train(prepared, face, tmp_path / "third", change=["hidden_size=96"], encoder_from=earlier["encoder_from"])
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"encoder": "one", "encoder_from": "another"}, "give one"),
+        ({"layer": 3}, "--layer: needs --encoder"),
+        ({"frozen": True}, "no trained encoder to keep"),
+        ({"recogniser_layers": 2}, "needs --recogniser"),
+    ],
+)
+def test_options_of_the_training_go_together(tmp_path, options, reason):
+    with pytest.raises(OptionError, match=reason):
+        train(tmp_path, tmp_path / "face", tmp_path / "run", **options)
 
 
 def test_landmarks_come_back_from_files(tmp_path):
