@@ -207,9 +207,12 @@ def check_same(folder: Path, config: Any, names: Sequence[str]) -> None:
 
 
 def _first_change(name: str, then: Any, now: Any) -> str | None:
-    """Describe the first setting that differs, in settings within settings too; None if all are the same."""
+    """Describe the first setting that differs, in settings within settings too; None if all are the same.
+
+    A setting inside others that the run does not know, since it is older, counts as the same.
+    """
     if isinstance(then, dict) and isinstance(now, dict):
-        parts = (_first_change(part, then.get(part), now[part]) for part in now)
+        parts = (_first_change(part, then[part], now[part]) for part in now if part in then)
         return next((change for change in parts if change), None)
     return None if then == now else f"{name}={str(then)[:40]}, not {str(now)[:40]}"
 

@@ -99,12 +99,10 @@ def _no_bar() -> Iterator[None]:
 def _layer(layer: Any) -> dict[str, Tensor]:
     """Rename the weights of a layer; a key has no bias in Whisper."""
     attention = layer.self_attn
-    query, value = attention.q_proj.bias, attention.v_proj.bias
+    query, key, value = attention.q_proj, attention.k_proj, attention.v_proj
     state = {
-        "self_attn.in_proj_weight": torch.cat(
-            [p.weight for p in (attention.q_proj, attention.k_proj, attention.v_proj)]
-        ),
-        "self_attn.in_proj_bias": torch.cat([query, torch.zeros_like(query), value]),
+        "self_attn.in_proj_weight": torch.cat([query.weight, key.weight, value.weight]),
+        "self_attn.in_proj_bias": torch.cat([query.bias, torch.zeros_like(query.bias), value.bias]),
     }
     for theirs, ours in NAMES.items():
         state |= {f"{ours}.{part}": each for part, each in layer.get_submodule(theirs).state_dict().items()}

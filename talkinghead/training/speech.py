@@ -92,7 +92,7 @@ def train(
     torch.manual_seed(config.seed)
     network = SpeechToMouth(config.model)
     network.read_face(shape)
-    fill(network, weights, "--set")
+    fill(network, network.state_dict() | weights, "--set")
     if start is not None:
         fill(network, load_file(start), str(start))
     sampler = BatchSampler(clips, config.num_frames, config.batch_size, config.seed, config.balance, config.augmented)
@@ -195,18 +195,16 @@ def read_network(config: SpeechTrainConfig, file: Path) -> SpeechToMouth:
 
 
 def fill(network: SpeechToMouth, weights: dict[str, Tensor], origin: str) -> None:
-    """Put weights into a network; others stay as they are.
+    """Put weights into a network.
 
     Raises:
-        OptionError: They are of other sizes than the network's; the message begins with `origin`.
+        OptionError: They have other names or shapes than the network's; the message begins with `origin`.
     """
-    own = network.state_dict()
-    for name, value in weights.items():
-        if name not in own or own[name].shape != value.shape:
-            raise OptionError(
-                f"{origin}: {name} does not fit the network; leave the sizes of trained parts as they are"
-            )
-    network.load_state_dict(own | weights)
+    own, given = ({name: value.shape for name, value in each.items()} for each in (network.state_dict(), weights))
+    wrong = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
+    if wrong:
+        raise OptionError(f"{origin}: {wrong[0]} does not fit the network; leave the sizes of its parts as they were")
+    network.load_state_dict(weights)
 
 
 def measured_delays(network: SpeechToMouth, tracks: SpeechTracks) -> dict[str, float]:

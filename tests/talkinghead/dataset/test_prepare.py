@@ -164,6 +164,8 @@ def test_a_voice_is_trained_on_them_and_ships(prepared, tmp_path, monkeypatch):
     assert second.recogniser is not None and second.recogniser.size == 32
     for name, weight in first.encoder.state_dict().items():
         assert torch.equal(weight, second.encoder.state_dict()[name]), name
+    with pytest.raises(TrainingError, match="a run with head_size=192, not 96"):
+        train(prepared, face, run, change=["head_size=96"])
     with pytest.raises(TrainingError, match="a run with recogniser="):
         train(
             prepared,
@@ -175,6 +177,11 @@ def test_a_voice_is_trained_on_them_and_ships(prepared, tmp_path, monkeypatch):
         )
     with pytest.raises(OptionError, match=r"--set: encoder\..* does not fit"):
         train(prepared, face, tmp_path / "third", change=["hidden_size=96"], encoder_from=earlier["encoder_from"])
+    part = tmp_path / "part.safetensors"
+    save_file(first.encoder.state_dict(), part)
+    for option in ({"start": part}, {"teacher": [part]}):
+        with pytest.raises(OptionError, match=r"part\.safetensors: .* does not fit"):
+            train(prepared, face, tmp_path / "third", **option)
 
 
 @pytest.mark.parametrize(
