@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audio2motion.config import FRAME_SAMPLES, AudioToMotionConfig
 from audio2motion.idle import NUM_HEAD, IdleMotion
 from audio2motion.live import LiveMotion
 from audio2motion.network import SpeechToMouth
-from audio2motion.silence import loudness_per_frame, speaking
+from audio2motion.silence import close_in_silence, loudness_per_frame
 from audio2motion.streaming import WINDOW, VoiceStream, checked
 from audio2motion.weights import load
 from audio2motion.windows import through_windows
 from liveportrait.motion import SpeechMotion
+
+LIP_DELAY = 160
+"""Samples (10 ms) by which lips follow what the network hears; the best for people whom it never met."""
 
 
 class AudioToMotion(nn.Module):
@@ -82,7 +87,7 @@ class AudioToMotion(nn.Module):
             ValueError: A chunk is not a one-dimensional floating-point tensor.
         """
         idle = self._idle_motion(seed)
-        for part in through_windows(map(checked, chunks), self._encode):
+        for part in through_windows(map(checked, chunks), partial(self._encode, keep_pauses=True)):
             yield self._generate(part, idle)
 
     def compile_graphs(self) -> None:
@@ -149,12 +154,15 @@ class AudioToMotion(nn.Module):
         tracks, bounds = self.life_tracks.cpu(), self.life_bounds.cpu()
         return IdleMotion(tracks, bounds, self.life_mirror.cpu(), self.brow_lift.cpu(), seed)
 
-    def _encode(self, window: Tensor) -> Tensor:
-        """Compute mouth coefficients (zero in silence) and loudness of one window (N,), shape (N / 640, C + 1)."""
+    def _encode(self, window: Tensor, *, keep_pauses: bool = False) -> Tensor:
+        """Compute mouth coefficients and loudness of one window (N,), shape (N / 640, C + 1).
+
+        Coefficients are zero in silence, see `close_in_silence`.
+        """
         loudness = loudness_per_frame(window)
-        device = self.life_tracks.device
-        mouth = self.mouth.calibrate(self.mouth(window[None].to(device))[0]).float().cpu()
-        return torch.cat([mouth * speaking(loudness)[:, None], loudness[:, None]], 1)
+        heard = F.pad(window, (LIP_DELAY, -LIP_DELAY))[None].to(self.life_tracks.device)
+        mouth = self.mouth.calibrate(self.mouth(heard)[0]).float().cpu()
+        return torch.cat([close_in_silence(mouth, loudness, keep_pauses=keep_pauses), loudness[:, None]], 1)
 
     def _generate(self, features: Tensor, idle: IdleMotion) -> SpeechMotion:
         mouth, idle_frames = features[:, :-1], idle.next(features[:, -1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -12,6 +13,8 @@ ABOVE_NOISE_DB = 5.0
 NOISIEST_DB = -40.0  # louder noise is not treated as silence
 REACH = 3  # frames around sound in which the mouth may move: lips open before the sound starts
 FADE = 1  # frames that the transition reaches to either side: lips rest from the sixth quiet frame on
+LONGEST_PAUSE = 16  # frames for which lips may rest between two sounds and do not, since real ones seldom close
+CALM = 7  # frames over which their motion is averaged meanwhile
 
 
 def loudness_per_frame(waveform: Tensor) -> Tensor:
@@ -34,3 +37,36 @@ def speaking(loudness: Tensor) -> Tensor:
     near = F.max_pool1d(sound, reach, stride=1, padding=reach // 2)
     width = 2 * FADE + 1
     return F.avg_pool1d(F.pad(near, (FADE, FADE), mode="replicate"), width, stride=1)[0, 0]
+
+
+def close_in_silence(mouth: Tensor, loudness: Tensor, *, keep_pauses: bool) -> Tensor:
+    """Move mouth coefficients to rest where there is no sound.
+
+    Args:
+        mouth: Coefficients, shape (T, C); zero is the mouth at rest.
+        loudness: Decibels at the common level, shape (T,).
+        keep_pauses: Whether the mouth stays as it is, but calmer, in short pauses. Whether a pause is short is known
+            only after it, so this is for recordings.
+
+    Returns:
+        Shape (T, C).
+    """
+    share = speaking(loudness)[:, None]
+    closed = mouth * share
+    if not keep_pauses:
+        return closed
+    return torch.where(_in_short_pause(share), torch.lerp(_calmed(mouth), mouth, share), closed)
+
+
+def _in_short_pause(share: Tensor) -> Tensor:
+    """Tell which frames of the result of `speaking`, (T, 1), lie in a short pause, with sound before and after it."""
+    frame, sound = torch.arange(len(share))[:, None], share > 0.99
+    before = torch.where(sound, frame, -len(share)).cummax(0).values
+    after = torch.where(sound, frame, 2 * len(share)).flip(0).cummin(0).values.flip(0)
+    return (before >= 0) & (after < len(share)) & (after - before - 1 <= LONGEST_PAUSE)
+
+
+def _calmed(mouth: Tensor) -> Tensor:
+    """Average each coefficient, (T, C), over CALM frames."""
+    padded = F.pad(mouth.T[None], (CALM // 2, CALM // 2), mode="replicate")
+    return F.avg_pool1d(padded, CALM, stride=1)[0].T

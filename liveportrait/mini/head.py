@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveportrait.mini.face_model import HeadPose, embedded_face_model
+from liveportrait.mini.regions import LEFT_LID_PAIRS, LIP_PAIRS, RIGHT_LID_PAIRS, rows
 from liveportrait.mini.thin_plate import CONTROL_ROWS
 
 AXIS = (0.0, 1.36, 1.01)
@@ -119,7 +120,8 @@ def _around_face() -> Tensor:
 def _edges() -> Tensor:
     """Return which control points of the spline are neighbours, as pairs of indices, shape (2, E).
 
-    Two are if no third one lies in the circle between them (Gabriel graph) when the face is seen from the front.
+    Two are if no third one lies in the circle between them (Gabriel graph) when the face is seen from the front. An
+    upper and a lower lip are not, nor are lids: they meet, and where they are shut they may have crossed by a hair.
     """
     points = torch.cat([embedded_face_model().mean[CONTROL_ROWS], _around_face()])[:, :2]
     squared = torch.cdist(points, points).square()
@@ -127,4 +129,13 @@ def _edges() -> Tensor:
     through_third.diagonal(dim1=0, dim2=1).fill_(torch.inf)
     through_third.diagonal(dim1=1, dim2=2).fill_(torch.inf)
     linked = squared <= through_third.amin(1)
+    upper, lower = (
+        _among_control_points(side) for side in zip(*LIP_PAIRS, *LEFT_LID_PAIRS, *RIGHT_LID_PAIRS, strict=True)
+    )
+    linked[upper[:, None], lower] = linked[lower[:, None], upper] = False
     return torch.triu(linked, diagonal=1).nonzero().T
+
+
+def _among_control_points(points: tuple[int, ...]) -> Tensor:
+    """Return the places of mesh points among the control points of the spline."""
+    return torch.tensor([CONTROL_ROWS.index(row) for row in rows(points)])

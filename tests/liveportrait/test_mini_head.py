@@ -4,11 +4,15 @@ import pytest
 import torch
 
 from liveportrait.keypoints import rotation_matrix
+from liveportrait.mini.edit import edit
 from liveportrait.mini.face_model import HeadPose, embedded_face_model
 from liveportrait.mini.head import AXIS, shift_about_axis, turned_head, unfold
 from liveportrait.mini.prior_flow import FLOW_SIZE, prior_flow
 from liveportrait.mini.raster import pixel_grid
+from liveportrait.mini.regions import LIP_PAIRS
 from liveportrait.mini.thin_plate import CONTROL_ROWS
+from liveportrait.motion import Motion
+from liveportrait.sliders import Sliders
 
 EAR = 1  # row of the point beside the right ear
 
@@ -24,7 +28,11 @@ def turned(yaw, roll=0.0, scale=0.38):
 
 
 def posed(face, pose):
-    return pose.scale[:, None] * (face.mean[None] @ pose.rotation) + pose.translation[:, None]
+    return posed_points(face.mean[None], pose)
+
+
+def posed_points(head, pose):
+    return pose.scale[:, None] * (head @ pose.rotation) + pose.translation[:, None]
 
 
 def areas(flow):
@@ -77,3 +85,14 @@ def test_the_axis_stays_where_a_head_turns():
 def test_the_flow_of_a_head_at_rest_is_none(face):
     x = posed(face, turned(15.0))
     assert (prior_flow(face, x, x)[0] - pixel_grid(FLOW_SIZE, FLOW_SIZE)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("crossed", [0.0, 1e-3, 1e-2])
+def test_lips_that_have_crossed_by_a_hair_part_without_being_pushed(face, crossed):
+    pose, head = turned(0.0), face.mean[None]
+    shut = head + face.move_lips(head, torch.full((1, len(LIP_PAIRS)), -crossed))
+    motion = Motion(pose.rotation, (shut - face.mean) @ pose.rotation, pose.scale, pose.translation)
+    keypoints = posed_points(shut, pose), edit(face, motion, Sliders(lip_ratio=0.5))
+    around = turned_head(pose, pose)
+    before, after = (torch.cat([x[:, CONTROL_ROWS], y], 1) for x, y in zip(keypoints, around, strict=True))
+    assert (unfold(before, after, pose, pose) - after).abs().max() < 0.01
