@@ -13,8 +13,8 @@ ABOVE_NOISE_DB = 5.0
 NOISIEST_DB = -40.0  # louder noise is not treated as silence
 REACH = 3  # frames around sound in which the mouth may move: lips open before the sound starts
 FADE = 1  # frames that the transition reaches to either side: lips rest from the sixth quiet frame on
-LONGEST_PAUSE = 16  # frames for which lips may rest between two sounds and do not, since real ones seldom close
-CALM = 7  # frames over which their motion is averaged meanwhile
+LONGEST_PAUSE = 16  # frames of rest between two sounds up to which lips stay as they are: real ones seldom close
+CALM = 7  # frames over which their motion is averaged then
 
 
 def loudness_per_frame(waveform: Tensor) -> Tensor:
