@@ -21,7 +21,7 @@ from audio2motion.windows import through_windows
 from liveportrait.motion import SpeechMotion
 
 LIP_DELAY = 160
-"""Samples (10 ms) by which lips follow what the network hears; the best for people whom it never met."""
+"""Samples (10 ms) by which lips follow what the network hears, chosen on people whom it never met."""
 
 
 class AudioToMotion(nn.Module):
@@ -106,7 +106,8 @@ class AudioToMotion(nn.Module):
             seed: Random seed for head, eyebrows, blinks and gaze.
 
         Returns:
-            A stream to push samples to. Its motion is close to that of `stream`, which looks seconds ahead.
+            A stream to push samples to. Its motion is close to that of `stream`, which looks seconds ahead, but lips close
+            in short pauses too.
         """
         idle = self._idle_motion(seed)
         return VoiceStream(self._encode, lambda features: self._generate(features, idle))
@@ -157,7 +158,7 @@ class AudioToMotion(nn.Module):
     def _encode(self, window: Tensor, *, keep_pauses: bool = False) -> Tensor:
         """Compute mouth coefficients and loudness of one window (N,), shape (N / 640, C + 1).
 
-        Coefficients are zero in silence, see `close_in_silence`.
+        Coefficients are moved to rest in silence, see `close_in_silence`.
         """
         loudness = loudness_per_frame(window)
         heard = F.pad(window, (LIP_DELAY, -LIP_DELAY))[None].to(self.life_tracks.device)
