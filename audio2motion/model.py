@@ -106,8 +106,8 @@ class AudioToMotion(nn.Module):
             seed: Random seed for head, eyebrows, blinks and gaze.
 
         Returns:
-            A stream to push samples to. Its motion is close to that of `stream`, which looks seconds ahead, but lips close
-            in short pauses too.
+            A stream to push samples to. Its motion is close to that of `stream`, which looks seconds ahead, but lips
+            close in short pauses too.
         """
         idle = self._idle_motion(seed)
         return VoiceStream(self._encode, lambda features: self._generate(features, idle))
