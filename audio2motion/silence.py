@@ -13,9 +13,7 @@ ABOVE_NOISE_DB = 5.0
 NOISIEST_DB = -40.0  # louder noise is not treated as silence
 REACH = 3  # frames around sound in which the mouth may move: lips open before the sound starts
 FADE = 1  # frames that the transition reaches to either side: lips rest from the sixth quiet frame on
-LONGEST_PAUSE = (
-    16  # frames between two sounds, fading included, up to which lips stay as they are: real ones seldom close
-)
+LONGEST_PAUSE = 16  # frames between sounds, fading included, up to which lips stay: real ones seldom close
 CALM = 7  # frames over which their motion is averaged then
 
 
