@@ -16,6 +16,7 @@ from liveportrait.mini.regions import (
     LEFT_IRIS,
     LIPS_INNER,
     LIPS_OUTER,
+    MOUTH_CORNERS,
     RIGHT_EYE,
     RIGHT_IRIS,
     rows,
@@ -23,7 +24,9 @@ from liveportrait.mini.regions import (
 
 EDGE = 0.16  # share of a patch's half side over which the paint fades out at the border
 MASK_SOFTNESS = 0.02  # in patch units: about one pixel of a 96-pixel patch
-STRETCHED, WHOLE = 0.1, 0.4  # source area over driver area: `shown_share` rises from 0 to 1 between these
+SHOWN = (0.1, 0.4)  # source area over driver area: `shown_share` rises from 0 to 1 between these
+SLIT_SHOWN = (0.3, 0.7)  # the same if the source's lips are hardly parted, so that little is seen between them
+SLIT, OPEN = 0.06, 0.18  # area of a mouth's opening over its squared width: hardly parted up to the first
 HARDLY, FAR = 0.05, 0.12  # in patch units: `eye_motion` rises from 0 to 1 between these; a blink moves lids by 0.27
 IRIS = 1.5  # how much more the motion of an iris counts than that of lids
 TINY = 1e-6
@@ -149,7 +152,13 @@ def shown_share(kind: PatchKind, x_s: Tensor, x_d: Tensor) -> Tensor:
         would stretch the closed lips over the opening.
     """
     before, after = (_area(x[:, rows(kind.polygons[0]), :2]) for x in (x_s, x_d))
-    return ((before / after.clamp_min(TINY) - STRETCHED) / (WHOLE - STRETCHED)).clamp(0, 1)[:, None, None, None]
+    parting = torch.ones_like(before)
+    if kind.polygons[0] == LIPS_INNER:
+        left, right = (x_s[:, row, :2] for row in rows(MOUTH_CORNERS))
+        squared_width = (left - right).square().sum(-1).clamp_min(TINY)
+        parting = ((before / squared_width - SLIT) / (OPEN - SLIT)).clamp(0, 1)
+    low, high = (slit + parting * (wide - slit) for slit, wide in zip(SLIT_SHOWN, SHOWN, strict=True))
+    return ((before / after.clamp_min(TINY) - low) / (high - low)).clamp(0, 1)[:, None, None, None]
 
 
 def eye_motion(kind: PatchKind, source: tuple[Tensor, Tensor], driving: tuple[Tensor, Tensor]) -> Tensor:

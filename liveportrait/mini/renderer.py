@@ -376,7 +376,8 @@ class MiniRenderer(nn.Module):
         under = sample(below.blended[which], to_patch(mouth.place[which], points))
         opening = Opening(under, seen, masks, places, skin, hidden[which])
         change, share = self.run(self.teeth_painter, opening.seen())
-        return [PaintedPatch(which, frame, opening.finished(opening.painted(change, share)))]
+        painted = opening.shaded(opening.finished(opening.painted(change, share)))
+        return [PaintedPatch(which, frame, painted)]
 
     def paint_own_mouth(self, own: Tensor, warped: Tensor, masks: Tensor, shown: Tensor) -> Painted:
         """Paint the mouth from the source's own, as far as it is `shown` there, else from the remembered one."""

@@ -24,6 +24,14 @@ DARK, BRIGHT = 0.35, 0.65
 """Brightness over that of the brightest pixel: up to the first no tooth is shown, from the second on nothing else."""
 
 
+DARKER = 0.4
+"""Share of its light that a wide open mouth loses where no tooth is shown.
+
+What a painter learns there is the mean of tongue, teeth and darkness: beside thin lips it looks like one of them."""
+PARTED, WIDE = 0.25, 0.45
+"""Height of an opening, in patch units, up to which nothing is darkened, and from which all of `DARKER` is."""
+
+
 class TeethPainter(nn.Module):
     """A small U-Net over the patch of the teeth.
 
@@ -96,7 +104,7 @@ class Opening(NamedTuple):
         return Painted(self.below, color, occlusion, self.masks)
 
     def finished(self, painted: Painted) -> Painted:
-        """Return the patch as it is shown: without the grid of two pixels that a network leaves, and with sharp teeth.
+        """Return the patch without the grid of two pixels that a network leaves, and with sharp teeth.
 
         Teeth are not green, see `teeth_color`.
         """
@@ -111,6 +119,17 @@ class Opening(NamedTuple):
         brightness = self.teeth[:, :3].mean(1, keepdim=True)
         share = brightness / brightness.amax((2, 3), keepdim=True).clamp_min(1e-3)
         return ((share - DARK) / (BRIGHT - DARK)).clamp(0, 1) * self.teeth[:, 3:]
+
+    def shaded(self, painted: Painted) -> Painted:
+        """Return the patch with a wide open mouth darkened where it shows no teeth, see `DARKER`.
+
+        Painters are trained without: they would learn to make up for it.
+        """
+        opened = parted(self.masks)
+        height = opened.sum(2, keepdim=True).amax(3, keepdim=True) * (2 / opened.shape[2])
+        strength = DARKER * ((height - PARTED) / (WIDE - PARTED)).clamp(0, 1)
+        shade = strength * smoothed(opened * (1 - smoothed(self.bright(), 2)), 1)
+        return replace(painted, color=painted.color * (1 - shade))
 
 
 def smoothed(pictures: Tensor, times: int) -> Tensor:

@@ -43,6 +43,8 @@ PRESETS = {
 
 STATE_DROPOUT, HEAD_DROPOUT = 0.7, 0.4  # beside a recogniser, whose many states the decoder would memorise
 RECOGNISER_LAYERS = 3
+AMPLITUDES = (0.6, 1.5)  # spread of generated openings over the real one's that no clip should fall below or exceed
+CONTRASTS = torch.arange(1.0, 2.01, 0.05)
 
 app = new_app("Train the embedded audio-to-motion model on clips that `prepare.py clips` wrote.")
 Data = Annotated[Path, typer.Option(help="Folder with speech_motion.npz, landmarks_val.npz and val/.")]
@@ -250,12 +252,18 @@ def _delay(who: str, measured: dict[str, float] | None) -> float:
 
 
 def fit_contrast(network: SpeechToMouth, tracks: SpeechTracks, clips: list[int]) -> None:
-    """Set centre and contrast so that openings spread as the real ones do: regression shrinks them."""
+    """Set centre and contrast, because regression shrinks openings.
+
+    Of all contrasts, it is the largest one at which the lips of the fewest clips spread less than `AMPLITUDES` times as
+    far as the real ones, or more.
+    """
     predicted = [predict(network, tracks, n) for n in clips]
     network.center.copy_(torch.cat(predicted).mean(0))
     real = [tracks.opening[tracks.offsets[n] : tracks.offsets[n + 1]] for n in clips]
-    ratios = [r.std() / (p @ network.readout[:, MIDDLE]).std() for p, r in zip(predicted, real, strict=True)]
-    network.contrast.fill_(float(torch.stack(ratios).quantile(0.5).clamp(1.0, 2.0)))
+    spread = [(p @ network.readout[:, MIDDLE]).std() / r.std() for p, r in zip(predicted, real, strict=True)]
+    amplitudes = torch.stack(spread) * CONTRASTS[:, None]
+    missed = ((amplitudes < AMPLITUDES[0]) | (amplitudes > AMPLITUDES[1])).sum(1)
+    network.contrast.fill_(CONTRASTS[missed == missed.min()][-1])
 
 
 def lip_figures(network: SpeechToMouth, tracks: SpeechTracks, clips: list[int], val: SpeechTracks) -> Figures:

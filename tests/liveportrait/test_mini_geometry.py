@@ -23,7 +23,7 @@ from liveportrait.mini.raster import (
     polygon_masks,
     signed_distances,
 )
-from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, rows
+from liveportrait.mini.regions import KEYPOINTS, LIPS_INNER, MOUTH_CORNERS, rows
 from liveportrait.mini.thin_plate import CONTROL_ROWS, backward_flow
 
 SQUARE = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])
@@ -141,12 +141,15 @@ def test_an_inside_is_shown_as_far_as_the_source_was_open():
     wide = torch.rand(1, len(KEYPOINTS), 3, generator=torch.Generator().manual_seed(0))
     angle = torch.linspace(0, 2 * torch.pi, len(LIPS_INNER) + 1)[:-1]
     wide[:, rows(LIPS_INNER), :2] = 0.1 * torch.stack([angle.cos(), angle.sin()], -1)
+    wide[:, rows(MOUTH_CORNERS), :2] = torch.tensor([[0.1, 0.0], [-0.1, 0.0]])
 
     def opened(share: float) -> torch.Tensor:
         return wide * torch.tensor([1.0, share, 1.0])
 
     shares = [shown_share(MOUTH, opened(source), opened(1.0)).item() for source in (0.0, 0.25, 0.5, 2.0)]
     assert shares == pytest.approx([0.0, 0.5, 1.0, 1.0], abs=1e-3)
+    hardly = [shown_share(MOUTH, opened(0.05), opened(0.05 / ratio)).item() for ratio in (0.25, 0.5, 1.0)]
+    assert hardly == pytest.approx([0.0, 0.5, 1.0], abs=1e-3)
     assert shown_share(MOUTH, wide, wide.repeat(3, 1, 1)).shape == (3, 1, 1, 1)
 
 

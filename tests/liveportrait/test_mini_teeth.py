@@ -14,7 +14,7 @@ from liveportrait.mini.pictures import seen_size, take_teeth
 from liveportrait.mini.regions import KEYPOINTS
 from liveportrait.mini.renderer import MiniConfig, MiniRenderer
 from liveportrait.mini.teeth import FARTHEST, NO_TEETH, TEETH, Teeth, TeethBank, teeth_color
-from liveportrait.mini.teeth_painter import PAINTED, Opening, TeethPainter
+from liveportrait.mini.teeth_painter import DARKER, PAINTED, Opening, TeethPainter
 
 SIDE = TEETH.size
 
@@ -221,6 +221,21 @@ def test_painted_teeth_are_not_green():
     green = torch.tensor([0.6, 0.8, 0.4])[None, :, None, None].expand(1, 3, side, side)
     shown = opening.finished(replace(painted, color=green)).color
     assert torch.allclose(shown[0, :, 40, 40], torch.tensor([0.6, 0.55, 0.4]), atol=1e-5)
+
+
+def test_a_wide_open_mouth_is_dark_where_it_shows_no_teeth():
+    side, found = PAINTED.size, []
+    for height in (0, 10, 30):
+        opening = plain_opening(0.5)
+        opening.masks[:, :, height:] = 0.0  # below it, lips
+        painted = opening.painted(torch.zeros(1, 3, side, side), torch.zeros(1, 1, side, side))
+        lost = 1 - opening.shaded(painted).color / painted.color
+        assert lost[..., height + 4 :, :].max() < 1e-6, "skin and lips stay as they are"
+        found.append([float(part.amax()) for part in lost.split(side // 2, 3)])
+        assert lost[..., : side // 2 - 4].max() < 1e-6, "so do teeth"
+    (_, shut), (_, narrow), (_, wide) = found
+    assert shut == narrow == 0
+    assert wide == pytest.approx(DARKER)
 
 
 def test_lips_are_repainted_only_as_far_as_they_are_parted():
