@@ -133,7 +133,13 @@ class Opening(NamedTuple):
 
 
 def smoothed(pictures: Tensor, times: int) -> Tensor:
-    """Average pictures (T, C, S, S), so often, with weights 1, 2, 1: nothing of a grid of two pixels is left."""
+    """Average pictures (T, C, S, S), so often, with weights 1, 2, 1: nothing of a grid of two pixels is left.
+
+    On a CPU `avg_pool2d` takes ten times as long.
+    """
     for _ in range(times):
-        pictures = F.avg_pool2d(F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 2, 1), 2, 1)
+        for axis, padding in ((2, (0, 0, 1, 1)), (3, (1, 1, 0, 0))):
+            padded = F.pad(pictures, padding, mode="replicate")
+            before, middle, after = (padded.narrow(axis, n, pictures.shape[axis]) for n in range(3))
+            pictures = 0.25 * (before + after) + 0.5 * middle
     return pictures
