@@ -34,7 +34,7 @@ class SpeechToMouth(nn.Module):
         rest: Inner lip gaps and mouth width of the mean face at rest, shape (pairs + 1,), head-frame units.
         readout: Change of these per unit of each coefficient, shape (C, pairs + 1).
         center: Mean coefficients of speech, shape (C,); the centre for `contrast`, but see PIVOT.
-        contrast: Factor that restores the variance of real speech, shape (1,).
+        contrast: Factor by which predictions are spread about `center`, since regression shrinks them, shape (1,).
     """
 
     rest: Tensor

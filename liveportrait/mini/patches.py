@@ -26,7 +26,7 @@ EDGE = 0.16  # share of a patch's half side over which the paint fades out at th
 MASK_SOFTNESS = 0.02  # in patch units: about one pixel of a 96-pixel patch
 SHOWN = (0.1, 0.4)  # source area over driver area: `shown_share` rises from 0 to 1 between these
 SLIT_SHOWN = (0.3, 0.7)  # the same if the source's lips are hardly parted, so that little is seen between them
-SLIT, OPEN = 0.06, 0.18  # area of a mouth's opening over its squared width: hardly parted up to the first
+SLIT, OPEN = 0.06, 0.18  # area of a mouth over its squared width: hardly parted up to the first, open from the second
 HARDLY, FAR = 0.05, 0.12  # in patch units: `eye_motion` rises from 0 to 1 between these; a blink moves lids by 0.27
 IRIS = 1.5  # how much more the motion of an iris counts than that of lids
 TINY = 1e-6
@@ -128,10 +128,19 @@ def widened(mask: Tensor) -> Tensor:
 
     On a CPU `max_pool2d` takes ten times as long.
     """
-    for axis, padding in ((2, (0, 0, 1, 1)), (3, (1, 1))):
-        before, middle, after = (F.pad(mask, padding).narrow(axis, n, mask.shape[axis]) for n in range(3))
+    for axis in (2, 3):
+        before, middle, after = neighbours(mask, axis, "constant")
         mask = torch.maximum(torch.maximum(before, after), middle)
     return mask
+
+
+def neighbours(pictures: Tensor, axis: int, mode: str) -> list[Tensor]:
+    """Return what lies before, at and after each pixel along one axis, 2 or 3, of pictures (T, C, H, W).
+
+    Beyond the edges are zeros (`mode` "constant") or the edges' own pixels ("replicate").
+    """
+    padded = F.pad(pictures, (0, 0, 1, 1) if axis == 2 else (1, 1, 0, 0), mode)
+    return [padded.narrow(axis, n, pictures.shape[axis]) for n in range(3)]
 
 
 def blurred(pictures: Tensor, width: int) -> Tensor:
@@ -149,7 +158,7 @@ def shown_share(kind: PatchKind, x_s: Tensor, x_d: Tensor) -> Tensor:
 
     Returns:
         Shape (T, 1, 1, 1): 1 if the source is about as open as the driver, 0 if it is much less open, so that the warp
-        would stretch the closed lips over the opening.
+        would stretch the closed lips over the opening. A mouth whose lips are hardly parted has to be nearer.
     """
     before, after = (_area(x[:, rows(kind.polygons[0]), :2]) for x in (x_s, x_d))
     parting = torch.ones_like(before)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from liveportrait.mini.blocks import ResBlock, conv3
 from liveportrait.mini.painted import Painted
-from liveportrait.mini.patches import edge_fade, parted, widened
+from liveportrait.mini.patches import edge_fade, neighbours, parted, widened
 from liveportrait.mini.regions import LIPS_INNER, LIPS_OUTER
 from liveportrait.mini.teeth import TEETH, limited_green
 
@@ -23,12 +23,11 @@ SHARPER = 3.0  # how much the detail of teeth is strengthened: to cut out what i
 DARK, BRIGHT = 0.35, 0.65
 """Brightness over that of the brightest pixel: up to the first no tooth is shown, from the second on nothing else."""
 
-
 DARKER = 0.4
 """Share of its light that a wide open mouth loses where no tooth is shown.
 
 What a painter learns there is the mean of tongue, teeth and darkness: beside thin lips it looks like one of them."""
-PARTED, WIDE = 0.25, 0.45
+NARROW, WIDE = 0.25, 0.45
 """Height of an opening, in patch units, up to which nothing is darkened, and from which all of `DARKER` is."""
 
 
@@ -127,7 +126,7 @@ class Opening(NamedTuple):
         """
         opened = parted(self.masks)
         height = opened.sum(2, keepdim=True).amax(3, keepdim=True) * (2 / opened.shape[2])
-        strength = DARKER * ((height - PARTED) / (WIDE - PARTED)).clamp(0, 1)
+        strength = DARKER * ((height - NARROW) / (WIDE - NARROW)).clamp(0, 1)
         shade = strength * smoothed(opened * (1 - smoothed(self.bright(), 2)), 1)
         return replace(painted, color=painted.color * (1 - shade))
 
@@ -138,8 +137,7 @@ def smoothed(pictures: Tensor, times: int) -> Tensor:
     On a CPU `avg_pool2d` takes ten times as long.
     """
     for _ in range(times):
-        for axis, padding in ((2, (0, 0, 1, 1)), (3, (1, 1, 0, 0))):
-            padded = F.pad(pictures, padding, mode="replicate")
-            before, middle, after = (padded.narrow(axis, n, pictures.shape[axis]) for n in range(3))
+        for axis in (2, 3):
+            before, middle, after = neighbours(pictures, axis, "replicate")
             pictures = 0.25 * (before + after) + 0.5 * middle
     return pictures

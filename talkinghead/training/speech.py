@@ -43,7 +43,7 @@ PRESETS = {
 
 STATE_DROPOUT, HEAD_DROPOUT = 0.7, 0.4  # beside a recogniser, whose many states the decoder would memorise
 RECOGNISER_LAYERS = 3
-AMPLITUDES = (0.6, 1.5)  # spread of generated openings over the real one's that no clip should fall below or exceed
+AMPLITUDES = (0.6, 1.5)  # limits of the spread of generated openings over that of the real ones
 CONTRASTS = torch.arange(1.0, 2.01, 0.05)
 
 app = new_app("Train the embedded audio-to-motion model on clips that `prepare.py clips` wrote.")
@@ -254,8 +254,8 @@ def _delay(who: str, measured: dict[str, float] | None) -> float:
 def fit_contrast(network: SpeechToMouth, tracks: SpeechTracks, clips: list[int]) -> None:
     """Set centre and contrast, because regression shrinks openings.
 
-    Of all contrasts, it is the largest one at which the lips of the fewest clips spread less than `AMPLITUDES` times as
-    far as the real ones, or more.
+    At each contrast, the lips of some clips spread too little or too far against the real ones, outside `AMPLITUDES`.
+    The contrast with the fewest such clips is taken, the largest if there are several.
     """
     predicted = [predict(network, tracks, n) for n in clips]
     network.center.copy_(torch.cat(predicted).mean(0))
