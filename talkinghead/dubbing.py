@@ -36,6 +36,9 @@ from talkinghead.source.dubbed import DubbedVideo, prepare_dubbed
 from talkinghead.source.face_track import FaceTrack, fade, track_face
 from talkinghead.source.video import open_video_sources
 
+_STRONGEST_LIPS = 2.0
+"""The largest `lip_strength` of `MotionOptions`."""
+
 
 class _Spoken(NamedTuple):
     """What drives one frame.
@@ -297,7 +300,10 @@ def speak_in_video(
     Yields:
         The pictures of the result.
     """
-    driving, from_speech = generate_motion(models, samples, replace(motion, lips_only=True, reference=""))
+    options = replace(motion, lips_only=True, reference="")
+    if suits_any_model(models.voice):
+        options = replace(options, lip_strength=min(motion.lip_strength * dubbed.track.lip_gain, _STRONGEST_LIPS))
+    driving, from_speech = generate_motion(models, samples, options)
     frames = (part[n] for part in retime(driving, fps, len(voiced)) for n in range(len(part)))
 
     def spoken() -> Iterator[_Spoken]:

@@ -17,6 +17,7 @@ from liveportrait import Motion, SpeechMotion
 from liveportrait.keypoints import relative_rotation
 from liveportrait.regions import OFFICIAL
 from talkinghead.driver.driver import extract_driver, open_driver
+from talkinghead.driver.lip_size import lip_gain
 from talkinghead.errors import VideoError
 from talkinghead.media.progress import no_progress
 from talkinghead.models import Models
@@ -24,12 +25,6 @@ from talkinghead.options import DriveOptions, Options, RenderOptions
 
 WIDEST = 1.2
 """Largest eye opening taken from the reference, relative to its median."""
-USUAL_LIPS = 0.11
-"""Deviation of the lip openness in generated speech, the median over voices."""
-TALKING = 0.015
-"""Mean change of the lip openness from frame to frame from which a clip shows speech; real speech has 0.02 to 0.07."""
-LONG_ENOUGH = 50  # frames from which the size of mouth movements can be told
-SMALLEST_LIPS, LARGEST_LIPS = 0.5, 1.8
 
 
 @dataclass(frozen=True)
@@ -67,14 +62,8 @@ class Reference:
 
     @cached_property
     def lip_gain(self) -> float:
-        """How far the clip's speaker opens the mouth relative to generated speech; 1 if the clip shows no speech.
-
-        A voice does not tell how far its speaker opens the mouth, but it hardly changes from clip to clip of a person.
-        """
-        lips = self.motion.lip_ratio
-        if lips is None or len(lips) < LONG_ENOUGH or float(lips.diff(dim=0).abs().mean()) < TALKING:
-            return 1.0
-        return min(max(float(lips.std()) / USUAL_LIPS, SMALLEST_LIPS), LARGEST_LIPS)
+        """How far the clip's speaker opens the mouth, relative to what a voice alone tells."""
+        return 1.0 if self.motion.lip_ratio is None else lip_gain(self.motion.lip_ratio)
 
 
 def extract_reference(path: str | os.PathLike[str], models: Models) -> Reference:

@@ -11,6 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from liveportrait import Crop, Motion, PortraitModel
+from liveportrait.regions import FACE_MESH
+from liveportrait.retarget import lip_ratio
+from talkinghead.driver.lip_size import lip_gain
 from talkinghead.face import NoFaceError
 from talkinghead.face.crop import Array
 from talkinghead.host.isolation import own_settings
@@ -42,6 +45,7 @@ class FaceTrack:
         share: How far the mouth follows the voice, from 0 where the face is lost or not dubbed to 1, shape (N,).
         cuts: Indices of the first frames after cuts.
         teeth: Index of the frame that shows the teeth best, or None if the mouth never opens.
+        lip_gain: How far the person opens the mouth, relative to what a voice alone tells.
         notes: Remarks for the user.
     """
 
@@ -49,6 +53,7 @@ class FaceTrack:
     share: Array
     cuts: tuple[int, ...]
     teeth: int | None
+    lip_gain: float
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -88,7 +93,9 @@ def track_face(source: VideoSource, part: Trim, count: int | None, progress: Pro
     points = _filled(found, seen, log.cuts)
     scores = np.where(covered, 0.0, teeth)
     best = int(scores.argmax()) if scores.max() > _LEAST_TEETH else None
-    return FaceTrack(points, fade(seen & ~covered, dubbed), tuple(log.cuts), best, notes)
+    shown = seen & ~covered
+    lips = lip_ratio(torch.from_numpy(points[shown]), FACE_MESH)
+    return FaceTrack(points, fade(shown, dubbed), tuple(log.cuts), best, lip_gain(lips, float(fps)), notes)
 
 
 def _cover_notes(covered: NDArray[np.int_], count: int, name: str, fps: Fraction) -> tuple[str, ...]:

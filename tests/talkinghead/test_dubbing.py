@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from fake_models import TwoFaces, fake_models, mesh_at
+from fake_models import BrightnessTracker, TwoFaces, fake_models, mesh_at
 from gray_videos import gray_level, gray_video
 
 import talkinghead
@@ -58,6 +58,26 @@ def test_only_the_mouth_changes_and_the_video_ends_with_the_voice(tmp_path, mode
     assert corners(frames) == pytest.approx(levels[:30], abs=2)
     assert [gray_level(frame) for frame in frames] == pytest.approx([2.55 * n for n in range(30)], abs=2)
     assert [gray_level(frame) for frame in video] == [gray_level(frame) for frame in frames]  # it plays again
+
+
+class TalkingTracker(BrightnessTracker):
+    """Sees a mouth that opens to 0.39 of its width in every bright frame."""
+
+    def track(self, picture):
+        points = super().track(picture)
+        points[[13, 14, 61, 291], :2] = [(32, 30), (32, 30), (27, 30), (37, 30)]
+        points[14, 1] += 3.9 * (picture.mean() > 100)
+        return points
+
+
+def test_lips_open_as_far_as_the_persons_in_the_video_do(tmp_path, models, monkeypatch):
+    monkeypatch.setattr("talkinghead.source.video.FaceTracker", TalkingTracker)
+    source, voice = gray_video(tmp_path / "s.mp4", [80, 80, 120] * 10), tone(tmp_path / "v.wav", 1.2)
+    levels = [gray_level(frame) for frame in dub(source, voice, models)]
+    assert levels == pytest.approx([1.2 * 2.55 * n for n in range(30)], abs=2)
+    options = Options(motion=MotionOptions(lip_strength=2.0))  # 2.0 is the most
+    levels = [gray_level(frame) for frame in talkinghead.speak(source, voice, options=options, model=models)]
+    assert levels == pytest.approx([5.1 * n for n in range(30)], abs=2)
 
 
 def test_a_longer_voice_plays_the_video_to_and_fro(tmp_path, models):

@@ -59,12 +59,9 @@ def test_head_and_blinks_come_from_the_clip_and_lips_do_not(reference):
     assert abs(float(gaze[0])) == pytest.approx(0.6 * 6, abs=0.05) and abs(float(gaze[1])) < 1e-3
 
 
-@pytest.mark.parametrize(
-    ("spread", "period", "gain"), [(0.22, 3, 1.8), (0.11, 3, 1.0), (0.077, 3, 0.7), (0.02, 3, 0.5), (0.2, 200, 1.0)]
-)
-def test_the_mouth_opens_as_far_as_the_speaker_of_the_clip_opens_it(spread, period, gain):
-    lips = 0.3 + spread * 2**0.5 * torch.sin(torch.arange(300) * 2 * torch.pi / period)[:, None]
-    motion = replace(turned(*[0.0] * 300), lip_ratio=lips)
+def test_the_mouth_opens_as_far_as_the_speaker_of_the_clip_opens_it():
+    lips, gain = torch.tensor([0.0, 0.0, 0.135]).repeat(100), 0.5**0.5
+    motion = replace(turned(*[0.0] * len(lips)), lip_ratio=lips[:, None])
     (part,) = apply_reference([speech_motion(4)], Reference(motion, motion[0]), 2)
     assert torch.allclose(part.lip_ratio, gain * speech_motion(4).lip_ratio, rtol=0.02)
     assert torch.allclose(part.expression[:, :2], gain * speech_motion(4).expression[:, :2], rtol=0.02)
