@@ -25,6 +25,9 @@ WIDEST_LIPS, WIDEST_LIDS = 0.7, 0.28
 """Largest gaps between the inner lips and between the eyelids."""
 NARROWEST_MOUTH = 0.32
 """Distance of the corners of pursed lips."""
+TURNED_DEG, FAR_TURNED_DEG = 20.0, 35.0
+CALMEST = 0.4
+"""Heads turned by `TURNED_DEG` or less follow all head motion of speech; from the second angle on only this share."""
 
 _BROWS, _EYES = LEFT_BROW + RIGHT_BROW, LEFT_EYE + RIGHT_EYE + LEFT_IRIS + RIGHT_IRIS
 _FURTHEST = {LIPS: 0.6, MOUTH_CORNERS: 0.35, _BROWS: 0.28, _EYES: 0.25, NOSE: 0.25}
@@ -36,6 +39,16 @@ _PARTS = {
     tuple({*NOSE, *FACE_OVAL} - {*JAW}): (NOSE,),
 }
 """Points that move together, and those of them that tell how far."""
+
+
+def turn_share(rotation: Tensor) -> float:
+    """Return how much of the head motion of speech a portrait follows, by its own head rotation, shape (1, 3, 3).
+
+    Nose and glasses of a head that is far turned cover cheeks that were never seen, and tear when it turns.
+    """
+    turned = float(torch.rad2deg(torch.acos(rotation[0, 2, 2].clamp(-1, 1))))
+    beyond = (turned - TURNED_DEG) / (FAR_TURNED_DEG - TURNED_DEG)
+    return 1 - (1 - CALMEST) * min(max(beyond, 0.0), 1.0)
 
 
 def limited(face: FaceModel, weights: Tensor, change: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from liveportrait.config import Precision, check_precision
-from liveportrait.driving_rules import DrivingRules
+from liveportrait.driving_rules import DrivingRules, scaled_turn
 from liveportrait.errors import WeightsError
 from liveportrait.graph import fastest_precision
 from liveportrait.mini.dense_residual import SKIN, read_dense_residual
@@ -25,6 +25,7 @@ from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
 from liveportrait.mini.lid_color import read_lid_colors
+from liveportrait.mini.limits import turn_share
 from liveportrait.mini.painted import OpenMouth
 from liveportrait.mini.patches import patch_frame, patch_points, sample
 from liveportrait.mini.pictures import (
@@ -150,8 +151,9 @@ class MiniLivePortrait(PortraitModel):
         own = HeadPose(motion.scale, motion.rotation, motion.translation)
         head = face.to_head(portrait.x_s, own)
         moved = speaking_face(face, head, speech_motion)
+        rotation = scaled_turn(speech_motion.rotation, turn_share(motion.rotation)) @ motion.rotation
         translation = motion.translation + speech_motion.translation
-        return motion.scale[:, None] * (moved @ (speech_motion.rotation @ motion.rotation)) + translation[:, None]
+        return motion.scale[:, None] * (moved @ rotation) + translation[:, None]
 
     @torch.no_grad()
     def quiet_motion(self, motion: Motion, fps: float) -> Motion:

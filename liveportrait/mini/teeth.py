@@ -29,7 +29,7 @@ TEETH = PatchKind((0.0, 1.4, -0.42), 0.52, False, 128, (LIPS_INNER,))
 
 USUAL_TEETH = 0.5  # mean of the teeth in every picture of the bank, for each colour
 UPPER_LIP = -0.38  # height of shut lips in the patch, mean over portraits
-FARTHEST = 0.2  # that teeth are shifted for lips that lie elsewhere, in patch units
+FARTHEST = 0.5  # that teeth are shifted for lips that lie elsewhere, in patch units
 DARKEST_SKIN = -0.7  # mean log skin colour, over the usual one, below which teeth darken as the skin does
 
 NO_TEETH = -1

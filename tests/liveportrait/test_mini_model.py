@@ -91,6 +91,19 @@ def test_turning_the_head_to_the_right_moves_the_nose_to_the_right(model, crop):
     assert ((moved - still)[0, nose, 0] * (back - still)[0, nose, 0]).item() < 0
 
 
+@pytest.mark.parametrize(("own_deg", "followed_deg"), [(0, 10), (20, 10), (27.5, 7), (-35, 4), (60, 4)])
+def test_a_head_that_is_far_turned_follows_less_of_the_motion_of_speech(model, crop, own_deg, followed_deg):
+    portrait = model.encode(crop)
+    own = rotation_matrix(torch.zeros(1), torch.tensor([float(own_deg)]), torch.zeros(1))
+    portrait = replace(portrait, motion=replace(portrait.motion, rotation=own))
+    turn = rotation_matrix(torch.zeros(1), torch.tensor([10.0]), torch.zeros(1))
+    still = model.speech_keypoints(portrait, at_rest(model))
+    moved = model.speech_keypoints(portrait, replace(at_rest(model), rotation=turn))
+    expected = rotation_matrix(torch.zeros(1), torch.tensor([float(followed_deg)]), torch.zeros(1))
+    found = model.renderer.face.pose(moved).rotation @ model.renderer.face.pose(still).rotation.transpose(1, 2)
+    assert torch.allclose(found, expected, atol=0.02)
+
+
 @pytest.mark.parametrize("frames", [1, 3])
 def test_render_gives_pictures_in_range(model, crop, frames):
     portrait = model.encode(crop)
