@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from liveportrait.keypoints import handedness
 from liveportrait.mini.regions import (
+    JAW,
     KEYPOINTS,
     LEFT_EYE_CORNERS,
     LEFT_LID_PAIRS,
@@ -28,6 +29,9 @@ from liveportrait.mini.regions import (
 MIN_SPREAD = 1e-6
 OPEN_GAP = 0.1
 """Gap in the head frame, about the mean face's, from which open lips have to be brought together in full."""
+WIDE_GAP, WIDEST_GAP = 0.25, 0.7
+JAW_LIFT = 0.9
+"""How much further the jaw of a mouth with the widest gap rises than speech lifts it; nothing up to the wide one."""
 
 FIRMNESS = 0.02
 """Regularisation of `most_likely`."""
@@ -139,7 +143,8 @@ class FaceModel(nn.Module):
         """Close open lips: the inner lips meet in height, and in width and depth too.
 
         The jaw of an open mouth stands back and often aside. Lips with no gap in the head frame would still look parted
-        in a head that nods or in a mouth that was opened askew.
+        in a head that nods or in a mouth that was opened askew. `move_lips` was learned from speech, in which lips do
+        half of the work; a mouth that is opened wider, as in a scream, is opened by the jaw.
 
         Args:
             points: Shape (T, K, 3) in the head frame.
@@ -150,7 +155,11 @@ class FaceModel(nn.Module):
         gaps = self.lip_gaps(points)
         closed = points + self.move_lips(points, torch.zeros_like(gaps))
         upper, lower = (rows(side) for side in zip(*LIP_PAIRS, strict=True))
-        opened = (gaps.amax(1) / OPEN_GAP).clamp(0, 1)[:, None, None]
+        gap = gaps.amax(1)[:, None, None]
+        lift = JAW_LIFT * ((gap - WIDE_GAP) / (WIDEST_GAP - WIDE_GAP)).clamp(0, 1)
+        jaw = rows(JAW)
+        closed[:, jaw] += lift * (closed - points)[:, jaw]
+        opened = (gap / OPEN_GAP).clamp(0, 1)
         half = 0.5 * opened * (closed[:, lower] - closed[:, upper]) * points.new_tensor([1.0, 0.0, 1.0])
         for lips in (LIPS_INNER, LIPS_OUTER):
             closed[:, rows(lips[1:10])] += half

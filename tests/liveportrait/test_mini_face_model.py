@@ -65,6 +65,14 @@ def test_a_mouth_that_is_open_askew_closes_in_width_and_depth_too(face):
     assert torch.allclose(face.close_lips(closed), closed, atol=1e-5)
 
 
+@pytest.mark.parametrize(("gap", "factor"), [(0.2, 1.0), (0.475, 1.45), (0.7, 1.9), (1.0, 1.9)])
+def test_the_jaw_rises_further_where_lips_were_wider_apart_than_in_speech(face, gap, factor):
+    wide = face.mean[None] + face.move_lips(face.mean[None], torch.full((1, len(regions.LIP_PAIRS)), gap))
+    chin = regions.rows((152,))
+    rise, asked = ((x - wide)[:, chin] for x in (face.close_lips(wide), face.mean[None]))
+    assert torch.allclose(rise, factor * asked, rtol=0.05, atol=0.01)
+
+
 def test_lips_reach_the_asked_gaps_exactly(face):
     gaps = torch.linspace(0, 0.4, len(regions.LIP_PAIRS))[None]
     moved = face.mean + face.move_lips(face.mean[None], gaps)
