@@ -11,7 +11,7 @@ from liveportrait.driving_rules import DrivingRules, in_head_frame, scaled_turn
 from liveportrait.keypoints import relative_rotation
 from liveportrait.mini.face_model import FaceModel, most_likely
 from liveportrait.mini.gaze import irises_within
-from liveportrait.mini.limits import WIDEST_LIPS, limited, limited_lids, widen_mouth
+from liveportrait.mini.limits import WIDEST_LIPS, limited, limited_lids, limited_shift, widen_mouth
 from liveportrait.mini.regions import (
     JAW,
     KEYPOINTS,
@@ -30,7 +30,7 @@ from liveportrait.retarget import CLOSED_LIP_RATIO
 
 NOSE_BASE, CHIN = 2, 152
 MAX_SHIFT, MAX_ZOOM = 0.4, 1.35
-"""Limits of the head's translation, in half crops, and of its scale: beyond them it would leave the crop."""
+"""Limits of the whole shift of a head, turns included, in half crops, and of its scale; it would leave the crop."""
 MOST_WIDER = 1.5
 """Largest factor by which a mouth that is wider than the driver's opens further than the driver's."""
 NEUTRAL_WEIGHT = 0.05
@@ -150,11 +150,9 @@ def _driven_pose(source: Motion, driving: Motion, anchor: Motion, rules: Driving
         rotation = scaled_turn(turn, rules.head) @ source.rotation
     zoom = (driving.scale / anchor.scale).clamp(1 / MAX_ZOOM, MAX_ZOOM)
     zoom = (zoom**rules.head).clamp(1 / MAX_ZOOM, MAX_ZOOM)
-    shift = (driving.translation - anchor.translation) * rules.head
-    if rules.friendly == "expression":
-        # In head units, so that the driver's crop does not matter.
-        shift = shift * (source.scale / anchor.scale)
-    shift = shift.clamp(-MAX_SHIFT, MAX_SHIFT)
+    # In head units, so that the driver's crop does not matter.
+    size = source.scale / anchor.scale if rules.friendly == "expression" else 1.0
+    shift = limited_shift(driving, anchor, rules.head * size).clamp(-MAX_SHIFT, MAX_SHIFT)
     return Motion(rotation, source.expression, source.scale * zoom, source.translation + shift)
 
 

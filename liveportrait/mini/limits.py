@@ -1,11 +1,16 @@
-"""How far faces move: strengths above one stay within it. An eye is 0.44 wide in the head frame."""
+"""How far faces move: strengths above one stay within it. An eye is 0.44 wide in the head frame.
+
+And how far a head moves in its crop, which stretches what lies between the head and the crop's still border.
+"""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from liveportrait.mini.face_model import FaceModel, most_likely
+from liveportrait.mini.head import shift_about_axis
 from liveportrait.mini.regions import (
     FACE_OVAL,
     JAW,
@@ -20,6 +25,7 @@ from liveportrait.mini.regions import (
     RIGHT_IRIS,
     rows,
 )
+from liveportrait.motion import Motion
 
 WIDEST_LIPS, WIDEST_LIDS = 0.7, 0.28
 """Largest gaps between the inner lips and between the eyelids."""
@@ -28,6 +34,11 @@ NARROWEST_MOUTH = 0.32
 TURNED_DEG, FAR_TURNED_DEG = 20.0, 35.0
 CALMEST = 0.4
 """Heads turned by `TURNED_DEG` or less follow all head motion of speech; from the second angle on only this share."""
+
+MOST_ASIDE, MOST_UP, MOST_DOWN = 0.22, 0.18, 0.12
+"""Largest drift of a head in half crops: beyond it its sides, its chin and neck, or the hair above it are stretched."""
+FREE_SHARE = 0.6
+"""Share of the largest drift up to which heads follow exactly."""
 
 _BROWS, _EYES = LEFT_BROW + RIGHT_BROW, LEFT_EYE + RIGHT_EYE + LEFT_IRIS + RIGHT_IRIS
 _FURTHEST = {LIPS: 0.6, MOUTH_CORNERS: 0.35, _BROWS: 0.28, _EYES: 0.25, NOSE: 0.25}
@@ -86,6 +97,27 @@ def limited_lids(gaps: Tensor, own: Tensor) -> Tensor:
     return (each * (widest / each.amax(2, keepdim=True).clamp_min(1e-6)).clamp(max=1)).flatten(1)
 
 
+def limited_shift(driving: Motion, anchor: Motion, factor: float | Tensor = 1.0) -> Tensor:
+    """Return how far a head is shifted from the anchor's place, without leaving the middle of its crop.
+
+    A head drifts as far as both its face and the point about which it turns; turns alone stay as they are.
+
+    Args:
+        driving: T frames.
+        anchor: One frame.
+        factor: Of the shift, a number or shape (1 or T, 1).
+
+    Returns:
+        Half crops, shape (T, 3).
+    """
+    shift = (driving.translation - anchor.translation) * factor
+    axis = shift - shift_about_axis(driving.scale, anchor.rotation, driving.rotation) * factor
+    drift = torch.where(shift * axis > 0, shift.sign() * shift.abs().minimum(axis.abs()), 0.0)[:, :2]
+    down = drift.new_tensor([MOST_ASIDE, MOST_DOWN])
+    most = torch.where(drift < 0, drift.new_tensor([MOST_ASIDE, MOST_UP]), down)
+    return shift + F.pad(_soft_limit(drift, most) - drift, (0, 1))
+
+
 def widen_mouth(face: FaceModel, moved: Tensor, own: Tensor, target: Tensor) -> Tensor:
     """Widen a mouth that is narrower than pursed lips, unless the own or the target's is as narrow; all (T, K, 3)."""
     basis = face.expression_basis[: face.num_mouth]
@@ -102,6 +134,14 @@ def _extent(face: FaceModel, change: Tensor, told_by: tuple[tuple[int, ...], ...
     if LIPS in told_by:
         sizes.append(face.lip_gaps(change).amax(1) / WIDEST_LIPS)
     return torch.stack(sizes).amax(0)
+
+
+def _soft_limit(values: Tensor, most: Tensor) -> Tensor:
+    """Keep values within ±`most`: unchanged up to `FREE_SHARE` of it, then ever slower."""
+    free = FREE_SHARE * most
+    beyond = (values.abs() - free).clamp_min(0)
+    slowed = free + (most - free) * torch.tanh(beyond / (most - free))
+    return torch.where(beyond > 0, values.sign() * slowed, values)
 
 
 def _mouth_span(points: Tensor) -> Tensor:
