@@ -25,7 +25,7 @@ from liveportrait.mini.exposure import brighten, exposure
 from liveportrait.mini.face_model import HeadPose, eye_ratio, lip_ratio
 from liveportrait.mini.from_official import from_official
 from liveportrait.mini.lid_color import read_lid_colors
-from liveportrait.mini.limits import turn_share
+from liveportrait.mini.limits import limited_shift, turn_share
 from liveportrait.mini.painted import OpenMouth
 from liveportrait.mini.patches import patch_frame, patch_points, sample
 from liveportrait.mini.pictures import (
@@ -152,7 +152,8 @@ class MiniLivePortrait(PortraitModel):
         head = face.to_head(portrait.x_s, own)
         moved = speaking_face(face, head, speech_motion)
         rotation = scaled_turn(speech_motion.rotation, turn_share(motion.rotation)) @ motion.rotation
-        translation = motion.translation + speech_motion.translation
+        asked = Motion(rotation, motion.expression, motion.scale, motion.translation + speech_motion.translation)
+        translation = motion.translation + limited_shift(asked, motion)
         return motion.scale[:, None] * (moved @ rotation) + translation[:, None]
 
     @torch.no_grad()
