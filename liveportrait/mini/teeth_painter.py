@@ -122,13 +122,17 @@ class Opening(NamedTuple):
     def shaded(self, painted: Painted) -> Painted:
         """Return the patch with a wide open mouth darkened where it shows no teeth, see `DARKER`.
 
-        Painters are trained without: they would learn to make up for it.
+        Light that comes out of a mouth has met its walls more than once, and each time took their colour. So what is
+        darkened gets more colour, too; grey pictures stay grey. Painters are trained without this: they would learn to
+        make up for it.
         """
         opened = parted(self.masks)
         height = opened.sum(2, keepdim=True).amax(3, keepdim=True) * (2 / opened.shape[2])
-        strength = DARKER * ((height - NARROW) / (WIDE - NARROW)).clamp(0, 1)
+        strength = ((height - NARROW) / (WIDE - NARROW)).clamp(0, 1)
         shade = strength * smoothed(opened * (1 - smoothed(self.bright(), 2)), 1)
-        return replace(painted, color=painted.color * (1 - shade))
+        tint = (painted.color / painted.color.mean(1, keepdim=True).clamp_min(1e-3)).sqrt()
+        color = painted.color * (1 - DARKER * shade) * (1 + shade * (tint - 1))
+        return replace(painted, color=color.clamp(max=1))
 
 
 def smoothed(pictures: Tensor, times: int) -> Tensor:
