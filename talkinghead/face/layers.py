@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from liveportrait.motion import Layers
 from talkinghead.face.crop import Picture
 from talkinghead.face.landmarks import PersonFinder
+from talkinghead.face.texture import continue_texture
 
 Mask = NDArray[np.float32]
 
@@ -33,11 +34,30 @@ _CLEAR = 0.02
 _RIM = 1 / 64
 """Width of the rim between person and background in which colours are taken for mixed, relative to the side."""
 
-_DISTINCT = 30.0
+_DISTINCT = 20.0
 """Distance of two colours, in levels, from which they say whether a pixel shows the person or the background."""
 
 _UNLIKE = 0.3
-"""Share of the person's colour below which a pixel beside the person shows the background alone."""
+"""Share of the person's colour below which a pixel shows the background alone; and of the background's likewise."""
+
+_SAMPLES, _APART = 3, 1 / 128
+"""Colours are compared with those nearby: so many to each side, at this distance relative to the side."""
+
+_EDGE_WIDTH = 1 / 128
+"""Width of the person's edge where colours say nothing, relative to the side."""
+
+_LOOSE = 1 / 64
+"""How far beside the outline colours alone tell hair from background, relative to the side; farther out ever less."""
+
+_BESIDE, _BESIDE_SMOOTH = 1 / 100, 1 / 32
+"""How far beside the person a textured and a smooth background is filled, relative to the side, so that no outline and
+no loose hair stays behind."""
+
+_ROUGH = 9.0
+"""Standard deviation of the background nearby, in levels, up to which it is smooth; from twice that it is textured."""
+
+_NEARBY = 1 / 40
+"""Deviation of the blur that averages what is nearby, relative to the side."""
 
 _SEEN_THROUGH = 0.1
 """Opacity from which the background behind a pixel is filled."""
@@ -82,7 +102,7 @@ def is_clear(probability: Mask) -> bool:
 
 
 def split(crop: Picture, opacity: Mask) -> Layers:
-    """Split a crop by a person's opacity, which is raised where it does not explain the colours.
+    """Split a crop by a person's opacity, which is corrected where it does not explain the colours.
 
     The background is filled where it is hidden; its remaining pixels are the crop's.
 
@@ -91,33 +111,93 @@ def split(crop: Picture, opacity: Mask) -> Layers:
         opacity: From 0 to 1, shape (S, S).
     """
     image = crop.astype(np.float32)
-    outside, inside = (_without_rim(alone) for alone in (opacity < _CLEAR, opacity > 1 - _CLEAR))
-    behind, before = fill(image, outside), fill(image, inside)
-    person, background, share = image.copy(), np.where(outside[..., None], image, behind), inside.astype(np.float32)
-    rim = outside == inside  # neither; all that follows is slow, and only needed there
-    person[rim], background[rim], share[rim] = _unmix(image[rim], before[rim], behind[rim], opacity[rim])
-    return Layers(_tensor(person / 255), _tensor(share[..., None]), _tensor(np.rint(background) / 255))
-
-
-def _unmix(image: MatLike, before: MatLike, behind: MatLike, opacity: MatLike) -> tuple[MatLike, MatLike, MatLike]:
-    """Divide mixed colours into the person's and the background's.
-
-    Args:
-        image: Colours of the picture, shape (N, 3), levels.
-        before: The person's colours nearby.
-        behind: The background's colours nearby.
-        opacity: The person's, shape (N,).
-
-    Returns:
-        Colours of the person and of the background, and the opacity with which they give the picture's.
-    """
-    alike = _share_of_person(image, before, behind)
-    opacity = np.maximum(opacity, ((alike - _UNLIKE) / (1 - _UNLIKE)).clip(0, 1))
-    hidden = (opacity / _SEEN_THROUGH).clip(0, 1)[:, None]
+    share = _person_alone(_by_colours(image, opacity))
+    even = _smoothness(image, opacity < _CLEAR)
+    reach = _BESIDE + even * (_BESIDE_SMOOTH - _BESIDE)
+    away = cv2.distanceTransform((share < 0.5).astype(np.uint8), cv2.DIST_L2, 5) / (len(crop) * reach)
+    known = ((share < _CLEAR) & (away > 1)).astype(np.uint8)
+    copied, trust = continue_texture(crop, known, even < 1)
+    smooth = fill(image, known)
+    behind = np.where(known[..., None], image, smooth + (1 - even[..., None]) * trust * (copied - smooth))
+    hidden = np.maximum((2 - 2 * away).clip(0, 1), _most_hidden(image, behind, share))[..., None]
     background = np.rint(image + hidden * (behind - image))
-    opacity = np.ceil(np.maximum(opacity, _least_opacity(image, background)) * 255) / 255
-    person = background + (image - background) / np.maximum(opacity, 1 / 255)[:, None]
-    return person, background, opacity
+    share = np.maximum(share, _least_opacity(image, background))
+    share = np.ceil((share * 255 - 1e-3).clip(0))[..., None] / 255
+    person = np.where(share < 1, background + (image - background) / np.maximum(share, 1 / 255), image)
+    return Layers(_tensor(person.clip(0, 255) / 255), _tensor(share), _tensor(background / 255))
+
+
+def _by_colours(image: MatLike, opacity: Mask) -> Mask:
+    """Correct the opacity in the rim by whether colours are more like the person's or the background's nearby.
+
+    Each of a texture's colours counts, not their mean, so that letters and stripes beside the person are background.
+    What lies inside the outline stays the person's.
+    """
+    outside, inside = (_without_rim(alone) for alone in (opacity < _CLEAR, opacity > 1 - _CLEAR))
+    if not outside.any() or not inside.any():
+        return opacity
+    share = inside.astype(np.float32)
+    rim = np.nonzero(outside == inside)  # neither; all that follows is slow, and only needed there
+    to_background, to_person = (_nearest_colour(image, known, rim) for known in (outside, inside))
+    squares = to_background**2 + to_person**2
+    alike = to_background / np.maximum(to_background + to_person, 1)
+    alike = ((alike - _UNLIKE) / (1 - 2 * _UNLIKE)).clip(0, 1)
+    beside = _beside(opacity > 0.5)[rim] / len(image)
+    outline = (0.5 - beside / _EDGE_WIDTH).clip(0, 1)
+    raising = (2 - beside / _LOOSE).clip(0, 1)
+    lowering = (1 + beside / _EDGE_WIDTH).clip(0, 1) ** 2
+    heard = squares / (squares + _DISTINCT**2) * np.where(alike > outline, raising, lowering)
+    share[rim] = outline + heard * (alike - outline)
+    return cv2.GaussianBlur(cv2.medianBlur(share, 3), (0, 0), len(image) / 700).clip(0, 1)
+
+
+def _smoothness(image: MatLike, background: NDArray[np.bool_]) -> Mask:
+    """Return how smooth the background near each pixel is, from 0 to 1, shape (S, S)."""
+    known = _without_rim(background).astype(np.float32)
+    blur = (0, 0), len(image) * _NEARBY
+    share = np.maximum(cv2.GaussianBlur(known, *blur), 1e-6)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) * known
+    mean, square = cv2.GaussianBlur(grey, *blur) / share, cv2.GaussianBlur(grey * grey, *blur) / share
+    return (2 - np.sqrt(np.maximum(square - mean * mean, 0)) / _ROUGH).clip(0, 1)
+
+
+def _nearest_colour(image: MatLike, known: MatLike, places: tuple[NDArray[np.intp], ...]) -> Mask:
+    """Return how far each place's colour is from the most similar of the known ones nearby, in levels."""
+    side, own = len(image), image[places]
+    rows, columns = np.divmod(_nearest(known)[places], side)
+    steps = np.arange(-_SAMPLES, _SAMPLES + 1) * max(round(side * _APART), 1)
+    least = np.full(len(own), np.inf, np.float32)
+    for row in ((rows + step).clip(0, side - 1) for step in steps):
+        for column in ((columns + step).clip(0, side - 1) for step in steps):
+            square = ((image[row, column] - own) ** 2).sum(-1)
+            np.minimum(least, np.where(known[row, column], square, np.inf), out=least)
+    return np.sqrt(least)
+
+
+def _beside(person: NDArray[np.bool_]) -> Mask:
+    """Return the distance from a person's outline in pixels, negative inside."""
+    inside = person.astype(np.uint8)
+    return cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5) - cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+
+
+def _person_alone(opacity: Mask) -> Mask:
+    """Clear what is not connected with the largest part."""
+    _, labels, figures, _ = cv2.connectedComponentsWithStats((opacity > _SEEN_THROUGH).astype(np.uint8))
+    if len(figures) < 3:
+        return opacity
+    largest = (labels == 1 + figures[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+    return opacity * cv2.dilate(largest, np.ones((3, 3), np.uint8))
+
+
+def _most_hidden(image: MatLike, behind: MatLike, opacity: Mask) -> Mask:
+    """Return how far the background may be replaced: in full behind the person; less where it is hardly covered.
+
+    A thin cover can hide no more than what still explains the picture, or else background would count as person.
+    """
+    share, change = opacity[..., None], np.abs(behind - image)
+    room = np.where(behind > image, image, 255 - image)
+    most = (share * room / np.maximum((1 - share) * change, 1e-3)).min(-1)
+    return np.minimum((opacity / _SEEN_THROUGH).clip(0, 1), np.maximum(most, 2 * opacity - 0.5).clip(0, 1))
 
 
 def fill(image: MatLike, known: MatLike) -> MatLike:
@@ -151,14 +231,6 @@ def _nearest(known: MatLike) -> NDArray[np.intp]:
     places = np.flatnonzero(known)
     nearest[labels.ravel()[places]] = places
     return nearest[labels]
-
-
-def _share_of_person(image: MatLike, person: MatLike, background: MatLike) -> Mask:
-    """Return how far each colour lies from the background's to the person's, 0 to 1; about 0 where they are alike."""
-    whole = person - background
-    length = (whole * whole).sum(-1)
-    along = ((image - background) * whole).sum(-1) / np.maximum(length, 1)
-    return along.clip(0, 1) * length / (length + _DISTINCT**2)
 
 
 def _least_opacity(image: MatLike, background: MatLike) -> Mask:
