@@ -196,7 +196,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoFile:
         seconds = Fraction(container.duration or 0, av.time_base)
         if stream.duration and stream.time_base:
             seconds = stream.duration * stream.time_base
-        fps = _usual_rate(stream)
+        fps = usual_rate(stream)
         has_sound = find_sound(container) is not None
         # A variable rate has fewer frames than the constant rate that it is converted to.
         count = max(stream.frames, round(seconds * fps), 1)
@@ -287,12 +287,12 @@ def decode_frames(container: InputContainer, stream: VideoStream, name: str) -> 
 
     Raises:
         VideoError: Its frames are too large, or so far apart that its times must be damaged.
+        FFmpegError: Nothing more can be read.
     """
     _check_size(stream, name)
     stream.thread_type = "AUTO"
     size: tuple[int, int] | None = None
-    step = 1 / (stream.guessed_rate or stream.average_rate or Fraction(25))
-    for frame, seconds in _timed(_decoded(container, stream), step, name):
+    for frame, seconds in _timed(_decoded(container, stream), 1 / usual_rate(stream), name):
         size = size or shown_size(frame, stream.sample_aspect_ratio)
         picture = np.rot90(to_picture(frame, size), round(frame.rotation / 90))
         yield VideoFrame(np.ascontiguousarray(picture), seconds)
@@ -333,8 +333,8 @@ def _check_size(stream: VideoStream, name: str) -> None:
         )
 
 
-def _usual_rate(stream: VideoStream) -> Fraction:
-    """Return frames per second; for a variable rate FFmpeg's guess, the grid that the times lie on."""
+def usual_rate(stream: VideoStream) -> Fraction:
+    """Return frames per second, 1 to 120; for a variable rate FFmpeg's guess, the grid that the times lie on."""
     rates = (stream.guessed_rate, stream.average_rate, Fraction(25))
     return Fraction(next(rate for rate in rates if rate and 1 <= rate <= 120))
 
