@@ -118,9 +118,17 @@ def test_what_cannot_be_aligned():
 @pytest.mark.parametrize(
     ("fault", "error", "said"),
     [
-        (URLError("Connection refused"), WeightsNotFoundError, r"cannot be fetched \(Connection refused\); put it there"),
+        (
+            URLError("Connection refused"),
+            WeightsNotFoundError,
+            r"cannot be fetched \(Connection refused\); put it there",
+        ),
         (IncompleteRead(b""), WeightsNotFoundError, "or say --align proportional"),
-        (RuntimeError("Invalid magic number"), WeightsError, r"\.pth: cannot be read \(Invalid magic number\); delete it"),
+        (
+            RuntimeError("Invalid magic number"),
+            WeightsError,
+            r"\.pth: cannot be read \(Invalid magic number\); delete it",
+        ),
     ],
 )
 def test_weights_that_are_missing_or_damaged_are_an_error_of_the_users(make, monkeypatch, fault, error, said):

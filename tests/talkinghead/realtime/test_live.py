@@ -198,6 +198,7 @@ def test_a_video_comes_through_a_pipe(tmp_path, picture, monkeypatch):
     with pytest.raises(VideoError, match="standard input: not a video"):
         run_live(picture, tmp_path / "p.mp4", options("-"), fake_models())
 
+
 def test_an_mp4_with_its_index_at_the_end_is_refused_in_a_pipe(tmp_path, picture, monkeypatch):
     content = unsteady_video(tmp_path / "cam.mp4", range(5)).read_bytes()  # the index comes last
     start = content.index(b"mdat") - 4
