@@ -65,8 +65,8 @@ def _load(bundle: Any, file: Path) -> torch.nn.Module:
         return bundle.get_model().eval()
     except (OSError, HTTPException) as error:
         raise WeightsNotFoundError(
-            f"{file}: needed to align words, and cannot be fetched ({getattr(error, 'reason', error)}); put it there, or"
-            " say --align proportional"
+            f"{file}: needed to align words, and cannot be fetched ({getattr(error, 'reason', error)}); put it there,"
+            " or say --align proportional"
         ) from error
     except Exception as error:  # a damaged file raises many kinds of errors
         raise WeightsError(f"{file}: cannot be read ({error}); delete it, and it is fetched again") from error

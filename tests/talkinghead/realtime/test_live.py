@@ -212,15 +212,16 @@ def test_an_mp4_with_its_index_at_the_end_is_refused_in_a_pipe(tmp_path, picture
 def test_a_pipe_that_breaks_off_ends_the_video_there(tmp_path, monkeypatch):
     content = as_matroska(gray_video(tmp_path / "cam.mp4", [60, 120, 180]))
 
-    def broken(*_):
-        yield from frames
-        raise av.error.InvalidDataError(1, "broken")
-
-    monkeypatch.setattr(webcam_module, "decode_frames", broken)
     for frames, end in (
         ([VideoFrame(np.zeros((4, 4, 3), np.uint8), Fraction(2))], nullcontext()),
         ([], pytest.raises(VideoError, match="standard input: not a video")),
     ):
+
+        def broken(*_, frames=frames):
+            yield from frames
+            raise av.error.InvalidDataError(1, "broken")
+
+        monkeypatch.setattr(webcam_module, "decode_frames", broken)
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
         with webcam_module.open_feed(LiveOptions(camera="-")) as feed, end:
             assert [frame.seconds for frame in feed.frames] == [0]
