@@ -21,6 +21,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -85,8 +86,20 @@ class _Postponed(ModuleType):
             delattr(sys.modules[parent], child)
 
 
+def _find_spec(name: str) -> ModuleSpec:
+    """Find a module without importing it; its parent may be a placeholder, whose path would import that."""
+    parent, path = name.rpartition(".")[0], None
+    if parent:
+        parent_spec = import_module(parent).__spec__
+        path = (parent_spec.submodule_search_locations if parent_spec else None) or []
+    found = (finder.find_spec(name, path) for finder in sys.meta_path)
+    return next(filter(None, found), None) or ModuleSpec(name, None)
+
+
 def _stand_in(name: str) -> _Postponed:
-    module = sys.modules[name] = _Postponed(name)
+    module = _Postponed(name)
+    module.__spec__ = _find_spec(name)  # `find_spec` in other threads returns it
+    sys.modules[name] = module
     parent, _, child = name.rpartition(".")
     if parent:  # packages look up submodules as attributes before importing them
         setattr(import_module(parent), child, module)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from talkinghead.media.copying import plan_copy
 from talkinghead.media.formats import PLAIN
-from talkinghead.media.image import PICTURE_SUFFIXES
+from talkinghead.media.image import PICTURE_SUFFIXES, Picture
 from talkinghead.media.progress import RENDERING, Progress
 from talkinghead.media.video import VideoWriter
 from talkinghead.options import RenderOptions
@@ -68,6 +69,8 @@ def save(
         write_picture(next(iter(video)), file, marks, overwrite=render.overwrite)
         return Summary(file, 1, 0.0, video.fps, width, height, time.perf_counter() - begun, video.notes)
     shape, sound, kind, overwrite = (height, width), video.sound, PLAIN[suffix], render.overwrite
+    if kind.max_fps and video.fps > kind.max_fps:
+        video = _thin_out(video, Fraction(kind.max_fps), f"{file}: {suffix} files")
     plan, remarks = plan_copy(video.changes, shape, video.fps, sound, kind, marks)
     with VideoWriter(
         file, video.fps, shape, sound, render.crf, kind, overwrite=overwrite, marks=marks, plan=plan
@@ -79,3 +82,21 @@ def save(
     if sound and not kind.sound:
         remarks = (*remarks, f"{file}: {suffix} files have no sound")
     return Summary(file, count, float(count / video.fps), video.fps, width, height, took, (*video.notes, *remarks))
+
+
+def _thin_out(video: Video, fps: Fraction, name: str) -> Video:
+    """Leave frames out, so that a video of the same length has fewer per second; `name` begins the note about it."""
+    step = video.fps / fps
+
+    def pictures() -> Iterator[Picture]:
+        shown = 0
+        for n, picture in enumerate(video):
+            if n >= shown * step:
+                shown += 1
+                yield picture
+
+    def notes() -> tuple[str, ...]:
+        return (*video.notes, f"{name} show at most {fps} frames per second, {float(video.fps):g} became {fps}")
+
+    count = int(max(len(video) - 1, 0) / step) + 1
+    return replace(video, fps=fps, num_frames=count, pictures=pictures, report=notes)

@@ -83,7 +83,7 @@ def _serve(line: Connection, make_worker: MakeWorker | None, threads: int) -> No
     settle_process()
 
     def serve() -> None:
-        with native_output_hidden():
+        with native_output_hidden(restore=False):
             worker = make_worker() if make_worker else Worker(threads)
             with suppress(EOFError, OSError):  # the parent has ended
                 while (job := line.recv()) is not None:

@@ -46,15 +46,19 @@ def _talkinghead(
         typer.echo(context.get_help())
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(arguments: Sequence[str], *, own_process: bool = False) -> None:
     """Run a command; `talkinghead.cli.main` adds the exit code after an interruption.
+
+    Args:
+        arguments: What the user said.
+        own_process: Whether the process ends with the command.
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl-C.
         SystemExit: The command failed; the reason has been printed.
     """
     settle_process()
-    with nullcontext() if "--debug" in arguments else native_output_hidden():
+    with nullcontext() if "--debug" in arguments else native_output_hidden(restore=not own_process):
         _run(arguments)
 
 

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from talkinghead.cli.app import run
 
         with checked_stdout() if own_process else nullcontext():
-            run(sys.argv[1:] if arguments is None else arguments)
+            run(sys.argv[1:] if arguments is None else arguments, own_process=own_process)
 
     run_interruptible(program, own_process=own_process, message="talkinghead: interrupted; nothing was written\n")
 

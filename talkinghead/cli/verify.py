@@ -14,7 +14,6 @@ from talkinghead.cli.lines import escape
 from talkinghead.cli.options import AsJson, Debug
 
 if TYPE_CHECKING:
-    from talkinghead.provenance.detection import Found
     from talkinghead.provenance.manifest import Manifest
     from talkinghead.provenance.verify import Verification
 
@@ -56,7 +55,7 @@ def lines_of(found: Verification) -> Iterator[str]:
     """Yield what was found, line by line; the first one says it all."""
     yield f"{found.file}: {_SAID[found.verdict]}"
     yield from _manifest_lines(found.manifest) if found.manifest else ["C2PA manifest: none"]
-    yield f"watermark: {_watermark(found.watermark)}"
+    yield f"watermark: {_watermark(found)}"
     yield from (f"tag: {tag}" for tag in found.tags or ["none"])
 
 
@@ -70,11 +69,14 @@ def _manifest_lines(manifest: Manifest) -> Iterator[str]:
     yield from (f"made from: {each}" for each in manifest.inputs)
 
 
-def _watermark(found: Found | None) -> str:
-    if found is None:
+def _watermark(found: Verification) -> str:
+    if found.unsearched is not None:
+        return f"not searched ({found.unsearched})"
+    mark = found.watermark
+    if mark is None:
         return "none"
-    said = "its payload cannot be read" if found.payload is None else f"payload {found.payload}"
-    return f"found, {said} (score {found.score:.1f})"
+    said = "its payload cannot be read" if mark.payload is None else f"payload {mark.payload}"
+    return f"found, {said} (score {mark.score:.1f})"
 
 
 def _trust(manifest: Manifest) -> str:

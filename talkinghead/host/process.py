@@ -19,10 +19,14 @@ def settle_process() -> None:
 
 
 @contextmanager
-def native_output_hidden() -> Iterator[None]:
+def native_output_hidden(*, restore: bool = True) -> Iterator[None]:
     """Hide the output of MediaPipe's native code, which has no setting for that.
 
     File descriptor 2 is redirected to the null device; `sys.stderr` writes to a copy of the original one.
+
+    Args:
+        restore: Whether to undo this at the end; not where the process ends then, because MediaPipe's threads may
+            still be starting, and say so.
     """
     shown = sys.stderr
     if shown is None or shown is not sys.__stderr__:  # there is none, or it is captured
@@ -33,10 +37,12 @@ def native_output_hidden() -> Iterator[None]:
     terminal = os.dup(number)
     os.dup2(nowhere, number)
     os.close(nowhere)
+    copy = sys.stderr = os.fdopen(terminal, "w", 1, shown.encoding, shown.errors, closefd=False)
     try:
-        with open(terminal, "w", 1, shown.encoding, shown.errors, closefd=False) as sys.stderr:
-            yield
+        yield
     finally:
-        sys.stderr = shown
-        os.dup2(terminal, number)
-        os.close(terminal)
+        copy.flush()
+        if restore:
+            sys.stderr = shown
+            os.dup2(terminal, number)
+            os.close(terminal)

@@ -24,6 +24,7 @@ class Format:
         sound: FFmpeg's name of the audio encoder.
         muxing: Options of the container.
         is_animation: Whether it is an animated picture, without sound and with a picture's colours.
+        max_fps: Most frames per second that it can time and that browsers show at their pace; None for no limit.
         max_delay: Largest number of frames by which decoding order precedes display order.
     """
 
@@ -38,6 +39,7 @@ class Format:
     has_crf: bool = True
     crf_shift: float = 0.0
     is_animation: bool = False
+    max_fps: int | None = None
     max_delay: int = 0
 
     def coder_options(self, crf: int) -> dict[str, str]:
@@ -67,7 +69,8 @@ MOV_ALPHA = Format(
     ".mov", "mov", "prores_ks", "yuva444p10le", "pcm_s16le", (("profile", "4444"),), (_TAGS,), alpha=True, has_crf=False
 )
 
-GIF = Format(".gif", "gif", "gif", "pal8", "", (), has_crf=False, is_animation=True)
+# Browsers show a frame of 10 ms or less for 100 ms. GIF counts time in hundredths of a second, WebP in thousandths.
+GIF = Format(".gif", "gif", "gif", "pal8", "", (), has_crf=False, is_animation=True, max_fps=50)
 WEBP = Format(
     ".webp",
     "webp",
@@ -78,6 +81,7 @@ WEBP = Format(
     (("loop", "0"),),
     has_crf=False,
     is_animation=True,
+    max_fps=90,
 )
 PLAIN = {kind.suffix: kind for kind in (MP4, GIF, WEBP)}
 """Formats of videos of a single portrait, by the suffix of the file name."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, ImageSequence
 
 from talkinghead.errors import ImageError
 from talkinghead.media.files import require_file
@@ -46,6 +47,26 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
             raise ImageError(f"{file}: {width} × {height} pixels do not fit into memory") from None
         except Exception as error:  # decoders raise many kinds of errors for damaged files
             raise ImageError(f"{file}: the picture is damaged ({error}); export it again") from error
+
+
+def read_animation(path: str | os.PathLike[str]) -> Iterator[Picture]:
+    """Yield the pictures of an animation, each as `read_image` returns it; a damaged one ends where the damage is.
+
+    Raises:
+        InputNotFoundError: The file does not exist.
+        ImageError: None of its pictures can be read.
+    """
+    file = require_file(path, ImageError)
+    count = 0
+    with open_picture(file) as image:
+        try:
+            for frame in ImageSequence.Iterator(image):
+                picture = np.array(_to_rgb(frame.copy()))
+                count += 1
+                yield picture
+        except Exception as error:  # as in `read_image`
+            if not count:
+                raise ImageError(f"{file}: the animation is damaged ({error}); export it again") from error
 
 
 def is_still(path: str | os.PathLike[str]) -> bool:

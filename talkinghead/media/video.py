@@ -37,7 +37,7 @@ from talkinghead.media.encode import VideoEncoder
 from talkinghead.media.files import output_error, require_file
 from talkinghead.media.formats import MP4, Format
 from talkinghead.media.image import Picture, is_still, read_image
-from talkinghead.media.picture_formats import PICTURE_ENDINGS, is_animation
+from talkinghead.media.picture_formats import PICTURE_ENDINGS, WANTED, is_animation
 from talkinghead.media.video_file import VideoFile
 from talkinghead.provenance.manifest import open_signer
 from talkinghead.provenance.marks import Marks
@@ -48,7 +48,7 @@ _QUEUED = 4
 _INDEXED = ("mov", "matroska")
 """Names of the formats in which a time can be looked up."""
 
-_WANTED = "give an mp4, mov, webm or mkv"
+_KINDS = "an mp4, mov, webm or mkv"
 
 
 class VideoWriter:
@@ -196,7 +196,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoFile:
         seconds = Fraction(container.duration or 0, av.time_base)
         if stream.duration and stream.time_base:
             seconds = stream.duration * stream.time_base
-        fps = _usual_rate(stream)
+        fps = usual_rate(stream)
         has_sound = find_sound(container) is not None
         # A variable rate has fewer frames than the constant rate that it is converted to.
         count = max(stream.frames, round(seconds * fps), 1)
@@ -233,9 +233,11 @@ def read_picture_or_video(path: str | os.PathLike[str]) -> Picture | VideoFile:
         return read_image(file)
     try:
         return probe_video(file)
-    except VideoError:
+    except VideoError as error:
         if file.suffix.lower() in PICTURE_ENDINGS:
             read_image(file)  # says what is wrong with what is called a picture
+        if isinstance(error, _NoVideoError):
+            raise VideoError(f"{file}: neither a picture nor a video that can be read; {WANTED}, or {_KINDS}") from None
         raise
 
 
@@ -287,12 +289,12 @@ def decode_frames(container: InputContainer, stream: VideoStream, name: str) -> 
 
     Raises:
         VideoError: Its frames are too large, or so far apart that its times must be damaged.
+        FFmpegError: Nothing more can be read.
     """
     _check_size(stream, name)
     stream.thread_type = "AUTO"
     size: tuple[int, int] | None = None
-    step = 1 / (stream.guessed_rate or stream.average_rate or Fraction(25))
-    for frame, seconds in _timed(_decoded(container, stream), step, name):
+    for frame, seconds in _timed(_decoded(container, stream), 1 / usual_rate(stream), name):
         size = size or shown_size(frame, stream.sample_aspect_ratio)
         picture = np.rot90(to_picture(frame, size), round(frame.rotation / 90))
         yield VideoFrame(np.ascontiguousarray(picture), seconds)
@@ -333,21 +335,26 @@ def _check_size(stream: VideoStream, name: str) -> None:
         )
 
 
-def _usual_rate(stream: VideoStream) -> Fraction:
-    """Return frames per second; for a variable rate FFmpeg's guess, the grid that the times lie on."""
+def usual_rate(stream: VideoStream) -> Fraction:
+    """Return frames per second, 1 to 120; for a variable rate FFmpeg's guess, the grid that the times lie on."""
     rates = (stream.guessed_rate, stream.average_rate, Fraction(25))
     return Fraction(next(rate for rate in rates if rate and 1 <= rate <= 120))
 
 
-def _found(file: Path) -> str:
-    """Return a message about a file that cannot be opened as a video."""
+class _NoVideoError(VideoError):
+    """A file is no video at all."""
+
+
+def _unreadable(file: Path) -> VideoError:
+    """Return an error about a file that cannot be opened as a video."""
     if is_animation(file):
-        return (
-            "an animation, which counts as a video, but not one that can be decoded; convert it to mp4, or save its "
-            "first picture alone"
+        return VideoError(
+            f"{file}: an animation, which counts as a video, but not one that can be decoded; convert it to mp4, or "
+            "save its first picture alone"
         )
-    found = "a list of other files, not a video" if is_playlist(file) else "not a video that can be read"
-    return f"{found}; {_WANTED}"
+    if is_playlist(file):
+        return VideoError(f"{file}: a list of other files, not a video; give {_KINDS}")
+    return _NoVideoError(f"{file}: not a video that can be read; give {_KINDS}")
 
 
 @contextmanager
@@ -356,10 +363,10 @@ def _open(file: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         container = open_container(file)
     except (FFmpegError, OSError) as error:
-        raise VideoError(f"{file}: {_found(file)}") from error
+        raise _unreadable(file) from error
     with container:
         stream = find_video(container)
         if stream is None:
             found = "not a video that can be read" if container.streams.video else "has no picture"
-            raise VideoError(f"{file}: {found}; {_WANTED}")
+            raise _NoVideoError(f"{file}: {found}; give {_KINDS}")
         yield container, stream

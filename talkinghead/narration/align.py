@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from http.client import HTTPException
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchaudio
 from torch import Tensor
 
+from liveportrait.errors import WeightsError, WeightsNotFoundError
 from talkinghead.host.isolation import own_settings
 from talkinghead.media.audio import MODEL_RATE, Sound, stream_mono_16k
 from talkinghead.narration.script import Line
@@ -38,18 +41,35 @@ def align_lines(lines: Sequence[Line], sound: Sound, *, required: bool) -> list[
         lines: The lines in order.
         sound: The recording.
         required: Whether to download the weights if they are missing.
+
+    Raises:
+        WeightsNotFoundError: The weights are missing and cannot be fetched.
+        WeightsError: They are damaged.
     """
-    known = (Path(torch.hub.get_dir()) / "checkpoints" / _WEIGHTS).exists()
-    if sound.seconds > _LONGEST_SECONDS or not (known or required):
+    file = Path(torch.hub.get_dir()) / "checkpoints" / _WEIGHTS
+    if sound.seconds > _LONGEST_SECONDS or not (file.exists() or required):
         return None
     bundle = getattr(torchaudio.pipelines, _BUNDLE)
-    model = bundle.get_model().eval()
+    model = _load(bundle, file)
 
     def letter_model(samples: Tensor) -> Tensor:
         with torch.inference_mode():
             return model(samples[None])[0][0].log_softmax(-1)
 
     return align(lines, letter_probabilities(stream_mono_16k(sound), letter_model), bundle.get_labels())
+
+
+def _load(bundle: Any, file: Path) -> torch.nn.Module:
+    """Load the network's weights from a file, which is fetched if it is missing."""
+    try:
+        return bundle.get_model().eval()
+    except (OSError, HTTPException) as error:
+        raise WeightsNotFoundError(
+            f"{file}: needed to align words, and cannot be fetched ({getattr(error, 'reason', error)}); put it there,"
+            " or say --align proportional"
+        ) from error
+    except Exception as error:  # a damaged file raises many kinds of errors
+        raise WeightsError(f"{file}: cannot be read ({error}); delete it, and it is fetched again") from error
 
 
 def letter_probabilities(samples: Iterator[Tensor], model: LetterModel) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import Literal
 
 import cv2
 
-from talkinghead.errors import ImageError, OptionError, VideoError
+from talkinghead.errors import AudioError, ImageError, OptionError, VideoError
+from talkinghead.media.container import find_video
+from talkinghead.media.decode import open_sound
 from talkinghead.media.files import require_file
-from talkinghead.media.image import is_still, read_image
-from talkinghead.media.video import read_frames
+from talkinghead.media.image import Picture, read_animation
+from talkinghead.media.picture_formats import is_animation
+from talkinghead.media.video import VideoFile, read_frames, read_picture_or_video
 from talkinghead.options import StrPath
 from talkinghead.provenance.detection import Found, find_watermark
 from talkinghead.provenance.manifest import Manifest, read_manifest
@@ -38,12 +40,14 @@ class Verification:
         manifest: Its C2PA manifest, or None.
         watermark: The watermark in its pictures, or None.
         tags: Plain tags that say that it is generated.
+        unsearched: Why no watermark was searched, or None if one was.
     """
 
     file: Path
     manifest: Manifest | None
     watermark: Found | None
     tags: tuple[str, ...]
+    unsearched: str | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -64,12 +68,12 @@ def verify(path: StrPath, *, trust: StrPath | None = None) -> Verification:
     """Say what a file shows of its origin; nothing is fetched for it.
 
     Args:
-        path: A picture, a video, or any other file.
+        path: A picture, a video or a sound; of other files, one with a manifest.
         trust: PEM file of certificates whose signers are trusted; None to trust nobody, as nobody certifies the keys
             that installations make for themselves.
 
     Raises:
-        PortraitError: A file cannot be read.
+        PortraitError: A file cannot be read: no pictures, and no mark either.
 
     Example:
         >>> import talkinghead
@@ -79,14 +83,33 @@ def verify(path: StrPath, *, trust: StrPath | None = None) -> Verification:
     """
     file = require_file(path, OptionError)
     manifest = read_manifest(file, None if trust is None else Path(trust))
-    return Verification(file, manifest, find_watermark(_luma(file)), read_tags(file))
+    tags = read_tags(file)
+    try:
+        return Verification(file, manifest, find_watermark(_luma(file)), tags)
+    except (ImageError, VideoError) as error:
+        is_sound = _is_sound(file)
+        if manifest is None and not tags and not is_sound:
+            raise
+        return Verification(file, manifest, None, tags, "a sound has no pictures" if is_sound else str(error))
 
 
 def _luma(file: Path) -> Iterator[Plane]:
-    """Yield the luma of a picture, or of some frames of a video; nothing for a file that is neither."""
-    with suppress(ImageError, VideoError):
-        if is_still(file):
-            yield cv2.cvtColor(read_image(file), cv2.COLOR_RGB2GRAY)
-            return
-        for frame in islice(read_frames(file), 0, FRAMES * EVERY, EVERY):
-            yield cv2.cvtColor(frame.picture, cv2.COLOR_RGB2GRAY)
+    """Yield the luma of a picture, or of some frames of a video."""
+    for picture in islice(_pictures(file), 0, FRAMES * EVERY, EVERY):
+        yield cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+
+def _pictures(file: Path) -> Iterator[Picture]:
+    if is_animation(file):  # FFmpeg does not decode all kinds
+        return read_animation(file)
+    shown = read_picture_or_video(file)
+    return (frame.picture for frame in read_frames(file)) if isinstance(shown, VideoFile) else iter([shown])
+
+
+def _is_sound(file: Path) -> bool:
+    """Return whether a file is a sound, which has no pictures."""
+    try:
+        with open_sound(file) as (container, _):
+            return find_video(container) is None
+    except AudioError:
+        return False

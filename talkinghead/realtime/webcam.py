@@ -21,7 +21,7 @@ from talkinghead.inputs.option_values import Trim
 from talkinghead.media.container import find_video, open_container
 from talkinghead.media.image import Picture
 from talkinghead.media.timing import trimmed
-from talkinghead.media.video import VideoFrame, decode_frames, probe_video
+from talkinghead.media.video import VideoFrame, decode_frames, probe_video, usual_rate
 from talkinghead.options import LiveOptions
 
 _WHOLE = Trim(Fraction(0), None)
@@ -29,6 +29,7 @@ _WHOLE = Trim(Fraction(0), None)
 _MOST_CAMERAS = 1000
 
 _PIPE, _WANTED = "standard input", "send matroska or mpegts"
+_NO_VIDEO = f"{_PIPE}: not a video that can be read; {_WANTED}"
 
 _PATIENCE = 10.0
 """Seconds without a frame after which a camera counts as disconnected."""
@@ -86,22 +87,25 @@ def _read_pipe(pipe: BinaryIO) -> CameraFeed:
         with source.interruptible():
             container = open_container(source)
     except (FFmpegError, OSError) as error:
-        raise VideoError(f"{_PIPE}: not a video that can be read; {_WANTED}") from error
+        raise VideoError(_NO_VIDEO) from error
     stream = find_video(container)
     if stream is None:
-        raise VideoError(f"{_PIPE}: not a video that can be read; {_WANTED}")
+        raise VideoError(_NO_VIDEO)
 
     def frames() -> Iterator[VideoFrame]:
         first: Fraction | None = None
         with container, source.interruptible():
-            for frame in decode_frames(container, stream, _PIPE):
-                first = frame.seconds if first is None else first
-                yield replace(frame, seconds=frame.seconds - first)
+            try:
+                for frame in decode_frames(container, stream, _PIPE):
+                    first = frame.seconds if first is None else first
+                    yield replace(frame, seconds=frame.seconds - first)
+            except FFmpegError as error:  # such as an mp4 whose index is at its end; after a frame the video ends here
+                if first is None:
+                    raise VideoError(_NO_VIDEO) from error
         if first is None:
             raise VideoError(f"{_PIPE}: has no frame that can be decoded; {_WANTED}")
 
-    rate = stream.guessed_rate or stream.average_rate or Fraction(25)
-    return CameraFeed(frames(), Fraction(rate), is_live=True)
+    return CameraFeed(frames(), usual_rate(stream), is_live=True)
 
 
 class _InterruptedReadError(Exception):

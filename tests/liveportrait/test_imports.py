@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -44,6 +45,22 @@ def test_side_effects_are_postponed_and_everything_works_later(packages):
     for name in ("noisy", "careless.noise", "reporter"):
         assert packages(name).LOUD == 11 and sys.modules[name].__file__
     assert sys.modules["careless"].noise is sys.modules["careless.noise"]
+
+
+def test_placeholders_are_found_where_the_real_modules_are(packages):
+    real = {name: find_spec(name).origin for name in ("noisy", "careless.noise")}
+    with quiet_imports():
+        assert {name: find_spec(name).origin for name in real} == real
+        assert find_spec("noisy") is sys.modules["noisy"].__spec__ and not hasattr(sys.modules["noisy"], "__file__")
+    assert os.environ["NOISE"] == "0" and not set(real) & set(sys.modules)
+
+
+def test_placeholders_of_placeholders_and_of_nothing_have_specs(packages, monkeypatch):
+    monkeypatch.setattr(imports, "_POSTPONED", ("careless", "careless.noise", "no_such", "no_such.os"))
+    with quiet_imports():
+        assert find_spec("careless").submodule_search_locations and sys.modules["careless.noise"].__spec__.origin
+        assert find_spec("no_such").loader is None and sys.modules["no_such.os"].__spec__.loader is None
+    assert "careless" not in sys.modules and os.environ["NOISE"] == "0"
 
 
 def test_what_was_imported_before_is_left_alone(packages):

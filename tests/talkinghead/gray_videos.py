@@ -16,10 +16,10 @@ def gray_video(file, levels, fps=Fraction(25), sound=None, size=(48, 64)):
     return file
 
 
-def unsteady_video(file, times):
-    """Write frames at times counted in 25ths of a second, of gray level 40 + 3 · time."""
+def unsteady_video(file, times, rate=25):
+    """Write frames at times counted in 25ths of a second, of gray level 40 + 3 · time; the header states the rate."""
     with av.open(str(file), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "1"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for time in times:
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 + 3 * time, np.uint8), format="rgb24")

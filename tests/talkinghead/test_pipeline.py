@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from fake_models import SIDE, fake_models
 from gray_videos import gray_video
-from PIL import Image
+from PIL import Image, ImageSequence
 
 import talkinghead
 from talkinghead import CropOptions, MotionOptions, Options, RenderOptions
@@ -170,6 +170,17 @@ def test_the_file_has_the_frames_the_sound_and_the_rate(tmp_path, picture, voice
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert audio.rate == 44_100
         assert abs(video.duration * video.time_base - audio.duration * audio.time_base) < 1 / rate
+
+
+@pytest.mark.parametrize(("suffix", "fps", "count"), [("gif", 50, 51), ("webp", 90, 91)])
+def test_animated_pictures_are_no_faster_than_browsers_show_them(tmp_path, picture, voice, suffix, fps, count):
+    options = Options(CropOptions(face_only=True), render=RenderOptions(fps="120"))
+    made = talkinghead.speak(picture, voice, tmp_path / f"o.{suffix}", options=options, model=fake_models())
+    assert (made.fps, made.frames) == (fps, count)
+    assert made.notes[0].endswith(f".{suffix} files show at most {fps} frames per second, 120 became {fps}")
+    with Image.open(made.file) as animation:  # encoders leave out frames that equal the one before
+        delays = [frame.load() and frame.info["duration"] for frame in ImageSequence.Iterator(animation)]
+    assert min(delays[:-1]) > 10 and sum(delays) == pytest.approx(1012, abs=12)
 
 
 def test_files_are_read(tmp_path, picture, voice):

@@ -61,7 +61,7 @@ GOOD = ("a.png", "a.wav", "-o", "out/a.mp4")
     [
         (("missing.png", *GOOD[1:]), "missing.png: no such file"),
         (("a.png", "missing.wav", *GOOD[2:]), "missing.wav: no such file"),
-        (("notes.txt", *GOOD[1:]), "not a video"),
+        (("notes.txt", *GOOD[1:]), "notes.txt: neither a picture nor a video that can be read; give a PNG"),
         (("a.png", "notes.txt", *GOOD[2:]), "not a sound"),
         (("a.png", "a.png", *GOOD[2:]), "not a sound"),
         (("out", *GOOD[1:]), "folder"),
@@ -113,8 +113,8 @@ def test_reenact_says_what_it_made(files, brightness_tracker, capsys):
     ("arguments", "said"),
     [
         (("a.png", "missing.mp4", "-o", "out/b.mp4"), "missing.mp4: no such file"),
-        (("a.png", "notes.txt", "-o", "out/b.mp4"), "notes.txt: not a video"),
-        (("a.png", "a.wav", "-o", "out/b.mp4"), "a.wav: has no picture"),
+        (("a.png", "notes.txt", "-o", "out/b.mp4"), "notes.txt: neither a picture nor a video"),
+        (("a.png", "a.wav", "-o", "out/b.mp4"), "a.wav: neither a picture nor a video"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--region", "nose"), "nose"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--region", "lip-all"), "nothing"),
         (("a.png", "a.png", "-o", "out/b.mp4", "--trim", "5:2"), "START:END"),

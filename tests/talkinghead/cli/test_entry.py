@@ -17,7 +17,7 @@ def command(monkeypatch):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
     def replace(function):
-        monkeypatch.setattr(cli, "run", lambda _: function())
+        monkeypatch.setattr(cli, "run", lambda _, **__: function())
 
     yield replace
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
@@ -111,7 +111,7 @@ STREAMS = """
 import os, sys
 from talkinghead.cli import app as cli
 from talkinghead.cli import entry
-def run(_):
+def run(_, **__):
     with open(sys.argv[1], "w") as file:
         assert file.fileno() > 2
         os.write(2, b"native code")

@@ -32,6 +32,30 @@ def test_only_what_python_says_reaches_the_terminal():
     assert made.stderr == "ours\nafterwards\ncollected by somebody\n"
 
 
+@pytest.mark.parametrize(("ending", "said"), [("raise SystemExit(1)", "ours\n"), ("1 / 0", "ZeroDivisionError: ")])
+def test_what_native_code_says_at_the_end_of_the_process_stays_hidden(ending, said):
+    made = run(
+        "import atexit, os, sys\n"
+        "from talkinghead.host.process import native_output_hidden\n"
+        "atexit.register(os.write, 2, b'native\\n')\n"
+        "with native_output_hidden(restore=False):\n"
+        "    print('ours', file=sys.stderr)\n"
+        f"    {ending}\n"
+    )
+    assert made.returncode == 1 and said in made.stderr and "native" not in made.stderr
+
+
+def test_a_command_that_fails_says_one_line_until_its_process_ends():
+    made = run(
+        "import atexit, os, sys\n"
+        "from talkinghead.cli import main\n"
+        "atexit.register(os.write, 2, b'native\\n')\n"
+        "sys.argv = ['talkinghead', 'speak', 'none.png', 'none.wav', '-o', 'o.mp4']\n"
+        "main()\n"
+    )
+    assert (made.returncode, made.stderr) == (1, "talkinghead: none.png: no such file\n")
+
+
 def test_the_models_are_silent_on_the_command_line():
     made = run(
         "from drawn_face import drawn_face\n"

@@ -1,5 +1,6 @@
 """Pictures of every kind come out as RGB, upright and in eight bits; what is no picture is one clear line."""
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image, ImageCms
 from talkinghead.errors import ImageError, InputNotFoundError, VideoError
 from talkinghead.media import picture_formats
 from talkinghead.media.heif import check_texts
-from talkinghead.media.image import check_picture, is_still, limit_size, read_image
+from talkinghead.media.image import check_picture, is_still, limit_size, read_animation, read_image
 from talkinghead.media.video import read_picture_or_video
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -116,6 +117,21 @@ def test_animations_are_videos(tmp_path, suffix):
             read_picture_or_video(file)
     else:
         assert read_picture_or_video(file).size == (48, 64)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "avif"])
+def test_an_animation_is_read_up_to_its_damage(tmp_path, suffix):
+    file, levels = tmp_path / f"a.{suffix}", (40, 120, 200)
+    noise = np.random.default_rng(0).integers(0, 40, (3, 48, 64), np.uint8)
+    first, *others = (Image.fromarray(level + part) for level, part in zip(levels, noise, strict=True))
+    first.save(file, save_all=True, append_images=others, duration=40)
+    assert [picture.mean() for picture in read_animation(file)] == pytest.approx([60, 140, 220], abs=3)
+    if suffix == "gif":  # the others are read by libraries that want all of the file
+        file.write_bytes(file.read_bytes()[:-1000])
+        assert len(list(read_animation(file))) == 2
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(ImageError, match=re.escape(str(file))):
+        next(read_animation(file))
 
 
 def test_frames_are_not_counted_to_tell_an_animation(tmp_path, monkeypatch):

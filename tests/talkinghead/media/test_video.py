@@ -229,6 +229,12 @@ def test_a_file_that_is_called_a_picture_is_not_called_a_video(tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     with pytest.raises(ImageError, match=r"bad\.png: not a picture that can be read"):
         read_picture_or_video(tmp_path / "bad.png")
-    (tmp_path / "bad.mp4").write_text("no video")
-    with pytest.raises(VideoError, match="not a video"):
-        read_picture_or_video(tmp_path / "bad.mp4")
+
+
+def test_pictures_are_asked_for_where_they_may_be_given(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), 16_000)
+    for name in ("bad.mp4", "notes.txt", "a.jp2", "a.wav"):
+        if not (tmp_path / name).exists():
+            (tmp_path / name).write_text("neither of the two")
+        with pytest.raises(VideoError, match=r": neither a picture nor a video .*; give a PNG, .* or TIFF, or an mp4"):
+            read_picture_or_video(tmp_path / name)

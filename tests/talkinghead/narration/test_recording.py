@@ -1,6 +1,9 @@
 """A recorded voice: which part of it is which sentence."""
 
 from fractions import Fraction
+from http.client import IncompleteRead
+from types import SimpleNamespace
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import soundfile
 import torch
 from openings import record_openings
 
+from liveportrait.errors import WeightsError, WeightsNotFoundError
 from talkinghead import RenderOptions
 from talkinghead.errors import InputNotFoundError
 from talkinghead.media.audio import probe_sound
@@ -109,6 +113,31 @@ def test_words_are_found_where_they_are_spoken():
 def test_what_cannot_be_aligned():
     assert align.align([Line("12"), Line("The.")], spell("-" * 50), LETTERS) is None
     assert align.align([Line("Note " * 30)], spell("-" * 50), LETTERS) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "said"),
+    [
+        (
+            URLError("Connection refused"),
+            WeightsNotFoundError,
+            r"cannot be fetched \(Connection refused\); put it there",
+        ),
+        (IncompleteRead(b""), WeightsNotFoundError, "or say --align proportional"),
+        (
+            RuntimeError("Invalid magic number"),
+            WeightsError,
+            r"\.pth: cannot be read \(Invalid magic number\); delete it",
+        ),
+    ],
+)
+def test_weights_that_are_missing_or_damaged_are_an_error_of_the_users(make, monkeypatch, fault, error, said):
+    def get_model():
+        raise fault
+
+    monkeypatch.setattr(align.torchaudio.pipelines, align._BUNDLE, SimpleNamespace(get_model=get_model))
+    with pytest.raises(error, match=said):
+        make(align="words")
 
 
 def test_a_long_recording_is_recognised_in_windows_that_join():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from talkinghead import ProvenanceOptions
-from talkinghead.media.formats import WEBM, WEBM_ALPHA
+from talkinghead.media.formats import GIF, WEBM, WEBM_ALPHA, WEBP
 from talkinghead.media.video import VideoWriter, read_frames
 from talkinghead.media.yuv import YuvConverter
 from talkinghead.provenance.detection import (
@@ -27,6 +27,7 @@ from talkinghead.provenance.label import Label
 from talkinghead.provenance.marks import Marks
 from talkinghead.provenance.pattern import TILE, spread, tile
 from talkinghead.provenance.pictures import write_picture
+from talkinghead.provenance.verify import verify
 from talkinghead.provenance.watermark import LUMA_SHARE, Watermark
 
 PAYLOAD = 0x0123456789ABCDEF
@@ -125,6 +126,19 @@ def test_frames_of_a_video_are_pooled(tmp_path, kind):
             writer.write(moved)
     shown = [cv2.cvtColor(frame.picture, cv2.COLOR_RGB2GRAY) for frame in read_frames(file)]
     assert find_watermark(shown).payload == f"{marks.payload:016x}"
+
+
+@pytest.mark.parametrize("kind", [WEBP, GIF])
+def test_the_watermark_of_an_animation_is_found(tmp_path, kind):
+    file, picture = tmp_path / f"a{kind.suffix}", np.stack([SCENE] * 3, 2)
+    marks = Marks(ProvenanceOptions(c2pa=False), picture)
+    with VideoWriter(file, Fraction(25), SCENE.shape, kind=kind, marks=marks) as writer:
+        for n in range(6):
+            moved = picture.copy()
+            moved[100:140, 100 + n : 160 + n] = 90
+            writer.write(moved)
+    found = verify(file)
+    assert found.verdict == "unsigned" and found.watermark and found.unsearched is None
 
 
 def test_only_what_changed_is_marked_anew():

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, nullcontext
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -13,12 +13,12 @@ import av
 import numpy as np
 import pytest
 from fake_models import SIDE, fake_models
-from gray_videos import gray_level, gray_levels, gray_video
+from gray_videos import gray_level, gray_levels, gray_video, unsteady_video
 from PIL import Image
 
 from talkinghead import CropOptions, DriveOptions, Options, RenderOptions, cli
 from talkinghead.errors import OptionError, OutputError, VideoError
-from talkinghead.media.video import read_frames
+from talkinghead.media.video import VideoFrame, probe_video, read_frames
 from talkinghead.options import LiveOptions
 from talkinghead.realtime import session as session_module
 from talkinghead.realtime import webcam as webcam_module
@@ -197,6 +197,44 @@ def test_a_video_comes_through_a_pipe(tmp_path, picture, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"no video" * 100)))
     with pytest.raises(VideoError, match="standard input: not a video"):
         run_live(picture, tmp_path / "p.mp4", options("-"), fake_models())
+
+
+def test_an_mp4_with_its_index_at_the_end_is_refused_in_a_pipe(tmp_path, picture, monkeypatch):
+    content = unsteady_video(tmp_path / "cam.mp4", range(5)).read_bytes()  # the index comes last
+    start = content.index(b"mdat") - 4
+    unused = (1 << 17).to_bytes(4) + b"free" + bytes((1 << 17) - 8)  # more than FFmpeg keeps in memory
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content[:start] + unused + content[start:])))
+    with pytest.raises(VideoError, match="standard input: not a video that can be read; send matroska or mpegts"):
+        run_live(picture, tmp_path / "o.mp4", options("-"), fake_models())
+    assert not (tmp_path / "o.mp4").exists()
+
+
+def test_a_pipe_that_breaks_off_ends_the_video_there(tmp_path, monkeypatch):
+    content = as_matroska(gray_video(tmp_path / "cam.mp4", [60, 120, 180]))
+
+    for frames, end in (
+        ([VideoFrame(np.zeros((4, 4, 3), np.uint8), Fraction(2))], nullcontext()),
+        ([], pytest.raises(VideoError, match="standard input: not a video")),
+    ):
+
+        def broken(*_, frames=frames):
+            yield from frames
+            raise av.error.InvalidDataError(1, "broken")
+
+        monkeypatch.setattr(webcam_module, "decode_frames", broken)
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        with webcam_module.open_feed(LiveOptions(camera="-")) as feed, end:
+            assert [frame.seconds for frame in feed.frames] == [0]
+
+
+def test_a_variable_rate_in_a_pipe_is_that_of_the_file(tmp_path, monkeypatch):
+    file = unsteady_video(tmp_path / "cam.mkv", [0, 1, 2, 5, 6, 9, 10], rate=1000)
+    with av.open(str(file)) as container:
+        assert container.streams.video[0].guessed_rate == 1000
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(file.read_bytes())))
+    with webcam_module.open_feed(LiveOptions(camera="-")) as feed:
+        assert feed.fps == probe_video(file).fps
+        assert len(list(feed.frames)) == 7
 
 
 class Webcam:
