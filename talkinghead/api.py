@@ -13,7 +13,6 @@ from talkinghead import pipeline
 from talkinghead.driver.driver import (
     FRAME_RATE,
     Driver,
-    DriverInput,
     check_assignment,
     choose_sound,
     extract_driver,
@@ -153,7 +152,8 @@ def reenact(
     """Animate a portrait with the motion of another face.
 
     Args:
-        source: A picture file, or RGB of shape (H, W, 3), uint8; or a video, which keeps its frame rate and sound.
+        source: A picture file, or RGB of shape (H, W, 3), uint8; or a video, which keeps its sound and, unless
+            `render.fps` is another, its frame rate.
         driver: A video or a picture of one face, or a motion template; or a mapping from the number of a face of the
             source, counted from 0 at the left (None for the largest), to its driver.
         output: The mp4, gif or webp to write; if source and driver are pictures, also a PNG or JPEG, and a WebP is one
@@ -179,9 +179,10 @@ def reenact(
     inputs = files_read(options, source, *given)
     kept = options.drive.save_template and _check_template(options.drive.save_template, inputs, model, options.render)
     check_assignment(list(given.values()), len(assigned), options)
-    file = None if output is None else _check_reenactment(output, inputs, list(given.values()), options)
+    shown = _at_rate(read_moving(source), options.render)
+    still = all(map(is_still_driver, given.values())) and not isinstance(shown, VideoFile)
+    file = None if output is None else _check_reenactment(output, inputs, options, still=still)
     check_marks(options.provenance, file)
-    shown = read_moving(source)
     sound = choose_sound(list(given.values()), shown, options.drive)
     models = load_models_for(options.render, model)
     sources, rate = _open_moving(source, shown, models, options, list(assigned))
@@ -197,7 +198,6 @@ def reenact(
     faces = [DrivenFace(opened, extracted[path]) for opened, path in zip(sources, assigned.values(), strict=True)]
     video = pipeline.reenact(faces, sound, models, options)
     video = beside_inputs(video, faces) if options.drive.concat else video
-    still = all(map(is_still_driver, given.values())) and not isinstance(shown, VideoFile)
     marks = Marks(options.provenance, source, tuple(inputs))
     return video if file is None else save(video, file, options.render, marks, progress, still=still)
 
@@ -270,7 +270,7 @@ def edit(
     """
     options = options or Options()
     asked = options.edit
-    inputs, shown = files_read(options, source), read_moving(source)
+    inputs, shown = files_read(options, source), _at_rate(read_moving(source), options.render)
     moving = asked.keyframes or isinstance(shown, VideoFile)
     what, suffixes = ("videos", PLAIN) if moving else ("pictures", PICTURE_SUFFIXES)
     file = check_output(output, inputs, overwrite=options.render.overwrite, what=what, suffixes=tuple(suffixes))
@@ -306,10 +306,18 @@ def _open_moving(
     return open_image_sources(shown, name_of(source), models, options.crop, numbers), None
 
 
-def _check_reenactment(output: StrPath, inputs: list[Path], given: list[DriverInput], options: Options) -> Path:
-    """Check the output of a reenactment, which may be a picture if all drivers are pictures."""
-    suffixes = [*PLAIN, *(PICTURE_SUFFIXES if all(map(is_still_driver, given)) else ())]
-    return check_output(output, inputs, overwrite=options.render.overwrite, suffixes=list(dict.fromkeys(suffixes)))
+def _at_rate(shown: Picture | VideoFile, render: RenderOptions) -> Picture | VideoFile:
+    """Return a video at the frame rate that the user asked for, and anything else as it is."""
+    return shown.at_rate(render.fps) if isinstance(shown, VideoFile) and render.fps else shown
+
+
+def _check_reenactment(output: StrPath, inputs: list[Path], options: Options, *, still: bool) -> Path:
+    """Check the output of a reenactment, which may be a picture if the source and all drivers are pictures."""
+    suffixes = [*PLAIN, *(PICTURE_SUFFIXES if still else ())]
+    file = check_output(output, inputs, overwrite=options.render.overwrite, suffixes=list(dict.fromkeys(suffixes)))
+    if still and file.suffix.lower() in PICTURE_SUFFIXES and options.drive.audio not in {"auto", "none"}:
+        raise OptionError(f"{file}: a picture has no sound; leave --audio out, or give a name that ends in .mp4")
+    return file
 
 
 def _check_template(output: StrPath, inputs: list[Path], model: str | Path | Models, options: RenderOptions) -> Path:

@@ -21,20 +21,24 @@ def deny(
     from talkinghead.media.files import output_error
     from talkinghead.provenance.deny_list import DenyList, hash_portrait
 
-    begin = ""
+    begin, known = "", DenyList()
     if to.exists():
-        DenyList.read(to)  # nothing is added to a file that is something else
+        known = DenyList.read(to)  # nothing is added to a file that is something else
         begin = "" if to.read_bytes().endswith(b"\n") else "\n"  # the last line may lack its end
     faces = FaceDetector()
-    added = []
+    given = []
     for portrait in portraits:
         entries = list(dict.fromkeys(hash_portrait(portrait, faces)))
-        added += entries
+        given += entries
         if not any(entry.kind == "face" for entry in entries):
             typer.echo(f"{portrait}: no face was found, the whole picture is on the list", err=True)
-    try:
-        with to.open("a", encoding="utf-8") as target:
-            target.write(begin + "".join(f"{entry}\n" for entry in added))
-    except OSError as error:
-        raise output_error(to, error) from error
-    typer.echo(f"{to}: {counted(len(added), 'hash', 'hashes')} added")
+    given = list(dict.fromkeys(given))
+    added = [entry for entry in given if entry not in known]
+    if added:
+        try:
+            with to.open("a", encoding="utf-8") as target:
+                target.write(begin + "".join(f"{entry}\n" for entry in added))
+        except OSError as error:
+            raise output_error(to, error) from error
+    there = len(given) - len(added)
+    typer.echo(f"{to}: {counted(len(added), 'hash', 'hashes')} added{f', {there} there already' if there else ''}")

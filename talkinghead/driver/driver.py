@@ -19,7 +19,7 @@ from liveportrait.model import PortraitModel
 from liveportrait.templates import Template, load_template, save_template
 from talkinghead.driver.extract import FaceMotionExtractor, average_place, extract_video, whole_place
 from talkinghead.driver.resample import interpolate
-from talkinghead.errors import OptionError
+from talkinghead.errors import AudioError, OptionError
 from talkinghead.face import CropRule, choose_face
 from talkinghead.face.crop import DRIVING_CROP, FaceRect
 from talkinghead.host.isolation import own_settings
@@ -216,7 +216,7 @@ def choose_sound(given: Sequence[DriverInput], source: Picture | VideoFile, opti
     pictures.
 
     Raises:
-        PortraitError: The chosen file has no sound.
+        PortraitError: The file, the source or the driver that is asked for has no sound.
     """
     if options.audio == "none":
         return None
@@ -225,8 +225,12 @@ def choose_sound(given: Sequence[DriverInput], source: Picture | VideoFile, opti
     of_source = options.audio == "source" or (options.audio == "auto" and isinstance(source, VideoFile))
     candidates = [source] if of_source else given
     video = next((each for each in candidates if isinstance(each, VideoFile) and each.has_sound), None)
-    if video is None:
+    if video is None and options.audio == "auto":
         return None
+    if video is None:
+        asked = options.audio
+        names = ", ".join(str(each.file) for each in candidates if isinstance(each, VideoFile)) or f"the {asked}"
+        raise AudioError(f"{names}: no sound for --audio {asked}; give a sound file, or say --audio none")
     sound, (start, end) = probe_sound(video.file).starting_at(video.begins), options.trim
     return sound if of_source else sound.part(start, (sound.seconds if end is None else end) - start)
 

@@ -23,8 +23,14 @@ def trimmed(path: str | os.PathLike[str], trim: Trim) -> Iterator[VideoFrame]:
             yield replace(frame, seconds=seconds)
 
 
-def steady(frames: Iterable[VideoFrame], fps: Fraction) -> Iterator[VideoFrame]:
-    """Yield frames at a constant rate, repeating or dropping frames by their times."""
+def steady(frames: Iterable[VideoFrame], fps: Fraction, last_seconds: Fraction | None = None) -> Iterator[VideoFrame]:
+    """Yield frames at a constant rate, repeating or dropping frames by their times.
+
+    Args:
+        frames: The frames.
+        fps: Frames per second.
+        last_seconds: How long the last frame lasts; None for one frame.
+    """
     last: VideoFrame | None = None
     first, done = Fraction(0), 0
     for frame in frames:
@@ -36,7 +42,9 @@ def steady(frames: Iterable[VideoFrame], fps: Fraction) -> Iterator[VideoFrame]:
             done += 1
         last = frame
     if last is not None:
-        yield last
+        end = done + 1 if last_seconds is None else round((last.seconds - first + last_seconds) * fps)
+        for _ in range(max(end - done, int(not done))):
+            yield last
 
 
 def positions(times: list[Fraction], seen: list[int], fps: Fraction) -> list[Fraction]:

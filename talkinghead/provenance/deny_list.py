@@ -79,6 +79,10 @@ class DenyList:
         """Return the number of entries."""
         return len(self._entries)
 
+    def __contains__(self, entry: object) -> bool:
+        """Return whether an entry is on the list as it is."""
+        return entry in self._entries
+
     @classmethod
     def read(cls, path: StrPath) -> DenyList:
         """Read a list: a line for each entry, with whatever you like after the hash; # begins a comment.

@@ -134,7 +134,7 @@ class VideoSource:
 
     def pictures(self) -> Iterator[Picture]:
         """Yield every frame unchanged, at a constant frame rate."""
-        for frame in steady(read_frames(self.file.file), self.file.fps):
+        for frame in steady(read_frames(self.file.file), self.file.fps, self.file.last_seconds):
             yield limit_size(frame.picture, longest_side(self.options))
 
     def notes(self) -> tuple[str, ...]:
@@ -229,7 +229,7 @@ def first_faces(file: VideoFile, models: Models, options: CropOptions) -> tuple[
         OptionError: The box lies outside the picture.
     """
     n = -1
-    for n, frame in enumerate(islice(steady(read_frames(file.file), file.fps), _SEARCH)):
+    for n, frame in enumerate(islice(steady(read_frames(file.file), file.fps, file.last_seconds), _SEARCH)):
         picture = limit_size(frame.picture, longest_side(options))
         part = part_of(picture, str(file.file), options.box, len(picture) / file.size[0])
         faces = faces_in(picture, part, models.faces, options, thorough=n == 0)

@@ -18,7 +18,7 @@ from liveportrait.templates import Template, save_template
 from talkinghead import CropOptions, DriveOptions, Options, PortraitError, RenderOptions, api
 from talkinghead.driver import driver as driver_module
 from talkinghead.driver.extract import average_place, whole_place
-from talkinghead.errors import OptionError, OutputError, VideoError
+from talkinghead.errors import AudioError, OptionError, OutputError, VideoError
 from talkinghead.face import CropRule, NoFaceError
 from talkinghead.face.crop import face_rect
 from talkinghead.media.audio import probe_sound, stream_frames
@@ -350,6 +350,47 @@ def test_a_video_is_edited_frame_by_frame(tmp_path):
         api.edit(file, tmp_path / "p.mp4", options=options, model=fake_models())
     with pytest.raises(OptionError, match="silence takes no sliders, smile is one"):
         EditOptions(silence=True, smile=0.5)
+
+
+def test_a_source_video_has_the_requested_rate_and_its_own_length(tmp_path):
+    sound = tone(tmp_path / "a.wav", 0.4)
+    source = gray_video(tmp_path / "s.mp4", [60, 0, 60, 60, 0, 60, 60, 60, 60, 60], sound=sound, size=(240, 320))
+    driver = gray_video(tmp_path / "d.mp4", [100] * 10)
+    for fps, count in (("50", 20), ("10", 4), ("30000/1001", 12)):
+        options = Options(CropOptions(face_only=True), render=RenderOptions(fps=fps, overwrite=True))
+        made = talkinghead.reenact(source, driver, tmp_path / "o.mp4", options=options, model=fake_models())
+        assert (made.fps, made.frames) == (Fraction(fps), count) and probe_sound(made.file)
+        made = api.edit(source, tmp_path / "o.mp4", options=options, model=fake_models())
+        assert (made.fps, made.frames) == (Fraction(fps), count)
+        assert len(list(read_frames(made.file))) == count
+
+
+def test_a_video_as_the_source_makes_no_picture(tmp_path, picture):
+    source = gray_video(tmp_path / "s.mp4", [60, 100])
+    Image.fromarray(picture).save(tmp_path / "face.png")
+    with pytest.raises(OutputError, match=r"o\.png: videos are written as mp4"):
+        talkinghead.reenact(source, tmp_path / "face.png", tmp_path / "o.png", model=fake_models())
+
+
+def test_sound_that_is_asked_for_and_missing_is_an_error(tmp_path, picture):
+    silent = gray_video(tmp_path / "d.mp4", [60, 100])
+    for source, audio, said in (
+        (picture, "driver", r"d\.mp4: no sound for --audio driver"),
+        (picture, "source", "the source: no sound for --audio source"),
+        (silent, "source", r"d\.mp4: no sound for --audio source"),
+    ):
+        options = Options(drive=DriveOptions(audio=audio))
+        with pytest.raises(AudioError, match=said):
+            talkinghead.reenact(source, silent, tmp_path / "o.mp4", options=options, model=fake_models())
+    assert talkinghead.reenact(picture, silent, model=fake_models()).sound is None
+
+
+def test_a_picture_takes_no_sound(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "face.png")
+    options = Options(drive=DriveOptions(audio=str(tone(tmp_path / "a.wav", 0.2).file)))
+    for name in ("o.png", "o.webp"):
+        with pytest.raises(OptionError, match=f"{name}: a picture has no sound"):
+            talkinghead.reenact(picture, tmp_path / "face.png", tmp_path / name, options=options, model=fake_models())
 
 
 @pytest.mark.slow

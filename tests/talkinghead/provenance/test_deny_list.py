@@ -60,6 +60,9 @@ def test_the_command_adds_the_face_too(tmp_path, capsys):
     portrait = demo_inputs().portrait
     assert run("deny", str(portrait), "--to", str(file)) == 0
     assert [line.split()[0] for line in file.read_text().splitlines()] == ["picture", "face"]
+    before = file.read_text()
+    assert run("deny", str(portrait), str(portrait), "--to", str(file)) == 0 and file.read_text() == before
+    assert capsys.readouterr().out == f"{file}: 2 hashes added\n{file}: 0 hashes added, 2 there already\n"
     with Image.open(portrait) as picture:
         width, height = picture.size
         part = picture.convert("RGB").crop((width // 8, height // 12, width, height))
