@@ -56,8 +56,10 @@ no loose hair stays behind."""
 _ROUGH = 9.0
 """Standard deviation of the background nearby, in levels, up to which it is smooth; from twice that it is textured."""
 
-_NEARBY = 1 / 40
-"""Deviation of the blur that averages what is nearby, relative to the side."""
+_NEARBY, _BLURRED_SIDE = 1 / 40, 256
+"""Deviation of the blur that averages what is nearby, relative to the side; and the side at which it blurs, at most."""
+
+_NO_COLOUR = np.float32(1e4)  # stands for a colour that is not known: none is like it
 
 _SEEN_THROUGH = 0.1
 """Opacity from which the background behind a pixel is filled."""
@@ -154,23 +156,30 @@ def _by_colours(image: MatLike, opacity: Mask) -> Mask:
 def _smoothness(image: MatLike, background: NDArray[np.bool_]) -> Mask:
     """Return how smooth the background near each pixel is, from 0 to 1, shape (S, S)."""
     known = _without_rim(background).astype(np.float32)
-    blur = (0, 0), len(image) * _NEARBY
-    share = np.maximum(cv2.GaussianBlur(known, *blur), 1e-6)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) * known
-    mean, square = cv2.GaussianBlur(grey, *blur) / share, cv2.GaussianBlur(grey * grey, *blur) / share
-    return (2 - np.sqrt(np.maximum(square - mean * mean, 0)) / _ROUGH).clip(0, 1)
+    size = (min(len(image), _BLURRED_SIDE),) * 2
+    share, mean, square = (
+        cv2.GaussianBlur(cv2.resize(each, size, interpolation=cv2.INTER_AREA), (0, 0), size[0] * _NEARBY)
+        for each in (known, grey, grey * grey)
+    )
+    share = np.maximum(share, 1e-6)
+    mean, square = mean / share, square / share
+    smoothness = (2 - np.sqrt(np.maximum(square - mean * mean, 0)) / _ROUGH).clip(0, 1)
+    return cv2.resize(smoothness, known.shape)
 
 
 def _nearest_colour(image: MatLike, known: MatLike, places: tuple[NDArray[np.intp], ...]) -> Mask:
     """Return how far each place's colour is from the most similar of the known ones nearby, in levels."""
-    side, own = len(image), image[places]
+    side, own = len(image), np.ascontiguousarray(image[places].T)
+    planes = np.where(known, image.transpose(2, 0, 1), _NO_COLOUR).reshape(3, -1)
     rows, columns = np.divmod(_nearest(known)[places], side)
     steps = np.arange(-_SAMPLES, _SAMPLES + 1) * max(round(side * _APART), 1)
-    least = np.full(len(own), np.inf, np.float32)
-    for row in ((rows + step).clip(0, side - 1) for step in steps):
-        for column in ((columns + step).clip(0, side - 1) for step in steps):
-            square = ((image[row, column] - own) ** 2).sum(-1)
-            np.minimum(least, np.where(known[row, column], square, np.inf), out=least)
+    least = np.full(len(rows), np.inf, np.float32)
+    beside = [(columns + step).clip(0, side - 1) for step in steps]
+    for begin in ((rows + step).clip(0, side - 1) * side for step in steps):
+        for at in (begin + column for column in beside):
+            red, green, blue = (plane.take(at, mode="clip") - colour for plane, colour in zip(planes, own, strict=True))
+            np.minimum(least, red * red + green * green + blue * blue, out=least)
     return np.sqrt(least)
 
 
