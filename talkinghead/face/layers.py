@@ -165,7 +165,7 @@ def _smoothness(image: MatLike, background: NDArray[np.bool_]) -> Mask:
     share = np.maximum(share, 1e-6)
     mean, square = mean / share, square / share
     smoothness = (2 - np.sqrt(np.maximum(square - mean * mean, 0)) / _ROUGH).clip(0, 1)
-    return cv2.resize(smoothness, known.shape)
+    return cv2.resize(smoothness, known.shape).astype(np.float32, copy=False)
 
 
 def _nearest_colour(image: MatLike, known: MatLike, places: tuple[NDArray[np.intp], ...]) -> Mask:
