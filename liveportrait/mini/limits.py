@@ -1,6 +1,7 @@
-"""How far faces move: strengths above one stay within it. An eye is 0.44 wide in the head frame.
+"""How far faces and heads move.
 
-And how far a head moves in its crop, which stretches what lies between the head and the crop's still border.
+Strengths above one move parts of a face no further than faces move them; an eye is 0.44 wide in the head frame. Heads
+that move far in their crop stretch what lies between them and the crop's still border.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveportrait.mini.face_model import FaceModel, most_likely
+from liveportrait.mini.face_model import WIDEST_GAP, FaceModel, most_likely
 from liveportrait.mini.head import shift_about_axis
 from liveportrait.mini.regions import (
     FACE_OVAL,
@@ -27,7 +28,7 @@ from liveportrait.mini.regions import (
 )
 from liveportrait.motion import Motion
 
-WIDEST_LIPS, WIDEST_LIDS = 0.7, 0.28
+WIDEST_LIPS, WIDEST_LIDS = WIDEST_GAP, 0.28
 """Largest gaps between the inner lips and between the eyelids."""
 NARROWEST_MOUTH = 0.32
 """Distance of the corners of pursed lips."""

@@ -28,7 +28,7 @@ def deny(
     faces = FaceDetector()
     given = []
     for portrait in portraits:
-        entries = list(dict.fromkeys(hash_portrait(portrait, faces)))
+        entries = list(hash_portrait(portrait, faces))
         given += entries
         if not any(entry.kind == "face" for entry in entries):
             typer.echo(f"{portrait}: no face was found, the whole picture is on the list", err=True)

@@ -113,29 +113,27 @@ def split(crop: Picture, opacity: Mask) -> Layers:
         opacity: From 0 to 1, shape (S, S).
     """
     image = crop.astype(np.float32)
-    share = _person_alone(_by_colours(image, opacity))
-    even = _smoothness(image, opacity < _CLEAR)
-    reach = _BESIDE + even * (_BESIDE_SMOOTH - _BESIDE)
-    away = cv2.distanceTransform((share < 0.5).astype(np.uint8), cv2.DIST_L2, 5) / (len(crop) * reach)
-    known = ((share < _CLEAR) & (away > 1)).astype(np.uint8)
-    copied, trust = continue_texture(crop, known, even < 1)
-    smooth = fill(image, known)
-    behind = np.where(known[..., None], image, smooth + (1 - even[..., None]) * trust * (copied - smooth))
-    hidden = np.maximum((2 - 2 * away).clip(0, 1), _most_hidden(image, behind, share))[..., None]
-    background = np.rint(image + hidden * (behind - image))
+    outside, inside = (_without_rim(alone) for alone in (opacity < _CLEAR, opacity > 1 - _CLEAR))
+    share = _person_alone(_by_colours(image, opacity, outside, inside))
+    background = _background(crop, share, _smoothness(image, outside))
     share = np.maximum(share, _least_opacity(image, background))
     share = np.ceil((share * 255 - 1e-3).clip(0))[..., None] / 255
     person = np.where(share < 1, background + (image - background) / np.maximum(share, 1 / 255), image)
     return Layers(_tensor(person.clip(0, 255) / 255), _tensor(share), _tensor(background / 255))
 
 
-def _by_colours(image: MatLike, opacity: Mask) -> Mask:
+def _by_colours(image: MatLike, opacity: Mask, outside: MatLike, inside: MatLike) -> Mask:
     """Correct the opacity in the rim by whether colours are more like the person's or the background's nearby.
 
     Each of a texture's colours counts, not their mean, so that letters and stripes beside the person are background.
     What lies inside the outline stays the person's.
+
+    Args:
+        image: Shape (S, S, 3), float32.
+        opacity: Shape (S, S).
+        outside: 1 where there is background alone, else 0, shape (S, S), uint8.
+        inside: The same of the person.
     """
-    outside, inside = (_without_rim(alone) for alone in (opacity < _CLEAR, opacity > 1 - _CLEAR))
     if not outside.any() or not inside.any():
         return opacity
     share = inside.astype(np.float32)
@@ -153,9 +151,26 @@ def _by_colours(image: MatLike, opacity: Mask) -> Mask:
     return cv2.GaussianBlur(cv2.medianBlur(share, 3), (0, 0), len(image) / 700).clip(0, 1)
 
 
-def _smoothness(image: MatLike, background: NDArray[np.bool_]) -> Mask:
+def _background(crop: Picture, opacity: Mask, smoothness: Mask) -> MatLike:
+    """Fill the background behind a person and just beside: smooth walls by blurred colours, others by texture, too.
+
+    Returns:
+        Whole levels, float32, shape (S, S, 3).
+    """
+    image = crop.astype(np.float32)
+    reach = _BESIDE + smoothness * (_BESIDE_SMOOTH - _BESIDE)
+    away = cv2.distanceTransform((opacity < 0.5).astype(np.uint8), cv2.DIST_L2, 5) / (len(crop) * reach)
+    known = ((opacity < _CLEAR) & (away > 1)).astype(np.uint8)
+    copied, trust = continue_texture(crop, known, smoothness < 1)
+    blurred = fill(image, known)
+    behind = np.where(known[..., None], image, blurred + (1 - smoothness[..., None]) * trust * (copied - blurred))
+    hidden = np.maximum((2 - 2 * away).clip(0, 1), _most_hidden(image, behind, opacity))[..., None]
+    return np.rint(image + hidden * (behind - image))
+
+
+def _smoothness(image: MatLike, outside: MatLike) -> Mask:
     """Return how smooth the background near each pixel is, from 0 to 1, shape (S, S)."""
-    known = _without_rim(background).astype(np.float32)
+    known = outside.astype(np.float32)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) * known
     size = (min(len(image), _BLURRED_SIDE),) * 2
     share, mean, square = (
