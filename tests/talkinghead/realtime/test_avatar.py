@@ -143,8 +143,10 @@ def test_loops_in_coroutines_follow_each_other(session):
 def test_closing_ends_the_frames_and_leaves_no_thread(models):
     before = set(threading.enumerate())
     session = AvatarSession(PICTURE, options=OPTIONS, model=models)
-    threading.Timer(0.1, session.close).start()
+    closing = threading.Timer(0.1, session.close)
+    closing.start()
     assert len(list(session.frames())) < 30
+    closing.join()  # frames can end before its thread does
     left = {thread.name for thread in set(threading.enumerate()) - before}
     assert all(name.startswith("avatar") for name in left)  # shared by all sessions
 
